@@ -1,0 +1,5 @@
+//! What one side owes another, and when it tries again: pure, with the time as an argument.
+
+mod backoff;
+
+pub use backoff::Backoff;

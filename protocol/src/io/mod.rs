@@ -1,0 +1,1 @@
+//! Shells over the pure parts.
