@@ -10,6 +10,6 @@ mod statement;
 pub use apply::{Denied, MAX_LIVE_DEVICES, apply, verify_and_apply};
 pub use state::{Device, PerUserKey, State};
 pub use statement::{
-    Action, Close, DeviceAdd, DeviceKeys, DeviceRevoke, Genesis, HomeChange, Lane, PukBox, PukPublic, PukRotate,
-    RecoveryKeys, RecoveryRotate, RevokeReason, Statement, reverse_message,
+    Action, Close, DeviceAdd, DeviceKeys, DeviceRevoke, Genesis, HomeChange, Lane, PukBox,
+    PukPublic, PukRotate, RecoveryKeys, RecoveryRotate, RevokeReason, Statement, reverse_message,
 };
