@@ -4,7 +4,6 @@
 //! SQLite and `synchronous=FULL`, limits off; its CPU time and memory are read from `/proc`. Readers count envelopes; they do not open them.
 
 mod messages;
-mod people;
 mod server;
 mod sockets;
 mod wall;

@@ -9,20 +9,14 @@ use std::{
 };
 
 use rookery_protocol::{
-    codec::{self, Octets},
-    envelope::{Envelope, EnvelopeHeader, EnvelopeKind},
-    id::{ItemId, RatchetId},
+    id::ItemId,
     io::client::{FollowReceiver, FollowSender},
-    request::message::{Purpose, SendMessage},
     session::{Follow, FollowDown, FollowUp},
-    version::SUITE,
 };
+use rookery_tests::bare::{Bare, populate};
 use tokio::{sync::Mutex, task::JoinSet};
 
-use crate::{
-    people::{Person, made_up_session, populate},
-    server::{Server, fsync_time, now},
-};
+use crate::server::{Server, fsync_time, now};
 
 /// What a short text weighs once it is padded and sealed.
 const SEALED_BYTES: usize = 400;
@@ -41,7 +35,7 @@ struct Tally {
 
 pub(crate) async fn measure(pairs: usize, in_flight: usize, time: Duration) -> anyhow::Result<()> {
     let server = Server::start()?;
-    let people = populate(&server, pairs.saturating_mul(2)).await?;
+    let people = populate(server.address, &server.invite, pairs.saturating_mul(2)).await?;
     let tally = Arc::new(Tally::default());
     let begin = now();
     let mut receivers = JoinSet::new();
@@ -113,33 +107,12 @@ fn id_of(sent: Duration, lane: usize, number: u32) -> ItemId {
     ItemId::from_bytes(bytes)
 }
 
-async fn send(from: Person, to: Person, tally: Arc<Tally>, begin: Instant, end: Instant, lane: usize) -> anyhow::Result<()> {
-    let session = RatchetId::from_bytes(made_up_session(from.device, to.device));
-    let sealed = Octets::parse(vec![0x5e; SEALED_BYTES])?;
+async fn send(from: Bare, to: Bare, tally: Arc<Tally>, begin: Instant, end: Instant, lane: usize) -> anyhow::Result<()> {
     let mut number = 0_u32;
     while now() < end {
         let message = id_of(begin.elapsed(), lane, number);
         number = number.wrapping_add(1);
-        let header = EnvelopeHeader {
-            suite: SUITE,
-            kind: EnvelopeKind::Message,
-            dst_user: to.user,
-            dst_device: to.device,
-            src_user: from.user,
-            src_device: from.device,
-            session,
-            message,
-        };
-        let envelope =
-            Envelope { header: Octets::parse(codec::encode(&header))?, sealed: sealed.clone(), initiation: None };
-        let request = SendMessage {
-            message,
-            to: to.user,
-            to_head: to.head,
-            own_head: from.head,
-            envelopes: vec![envelope],
-            purpose: Purpose::Message,
-        };
+        let request = from.message_to(&to, message, SEALED_BYTES)?;
         from.client.call(&request).await?;
         tally.sent.fetch_add(1, Ordering::SeqCst);
     }

@@ -12,16 +12,16 @@ use rookery_protocol::{
     io::client::{Client, Dialer},
     session::Follow,
 };
+use rookery_tests::bare::{Bare, populate};
 use tokio::task::JoinSet;
 
 use crate::{
     messages::as_f64,
-    people::{Person, populate},
     server::{Server, now},
 };
 
 /// One more authenticated connection of `person`.
-async fn connect(server: &Server, dialer: &Dialer, person: &Person) -> anyhow::Result<Client> {
+async fn connect(server: &Server, dialer: &Dialer, person: &Bare) -> anyhow::Result<Client> {
     let client = dialer.connect(server.trust()).await?;
     client.open_session(&person.key, &person.tokens.access).await?;
     Ok(client)
@@ -29,7 +29,7 @@ async fn connect(server: &Server, dialer: &Dialer, person: &Person) -> anyhow::R
 
 pub(crate) async fn connections(count: usize, at_once: usize) -> anyhow::Result<()> {
     let server = Arc::new(Server::start()?);
-    let person = populate(&server, 1).await?.remove(0);
+    let person = populate(server.address, &server.invite, 1).await?.remove(0);
     let left = Arc::new(AtomicUsize::new(count));
     let (begin, cpu) = (now(), server.cpu()?);
     let mut workers = JoinSet::new();
@@ -56,7 +56,7 @@ pub(crate) async fn connections(count: usize, at_once: usize) -> anyhow::Result<
 
 pub(crate) async fn idle(count: usize) -> anyhow::Result<()> {
     let server = Server::start()?;
-    let people = populate(&server, 40).await?;
+    let people = populate(server.address, &server.invite, 40).await?;
     let dialer = Dialer::towards(server.address)?;
     let before = server.memory()?;
     let mut held = Vec::with_capacity(count);

@@ -1,37 +1,52 @@
-//! People for the load: real accounts with real signatures, whose sealed parts are random bytes, since no server can tell.
+//! People without a client: real accounts with real signatures, whose sealed parts are random bytes, since no server can tell.
+//!
+//! The load generator uses them for their speed, and the attacks because a client of ours would not do what an attacker does.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use rookery_protocol::{
     chain::{HeadRef, Kind, Submission},
     codec::{self, Octets},
-    hash,
-    id::{ChainId, DeviceId, Digest, ItemId, UserId},
-    io::client::{Client, Dialer},
+    envelope::{Envelope, EnvelopeHeader, EnvelopeKind},
+    id::{ChainId, DeviceId, Digest, ItemId, RatchetId, UserId},
+    io::client::{Client, Dialer, Trust},
     key::{AgreementKey, Domain, HpkeBox, KEM_KEY_BYTES, KemKey, SigningKey},
+    name::JoinLink,
     prekey::{EcPrekey, KemPrekey, PrekeyUpload},
-    request::{account::Register, contact::RequestContact, session::Tokens},
+    request::{
+        account::Register,
+        contact::RequestContact,
+        message::{Purpose, SendMessage},
+        session::Tokens,
+    },
     session::prove_login,
     time::{Clock as _, SystemClock},
     user::{DeviceKeys, Genesis, Lane, PukBox, PukPublic, RecoveryKeys, Statement},
+    version::SUITE,
 };
 
-use crate::server::Server;
-
 /// One person with one device, connected.
-#[derive(Clone)]
-pub(crate) struct Person {
-    pub(crate) name: String,
-    pub(crate) user: UserId,
-    pub(crate) device: DeviceId,
-    pub(crate) head: HeadRef,
-    pub(crate) client: Client,
-    pub(crate) tokens: Tokens,
-    pub(crate) key: Arc<SigningKey>,
+#[derive(Clone, Debug)]
+pub struct Bare {
+    /// The account's name.
+    pub name: String,
+    /// Who they are.
+    pub user: UserId,
+    /// Their device.
+    pub device: DeviceId,
+    /// Where their chain stands.
+    pub head: HeadRef,
+    /// The connection, opened for the device.
+    pub client: Client,
+    /// What their session lives by.
+    pub tokens: Tokens,
+    /// The device's key.
+    pub key: Arc<SigningKey>,
 }
 
-pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+/// Random bytes of the system.
+pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     Ok(bytes)
@@ -41,10 +56,10 @@ fn random_kem() -> anyhow::Result<KemKey> {
     KemKey::from_slice(&random::<KEM_KEY_BYTES>()?).context("a key of the right length")
 }
 
-impl Person {
+impl Bare {
     /// Registers a new account and opens its session.
-    pub(crate) async fn register(server: &Server, dialer: &Dialer, name: String) -> anyhow::Result<Self> {
-        let client = dialer.connect(server.trust()).await?;
+    pub async fn register(dialer: &Dialer, link: &JoinLink, name: String) -> anyhow::Result<Self> {
+        let client = dialer.connect(Trust::Pinned(link.key)).await?;
         let key = SigningKey::from_seed(&random()?);
         let recovery = SigningKey::from_seed(&random()?);
         let device = key.verifying_key().device_id();
@@ -55,8 +70,8 @@ impl Person {
             PukBox { generation: 1, device: None, sealed: sealed()? },
         ];
         let statement = Statement::genesis(Genesis {
-            home: server.invite.server.clone(),
-            home_key: server.invite.key,
+            home: link.server.clone(),
+            home_key: link.key,
             recovery: RecoveryKeys { signing: recovery.verifying_key(), sealing: random_kem()? },
             device: DeviceKeys {
                 signing: key.verifying_key(),
@@ -85,7 +100,7 @@ impl Person {
         let register = Register {
             name: name.parse()?,
             password: "a password for the load".to_owned(),
-            invite: server.invite.invite,
+            invite: link.invite,
             genesis,
             boxes,
             prekeys: PrekeyUpload {
@@ -105,27 +120,48 @@ impl Person {
     }
 
     /// Makes both contacts of one another.
-    pub(crate) async fn befriend(&self, other: &Self) -> anyhow::Result<()> {
+    pub async fn befriend(&self, other: &Self) -> anyhow::Result<()> {
         self.client.call(&RequestContact { name: other.name.parse()? }).await?;
         other.client.call(&RequestContact { name: self.name.parse()? }).await?;
         Ok(())
     }
 }
 
-/// Registers `count` people; passwords are hashed on the server, so this takes its time.
-pub(crate) async fn populate(server: &Server, count: usize) -> anyhow::Result<Vec<Person>> {
-    let dialer = Dialer::towards(server.address)?;
+/// Registers `count` people on the server at `address`; passwords are hashed there, so this takes its time.
+pub async fn populate(address: SocketAddr, link: &JoinLink, count: usize) -> anyhow::Result<Vec<Bare>> {
+    let dialer = Dialer::towards(address)?;
     let mut people = Vec::with_capacity(count);
     for number in 0..count {
-        people.push(Person::register(server, &dialer, format!("person-{number}")).await?);
+        people.push(Bare::register(&dialer, link, format!("person-{number}")).await?);
     }
     Ok(people)
 }
 
-/// A made-up session id for envelopes that nobody opens.
-pub(crate) fn made_up_session(one: DeviceId, two: DeviceId) -> [u8; 16] {
-    let hash = hash::labelled("load", &[one.as_bytes(), two.as_bytes()]);
-    let mut id = [0; 16];
-    id.copy_from_slice(hash.as_bytes().split_at(16).0);
-    id
+impl Bare {
+    /// A message to `other`'s device of which nobody can open the one envelope, `sealed_bytes` long.
+    pub fn message_to(&self, other: &Self, message: ItemId, sealed_bytes: usize) -> anyhow::Result<SendMessage> {
+        let header = EnvelopeHeader {
+            suite: SUITE,
+            kind: EnvelopeKind::Message,
+            dst_user: other.user,
+            dst_device: other.device,
+            src_user: self.user,
+            src_device: self.device,
+            session: RatchetId::from_bytes([0x5e; 16]),
+            message,
+        };
+        let envelope = Envelope {
+            header: Octets::parse(codec::encode(&header))?,
+            sealed: Octets::parse(vec![0x5e; sealed_bytes])?,
+            initiation: None,
+        };
+        Ok(SendMessage {
+            message,
+            to: other.user,
+            to_head: other.head,
+            own_head: self.head,
+            envelopes: vec![envelope],
+            purpose: Purpose::Message,
+        })
+    }
 }
