@@ -1,10 +1,6 @@
 //! What the protocol's own work costs: encoding, decoding, signatures, a statement's rules.
 
-#![expect(
-    missing_docs,
-    clippy::unwrap_used,
-    reason = "criterion's macros, and a bench that fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rookery_protocol::{
