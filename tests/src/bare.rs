@@ -5,6 +5,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use rookery_protocol::{
     chain::{HeadRef, Kind, Submission},
     codec::{self, Octets},
@@ -127,14 +128,11 @@ impl Bare {
     }
 }
 
-/// Registers `count` people on the server at `address`; passwords are hashed there, so this takes its time.
+/// Registers `count` people on the server at `address`, four at a time; passwords are hashed there, so this takes its time.
 pub async fn populate(address: SocketAddr, link: &JoinLink, count: usize) -> anyhow::Result<Vec<Bare>> {
     let dialer = Dialer::towards(address)?;
-    let mut people = Vec::with_capacity(count);
-    for number in 0..count {
-        people.push(Bare::register(&dialer, link, format!("person-{number}")).await?);
-    }
-    Ok(people)
+    let one = |number: usize| Bare::register(&dialer, link, format!("person-{number}"));
+    futures::stream::iter(0..count).map(one).buffered(4).try_collect().await
 }
 
 impl Bare {

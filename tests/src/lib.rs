@@ -15,4 +15,5 @@ pub mod oracle;
 pub mod process;
 pub mod profile;
 pub mod random;
+pub mod search;
 pub mod world;

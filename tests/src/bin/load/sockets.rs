@@ -56,22 +56,23 @@ pub(crate) async fn connections(count: usize, at_once: usize) -> anyhow::Result<
 
 pub(crate) async fn idle(count: usize) -> anyhow::Result<()> {
     let server = Server::start()?;
-    let people = populate(server.address, &server.invite, 40).await?;
-    let dialer = Dialer::towards(server.address)?;
+    let few = populate(server.address, &server.invite, 1).await?;
     let before = server.memory()?;
+    // Each is another person's device: a device has one follow stream.
+    let dialer = Dialer::towards(server.address)?;
     let mut held = Vec::with_capacity(count);
-    for person in people.iter().cycle().take(count) {
-        let client = connect(&server, &dialer, person).await?;
-        let follow = client.follow(&Follow { mailbox: None, chains: vec![] }).await?;
-        held.push((client, follow));
+    for number in 0..count {
+        let person = Bare::register(&dialer, &server.invite, format!("idle-{number}")).await?;
+        let follow = person.client.follow(&Follow { mailbox: None, chains: vec![] }).await?;
+        held.push((person, follow));
     }
-    // Handshakes leave buffers behind that are given back a little later.
+    // Handshakes and registrations leave buffers behind that are given back a little later.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let after = server.memory()?;
     let each = after.saturating_sub(before) / u64::try_from(count)?.max(1);
-    println!("idle: {count} connections, authenticated, each with its follow stream open");
+    println!("idle: {count} connections of as many devices, authenticated, each with its follow stream open");
     println!("  memory a connection             {:>10.1} KiB", as_f64(each) / 1024.0);
     println!("  memory of the whole server      {:>10.1} MiB", as_f64(after) / 1024.0 / 1024.0);
-    drop(held);
+    drop((held, few));
     Ok(())
 }
