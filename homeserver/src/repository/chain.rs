@@ -1,0 +1,124 @@
+//! Chains: append-only, hash-linked, generic over what is in them.
+
+use async_trait::async_trait;
+use rookery_protocol::{
+    chain::{Entry, HeadRef, Kind},
+    id::{ChainId, DeviceId, ItemId, UserId},
+    time::Timestamp,
+};
+
+use super::{Limit, Page, StorageError};
+
+/// What a chain is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChainKind {
+    /// A user's statements about their devices and keys.
+    User,
+    /// A user's private journal.
+    Journal,
+}
+
+/// A chain, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredChain {
+    /// Which.
+    pub chain: ChainId,
+    /// What about.
+    pub kind: ChainKind,
+    /// Whose.
+    pub owner: UserId,
+    /// In which period of ownership.
+    pub owner_epoch: u64,
+    /// The last entry; nothing while there is none.
+    pub head: Option<HeadRef>,
+    /// When the last entry was accepted, or the chain made.
+    pub at: Timestamp,
+    /// What its entries and bodies take, in bytes.
+    pub bytes: u64,
+}
+
+/// An entry with what the home finds it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// The entry, with its body unless that was erased.
+    pub entry: Entry,
+    /// Its item id: unique in its chain.
+    pub item: ItemId,
+    /// What kind it is.
+    pub kind: Kind,
+    /// The device that signed it; for what a recovery key signed, the id that its key would have as a device.
+    pub author: DeviceId,
+    /// When the home accepted it.
+    pub at: Timestamp,
+}
+
+/// What came of appending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Append {
+    /// The entries are the chain's last; this is its head now.
+    Done(HeadRef),
+    /// The chain does not end where the first entry begins, or its ownership is of another period. Nothing was stored; this is its head.
+    Stale(Option<HeadRef>),
+    /// One of the item ids is in the chain already. Nothing was stored.
+    ItemExists,
+    /// There is no such chain.
+    NoChain,
+}
+
+/// What can be asked about chains.
+#[async_trait]
+pub trait ChainView {
+    /// Where the chain stands.
+    async fn chain(&mut self, chain: ChainId) -> Result<Option<StoredChain>, StorageError>;
+
+    /// Where several chains stand, in no order; unknown ones are left out.
+    async fn chains(&mut self, chains: &[ChainId]) -> Result<Vec<StoredChain>, StorageError>;
+
+    /// Entries after place `after` (from the beginning when absent), in order.
+    async fn entries(
+        &mut self,
+        chain: ChainId,
+        after: Option<u64>,
+        limit: Limit,
+    ) -> Result<Page<StoredEntry>, StorageError>;
+
+    /// The hash of the entry at `seq`, for a follower that says what it has.
+    async fn entry_hash(
+        &mut self,
+        chain: ChainId,
+        seq: u64,
+    ) -> Result<Option<HeadRef>, StorageError>;
+
+    /// The places of those `items` that are in the chain, in no order.
+    async fn places(
+        &mut self,
+        chain: ChainId,
+        items: &[ItemId],
+    ) -> Result<Vec<(ItemId, u64)>, StorageError>;
+}
+
+/// What can be done to chains.
+#[async_trait]
+pub trait ChainRepository: ChainView {
+    /// Makes an empty chain. Says whether it is new; one that is there stays as it is.
+    async fn create_chain(
+        &mut self,
+        chain: ChainId,
+        kind: ChainKind,
+        owner: UserId,
+        owner_epoch: u64,
+        at: Timestamp,
+    ) -> Result<bool, StorageError>;
+
+    /// Appends `entries`, which follow one another, if the chain ends just before the first of them and they are of its period of
+    /// ownership. All or none. At least one entry.
+    async fn append_entries(
+        &mut self,
+        chain: ChainId,
+        entries: &[StoredEntry],
+    ) -> Result<Append, StorageError>;
+
+    /// Erases the bodies of those `items`; the chain still proves itself. Says how many there were.
+    async fn erase_bodies(&mut self, chain: ChainId, items: &[ItemId])
+    -> Result<u64, StorageError>;
+}
