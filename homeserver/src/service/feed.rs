@@ -5,7 +5,7 @@
 //! bounded by the number of connections.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
@@ -97,6 +97,7 @@ pub struct Feed {
     /// Of which device.
     pub device: DeviceId,
     queue: Mutex<Queue>,
+    chains: Mutex<HashSet<ChainId>>,
     filled: Notify,
 }
 
@@ -125,6 +126,12 @@ impl Feed {
         self.filled.notify_one();
     }
 
+    /// Has the stream read from the database what it missed.
+    pub fn fall_behind(&self) {
+        self.queue().taken.behind = true;
+        self.filled.notify_one();
+    }
+
     /// Waits for something, and takes all there is. Cancel-safe.
     pub async fn next(&self) -> Taken {
         loop {
@@ -150,6 +157,10 @@ impl Feed {
         self.filled.notify_one();
     }
 
+    fn chains(&self) -> MutexGuard<'_, HashSet<ChainId>> {
+        self.chains.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,7 +177,7 @@ pub struct Feeds {
 impl Feeds {
     /// Opens the device's feed. A feed that it had before ends: its connection is most likely dead.
     pub fn open(&self, user: UserId, device: DeviceId) -> Arc<Feed> {
-        let feed = Arc::new(Feed { user, device, queue: Mutex::default(), filled: Notify::new() });
+        let feed = Arc::new(Feed { user, device, queue: Mutex::default(), chains: Mutex::default(), filled: Notify::new() });
         let former = self.by_device.write().unwrap_or_else(PoisonError::into_inner).insert(device, Arc::clone(&feed));
         if let Some(former) = former {
             former.replace();
@@ -198,24 +209,28 @@ impl Feeds {
             }
         }
         drop(by_user);
-        let mut by_chain = self.by_chain.write().unwrap_or_else(PoisonError::into_inner);
-        by_chain.retain(|_, feeds| {
-            feeds.retain(|other| !is_it(other));
-            !feeds.is_empty()
-        });
+        let chains = std::mem::take(&mut *feed.chains());
+        chains.into_iter().for_each(|chain| self.unfollow(feed, chain));
     }
 
     /// Has `feed` follow `chain` from now on.
     pub fn follow(&self, feed: &Arc<Feed>, chain: ChainId) {
         let mut by_chain = self.by_chain.write().unwrap_or_else(PoisonError::into_inner);
         let feeds = by_chain.entry(chain).or_default();
-        if !feeds.iter().any(|other| Arc::ptr_eq(other, feed)) {
+        if feed.chains().insert(chain) {
             feeds.push(Arc::clone(feed));
         }
     }
 
+    /// How many chains `feed` follows.
+    #[must_use]
+    pub fn followed_by(&self, feed: &Arc<Feed>) -> usize {
+        feed.chains().len()
+    }
+
     /// Has `feed` follow `chain` no more.
     pub fn unfollow(&self, feed: &Arc<Feed>, chain: ChainId) {
+        feed.chains().remove(&chain);
         let mut by_chain = self.by_chain.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(feeds) = by_chain.get_mut(&chain) {
             feeds.retain(|other| !Arc::ptr_eq(other, feed));
@@ -241,6 +256,16 @@ impl Feeds {
     pub fn push_user(&self, user: UserId, live: &Live) {
         let by_user = self.by_user.read().unwrap_or_else(PoisonError::into_inner);
         by_user.get(&user).into_iter().flatten().for_each(|feed| feed.push(live.clone()));
+    }
+
+    /// Pushes `live` to those devices of the user that do not follow `chain`.
+    pub fn push_user_unless_following(&self, user: UserId, chain: ChainId, live: &Live) {
+        let by_chain = self.by_chain.read().unwrap_or_else(PoisonError::into_inner);
+        let following = by_chain.get(&chain).map(Vec::as_slice).unwrap_or_default();
+        let by_user = self.by_user.read().unwrap_or_else(PoisonError::into_inner);
+        let feeds = by_user.get(&user).into_iter().flatten();
+        let others = feeds.filter(|feed| !following.iter().any(|other| Arc::ptr_eq(other, feed)));
+        others.for_each(|feed| feed.push(live.clone()));
     }
 
     /// Pushes `live` to all that follow the chain.

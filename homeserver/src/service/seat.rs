@@ -10,13 +10,17 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use rookery_protocol::{
     id::{DeviceId, SessionId, UserId},
     session::{Authenticated, Principal},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long an answer may take to get out before its connection is closed: less than the second of D8.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Why a connection has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +192,32 @@ impl Seats {
     /// Ends the connections of one session.
     pub fn cut_session(&self, user: UserId, session: SessionId) -> usize {
         self.cut(user, |who| who.session == session)
+    }
+
+    /// Ends the connections of one session a moment later, so that the answer to whoever asked for it gets out first.
+    pub fn cut_session_later(&self, user: UserId, session: SessionId, tasks: &TaskTracker) {
+        let rows = self.rows();
+        let seats = rows.by_user.get(&user).map(Vec::as_slice).unwrap_or_default();
+        let cut = |seat: &&Arc<Seat>| seat.who().is_some_and(|who| who.session == session);
+        let cut: Vec<_> = seats.iter().filter(cut).cloned().collect();
+        drop(rows);
+        tasks.spawn(async move {
+            tokio::time::sleep(LAST_WORDS).await;
+            cut.iter().for_each(|seat| seat.end(Ended::Session));
+        });
+    }
+
+    /// Takes the user's connections of a device that has just been certified to what they may do now.
+    pub fn certify(&self, user: UserId, device: DeviceId) {
+        let rows = self.rows();
+        for seat in rows.by_user.get(&user).into_iter().flatten() {
+            let mut principal = seat.principal.write().unwrap_or_else(PoisonError::into_inner);
+            if let Principal::Uncertified(who) = *principal
+                && who.device == device
+            {
+                *principal = Principal::Device(who);
+            }
+        }
     }
 
     /// Ends the connections of one device.
