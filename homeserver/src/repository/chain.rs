@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use rookery_protocol::{
     chain::{Entry, HeadRef, Kind},
-    id::{ChainId, DeviceId, ItemId, UserId},
+    codec,
+    id::{ChainId, DeviceId, Digest, ItemId, UserId},
     time::Timestamp,
 };
 
@@ -100,6 +101,10 @@ pub trait ChainView {
 /// What can be done to chains.
 #[async_trait]
 pub trait ChainRepository: ChainView {
+    /// Where chains stand, as [`ChainView::chains`] says it, and keeps them from growing by others until the unit ends: what is decided on
+    /// their heads still holds when the unit commits. It costs nothing with SQLite, where a unit is alone anyway.
+    async fn hold_chains(&mut self, chains: &[ChainId]) -> Result<Vec<StoredChain>, StorageError>;
+
     /// Makes an empty chain. Says whether it is new; one that is there stays as it is.
     async fn create_chain(
         &mut self,
@@ -121,4 +126,24 @@ pub trait ChainRepository: ChainView {
     /// Erases the bodies of those `items`; the chain still proves itself. Says how many there were.
     async fn erase_bodies(&mut self, chain: ChainId, items: &[ItemId])
     -> Result<u64, StorageError>;
+}
+
+impl StoredEntry {
+    /// Whether this is what comes after `head` in `chain`, in that period of ownership.
+    pub(super) fn follows(&self, chain: ChainId, owner_epoch: u64, head: Option<HeadRef>) -> bool {
+        let (seq, prev) =
+            head.map_or((0, Digest::ZERO), |head| (head.seq.saturating_add(1), head.hash));
+        let entry = &self.entry;
+        entry.chain == chain
+            && entry.owner_epoch == owner_epoch
+            && entry.seq == seq
+            && entry.prev == prev
+    }
+
+    /// What it takes, in bytes: as it is encoded.
+    pub(super) fn bytes(&self) -> u64 {
+        let body = self.entry.body.as_ref().map_or(0, codec::Octets::len);
+        let rest = codec::encode(&Entry { body: None, ..self.entry.clone() }).len();
+        u64::try_from(body.saturating_add(rest)).unwrap_or(u64::MAX)
+    }
 }

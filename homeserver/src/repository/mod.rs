@@ -21,6 +21,7 @@ pub mod contact;
 pub mod device;
 pub mod invite;
 pub mod mailbox;
+pub mod memory;
 
 pub mod prekey;
 pub mod retention;
@@ -44,8 +45,7 @@ pub use self::{
 
 /// Everything that can be asked.
 ///
-/// Each question sees what is committed when it is asked; two questions need not see the same moment. What has to be decided on one moment
-/// is asked in a unit of work.
+/// Each question sees what is committed when it is asked; two questions need not see the same moment.
 pub trait View:
     AccountView
     + InviteView
@@ -60,7 +60,11 @@ pub trait View:
 {
 }
 
-/// A unit of work: everything that can be asked and done, on one moment, with no trace unless committed.
+/// A unit of work: everything that can be asked and done, with no trace unless committed.
+///
+/// With SQLite and in memory it is alone while it lasts. With PostgreSQL other nodes' units go on beside it, so that what it was told may have
+/// changed: what is decided on the state of a chain is asked by [`ChainRepository::hold_chains`], and every other change that depends on what
+/// was there before says in its own words what it expects (take an invite, rotate a token, append to a chain, open an account).
 ///
 /// Cancel-safe: dropping it, or any future of it, undoes all of it. A future that was dropped half-way leaves the unit as an error does.
 #[async_trait]
