@@ -136,22 +136,22 @@ pub enum ConfigError {
         message: String,
     },
     /// There is no such key.
-    #[error("there is no setting {key:?} ({source}){}", nearest.map(|near| format!(": did you mean {near:?}?")).unwrap_or_default())]
+    #[error("there is no setting {key:?} ({origin}){}", nearest.map(|near| format!(": did you mean {near:?}?")).unwrap_or_default())]
     UnknownKey {
         /// What was written.
         key: String,
         /// Where.
-        source: Source,
+        origin: Source,
         /// The key that is most like it.
         nearest: Option<&'static str>,
     },
     /// The value is not what the key takes.
-    #[error("{key} ({source}): {message}")]
+    #[error("{key} ({origin}): {message}")]
     BadValue {
         /// Which key.
         key: &'static str,
         /// Where.
-        source: Source,
+        origin: Source,
         /// What is wrong.
         message: String,
     },
@@ -176,14 +176,14 @@ impl Loaded {
     pub fn set(&mut self, key: &str, text: &str, source: Source) -> Result<(), ConfigError> {
         let Some(known) = Key::find(key) else {
             let nearest = Key::nearest(key);
-            return Err(ConfigError::UnknownKey { key: key.to_owned(), source, nearest });
+            return Err(ConfigError::UnknownKey { key: key.to_owned(), origin: source, nearest });
         };
         match (known.set)(&mut self.config, text) {
             Ok(()) => {
                 self.sources.insert(known.name, source);
                 Ok(())
             }
-            Err(message) => Err(ConfigError::BadValue { key: known.name, source, message }),
+            Err(message) => Err(ConfigError::BadValue { key: known.name, origin: source, message }),
         }
     }
 
