@@ -19,6 +19,25 @@ pub enum ChainKind {
     Journal,
 }
 
+impl ChainKind {
+    /// The number that stands for it in rows.
+    pub(super) const fn number(self) -> u32 {
+        match self {
+            Self::User => 1,
+            Self::Journal => 2,
+        }
+    }
+
+    /// The kind that `number` stands for.
+    pub(super) const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            1 => Some(Self::User),
+            2 => Some(Self::Journal),
+            _ => None,
+        }
+    }
+}
+
 /// A chain, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredChain {
@@ -58,12 +77,13 @@ pub struct StoredEntry {
 pub enum Append {
     /// The entries are the chain's last; this is its head now.
     Done(HeadRef),
-    /// The chain does not end where the first entry begins, or its ownership is of another period. Nothing was stored; this is its head.
-    Stale(Option<HeadRef>),
-    /// One of the item ids is in the chain already. Nothing was stored.
-    ItemExists,
     /// There is no such chain.
     NoChain,
+    /// One of the item ids is in the chain already, or comes twice. Nothing was stored.
+    ItemExists,
+    /// The chain does not end where the first entry begins, its ownership is of another period, or the entries do not follow one another.
+    /// Nothing was stored; this is its head.
+    Stale(Option<HeadRef>),
 }
 
 /// What can be asked about chains.
@@ -140,10 +160,14 @@ impl StoredEntry {
             && entry.prev == prev
     }
 
-    /// What it takes, in bytes: as it is encoded.
+    /// The entry as it is encoded without its body.
+    pub(super) fn encode_bare(&self) -> Vec<u8> {
+        codec::encode(&Entry { body: None, ..self.entry.clone() })
+    }
+
+    /// What it takes, in bytes: the encoded entry and its body.
     pub(super) fn bytes(&self) -> u64 {
         let body = self.entry.body.as_ref().map_or(0, codec::Octets::len);
-        let rest = codec::encode(&Entry { body: None, ..self.entry.clone() }).len();
-        u64::try_from(body.saturating_add(rest)).unwrap_or(u64::MAX)
+        u64::try_from(self.encode_bare().len().saturating_add(body)).unwrap_or(u64::MAX)
     }
 }

@@ -126,3 +126,26 @@ pub trait MailboxRepository: MailboxView {
     /// Erases, for each device, everything through a position. Positions that are gone already, or were never given, are passed over.
     async fn acknowledge(&mut self, through: &[(DeviceId, u64)]) -> Result<(), StorageError>;
 }
+
+impl Letter {
+    /// What it takes of a mailbox, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        u64::try_from(self.envelope.len()).unwrap_or(u64::MAX)
+    }
+}
+
+impl MailboxHead {
+    /// Takes one more of `size` bytes, and gives it its position.
+    pub(super) fn put(&mut self, size: u64) -> u64 {
+        self.last = self.last.saturating_add(1);
+        self.count = self.count.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(size);
+        self.last
+    }
+
+    /// Lets go of one of `size` bytes.
+    pub(super) fn forget(&mut self, size: u64) {
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(size);
+    }
+}

@@ -14,7 +14,10 @@ mod session;
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -49,6 +52,7 @@ pub struct Memory {
 struct Shared {
     committed: Mutex<Arc<Rows>>,
     failure: Mutex<Option<StorageError>>,
+    closed: AtomicBool,
     writer: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -107,7 +111,15 @@ impl Shared {
         Arc::clone(&self.committed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn open(&self) -> Result<(), StorageError> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(StorageError::Unavailable("the database was closed".to_owned()));
+        }
+        Ok(())
+    }
+
     fn failure(&self) -> Result<(), StorageError> {
+        self.open()?;
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.as_ref().map_or(Ok(()), |failure| Err(failure.clone()))
     }
@@ -124,6 +136,7 @@ impl Storage for Memory {
     }
 
     async fn begin(&self) -> Result<Box<dyn Repository>, StorageError> {
+        self.shared.open()?;
         let turn = Arc::clone(&self.shared.writer).lock_owned().await;
         let rows = self.shared.committed();
         Ok(Box::new(Handle {
@@ -133,6 +146,7 @@ impl Storage for Memory {
     }
 
     async fn read(&self) -> Result<Box<dyn View>, StorageError> {
+        self.shared.open()?;
         Ok(Box::new(Handle { shared: Arc::clone(&self.shared), unit: None }))
     }
 
@@ -144,7 +158,9 @@ impl Storage for Memory {
         Err(BackupError::Unsupported)
     }
 
-    async fn close(&self) {}
+    async fn close(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+    }
 }
 
 /// A reader, or a unit of work.

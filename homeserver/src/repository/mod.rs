@@ -18,14 +18,19 @@
 pub mod account;
 pub mod chain;
 pub mod contact;
+#[cfg(test)]
+mod contract;
 pub mod device;
 pub mod invite;
 pub mod mailbox;
 pub mod memory;
+mod migrate;
 
+pub mod postgres;
 pub mod prekey;
 pub mod retention;
 pub mod session;
+pub mod sqlite;
 
 use std::path::Path;
 

@@ -1,9 +1,10 @@
 //! Chains.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use rookery_protocol::{
     chain::HeadRef,
-    codec,
     id::{ChainId, ItemId, UserId},
     time::Timestamp,
 };
@@ -48,7 +49,7 @@ impl ChainView for Handle {
                 page.more = true;
                 break;
             }
-            bytes = bytes.saturating_add(codec::encode(&entry.entry).len());
+            bytes = bytes.saturating_add(usize::try_from(entry.bytes()).unwrap_or(usize::MAX));
             page.rows.push(entry.clone());
         }
         Ok(page)
@@ -107,25 +108,24 @@ impl ChainRepository for Handle {
     ) -> Result<Append, StorageError> {
         let rows = self.change()?;
         let Some((row, entries)) = rows.chains.get_mut(&chain) else { return Ok(Append::NoChain) };
+        let items: BTreeSet<ItemId> = new.iter().map(|entry| entry.item).collect();
+        if items.len() < new.len() || entries.iter().any(|entry| items.contains(&entry.item)) {
+            return Ok(Append::ItemExists);
+        }
         let mut head = row.head;
-        let mut added: Vec<StoredEntry> = vec![];
         for entry in new {
             if !entry.follows(chain, row.owner_epoch, head) {
                 return Ok(Append::Stale(row.head));
             }
-            if entries.iter().chain(&added).any(|other| other.item == entry.item) {
-                return Ok(Append::ItemExists);
-            }
             head = Some(entry.entry.seen().into());
-            row.at = entry.at;
-            added.push(entry.clone());
         }
         let Some(head) = head.filter(|_| !new.is_empty()) else {
             return Ok(Append::Stale(row.head));
         };
         row.bytes = row.bytes.saturating_add(new.iter().map(StoredEntry::bytes).sum());
         row.head = Some(head);
-        entries.append(&mut added);
+        row.at = new.last().map_or(row.at, |entry| entry.at);
+        entries.extend_from_slice(new);
         Ok(Append::Done(head))
     }
 

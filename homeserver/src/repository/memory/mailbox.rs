@@ -72,10 +72,9 @@ impl MailboxRepository for Handle {
             let Some(mailbox) = rows.mailboxes.get_mut(device) else { continue };
             let kept = mailbox.waiting.split_off(&through.saturating_add(1));
             let gone = std::mem::replace(&mut mailbox.waiting, kept);
-            mailbox.head.count = mailbox.head.count.saturating_sub(length(gone.len()));
-            mailbox.head.bytes = gone.values().fold(mailbox.head.bytes, |bytes, row| {
-                bytes.saturating_sub(length(row.envelope.len()))
-            });
+            for waiting in gone.values() {
+                mailbox.head.forget(length(waiting.envelope.len()));
+            }
         }
         Ok(())
     }
@@ -93,8 +92,8 @@ impl Rows {
         }
         let over = |letter: &&Letter| {
             let head = self.head(letter.device);
-            head.count >= limits.count
-                || head.bytes.saturating_add(length(letter.envelope.len())) > limits.bytes
+            let bytes = head.bytes.saturating_add(letter.size());
+            head.count >= limits.count || bytes > limits.bytes
         };
         let devices: Vec<_> =
             deposit.letters.iter().filter(over).map(|letter| letter.device).collect();
@@ -113,11 +112,7 @@ impl Rows {
             head: MailboxHead::default(),
             waiting: BTreeMap::new(),
         });
-        let head = &mut mailbox.head;
-        head.last = head.last.saturating_add(1);
-        head.count = head.count.saturating_add(1);
-        head.bytes = head.bytes.saturating_add(length(letter.envelope.len()));
-        let position = head.last;
+        let position = mailbox.head.put(letter.size());
         mailbox.waiting.insert(position, Waiting { position, at, envelope: letter.envelope });
         position
     }

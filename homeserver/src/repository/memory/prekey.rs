@@ -96,18 +96,14 @@ impl PrekeyRepository for Handle {
             else {
                 continue;
             };
-            let give = one_time == OneTime::Give;
-            let got = ClaimedKeys {
-                device,
-                signed,
-                signed_kem,
-                one_time: give
-                    .then(|| take(&mut keys.one_time, |key| key.expires > claim.at))
-                    .flatten(),
-                one_time_kem: give
-                    .then(|| take(&mut keys.one_time_kem, |key| key.expires > claim.at))
-                    .flatten(),
-            };
+            let (mut ec, mut kem) = (None, None);
+            if one_time == OneTime::Give {
+                keys.one_time.retain(|_, key| key.expires > claim.at);
+                keys.one_time_kem.retain(|_, key| key.expires > claim.at);
+                ec = keys.one_time.pop_first().map(|(_, key)| key);
+                kem = keys.one_time_kem.pop_first().map(|(_, key)| key);
+            }
+            let got = ClaimedKeys { device, signed, signed_kem, one_time: ec, one_time_kem: kem };
             rows.claims.insert((claim.requester, claim.claim, device), (claim.at, got.clone()));
             claimed.push(got);
         }
@@ -123,16 +119,6 @@ impl PrekeyRepository for Handle {
             keys.one_time_kem.clear();
         }
         Ok(u64::try_from(dropped).unwrap_or(u64::MAX))
-    }
-}
-
-/// The first key that is good; those that are over before it are gone.
-fn take<T>(keys: &mut BTreeMap<u32, T>, good: impl Fn(&T) -> bool) -> Option<T> {
-    loop {
-        let (_, key) = keys.pop_first()?;
-        if good(&key) {
-            return Some(key);
-        }
     }
 }
 
