@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod config;
+pub mod database;
 pub mod identity;
 pub mod lifecycle;
 pub mod repository;

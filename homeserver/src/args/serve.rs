@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     config::{LIMITS, Loaded, Source},
+    database,
     identity::{Absent, DataDir, write_private},
     lifecycle::Lifecycle,
-    repository,
     server::{self, Ingredients},
     service::password::Passwords,
     telemetry,
@@ -69,7 +69,7 @@ pub(super) struct Status {
 /// Takes the data directory and opens what is in it.
 pub(super) async fn open(cli: &Cli, loaded: Loaded, absent: Absent) -> Result<Ingredients, Failed> {
     let data = DataDir::take(&cli.data()?, absent)?;
-    let storage = repository::open(loaded.config.database.as_deref(), data.path()).await?;
+    let storage = database::open(loaded.config.database.as_deref(), data.path()).await?;
     Ok(Ingredients {
         data,
         storage,
