@@ -1,6 +1,6 @@
 //! A whole server: storage, services and transport, put together, started and stopped.
 
-use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use rookery_protocol::{
@@ -22,6 +22,10 @@ use crate::{
     service::{Parts, Services, invite, password::Passwords, retention},
     transport::{self, Place, Router, admin, health, listener},
 };
+
+/// How often the invite that a start prints can be used, and how long.
+const FIRST_USES: u32 = 10;
+const FIRST_INVITE: Duration = Duration::from_secs(7 * 86_400);
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -161,9 +165,11 @@ pub async fn start(ingredients: Ingredients, metrics: Option<PrometheusHandle>) 
 }
 
 impl Running {
-    /// A link with an invite that can be used once, for whoever starts a server for the first time.
+    /// A link with an invite for whoever starts a server: for a few people and devices, and for a week.
     pub async fn first_invite(&self) -> Result<JoinLink, StorageError> {
-        let request = CreateInvite { uses: 1, expires: None, note: Some("made when the server started".to_owned()) };
+        let expires = Some(self.services.clock.now().plus(FIRST_INVITE));
+        let request =
+            CreateInvite { uses: FIRST_USES, expires, note: Some("made when the server started".to_owned()) };
         match invite::create(&self.services, request).await {
             Ok(invite) => Ok(self.services.link(invite.token)),
             Err(Failure::Error(_) | Failure::Refused(_)) => {
@@ -180,7 +186,7 @@ impl Running {
         drop(services);
         lifecycle.stop().await;
         listener.close(CloseReason::GoingAway);
-        tokio::time::timeout(std::time::Duration::from_secs(1), listener.drained()).await.ok();
+        tokio::time::timeout(Duration::from_secs(1), listener.drained()).await.ok();
         storage.close().await;
         drop(data);
     }
@@ -198,3 +204,6 @@ fn advertised(config: &Config, address: SocketAddr, name: &ServerName) -> HostPo
     let host = if address.ip().is_unspecified() { name.to_string() } else { address.ip().to_string() };
     HostPort { host, port: address.port() }
 }
+
+#[cfg(test)]
+mod tests;
