@@ -213,3 +213,76 @@ pub async fn list(services: &Services, who: Authenticated) -> Result<Contacts, R
     }
     Ok(Contacts { contacts })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::testing::{Bench, bench};
+
+    async fn ask(bench: &Bench, who: Authenticated, name: &str) -> RequestedContact {
+        request(&bench.services, who, name.parse().unwrap()).await.unwrap()
+    }
+
+    async fn standing(bench: &Bench, who: Authenticated, name: &str) -> Option<Standing> {
+        let contacts = list(&bench.services, who).await.unwrap().contacts;
+        contacts.into_iter().find(|contact| contact.name.as_str() == name).map(|contact| contact.standing)
+    }
+
+    #[tokio::test]
+    async fn free_blocking_and_existing_names_answer_alike() {
+        let bench = bench(&[]);
+        let (_, alice, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        let (_, _, ..) = bench.person("carol").await;
+        change(&bench.services, bob, "alice".parse().unwrap(), ContactChange::Block).await.unwrap();
+        for name in ["bob", "carol", "nobody"] {
+            assert_eq!(ask(&bench, alice, name).await, RequestedContact::Waiting);
+        }
+        let listed = list(&bench.services, alice).await.unwrap().contacts;
+        assert!(listed.iter().all(|contact| contact.standing == Standing::Asked && contact.user.is_none() && contact.head.is_none()));
+        assert_eq!(listed.len(), 3);
+        assert_eq!(standing(&bench, bob, "alice").await, Some(Standing::Blocked), "a block outlasts a request");
+    }
+
+    #[tokio::test]
+    async fn two_who_ask_each_other_are_contacts_and_either_can_end_it() {
+        let bench = bench(&[]);
+        let (_, alice, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        ask(&bench, alice, "bob").await;
+        assert_eq!(standing(&bench, bob, "alice").await, Some(Standing::Asking));
+        assert_eq!(ask(&bench, bob, "alice").await, RequestedContact::Accepted);
+        for (who, name) in [(alice, "bob"), (bob, "alice")] {
+            assert_eq!(standing(&bench, who, name).await, Some(Standing::Accepted));
+        }
+        change(&bench.services, bob, "alice".parse().unwrap(), ContactChange::Remove).await.unwrap();
+        for (who, name) in [(alice, "bob"), (bob, "alice")] {
+            assert_eq!(standing(&bench, who, name).await, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_declined_request_is_not_told() {
+        let bench = bench(&[]);
+        let (_, alice, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        ask(&bench, alice, "bob").await;
+        change(&bench.services, bob, "alice".parse().unwrap(), ContactChange::Decline).await.unwrap();
+        assert_eq!(standing(&bench, bob, "alice").await, None);
+        assert_eq!(standing(&bench, alice, "bob").await, Some(Standing::Asked));
+        let again = change(&bench.services, bob, "alice".parse().unwrap(), ContactChange::Accept).await;
+        assert_eq!(again, Err(Failure::Error(ContactError::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn a_withdrawn_request_is_gone_on_both_sides() {
+        let bench = bench(&[]);
+        let (_, alice, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        ask(&bench, alice, "bob").await;
+        change(&bench.services, alice, "bob".parse().unwrap(), ContactChange::Remove).await.unwrap();
+        assert_eq!(standing(&bench, bob, "alice").await, None);
+        let oneself = request(&bench.services, alice, "alice".parse().unwrap()).await;
+        assert_eq!(oneself, Err(Failure::Error(ContactError::Oneself)));
+    }
+}

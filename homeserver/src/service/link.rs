@@ -157,3 +157,60 @@ pub fn close(services: &Services, who: Authenticated, place: u32) {
         meeting.arrived.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::testing::{Bench, bench};
+
+    fn letter(byte: u8) -> Octets<8192> {
+        Octets::parse(vec![byte; 9]).unwrap()
+    }
+
+    fn put_as(bench: &Bench, device: u8, who: Authenticated, place: u32, side: Side) -> Result<(), Failure<PlaceError>> {
+        let who = Authenticated { device: DeviceId::from_bytes([device; 32]), ..who };
+        put(&bench.services, who, PutLetter { place, side, number: 0, letter: letter(device) })
+    }
+
+    #[tokio::test]
+    async fn a_place_takes_one_guess() {
+        let bench = bench(&[]);
+        let (_, alice, ..) = bench.person("alice").await;
+        let place = open(&bench.services, alice).unwrap().number;
+        put_as(&bench, 1, alice, place, Side::New).unwrap();
+        put_as(&bench, 1, alice, place, Side::New).unwrap();
+        assert_eq!(put_as(&bench, 2, alice, place, Side::New), Err(Failure::Error(PlaceError::Taken)));
+        assert_eq!(put_as(&bench, 2, alice, place, Side::Old), Err(Failure::Error(PlaceError::Taken)));
+        let found = take(&bench.services, alice, TakeLetter { place, side: Side::New, number: 0 }).await.unwrap();
+        assert_eq!((found.letter, found.from), (Some(letter(1)), Some(DeviceId::from_bytes([1; 32]))));
+        close(&bench.services, alice, place);
+        assert_eq!(put_as(&bench, 1, alice, place, Side::New), Err(Failure::Error(PlaceError::NotFound)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_is_woken_by_the_letter_or_told_to_ask_again() {
+        let bench = bench(&[]);
+        let (_, alice, ..) = bench.person("alice").await;
+        let place = open(&bench.services, alice).unwrap().number;
+        let wait = || take(&bench.services, alice, TakeLetter { place, side: Side::New, number: 0 });
+        assert_eq!(wait().await.unwrap().letter, None);
+        let (taken, ()) = tokio::join!(wait(), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            put_as(&bench, 1, alice, place, Side::New).unwrap();
+        });
+        assert_eq!(taken.unwrap().letter, Some(letter(1)));
+    }
+
+    #[tokio::test]
+    async fn places_are_few_and_end_by_themselves() {
+        let bench = bench(&[("limits.link_places", "3/h")]);
+        let (_, alice, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        let place = open(&bench.services, alice).unwrap().number;
+        assert_eq!(put_as(&bench, 1, bob, place, Side::New), Err(Failure::Error(PlaceError::NotFound)), "another user's");
+        assert!(open(&bench.services, alice).is_ok() && open(&bench.services, alice).is_ok());
+        assert_eq!(open(&bench.services, alice), Err(Failure::Error(PlaceError::TooMany)));
+        bench.clock.advance(LIFETIME);
+        assert_eq!(put_as(&bench, 1, alice, place, Side::New), Err(Failure::Error(PlaceError::NotFound)));
+    }
+}

@@ -342,18 +342,4 @@ pub fn frame(position: u64, at: Timestamp, envelope: &[u8]) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests {
-    use rookery_protocol::{envelope::Envelope, schema::Schema as _};
-
-    use super::*;
-
-    #[test]
-    fn a_frame_is_what_the_codec_makes_of_it() {
-        for (position, at) in [(1, 1), (500, 1_790_000_000_000), (u64::from(u32::MAX) + 1, 70_000)] {
-            let at = Timestamp::from_millis(at);
-            let envelope = Envelope::sample();
-            let made = frame(position, at, &codec::encode(&envelope));
-            assert_eq!(made, codec::encode(&FollowDown::Envelope { position, at, envelope }));
-        }
-    }
-}
+mod tests;

@@ -273,3 +273,65 @@ pub async fn write_down(services: &Services) -> Result<(), StorageError> {
     unit.note_presences(&rows).await?;
     unit.commit().await
 }
+
+#[cfg(test)]
+mod tests {
+    use rookery_protocol::request::contact::ContactChange;
+
+    use super::*;
+    use crate::service::{
+        contact,
+        testing::{Bench, bench},
+    };
+
+    async fn seen(bench: &Bench, who: Authenticated, of: UserId) -> Option<PresenceState> {
+        let entries = entries(&bench.services, who.user).await.unwrap();
+        entries.into_iter().find(|entry| entry.user == of).map(|entry| entry.state)
+    }
+
+    #[tokio::test]
+    async fn presence_is_told_to_accepted_contacts_only() {
+        let bench = bench(&[]);
+        let services = &bench.services;
+        let (_, alice, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        let (_, carol, ..) = bench.person("carol").await;
+        contact::request(services, alice, "bob".parse().unwrap()).await.unwrap();
+        let (bobs, carols) = (services.feeds.open(bob.user, bob.device), services.feeds.open(carol.user, carol.device));
+        connected(services, alice).await.unwrap();
+        assert_eq!(seen(&bench, bob, alice.user).await, None, "a request is no contact yet");
+        assert!(bobs.take().is_none());
+        contact::change(services, bob, "alice".parse().unwrap(), ContactChange::Accept).await.unwrap();
+        assert_eq!(seen(&bench, bob, alice.user).await, Some(PresenceState::Online));
+        assert!(bobs.take().is_some_and(|taken| !taken.items.is_empty()));
+        contact::change(services, bob, "alice".parse().unwrap(), ContactChange::Block).await.unwrap();
+        connected(services, bob).await.unwrap();
+        assert_eq!(seen(&bench, alice, bob.user).await, None, "a block hides who blocks");
+        assert_eq!(seen(&bench, carol, alice.user).await, None);
+        assert!(carols.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_invisible_user_is_offline_to_others_and_devices_add_up() {
+        let bench = bench(&[]);
+        let services = &bench.services;
+        let (mut alice, first, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        contact::request(services, first, "bob".parse().unwrap()).await.unwrap();
+        contact::request(services, bob, "alice".parse().unwrap()).await.unwrap();
+        let (_, second, _) = bench.second(&mut alice, first).await;
+        connected(services, first).await.unwrap();
+        connected(services, second).await.unwrap();
+        set(services, first, PresenceState::Away, None).await.unwrap();
+        assert_eq!(seen(&bench, bob, alice.user).await, Some(PresenceState::Online), "the other device is there");
+        set(services, second, PresenceState::Invisible, None).await.unwrap();
+        assert_eq!(seen(&bench, bob, alice.user).await, Some(PresenceState::Offline));
+        assert_eq!(seen(&bench, first, alice.user).await, Some(PresenceState::Invisible), "to oneself one is what one is");
+        disconnected(services, second).await;
+        disconnected(services, first).await;
+        assert_eq!(seen(&bench, bob, alice.user).await, Some(PresenceState::Offline));
+        write_down(services).await.unwrap();
+        let stored = services.storage.read().await.unwrap().presences(&[alice.user]).await.unwrap();
+        assert!(stored[0].last_online.is_some());
+    }
+}

@@ -216,3 +216,91 @@ pub async fn boxes(services: &Services, who: Authenticated) -> Result<Boxes, Ref
     let mut view = services.storage.read().await.map_err(storage)?;
     Ok(Boxes { boxes: view.boxes(who.user, who.device).await.map_err(storage)? })
 }
+
+#[cfg(test)]
+mod tests {
+    use rookery_protocol::{key::SigningKey, request::account::AppendError, session::Principal};
+
+    use super::*;
+    use crate::service::{
+        message,
+        seat::Ended,
+        testing::{Person, bench, item},
+    };
+
+    fn key_of(person: &Person) -> SigningKey {
+        SigningKey::from_seed(&person.device.key.to_seed())
+    }
+
+    #[tokio::test]
+    async fn a_revoked_device_is_cut_off_at_once_with_all_that_was_kept_for_it() {
+        let bench = bench(&[]);
+        let services = &bench.services;
+        let (mut alice, who, _, _) = bench.person("alice").await;
+        let (second, second_who, seat) = bench.second(&mut alice, who).await;
+        let to_self = alice.message(who.device, &alice, item(1), 50);
+        message::send(services, who, to_self).await.unwrap();
+
+        let key = key_of(&alice);
+        let revoke = alice.revoke(&key, second.id());
+        let (rotate, boxes) = alice.rotate(2);
+        let request = AppendStatements { statements: vec![revoke, rotate], boxes };
+        let head = append(services, who, request.clone()).await.unwrap();
+        assert_eq!(head, alice.head());
+        assert_eq!(append(services, who, request).await.unwrap(), head, "the same again is answered as the first time");
+        assert_eq!(seat.ended().await, Ended::Session);
+        let mut view = services.storage.read().await.unwrap();
+        assert_eq!(view.mailbox_head(second.id()).await.unwrap().count, 0);
+        assert!(view.session(second_who.session).await.unwrap().unwrap().ended.is_some());
+        let refused = message::send(services, second_who, alice.message(second.id(), &alice, item(2), 5)).await;
+        assert_eq!(refused, Err(Refusal::NotPermitted.into()));
+    }
+
+    #[tokio::test]
+    async fn a_revocation_without_the_new_key_is_incomplete_unless_a_device_signs_itself_out() {
+        let bench = bench(&[]);
+        let services = &bench.services;
+        let (mut alice, who, _, _) = bench.person("alice").await;
+        let (second, second_who, _) = bench.second(&mut alice, who).await;
+        let (head, live) = (alice.head, alice.live.clone());
+        let key = key_of(&alice);
+        let revoke = alice.revoke(&key, second.id());
+        let request = AppendStatements { statements: vec![revoke], boxes: vec![] };
+        assert!(matches!(append(services, who, request).await, Err(Failure::Error(AppendError::Incomplete { .. }))));
+        (alice.head, alice.live) = (head, live);
+        let signs_out = alice.revoke(&second.key, second.id());
+        let request = AppendStatements { statements: vec![signs_out], boxes: vec![] };
+        append(services, second_who, request).await.unwrap();
+        let resident = services.resident(who.user).await.unwrap().unwrap();
+        assert!(resident.state.owes_rotation && resident.live == [who.device]);
+    }
+
+    #[tokio::test]
+    async fn boxes_are_for_every_live_device_and_no_other() {
+        let bench = bench(&[]);
+        let (mut alice, who, _, _) = bench.person("alice").await;
+        let (second, ..) = bench.second(&mut alice, who).await;
+        alice.live.retain(|device| *device != second.id());
+        let (rotate, boxes) = alice.rotate(2);
+        let request = AppendStatements { statements: vec![rotate], boxes };
+        assert!(matches!(append(&bench.services, who, request).await, Err(Failure::Error(AppendError::Incomplete { .. }))));
+    }
+
+    #[tokio::test]
+    async fn a_statement_for_another_place_is_stale() {
+        let bench = bench(&[]);
+        let (mut alice, who, _, _) = bench.person("alice").await;
+        alice.rotate(2);
+        let (skipped, boxes) = alice.rotate(3);
+        let request = AppendStatements { statements: vec![skipped], boxes };
+        assert_eq!(append(&bench.services, who, request).await, Err(Failure::Error(AppendError::Stale)));
+    }
+
+    #[tokio::test]
+    async fn a_device_that_is_certified_may_do_more_on_the_same_connection() {
+        let bench = bench(&[]);
+        let (mut alice, who, _, _) = bench.person("alice").await;
+        let (_, second, seat) = bench.second(&mut alice, who).await;
+        assert_eq!(seat.principal(), Principal::Device(second));
+    }
+}
