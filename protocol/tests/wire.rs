@@ -3,7 +3,9 @@
 //! `ROOKERY_WRITE_SCHEMA=1 cargo test -p rookery-protocol --test wire` writes them anew; a change of the golden bytes is a change of the
 //! protocol, and is reviewed as one.
 
-use std::path::PathBuf;
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{fmt::Write as _, path::PathBuf};
 
 use rookery_protocol::request::registry::Registry;
 
@@ -41,8 +43,10 @@ fn rooted_at(registry: &Registry, name: &str) -> String {
     let mut text = String::new();
     while let Some(name) = wanted.pop() {
         let Some(rule) = rules.get(&name).filter(|_| taken.insert(name.clone())) else { continue };
-        text.push_str(&format!("{name} = {}\n", rule.definition));
-        let words = rule.definition.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-'));
+        writeln!(text, "{name} = {}", rule.definition).unwrap();
+        let words = rule
+            .definition
+            .split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-'));
         wanted.extend(words.filter(|word| rules.contains_key(*word)).map(str::to_owned));
     }
     text
@@ -88,7 +92,8 @@ fn every_truncation_and_every_flipped_bit_of_every_type_is_refused_or_read_witho
 
 #[test]
 fn no_method_is_named_twice() {
-    let methods: Vec<_> = Registry::complete().requests.iter().map(|request| request.method).collect();
+    let methods: Vec<_> =
+        Registry::complete().requests.iter().map(|request| request.method).collect();
     let mut unique = methods.clone();
     unique.dedup();
     assert_eq!(methods, unique);

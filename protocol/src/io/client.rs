@@ -1,6 +1,6 @@
 //! The asking end.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 pub use super::tls::Trust;
 use super::{
@@ -58,10 +58,38 @@ impl<E: std::error::Error + 'static> CallError<E> {
         match self {
             Self::Lost(_) | Self::Broken(_) | Self::TimedOut => true,
             Self::Refused(refusal) => {
-                matches!(refusal, Refusal::Throttled { .. } | Refusal::Unavailable | Refusal::StorageFull | Refusal::Internal)
+                matches!(
+                    refusal,
+                    Refusal::Throttled { .. }
+                        | Refusal::Unavailable
+                        | Refusal::StorageFull
+                        | Refusal::Internal
+                )
             }
             Self::Request(_) | Self::Malformed(_) => false,
         }
+    }
+}
+
+/// One socket for many connections to one server, as a load generator or a gateway wants it.
+#[derive(Clone, Debug)]
+pub struct Dialer {
+    socket: quic::Socket,
+    server: SocketAddr,
+}
+
+impl Dialer {
+    /// Opens a socket towards `server`.
+    pub fn towards(server: SocketAddr) -> Result<Self, ConnectError> {
+        Ok(Self { socket: quic::Socket::towards(server)?, server })
+    }
+
+    /// Makes one more connection.
+    pub async fn connect(&self, trust: Trust) -> Result<Client, ConnectError> {
+        let name = self.server.ip().to_string();
+        let (connection, server) =
+            self.socket.connect(self.server, &name, trust, CONNECT_PATIENCE).await?;
+        Ok(Client { connection, server })
     }
 }
 
@@ -109,16 +137,25 @@ impl Client {
     }
 
     /// Raises the connection to the device's principal.
-    pub async fn open_session(&self, device: &SigningKey, access: &str) -> Result<SessionOpened, CallError<OpenError>> {
+    pub async fn open_session(
+        &self,
+        device: &SigningKey,
+        access: &str,
+    ) -> Result<SessionOpened, CallError<OpenError>> {
         let proof = prove_connection(device, &self.exporter(), access);
         self.call(&OpenSession { access: access.to_owned(), proof }).await
     }
 
     /// Opens the follow stream.
-    pub async fn follow(&self, follow: &Follow) -> Result<(FollowStarted, FollowReceiver, FollowSender), CallError<FollowError>> {
+    pub async fn follow(
+        &self,
+        follow: &Follow,
+    ) -> Result<(FollowStarted, FollowReceiver, FollowSender), CallError<FollowError>> {
         let (mut send, mut recv) = self.connection.open().await?;
         begin::<Follow>(&mut send, follow).await?;
-        let started = tokio::time::timeout(CALL_PATIENCE, read_answer::<Follow>(&mut recv)).await.unwrap_or(Err(CallError::TimedOut))?;
+        let started = tokio::time::timeout(CALL_PATIENCE, read_answer::<Follow>(&mut recv))
+            .await
+            .unwrap_or(Err(CallError::TimedOut))?;
         Ok((started, FollowReceiver(recv), FollowSender(send)))
     }
 

@@ -33,14 +33,20 @@ pub fn put(buffer: &mut Vec<u8>, payload: &[u8]) {
 }
 
 /// Writes one frame. Not cancel-safe: a stream whose write was cancelled is broken.
-pub async fn write_frame<W: AsyncWrite + Unpin>(stream: &mut W, payload: &[u8]) -> Result<(), FrameError> {
+pub async fn write_frame<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    payload: &[u8],
+) -> Result<(), FrameError> {
     let mut buffer = Vec::with_capacity(payload.len().saturating_add(4));
     put(&mut buffer, payload);
     Ok(stream.write_all(&buffer).await?)
 }
 
 /// Reads one frame of at most `limit` bytes; `None` when the stream ended before it. Not cancel-safe.
-pub async fn read_frame<R: AsyncRead + Unpin>(stream: &mut R, limit: usize) -> Result<Option<Vec<u8>>, FrameError> {
+pub async fn read_frame<R: AsyncRead + Unpin>(
+    stream: &mut R,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, FrameError> {
     let mut length = [0; 4];
     match stream.read(&mut length[..1]).await? {
         0 => return Ok(None),
@@ -64,7 +70,10 @@ mod tests {
         let mut buffer = Vec::new();
         put(&mut buffer, b"words");
         assert_eq!(read_frame(&mut &buffer[..], 5).await.unwrap().unwrap(), b"words");
-        assert!(matches!(read_frame(&mut &buffer[..], 4).await, Err(FrameError::TooLarge { length: 5, limit: 4 })));
+        assert!(matches!(
+            read_frame(&mut &buffer[..], 4).await,
+            Err(FrameError::TooLarge { length: 5, limit: 4 })
+        ));
         for end in 1..buffer.len() {
             assert!(matches!(read_frame(&mut &buffer[..end], 5).await, Err(FrameError::Broken(_))));
         }

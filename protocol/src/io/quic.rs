@@ -12,10 +12,7 @@ use super::{
     frame::{self, FrameError},
     tls::{self, ServerTls, TlsError, Trust},
 };
-use crate::{
-    id::ServerId,
-    name::HostPort,
-};
+use crate::{id::ServerId, name::HostPort};
 
 /// How often a quiet connection says that it is there. Below the shortest NAT binding that is common (30 s, RFC 4787 §4.3).
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -26,6 +23,9 @@ const MAX_STREAMS: u32 = 256;
 /// What one stream, and one whole connection, may have on the way towards us: this bounds what a peer can make us hold.
 const STREAM_WINDOW: u32 = 1_250_000;
 const CONNECTION_WINDOW: u32 = 4_000_000;
+
+/// How many of a host's addresses are tried.
+const MAX_ADDRESSES: usize = 8;
 
 /// Why a connection ends, as its other end is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,8 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    const ALL: [Self; 5] = [Self::Done, Self::SessionEnded, Self::GoingAway, Self::TooMany, Self::Misbehaved];
+    const ALL: [Self; 5] =
+        [Self::Done, Self::SessionEnded, Self::GoingAway, Self::TooMany, Self::Misbehaved];
 
     const fn code(self) -> u32 {
         match self {
@@ -65,6 +66,9 @@ pub enum ConnectionLost {
     /// Nothing was heard for too long.
     #[error("the connection timed out")]
     TimedOut,
+    /// Nothing listens at the address.
+    #[error("nothing listens there")]
+    Refused,
     /// This end closed it.
     #[error("the connection was closed here")]
     ClosedHere,
@@ -78,8 +82,10 @@ impl From<quinn::ConnectionError> for ConnectionLost {
         match error {
             quinn::ConnectionError::ApplicationClosed(close) => {
                 let code = close.error_code.into_inner();
-                let reason = CloseReason::ALL.into_iter().find(|reason| u64::from(reason.code()) == code);
-                reason.map_or_else(|| Self::Broken(format!("closed with code {code}")), Self::Closed)
+                let reason =
+                    CloseReason::ALL.into_iter().find(|reason| u64::from(reason.code()) == code);
+                reason
+                    .map_or_else(|| Self::Broken(format!("closed with code {code}")), Self::Closed)
             }
             quinn::ConnectionError::TimedOut => Self::TimedOut,
             quinn::ConnectionError::LocallyClosed => Self::ClosedHere,
@@ -151,7 +157,9 @@ impl Connection {
 
     /// Sends a datagram: it may be lost, and old ones are dropped when there are too many.
     pub fn send_datagram(&self, datagram: Bytes) -> Result<(), ConnectionLost> {
-        self.inner.send_datagram(datagram).map_err(|error| ConnectionLost::Broken(error.to_string()))
+        self.inner
+            .send_datagram(datagram)
+            .map_err(|error| ConnectionLost::Broken(error.to_string()))
     }
 
     /// Waits for a datagram. Cancel-safe.
@@ -167,8 +175,13 @@ impl Connection {
     #[must_use]
     pub fn exporter(&self, label: &[u8]) -> [u8; 32] {
         let mut output = [0; 32];
-        #[expect(clippy::expect_used, reason = "TLS refuses only outputs of more than 8,160 bytes")]
-        self.inner.export_keying_material(&mut output, label, &[]).expect("32 bytes can be exported");
+        #[expect(
+            clippy::expect_used,
+            reason = "TLS refuses only outputs of more than 8,160 bytes"
+        )]
+        self.inner
+            .export_keying_material(&mut output, label, &[])
+            .expect("32 bytes can be exported");
         output
     }
 
@@ -258,64 +271,115 @@ fn transport() -> quinn::TransportConfig {
     config
 }
 
+/// A UDP socket of a client. Any number of connections can share it; copies are the same socket.
+#[derive(Clone, Debug)]
+pub(super) struct Socket(quinn::Endpoint);
+
+impl Socket {
+    /// Opens a socket that reaches addresses of the family of `to`.
+    pub(super) fn towards(to: SocketAddr) -> Result<Self, ConnectError> {
+        let local = match to {
+            SocketAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        Ok(Self(quinn::Endpoint::client(local)?))
+    }
+
+    /// Connects to `address`, whose certificate is to be good for `name` where `trust` looks at names.
+    pub(super) async fn connect(
+        &self,
+        address: SocketAddr,
+        name: &str,
+        trust: Trust,
+        patience: Duration,
+    ) -> Result<(Connection, Option<ServerId>), ConnectError> {
+        let (tls, seen) = tls::client_config(trust)?;
+        let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls)
+            .map_err(|error| TlsError::Certificate(error.to_string()))?;
+        let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+        let mut transport = transport();
+        transport.keep_alive_interval(Some(KEEP_ALIVE));
+        config.transport_config(Arc::new(transport));
+        let name = if trust == Trust::WebPki { name } else { tls::PINNED_NAME };
+        let connecting = self.0.connect_with(config, address, name).map_err(|error| {
+            ConnectError::Unreachable(ConnectionLost::Broken(error.to_string()))
+        })?;
+        let connected = tokio::select! {
+            connected = tokio::time::timeout(patience, connecting) => connected,
+            () = refused(address) => return Err(ConnectError::Unreachable(ConnectionLost::Refused)),
+        };
+        match connected {
+            Ok(Ok(inner)) => {
+                let connection = Connection { inner, _endpoint: Some(self.0.clone()) };
+                Ok((connection, seen.get().copied()))
+            }
+            Ok(Err(error)) => Err(explain(&error, &seen, trust)),
+            Err(_) => Err(ConnectError::Unreachable(ConnectionLost::TimedOut)),
+        }
+    }
+}
+
+/// Waits until the host says that nothing listens at `address`; without end when it says nothing.
+///
+/// A QUIC socket serves many peers, so the kernel does not tell it of ICMP errors; a connected one it does. The byte that is sent is no QUIC
+/// packet (RFC 8999 §5), which a server that is there drops unseen.
+async fn refused(address: SocketAddr) {
+    let local: SocketAddr = match address {
+        SocketAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let probe = async {
+        let socket = tokio::net::UdpSocket::bind(local).await?;
+        socket.connect(address).await?;
+        socket.send(&[0]).await?;
+        socket.recv(&mut [0]).await
+    };
+    match probe.await {
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
+        _ => std::future::pending().await,
+    }
+}
+
 /// Connects to the first address of `host` that answers.
-pub(super) async fn connect(to: &HostPort, trust: Trust, patience: Duration) -> Result<(Connection, Option<ServerId>), ConnectError> {
-    let (mut tls, seen) = tls::client_config(trust)?;
-    tls.enable_early_data = false;
-    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls).map_err(|error| TlsError::Certificate(error.to_string()))?;
-    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-    let mut transport = transport();
-    transport.keep_alive_interval(Some(KEEP_ALIVE));
-    config.transport_config(Arc::new(transport));
-    let name = if trust == Trust::WebPki { to.host.as_str() } else { tls::PINNED_NAME };
-    let addresses = tokio::net::lookup_host((to.host.as_str(), to.port))
-        .await
-        .map_err(|source| ConnectError::NoAddress { host: to.host.clone(), source: Some(source) })?;
+pub(super) async fn connect(
+    to: &HostPort,
+    trust: Trust,
+    patience: Duration,
+) -> Result<(Connection, Option<ServerId>), ConnectError> {
+    let addresses =
+        tokio::net::lookup_host((to.host.as_str(), to.port)).await.map_err(|source| {
+            ConnectError::NoAddress { host: to.host.clone(), source: Some(source) }
+        })?;
     let mut last = ConnectError::NoAddress { host: to.host.clone(), source: None };
-    for address in addresses.take(8) {
-        match connect_to(address, name, config.clone(), &seen, trust, patience).await {
-            Ok(connection) => return Ok((connection, seen.get().copied())),
-            Err(wrong @ ConnectError::WrongServer { .. }) => return Err(wrong),
-            Err(error) => last = error,
+    for address in addresses.take(MAX_ADDRESSES) {
+        match Socket::towards(address)?.connect(address, &to.host, trust, patience).await {
+            Err(error @ (ConnectError::NoAddress { .. } | ConnectError::Unreachable(_))) => {
+                last = error;
+            }
+            decided => return decided,
         }
     }
     Err(last)
 }
 
-async fn connect_to(
-    address: SocketAddr,
-    name: &str,
-    config: quinn::ClientConfig,
+/// Tells a server that is not trusted from one that does not answer.
+fn explain(
+    error: &quinn::ConnectionError,
     seen: &OnceLock<ServerId>,
     trust: Trust,
-    patience: Duration,
-) -> Result<Connection, ConnectError> {
-    let local: SocketAddr =
-        if address.is_ipv4() { (std::net::Ipv4Addr::UNSPECIFIED, 0).into() } else { (std::net::Ipv6Addr::UNSPECIFIED, 0).into() };
-    let endpoint = quinn::Endpoint::client(local)?;
-    let connecting = endpoint
-        .connect_with(config, address, name)
-        .map_err(|error| ConnectError::Unreachable(ConnectionLost::Broken(error.to_string())))?;
-    let connected = tokio::time::timeout(patience, connecting).await;
-    match connected {
-        Ok(Ok(inner)) => Ok(Connection { inner, _endpoint: Some(endpoint) }),
-        Ok(Err(error)) => Err(explain(error, seen, trust)),
-        Err(_) => Err(ConnectError::Unreachable(ConnectionLost::TimedOut)),
-    }
-}
-
-/// Tells a server that is not trusted from one that does not answer.
-fn explain(error: quinn::ConnectionError, seen: &OnceLock<ServerId>, trust: Trust) -> ConnectError {
+) -> ConnectError {
     if let (Trust::Pinned(pinned), Some(found)) = (trust, seen.get())
         && *found != pinned
     {
         return ConnectError::WrongServer { found: *found };
     }
-    match &error {
-        quinn::ConnectionError::TransportError(cause) if (0x100..0x200).contains(&u64::from(cause.code)) => {
+    match error {
+        quinn::ConnectionError::TransportError(cause)
+            if (0x100..0x200).contains(&u64::from(cause.code)) =>
+        {
             ConnectError::Untrusted(cause.reason.clone())
         }
-        _ => ConnectError::Unreachable(error.into()),
+        _ => ConnectError::Unreachable(error.clone().into()),
     }
 }
 

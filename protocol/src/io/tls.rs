@@ -2,7 +2,7 @@
 //!
 //! A server's root key (Ed25519) is the authority of a two-certificate chain: it signs itself, and a leaf whose key lives as long as the
 //! process. Links and `known_hosts` pin the root by its fingerprint, so that the leaf may change at will. A server with a domain may show a
-//! certificate of the public web instead; then clients check that (WebPKI) and learn the root from `server/info`.
+//! certificate of the public web instead; then clients check that (`WebPKI`) and learn the root from `server/info`.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,7 +13,9 @@ use rustls::{
         verify_server_cert_signed_by_trust_anchor,
     },
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime, pem::PemObject,
+    },
     server::ParsedCertificate,
 };
 
@@ -56,7 +58,8 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 /// The ASN.1 around an Ed25519 seed in PKCS #8 (RFC 8410 §7).
-const PKCS8_ED25519: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+const PKCS8_ED25519: [u8; 16] =
+    [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 /// The ASN.1 before an Ed25519 key in a certificate's subject public key info (RFC 8410 §4), without its outer sequence.
 const SPKI_ED25519: [u8; 10] = [0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
 
@@ -65,7 +68,11 @@ impl ServerTls {
     pub fn self_signed(root: &SigningKey) -> Result<Self, TlsError> {
         let wrong = |error: rcgen::Error| TlsError::Certificate(error.to_string());
         let pkcs8 = [&PKCS8_ED25519[..], &root.to_seed()[..]].concat();
-        let root_key = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(pkcs8), &rcgen::PKCS_ED25519).map_err(wrong)?;
+        let root_key = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(
+            &PrivatePkcs8KeyDer::from(pkcs8),
+            &rcgen::PKCS_ED25519,
+        )
+        .map_err(wrong)?;
         // RFC 5280 §4.1.2.5: this date says that there is no end. The pin is what ends trust in a root; the leaf's key dies with the process.
         let (begin, end) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(9999, 12, 31));
         let mut authority = rcgen::CertificateParams::default();
@@ -74,7 +81,8 @@ impl ServerTls {
         authority.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
         (authority.not_before, authority.not_after) = (begin, end);
         let root_certificate = authority.self_signed(&root_key).map_err(wrong)?;
-        let mut leaf = rcgen::CertificateParams::new(vec![PINNED_NAME.to_owned()]).map_err(wrong)?;
+        let mut leaf =
+            rcgen::CertificateParams::new(vec![PINNED_NAME.to_owned()]).map_err(wrong)?;
         leaf.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
         (leaf.not_before, leaf.not_after) = (begin, end);
         let leaf_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(wrong)?;
@@ -87,11 +95,15 @@ impl ServerTls {
     /// Takes a certificate chain and its key from PEM text, as public authorities issue them.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let wrong = |error: rustls::pki_types::pem::Error| TlsError::Certificate(error.to_string());
-        let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+        let chain =
+            CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
         Self::from_parts(chain, PrivateKeyDer::from_pem_slice(key).map_err(wrong)?)
     }
 
-    fn from_parts(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsError> {
+    fn from_parts(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, TlsError> {
         let mut config = rustls::ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()
@@ -107,14 +119,18 @@ impl ServerTls {
 pub(crate) const PINNED_NAME: &str = "homeserver.rookery.invalid";
 
 /// A client's TLS configuration, and where the server's identity shows up once the handshake is over.
-pub(crate) fn client_config(trust: Trust) -> Result<(rustls::ClientConfig, Arc<OnceLock<ServerId>>), TlsError> {
+pub(crate) fn client_config(
+    trust: Trust,
+) -> Result<(rustls::ClientConfig, Arc<OnceLock<ServerId>>), TlsError> {
     let provider = provider();
     let seen = Arc::new(OnceLock::new());
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         Trust::WebPki => Arc::new(rustls_platform_verifier::Verifier::new(Arc::clone(&provider))?),
-        Trust::Pinned(_) | Trust::FirstContact => {
-            Arc::new(RootVerifier { trust, provider: Arc::clone(&provider), seen: Arc::clone(&seen) })
-        }
+        Trust::Pinned(_) | Trust::FirstContact => Arc::new(RootVerifier {
+            trust,
+            provider: Arc::clone(&provider),
+            seen: Arc::clone(&seen),
+        }),
     };
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -148,8 +164,15 @@ impl ServerCertVerifier for RootVerifier {
         let root = intermediates.last().ok_or(WRONG_ROOT)?;
         let mut roots = RootCertStore::empty();
         roots.add(root.clone().into_owned())?;
-        let spki = roots.roots.first().map(|anchor| anchor.subject_public_key_info.as_ref().to_vec()).unwrap_or_default();
-        let key = spki.strip_prefix(&SPKI_ED25519[..]).and_then(VerifyingKey::from_slice).ok_or(WRONG_ROOT)?;
+        let spki = roots
+            .roots
+            .first()
+            .map(|anchor| anchor.subject_public_key_info.as_ref().to_vec())
+            .unwrap_or_default();
+        let key = spki
+            .strip_prefix(&SPKI_ED25519[..])
+            .and_then(VerifyingKey::from_slice)
+            .ok_or(WRONG_ROOT)?;
         let id = key.server_id();
         // Kept even when it is the wrong one, so that the error can name it.
         let id = *self.seen.get_or_init(|| id);
@@ -180,7 +203,12 @@ impl ServerCertVerifier for RootVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
