@@ -6,6 +6,8 @@
 //! log's fsync, whatever the server's own default is.
 
 mod backup;
+#[cfg(test)]
+mod tests;
 
 #[path = "../sql/account.rs"]
 mod account;
@@ -149,7 +151,7 @@ impl Storage for Postgres {
     }
 
     async fn backup(&self, to: &Path) -> Result<u64, BackupError> {
-        backup::copy(&self.pool, to).await
+        backup::copy(&self.pool, self.incarnation, to).await
     }
 
     async fn close(&self) {

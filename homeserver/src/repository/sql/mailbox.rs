@@ -81,28 +81,6 @@ impl MailboxRepository for Handle {
     }
 
     async fn acknowledge(&mut self, through: &[(DeviceId, u64)]) -> Result<(), StorageError> {
-        static FREED: Many = Many::new(
-            "WITH through (device, position) AS (",
-            2,
-            ") SELECT through.device, COUNT(*), CAST(SUM(mailbox.size) AS BIGINT)
-             FROM through CROSS JOIN mailbox
-             WHERE mailbox.device = through.device AND mailbox.position <= through.position
-             GROUP BY through.device",
-        );
-        static ERASE: Many = Many::new(
-            "WITH through (device, position) AS (",
-            2,
-            ") DELETE FROM mailbox WHERE (device, position) IN
-               (SELECT mailbox.device, mailbox.position FROM through CROSS JOIN mailbox
-                WHERE mailbox.device = through.device AND mailbox.position <= through.position)",
-        );
-        static SHRINK: Many = Many::new(
-            "WITH freed (device, waiting, bytes) AS (",
-            3,
-            ") UPDATE mailbox_head SET waiting = mailbox_head.waiting - freed.waiting,
-                                       bytes = mailbox_head.bytes - freed.bytes
-               FROM freed WHERE mailbox_head.device = freed.device",
-        );
         let mut furthest: BTreeMap<DeviceId, u64> = BTreeMap::new();
         for (device, through) in through {
             let known = furthest.entry(*device).or_default();
@@ -127,12 +105,6 @@ impl MailboxRepository for Handle {
 impl Handle {
     /// When those messages of `batch` were stored that were.
     async fn stored(&mut self, batch: &[Deposit]) -> Result<HashMap<Key, Timestamp>, StorageError> {
-        static STORED: Many = Many::new(
-            "WITH wanted (item, sender) AS (",
-            2,
-            ") SELECT message.item, message.sender, message.at FROM wanted CROSS JOIN message
-             WHERE message.item = wanted.item AND message.sender = wanted.sender",
-        );
         let bind = |query: Query<'static>, deposit: &Deposit| {
             query.bind(deposit.message.as_bytes().to_vec()).bind(deposit.sender.as_bytes().to_vec())
         };
@@ -178,16 +150,6 @@ impl Handle {
 
     /// Writes what the ledger has come to.
     async fn write(&mut self, ledger: Ledger) -> Result<(), StorageError> {
-        static SET_HEADS: Many = Many::new(
-            "INSERT INTO mailbox_head (device, user_id, last, waiting, bytes)",
-            5,
-            " ON CONFLICT (device) DO UPDATE
-              SET last = excluded.last, waiting = excluded.waiting, bytes = excluded.bytes",
-        );
-        static MESSAGES: Many =
-            Many::new("INSERT INTO message (item, sender, at)", 3, " ON CONFLICT DO NOTHING");
-        static ROWS: Many =
-            Many::new("INSERT INTO mailbox (device, position, at, size, envelope)", 5, "");
         let Ledger { mut heads, mut messages, rows, .. } = ledger;
         heads.retain(|_, standing| standing.changed);
         let bind = |query: Query<'static>, (device, standing): (&DeviceId, &Standing)| {
@@ -285,6 +247,52 @@ impl Ledger {
         position
     }
 }
+
+/// What acknowledging lets go of, by device.
+pub(super) static FREED: Many = Many::new(
+    "WITH through (device, position) AS (",
+    2,
+    ") SELECT through.device, COUNT(*), CAST(SUM(mailbox.size) AS BIGINT)
+     FROM through CROSS JOIN mailbox
+     WHERE mailbox.device = through.device AND mailbox.position <= through.position
+     GROUP BY through.device",
+);
+/// Acknowledging.
+pub(super) static ERASE: Many = Many::new(
+    "WITH through (device, position) AS (",
+    2,
+    ") DELETE FROM mailbox WHERE (device, position) IN
+       (SELECT mailbox.device, mailbox.position FROM through CROSS JOIN mailbox
+        WHERE mailbox.device = through.device AND mailbox.position <= through.position)",
+);
+/// What is gone no longer counts.
+pub(super) static SHRINK: Many = Many::new(
+    "WITH freed (device, waiting, bytes) AS (",
+    3,
+    ") UPDATE mailbox_head SET waiting = mailbox_head.waiting - freed.waiting,
+                               bytes = mailbox_head.bytes - freed.bytes
+       FROM freed WHERE mailbox_head.device = freed.device",
+);
+/// Which messages were stored before.
+pub(super) static STORED: Many = Many::new(
+    "WITH wanted (item, sender) AS (",
+    2,
+    ") SELECT message.item, message.sender, message.at FROM wanted CROSS JOIN message
+     WHERE message.item = wanted.item AND message.sender = wanted.sender",
+);
+/// Where mailboxes stand after a batch.
+pub(super) static SET_HEADS: Many = Many::new(
+    "INSERT INTO mailbox_head (device, user_id, last, waiting, bytes)",
+    5,
+    " ON CONFLICT (device) DO UPDATE
+      SET last = excluded.last, waiting = excluded.waiting, bytes = excluded.bytes",
+);
+/// That messages were stored.
+pub(super) static MESSAGES: Many =
+    Many::new("INSERT INTO message (item, sender, at)", 3, " ON CONFLICT DO NOTHING");
+/// The envelopes.
+pub(super) static ROWS: Many =
+    Many::new("INSERT INTO mailbox (device, position, at, size, envelope)", 5, "");
 
 fn head_of(row: &Row, from: usize) -> Result<MailboxHead, StorageError> {
     let cells = Cells::of("mailbox_head", row);

@@ -3,6 +3,8 @@
 //! The file is in WAL mode with `synchronous = FULL`: a commit returns after the log's fsync, and readers never wait for the writer.
 
 mod backup;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 #[path = "../sql/account.rs"]
@@ -137,7 +139,7 @@ impl Storage for Sqlite {
     }
 
     async fn backup(&self, to: &Path) -> Result<u64, BackupError> {
-        backup::copy(&self.path, to).await
+        backup::copy(&self.path, self.incarnation, to).await
     }
 
     async fn close(&self) {
