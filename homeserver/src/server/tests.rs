@@ -35,7 +35,9 @@ async fn serve(folder: &Path) -> Running {
     loaded.lift_limits(&Source::Default);
     let clock = Arc::new(SystemClock);
     let passwords = Passwords::cheap();
-    start(Ingredients { data, storage, config: loaded.config, clock, passwords }, None).await.unwrap()
+    start(Ingredients { data, storage, config: loaded.config, clock, passwords }, None)
+        .await
+        .unwrap()
 }
 
 async fn register(link: &JoinLink, person: &Person) -> (Client, Tokens) {
@@ -47,15 +49,23 @@ async fn register(link: &JoinLink, person: &Person) -> (Client, Tokens) {
     (client, registered.tokens)
 }
 
-async fn follow(client: &Client, chains: &[&Person], mailbox: Option<Cursor>) -> (u64, FollowReceiver, FollowSender) {
-    let chain = |person: &&Person| FollowedChain { chain: ChainId::of_user(person.user), have: None };
+async fn follow(
+    client: &Client,
+    chains: &[&Person],
+    mailbox: Option<Cursor>,
+) -> (u64, FollowReceiver, FollowSender) {
+    let chain =
+        |person: &&Person| FollowedChain { chain: ChainId::of_user(person.user), have: None };
     let request = Follow { mailbox, chains: chains.iter().map(chain).collect() };
     let (started, receiver, sender) = client.follow(&request).await.unwrap();
     (started.incarnation, receiver, sender)
 }
 
 async fn next(receiver: &mut FollowReceiver) -> FollowDown {
-    tokio::time::timeout(Duration::from_secs(5), receiver.recv()).await.expect("nothing came").unwrap()
+    tokio::time::timeout(Duration::from_secs(5), receiver.recv())
+        .await
+        .expect("nothing came")
+        .unwrap()
 }
 
 async fn next_envelope(receiver: &mut FollowReceiver) -> u64 {
@@ -80,13 +90,20 @@ async fn two_people_register_write_follow_and_nothing_is_lost_over_a_restart() {
     let (_, mut down, mut up) = follow(&bobs, &[&bob], None).await;
     assert!(matches!(next(&mut down).await, FollowDown::Entry(Entry { seq: 0, .. })));
     assert_eq!(next(&mut down).await, FollowDown::CaughtUp);
-    assert!(matches!(next(&mut down).await, FollowDown::Presence { state: PresenceState::Online, .. }));
-    let send = |number| alice.message(alice.device.id(), &bob, item(number), 300);
-    let sent = alices.call(&send(1)).await.unwrap();
-    assert_eq!(alices.call(&send(1)).await.unwrap(), sent, "the same message is answered as the first time");
+    assert!(matches!(
+        next(&mut down).await,
+        FollowDown::Presence { state: PresenceState::Online, .. }
+    ));
+    let message = |number| alice.message(alice.device.id(), &bob, item(number), 300);
+    let sent = alices.call(&message(1)).await.unwrap();
+    assert_eq!(
+        alices.call(&message(1)).await.unwrap(),
+        sent,
+        "the same message is answered as the first time"
+    );
     assert_eq!(next_envelope(&mut down).await, 1);
     for number in 2..=40 {
-        alices.call(&send(number)).await.unwrap();
+        alices.call(&message(number)).await.unwrap();
     }
     for position in 2..=40 {
         assert_eq!(next_envelope(&mut down).await, position);
@@ -97,7 +114,7 @@ async fn two_people_register_write_follow_and_nothing_is_lost_over_a_restart() {
     // The server stops in order, and comes back with all that was not acknowledged.
     running.stop().await;
     let running = serve(folder.path()).await;
-    let address = rookery_protocol::name::HostPort { host: "127.0.0.1".to_owned(), port: running.address.port() };
+    let address = HostPort { host: "127.0.0.1".to_owned(), port: running.address.port() };
     let bobs = Client::connect(&address, Trust::Pinned(link.key)).await.unwrap();
     bobs.open_session(&bob.device.key, &bobs_tokens.access).await.unwrap();
     let (incarnation, mut down, _up) = follow(&bobs, &[], None).await;
@@ -119,7 +136,10 @@ async fn what_is_stolen_or_missing_is_refused_with_its_own_error() {
     assert!(alices.call(&ListSessions {}).await.is_ok());
 
     let thief = Client::connect(&link.address, Trust::Pinned(link.key)).await.unwrap();
-    assert!(matches!(thief.call(&ListSessions {}).await, Err(CallError::Refused(Refusal::NotAuthenticated))));
+    assert!(matches!(
+        thief.call(&ListSessions {}).await,
+        Err(CallError::Refused(Refusal::NotAuthenticated))
+    ));
     let other = rookery_protocol::key::SigningKey::from_seed(&[9; 32]);
     let proof = prove_connection(&other, &thief.exporter(), &tokens.access);
     let stolen = OpenSession { access: tokens.access.clone(), proof };
@@ -128,8 +148,14 @@ async fn what_is_stolen_or_missing_is_refused_with_its_own_error() {
     let proof = prove_connection(&alice.device.key, &alices.exporter(), &tokens.access);
     let replayed = OpenSession { access: tokens.access.clone(), proof };
     assert!(matches!(thief.call(&replayed).await, Err(CallError::Request(OpenError::WrongDevice))));
-    assert!(matches!(thief.follow(&Follow { mailbox: None, chains: vec![] }).await, Err(CallError::Refused(Refusal::NotAuthenticated))));
+    assert!(matches!(
+        thief.follow(&Follow { mailbox: None, chains: vec![] }).await,
+        Err(CallError::Refused(Refusal::NotAuthenticated))
+    ));
     let message: SendMessage = alice.message(alice.device.id(), &alice, item(1), 10);
-    assert!(matches!(thief.call(&message).await, Err(CallError::Refused(Refusal::NotAuthenticated))));
+    assert!(matches!(
+        thief.call(&message).await,
+        Err(CallError::Refused(Refusal::NotAuthenticated))
+    ));
     running.stop().await;
 }

@@ -37,7 +37,9 @@ pub async fn append(
     for submission in &request.items {
         let item = submission.verify(chain).map_err(|error| denied(error.to_string()))?;
         if submission.signed.author() != Some(key) || submission.signed.signatures.len() != 1 {
-            return Err(denied("an item is signed by the device that appends it, and by nobody else".to_owned()));
+            return Err(denied(
+                "an item is signed by the device that appends it, and by nobody else".to_owned(),
+            ));
         }
         if item.kind != Kind::Journal {
             return Err(denied("another kind of entry".to_owned()));
@@ -74,7 +76,13 @@ async fn store(
         let entry = submission.place(chain, stored.owner_epoch, head);
         head = Some(entry.seen());
         places.insert(*item, entry.seq);
-        entries.push(StoredEntry { entry, item: *item, kind: Kind::Journal, author: who.device, at: now });
+        entries.push(StoredEntry {
+            entry,
+            item: *item,
+            kind: Kind::Journal,
+            author: who.device,
+            at: now,
+        });
     }
     let head: HeadRef = head.ok_or(Refusal::Internal)?.into();
     if !entries.is_empty() {
@@ -114,7 +122,8 @@ mod tests {
         let chain = ChainId::of_journal(who.user);
         let one = |number| {
             let at = Timestamp::from_millis(1);
-            Submission::sign(key, chain, item(number), Kind::Journal, vec![7; 100], at, None).unwrap()
+            Submission::sign(key, chain, item(number), Kind::Journal, vec![7; 100], at, None)
+                .unwrap()
         };
         AppendJournal { items: numbers.map(one).collect() }
     }
@@ -124,12 +133,19 @@ mod tests {
         let bench = bench(&[]);
         let (alice, who, ..) = bench.person("alice").await;
         let key = &alice.device.key;
-        assert_eq!(append(&bench.services, who, items(key, who, 0..3)).await.unwrap().places, [0, 1, 2]);
-        assert_eq!(append(&bench.services, who, items(key, who, 1..5)).await.unwrap().places, [1, 2, 3, 4]);
+        assert_eq!(
+            append(&bench.services, who, items(key, who, 0..3)).await.unwrap().places,
+            [0, 1, 2]
+        );
+        assert_eq!(
+            append(&bench.services, who, items(key, who, 1..5)).await.unwrap().places,
+            [1, 2, 3, 4]
+        );
         let request = ReadChain { chain: ChainId::of_journal(who.user), after: Some(1), limit: 2 };
         let read = chain::read(&bench.services, Principal::Device(who), request).await.unwrap();
         assert!(read.entries.len() == 2 && read.more);
-        let head = read.head.unwrap().verify(bench.services.identity.online.verifying_key()).unwrap();
+        let head =
+            read.head.unwrap().verify(bench.services.identity.online.verifying_key()).unwrap();
         assert_eq!(head.heads[0].seq, 4);
     }
 

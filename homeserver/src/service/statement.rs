@@ -55,8 +55,12 @@ pub async fn append(
     let incomplete = |reason: String| Failure::Error(AppendError::Incomplete { reason });
     check_whole(who, &batch).map_err(incomplete)?;
     check_batch_boxes(&batch, &request.boxes).map_err(incomplete)?;
-    let revoked: Vec<DeviceId> =
-        resident.live.iter().copied().filter(|device| batch.state.live_device(*device).is_none()).collect();
+    let revoked: Vec<DeviceId> = resident
+        .live
+        .iter()
+        .copied()
+        .filter(|device| batch.state.live_device(*device).is_none())
+        .collect();
 
     let chain = ChainId::of_user(who.user);
     let now = services.clock.now();
@@ -64,7 +68,9 @@ pub async fn append(
     match unit.append_entries(chain, &batch.entries).await? {
         Append::Done(_) => {}
         Append::Stale(_) => return Err(Failure::Error(AppendError::Stale)),
-        Append::ItemExists => return Err(denied("a statement's item id was used before".to_owned())),
+        Append::ItemExists => {
+            return Err(denied("a statement's item id was used before".to_owned()));
+        }
         Append::NoChain => return Err(Refusal::Internal.into()),
     }
     unit.put_boxes(who.user, &request.boxes).await?;
@@ -98,10 +104,17 @@ pub async fn append(
 }
 
 /// Where the chain stands, if all of the statements are in it: a retry after a lost answer.
-async fn already(services: &Services, who: Authenticated, statements: &[Submission]) -> Result<Option<HeadRef>, Failure<AppendError>> {
+async fn already(
+    services: &Services,
+    who: Authenticated,
+    statements: &[Submission],
+) -> Result<Option<HeadRef>, Failure<AppendError>> {
     let items: Vec<_> = statements
         .iter()
-        .filter_map(|submission| codec::decode::<rookery_protocol::chain::Item>(submission.signed.payload.as_slice()).ok())
+        .filter_map(|submission| {
+            codec::decode::<rookery_protocol::chain::Item>(submission.signed.payload.as_slice())
+                .ok()
+        })
         .map(|item| item.item_id)
         .collect();
     let chain = ChainId::of_user(who.user);
@@ -140,7 +153,13 @@ fn judge(
         let entry = submission.place(chain, 0, Some(head));
         batch.state = user::apply(who.user, Some(&batch.state), &entry, &item)
             .map_err(|error| denied(error.to_string()))?;
-        batch.entries.push(StoredEntry { entry, item: item.item_id, kind: item.kind, author, at: now });
+        batch.entries.push(StoredEntry {
+            entry,
+            item: item.item_id,
+            kind: item.kind,
+            author,
+            at: now,
+        });
         batch.actions.push(statement.action);
     }
     Ok(batch)
@@ -154,7 +173,8 @@ fn check_whole(who: Authenticated, batch: &Batch) -> Result<(), String> {
     }
     let signs_itself_out = match batch.actions.as_slice() {
         [Action::DeviceRevoke(revoke)] => {
-            revoke.devices == [who.device] && batch.entries.iter().all(|stored| stored.author == who.device)
+            revoke.devices == [who.device]
+                && batch.entries.iter().all(|stored| stored.author == who.device)
         }
         _ => false,
     };
@@ -178,7 +198,8 @@ fn check_batch_boxes(batch: &Batch, boxes: &[PukBox]) -> Result<(), String> {
         return Ok(());
     }
     let generation = batch.state.puk().map_or(0, |puk| puk.generation);
-    let new_recovery = batch.actions.iter().any(|action| matches!(action, Action::RecoveryRotate(_)));
+    let new_recovery =
+        batch.actions.iter().any(|action| matches!(action, Action::RecoveryRotate(_)));
     if new_recovery && !boxes.iter().any(|sealed| sealed.device.is_none()) {
         return Err("the box for the new recovery key is missing".to_owned());
     }
@@ -199,10 +220,13 @@ pub fn check_boxes(state: &user::State, boxes: &[PukBox]) -> Result<(), String> 
     let generation = state.puk().map_or(0, |puk| puk.generation);
     let mut receivers: Vec<Option<DeviceId>> = boxes.iter().map(|sealed| sealed.device).collect();
     receivers.sort_unstable();
-    let mut wanted: Vec<Option<DeviceId>> = state.live_device_ids().into_iter().map(Some).chain([None]).collect();
+    let mut wanted: Vec<Option<DeviceId>> =
+        state.live_device_ids().into_iter().map(Some).chain([None]).collect();
     wanted.sort_unstable();
     if receivers != wanted {
-        return Err("the boxes are not one for each live device and one for the recovery key".to_owned());
+        return Err(
+            "the boxes are not one for each live device and one for the recovery key".to_owned()
+        );
     }
     if boxes.iter().any(|sealed| sealed.generation != generation) {
         return Err("a box is of another generation".to_owned());
@@ -247,12 +271,18 @@ mod tests {
         let request = AppendStatements { statements: vec![revoke, rotate], boxes };
         let head = append(services, who, request.clone()).await.unwrap();
         assert_eq!(head, alice.head());
-        assert_eq!(append(services, who, request).await.unwrap(), head, "the same again is answered as the first time");
+        assert_eq!(
+            append(services, who, request).await.unwrap(),
+            head,
+            "the same again is answered as the first time"
+        );
         assert_eq!(seat.ended().await, Ended::Session);
         let mut view = services.storage.read().await.unwrap();
         assert_eq!(view.mailbox_head(second.id()).await.unwrap().count, 0);
         assert!(view.session(second_who.session).await.unwrap().unwrap().ended.is_some());
-        let refused = message::send(services, second_who, alice.message(second.id(), &alice, item(2), 5)).await;
+        let refused =
+            message::send(services, second_who, alice.message(second.id(), &alice, item(2), 5))
+                .await;
         assert_eq!(refused, Err(Refusal::NotPermitted.into()));
     }
 
@@ -266,7 +296,10 @@ mod tests {
         let key = key_of(&alice);
         let revoke = alice.revoke(&key, second.id());
         let request = AppendStatements { statements: vec![revoke], boxes: vec![] };
-        assert!(matches!(append(services, who, request).await, Err(Failure::Error(AppendError::Incomplete { .. }))));
+        assert!(matches!(
+            append(services, who, request).await,
+            Err(Failure::Error(AppendError::Incomplete { .. }))
+        ));
         (alice.head, alice.live) = (head, live);
         let signs_out = alice.revoke(&second.key, second.id());
         let request = AppendStatements { statements: vec![signs_out], boxes: vec![] };
@@ -283,7 +316,10 @@ mod tests {
         alice.live.retain(|device| *device != second.id());
         let (rotate, boxes) = alice.rotate(2);
         let request = AppendStatements { statements: vec![rotate], boxes };
-        assert!(matches!(append(&bench.services, who, request).await, Err(Failure::Error(AppendError::Incomplete { .. }))));
+        assert!(matches!(
+            append(&bench.services, who, request).await,
+            Err(Failure::Error(AppendError::Incomplete { .. }))
+        ));
     }
 
     #[tokio::test]
@@ -293,7 +329,10 @@ mod tests {
         alice.rotate(2);
         let (skipped, boxes) = alice.rotate(3);
         let request = AppendStatements { statements: vec![skipped], boxes };
-        assert_eq!(append(&bench.services, who, request).await, Err(Failure::Error(AppendError::Stale)));
+        assert_eq!(
+            append(&bench.services, who, request).await,
+            Err(Failure::Error(AppendError::Stale))
+        );
     }
 
     #[tokio::test]

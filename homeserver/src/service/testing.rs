@@ -18,8 +18,8 @@ use rookery_protocol::{
     session::{Authenticated, Principal, prove_connection, prove_login},
     time::{Clock as _, ManualClock, Timestamp},
     user::{
-        Action, DeviceAdd, DeviceKeys, DeviceRevoke, Genesis, Lane, PukBox, PukPublic, PukRotate, RecoveryKeys,
-        RevokeReason, Statement, reverse_message,
+        Action, DeviceAdd, DeviceKeys, DeviceRevoke, Genesis, Lane, PukBox, PukPublic, PukRotate,
+        RecoveryKeys, RevokeReason, Statement, reverse_message,
     },
 };
 use tokio_util::task::TaskTracker;
@@ -35,10 +35,17 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 pub(crate) const PASSWORD: &str = "correct horse";
 
 pub(crate) fn identity(seed: u8) -> Identity {
-    let (root, online) = (SigningKey::from_seed(&[seed; 32]), SigningKey::from_seed(&[seed ^ 0x80; 32]));
+    let (root, online) =
+        (SigningKey::from_seed(&[seed; 32]), SigningKey::from_seed(&[seed ^ 0x80; 32]));
     let name: rookery_protocol::name::ServerName = "nest.example".parse().unwrap();
     let (root_key, online_key) = (root.verifying_key(), online.verifying_key());
-    let record = ServerRecord { name: name.clone(), root: root_key, online: online_key, number: 1, since: NOW };
+    let record = ServerRecord {
+        name: name.clone(),
+        root: root_key,
+        online: online_key,
+        number: 1,
+        since: NOW,
+    };
     let record = record.sign(&root).unwrap();
     Identity { name, root, online, record }
 }
@@ -104,7 +111,9 @@ impl Device {
     pub(crate) fn prekeys(&self, one_time: u32) -> PrekeyUpload {
         let expires = NOW.plus(Duration::from_secs(100 * 365 * 86_400));
         let next = || self.count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let ec = |domain| EcPrekey::sign(&self.key, domain, next(), AgreementKey::from_bytes([2; 32]), expires);
+        let ec = |domain| {
+            EcPrekey::sign(&self.key, domain, next(), AgreementKey::from_bytes([2; 32]), expires)
+        };
         let kem = |domain| KemPrekey::sign(&self.key, domain, next(), kem(), expires);
         PrekeyUpload {
             signed: Some(ec(Domain::PREKEY_EC)),
@@ -150,14 +159,22 @@ fn boxes(generation: u32, devices: &[DeviceId]) -> Vec<PukBox> {
 
 fn puk(generation: u32, boxes: &[PukBox]) -> PukPublic {
     let commit = Digest::from_bytes([u8::try_from(generation).unwrap(); 32]);
-    PukPublic { lane: Lane::Durable, generation, public: kem(), commit, boxes_root: PukBox::root(boxes) }
+    PukPublic {
+        lane: Lane::Durable,
+        generation,
+        public: kem(),
+        commit,
+        boxes_root: PukBox::root(boxes),
+    }
 }
 
 impl Person {
     /// Somebody new at the home of `home`.
     pub(crate) fn new(name: &str, home: &Identity) -> Self {
-        let seed = |what: &str| *rookery_protocol::hash::labelled(what, &[name.as_bytes()]).as_bytes();
-        let (device, recovery) = (Device::new(seed("device")), SigningKey::from_seed(&seed("recovery")));
+        let seed =
+            |what: &str| *rookery_protocol::hash::labelled(what, &[name.as_bytes()]).as_bytes();
+        let (device, recovery) =
+            (Device::new(seed("device")), SigningKey::from_seed(&seed("recovery")));
         let boxes = boxes(1, &[device.id()]);
         let statement = Statement::genesis(Genesis {
             home: home.name.clone(),
@@ -170,15 +187,28 @@ impl Person {
         let body = codec::encode(&statement);
         let user = Statement::user_id(&body);
         let chain = ChainId::of_user(user);
-        let mut genesis =
-            Submission::sign(&device.key, chain, ItemId::from_bytes([0; 16]), Kind::UserStatement, body, NOW, None).unwrap();
+        let mut genesis = Submission::sign(
+            &device.key,
+            chain,
+            ItemId::from_bytes([0; 16]),
+            Kind::UserStatement,
+            body,
+            NOW,
+            None,
+        )
+        .unwrap();
         genesis.signed = genesis.signed.cosign(&recovery);
         let head = genesis.clone().place(chain, 0, None).seen();
         let live = vec![device.id()];
         Self { name: name.to_owned(), user, device, recovery, genesis, boxes, head, live }
     }
 
-    pub(crate) fn register(&self, exporter: &[u8; 32], invite: Option<InviteToken>, at: Timestamp) -> Register {
+    pub(crate) fn register(
+        &self,
+        exporter: &[u8; 32],
+        invite: Option<InviteToken>,
+        at: Timestamp,
+    ) -> Register {
         Register {
             name: self.name.parse().unwrap(),
             password: PASSWORD.to_owned(),
@@ -198,7 +228,9 @@ impl Person {
         let chain = ChainId::of_user(self.user);
         let id = ItemId::from_bytes([u8::try_from(statement.seq).unwrap(); 16]);
         let body = codec::encode(&statement);
-        let made = Submission::sign(author, chain, id, Kind::UserStatement, body, NOW, Some(self.head)).unwrap();
+        let made =
+            Submission::sign(author, chain, id, Kind::UserStatement, body, NOW, Some(self.head))
+                .unwrap();
         self.head = made.clone().place(chain, 0, Some(self.head)).seen();
         made
     }
@@ -215,7 +247,8 @@ impl Person {
     /// The statement that revokes `device`, signed by `author`.
     pub(crate) fn revoke(&mut self, author: &SigningKey, device: DeviceId) -> Submission {
         self.live.retain(|live| *live != device);
-        let revoke = DeviceRevoke { devices: vec![device], reason: RevokeReason::Retired, since_seq: None };
+        let revoke =
+            DeviceRevoke { devices: vec![device], reason: RevokeReason::Retired, since_seq: None };
         self.state(author, Action::DeviceRevoke(revoke))
     }
 
@@ -232,8 +265,15 @@ impl Person {
     }
 
     /// A message to `to` from this person's `device`, with an envelope of `bytes` for each device that should get one.
-    pub(crate) fn message(&self, device: DeviceId, to: &Self, message: ItemId, bytes: usize) -> SendMessage {
-        let others = self.live.iter().filter(|live| **live != device).map(|live| (self.user, *live));
+    pub(crate) fn message(
+        &self,
+        device: DeviceId,
+        to: &Self,
+        message: ItemId,
+        bytes: usize,
+    ) -> SendMessage {
+        let others =
+            self.live.iter().filter(|live| **live != device).map(|live| (self.user, *live));
         let theirs = to.live.iter().filter(|_| to.user != self.user).map(|live| (to.user, *live));
         let envelope = |(dst_user, dst_device): (UserId, DeviceId)| {
             let header = EnvelopeHeader {
@@ -286,7 +326,12 @@ impl Bench {
     }
 
     /// Opens a session on a connection.
-    pub(crate) async fn open(&self, seat: &Arc<Seat>, device: &Device, tokens: &Tokens) -> Authenticated {
+    pub(crate) async fn open(
+        &self,
+        seat: &Arc<Seat>,
+        device: &Device,
+        tokens: &Tokens,
+    ) -> Authenticated {
         let proof = prove_connection(&device.key, seat.exporter(), &tokens.access);
         let request = OpenSession { access: tokens.access.clone(), proof };
         session::open(&self.services, seat, request).await.unwrap();
@@ -297,7 +342,11 @@ impl Bench {
     }
 
     /// Adds a second device to a person, logged in on a connection of its own.
-    pub(crate) async fn second(&self, person: &mut Person, who: Authenticated) -> (Device, Authenticated, Arc<Seat>) {
+    pub(crate) async fn second(
+        &self,
+        person: &mut Person,
+        who: Authenticated,
+    ) -> (Device, Authenticated, Arc<Seat>) {
         let device = Device::new([0x77; 32]);
         let seat = self.seat(0x77);
         let login = device.login(&person.name, seat.exporter(), self.clock.now());
@@ -306,7 +355,10 @@ impl Bench {
         let second = self.open(&seat, &device, &reply.tokens).await;
         assert!(matches!(seat.principal(), Principal::Uncertified(_)));
         let add = person.add(&device);
-        let request = rookery_protocol::request::account::AppendStatements { statements: vec![add], boxes: vec![] };
+        let request = rookery_protocol::request::account::AppendStatements {
+            statements: vec![add],
+            boxes: vec![],
+        };
         super::statement::append(&self.services, who, request).await.unwrap();
         assert!(matches!(seat.principal(), Principal::Device(_)), "certified at once");
         (device, second, seat)

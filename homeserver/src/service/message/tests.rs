@@ -36,11 +36,18 @@ async fn a_message_goes_to_every_live_device_of_both_sides_or_to_none() {
     for leave_out in 0..2 {
         let mut short = good.clone();
         short.envelopes.remove(leave_out);
-        assert!(matches!(send(services, alices, short).await, Err(Failure::Error(SendError::Refused { .. }))));
+        assert!(matches!(
+            send(services, alices, short).await,
+            Err(Failure::Error(SendError::Refused { .. }))
+        ));
     }
     let sent = send(services, alices, good.clone()).await.unwrap();
     bench.clock.advance(Duration::from_secs(60));
-    assert_eq!(send(services, alices, good).await.unwrap(), sent, "the same id again is answered as the first time");
+    assert_eq!(
+        send(services, alices, good).await.unwrap(),
+        sent,
+        "the same id again is answered as the first time"
+    );
     let mut view = services.storage.read().await.unwrap();
     for device in [bobs.device, second.id()] {
         assert_eq!(view.mailbox_head(device).await.unwrap().count, 1);
@@ -53,10 +60,16 @@ async fn nobody_sends_in_another_s_name() {
     let (alice, alices, _, _) = bench.person("alice").await;
     let (bob, bobs, _, _) = bench.person("bob").await;
     let forged = alice.message(alices.device, &bob, item(1), 10);
-    assert!(matches!(send(&bench.services, bobs, forged).await, Err(Failure::Error(SendError::Refused { .. }))));
+    assert!(matches!(
+        send(&bench.services, bobs, forged).await,
+        Err(Failure::Error(SendError::Refused { .. }))
+    ));
     let mut other = alice.message(alices.device, &bob, item(1), 10);
     other.message = item(2);
-    assert!(matches!(send(&bench.services, alices, other).await, Err(Failure::Error(SendError::Refused { .. }))));
+    assert!(matches!(
+        send(&bench.services, alices, other).await,
+        Err(Failure::Error(SendError::Refused { .. }))
+    ));
 }
 
 #[tokio::test]
@@ -68,16 +81,27 @@ async fn a_stranger_s_message_lands_as_a_request_and_a_blocked_one_does_not_land
     let message = |number| alice.message(alices.device, &bob, item(number), 10);
     send(services, alices, message(1)).await.unwrap();
     let listed = contact::list(services, bobs).await.unwrap().contacts;
-    assert!(listed.len() == 1 && listed[0].standing == Standing::Stranger && listed[0].user == Some(alice.user));
+    assert!(
+        listed.len() == 1
+            && listed[0].standing == Standing::Stranger
+            && listed[0].user == Some(alice.user)
+    );
     assert!(contact::list(services, alices).await.unwrap().contacts.is_empty());
 
     contact::change(services, bobs, "alice".parse().unwrap(), ContactChange::Block).await.unwrap();
     assert_eq!(send(services, alices, message(2)).await, Err(Failure::Error(SendError::NotFound)));
-    assert!(send(services, alices, message(1)).await.is_ok(), "what was stored before stays stored");
+    assert!(
+        send(services, alices, message(1)).await.is_ok(),
+        "what was stored before stays stored"
+    );
     let mut to_nobody = message(3);
     to_nobody.to = UserId::from_bytes([0x99; 32]);
     to_nobody.envelopes.clear();
-    assert_eq!(send(services, alices, to_nobody).await, Err(Failure::Error(SendError::NotFound)), "absent and blocking look alike");
+    assert_eq!(
+        send(services, alices, to_nobody).await,
+        Err(Failure::Error(SendError::NotFound)),
+        "absent and blocking look alike"
+    );
 }
 
 #[tokio::test]
@@ -117,12 +141,19 @@ async fn a_follower_hears_from_memory_in_the_order_of_positions() {
     let (alice, alices, _, _) = bench.person("alice").await;
     let (bob, bobs, _, _) = bench.person("bob").await;
     let feed = services.feeds.open(bobs.user, bobs.device);
-    let sends = (0..50).map(|number| send(services, alices, alice.message(alices.device, &bob, item(number), 10)));
+    let sends = (0..50)
+        .map(|number| send(services, alices, alice.message(alices.device, &bob, item(number), 10)));
     assert!(futures::future::join_all(sends).await.iter().all(Result::is_ok));
-    let positions: Vec<u64> = feed.take().unwrap().items.iter().filter_map(|live| match live {
-        Live::Envelope { position, .. } => Some(*position),
-        _ => None,
-    }).collect();
+    let positions: Vec<u64> = feed
+        .take()
+        .unwrap()
+        .items
+        .iter()
+        .filter_map(|live| match live {
+            Live::Envelope { position, .. } => Some(*position),
+            _ => None,
+        })
+        .collect();
     assert_eq!(positions, (1..=50).collect::<Vec<_>>());
 }
 
@@ -134,7 +165,9 @@ async fn whoever_writes_too_much_is_told_when_to_go_on() {
     let message = |number| alice.message(alices.device, &alice, item(number), 10);
     send(services, alices, message(1)).await.unwrap();
     send(services, alices, message(2)).await.unwrap();
-    let Err(Failure::Refused(Refusal::Throttled { retry_after_ms })) = send(services, alices, message(3)).await else {
+    let Err(Failure::Refused(Refusal::Throttled { retry_after_ms })) =
+        send(services, alices, message(3)).await
+    else {
         panic!("not throttled");
     };
     bench.clock.advance(Duration::from_millis(retry_after_ms));
