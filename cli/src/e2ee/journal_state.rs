@@ -41,6 +41,11 @@ pub struct Op {
     pub change: Change,
 }
 
+impl Op {
+    pub(crate) fn encode(&self) -> Vec<u8> { unimplemented!() }
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> { unimplemented!() }
+}
+
 /// What can change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
