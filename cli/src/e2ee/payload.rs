@@ -209,7 +209,7 @@ impl Record {
     pub fn encode(&self) -> Vec<u8> {
         let (kind, bytes) = match self {
             Self::Archive(archive) => (Self::ARCHIVE, archive.encode()),
-            Self::Op(op) => (Self::OP, op.encode()),
+            Self::Op(op) => (Self::OP, codec::encode(op)),
             Self::Unknown(unknown) => (unknown.kind, unknown.bytes.clone()),
         };
         codec::encode(&Tagged { kind, bytes })
@@ -223,7 +223,7 @@ impl Record {
         };
         let known = match kind {
             Self::ARCHIVE => Archive::decode(&bytes).map(Self::Archive),
-            Self::OP => Op::decode(&bytes).map(Self::Op),
+            Self::OP => codec::decode(&bytes).map(Self::Op).ok(),
             _ => None,
         };
         known.unwrap_or(Self::Unknown(Unknown { kind, bytes }))
