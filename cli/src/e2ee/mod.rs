@@ -12,6 +12,8 @@
 mod aead;
 mod cbor;
 mod handshake;
+#[cfg(test)]
+mod interop;
 mod kdf;
 mod kem;
 mod padding;

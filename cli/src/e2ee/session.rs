@@ -89,11 +89,7 @@ impl Session {
 
     /// Seals `plaintext`, with its number in the outer seal, bound to `context`. The old session is gone: no key is used twice.
     pub(crate) fn seal(mut self, context: &[u8], n: u64, plaintext: &[u8], random: &mut dyn Random) -> Result<(Self, Vec<u8>), Unopenable> {
-        let message = match self.ratchet.encrypt(plaintext).map_err(|_| Unopenable)? {
-            OlmMessage::Normal(message) => message.to_bytes(),
-            // The handshake is ours: Olm's framing of first messages is left off.
-            OlmMessage::PreKey(first) => first.message().to_bytes(),
-        };
+        let message = self.encrypt(plaintext)?;
         self.messages = self.messages.saturating_add(1);
         let sealed = self.sending.seal(context, &[&n.to_be_bytes()[..], &message].concat(), random);
         Ok((self, sealed))
@@ -114,6 +110,15 @@ impl Session {
         session.messages = session.messages.saturating_add(1);
         session.initiation = None;
         Ok(Advanced { session, n: unread.n, plaintext: Zeroizing::new(plaintext) })
+    }
+
+    /// One step of the ratchet, to an Olm message.
+    fn encrypt(&mut self, plaintext: &[u8]) -> Result<Vec<u8>, Unopenable> {
+        Ok(match self.ratchet.encrypt(plaintext).map_err(|_| Unopenable)? {
+            OlmMessage::Normal(message) => message.to_bytes(),
+            // The handshake is ours: Olm's framing of first messages is left off.
+            OlmMessage::PreKey(first) => first.message().to_bytes(),
+        })
     }
 
     /// A second copy, for trying something on; one of the two is dropped.
@@ -237,4 +242,26 @@ fn ratchet(names: &[[u8; 32]; 3], root: &[u8; 32], chain: &[u8; 32], own: &Stati
     let [identity, base, one_time] = names.map(Curve25519PublicKey::from_bytes);
     let keys = SessionKeys { identity_key: identity, base_key: base, one_time_key: one_time };
     Ratchet::from_root_key_material(SessionConfig::version_2(), keys, *root, *chain, own.to_bytes())
+}
+
+/// The ratchet without the outer seal, for the interop tests.
+#[cfg(test)]
+impl Session {
+    pub(crate) fn encrypt_bare(&mut self, plaintext: &[u8]) -> Vec<u8> {
+        self.encrypt(plaintext).unwrap()
+    }
+
+    pub(crate) fn decrypt_bare(&mut self, message: &[u8]) -> Result<Vec<u8>, Unopenable> {
+        let message = Message::from_bytes(message).map_err(|_| Unopenable)?;
+        self.ratchet.decrypt(&OlmMessage::Normal(message)).map_err(|_| Unopenable)
+    }
+}
+
+#[cfg(test)]
+impl Responder {
+    pub(crate) fn decrypt_bare(self, message: &[u8]) -> Result<(Session, Vec<u8>), Unopenable> {
+        let Self { mut session } = self;
+        let plaintext = session.decrypt_bare(message)?;
+        Ok((session, plaintext))
+    }
 }
