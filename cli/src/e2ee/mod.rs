@@ -19,6 +19,8 @@ mod kem;
 mod padding;
 mod replay;
 mod session;
+#[cfg(test)]
+mod vectors;
 
 pub mod identity;
 pub mod journal;
