@@ -21,7 +21,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use super::{
     Random,
     aead::{Key, Unopenable},
-    handshake::{Agreed, Initiated, NoHandshake, Responded, first_step},
+    handshake::{Agreed, FirstStep, Initiated, NoHandshake, Responded, first_step},
     prekey::SpentPrekeys,
     random::secret,
 };
@@ -75,20 +75,11 @@ impl Session {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Result<Self, NoHandshake> {
-        let Initiated {
-            agreed,
-            remote,
-            initiation,
-        } = initiated;
+        let Initiated { agreed, remote, initiation } = initiated;
         let own = StaticSecret::from(*secret(random));
-        let (root, chain) = first_step(&agreed.root, &own, &remote)?;
+        let FirstStep { root, chain } = first_step(&agreed.root, &own, &remote)?;
         let ratchet = ratchet(&agreed.names, &root, &chain, &own);
-        let Agreed {
-            id,
-            from_initiator,
-            from_responder,
-            ..
-        } = agreed;
+        let Agreed { id, from_initiator, from_responder, .. } = agreed;
         Ok(Self {
             id,
             began: now,
@@ -111,9 +102,7 @@ impl Session {
     ) -> Result<(Self, Vec<u8>), Unopenable> {
         let message = self.encrypt(plaintext)?;
         self.messages = self.messages.saturating_add(1);
-        let sealed = self
-            .sending
-            .seal(context, &[&n.to_be_bytes()[..], &message].concat(), random);
+        let sealed = self.sending.seal(context, &[&n.to_be_bytes()[..], &message].concat(), random);
         Ok((self, sealed))
     }
 
@@ -122,37 +111,26 @@ impl Session {
         let outer = self.receiving.open(context, sealed)?;
         let (n, message) = outer.split_first_chunk::<8>().ok_or(Unopenable)?;
         let message = Message::from_bytes(message).map_err(|_| Unopenable)?;
-        Ok(Unread {
-            n: u64::from_be_bytes(*n),
-            message,
-        })
+        Ok(Unread { n: u64::from_be_bytes(*n), message })
     }
 
     /// Opens a message on a copy: on an error this session is as it was.
     pub(crate) fn open(&self, unread: Unread) -> Result<Advanced, Unopenable> {
         let mut session = self.duplicate();
-        let plaintext = session
-            .ratchet
-            .decrypt(&OlmMessage::Normal(unread.message))
-            .map_err(|_| Unopenable)?;
+        let plaintext =
+            session.ratchet.decrypt(&OlmMessage::Normal(unread.message)).map_err(|_| Unopenable)?;
         session.messages = session.messages.saturating_add(1);
         session.initiation = None;
-        Ok(Advanced {
-            session,
-            n: unread.n,
-            plaintext: Zeroizing::new(plaintext),
-        })
+        Ok(Advanced { session, n: unread.n, plaintext: Zeroizing::new(plaintext) })
     }
 
     /// One step of the ratchet, to an Olm message.
     fn encrypt(&mut self, plaintext: &[u8]) -> Result<Vec<u8>, Unopenable> {
-        Ok(
-            match self.ratchet.encrypt(plaintext).map_err(|_| Unopenable)? {
-                OlmMessage::Normal(message) => message.to_bytes(),
-                // The handshake is ours: Olm's framing of first messages is left off.
-                OlmMessage::PreKey(first) => first.message().to_bytes(),
-            },
-        )
+        Ok(match self.ratchet.encrypt(plaintext).map_err(|_| Unopenable)? {
+            OlmMessage::Normal(message) => message.to_bytes(),
+            // The handshake is ours: Olm's framing of first messages is left off.
+            OlmMessage::PreKey(first) => first.message().to_bytes(),
+        })
     }
 
     /// A second copy, for trying something on; one of the two is dropped.
@@ -213,19 +191,10 @@ impl Responder {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> (Self, Option<SpentPrekeys>) {
-        let Responded {
-            agreed,
-            ratchet: own,
-            spent,
-        } = responded;
+        let Responded { agreed, ratchet: own, spent } = responded;
         let dummy = secret(random);
         let ratchet = ratchet(&agreed.names, &agreed.root, &dummy, &own);
-        let Agreed {
-            id,
-            from_initiator,
-            from_responder,
-            ..
-        } = agreed;
+        let Agreed { id, from_initiator, from_responder, .. } = agreed;
         let session = Session {
             id,
             began: now,
@@ -296,18 +265,8 @@ fn ratchet(
     own: &StaticSecret,
 ) -> Ratchet {
     let [identity, base, one_time] = names.map(Curve25519PublicKey::from_bytes);
-    let keys = SessionKeys {
-        identity_key: identity,
-        base_key: base,
-        one_time_key: one_time,
-    };
-    Ratchet::from_root_key_material(
-        SessionConfig::version_2(),
-        keys,
-        *root,
-        *chain,
-        own.to_bytes(),
-    )
+    let keys = SessionKeys { identity_key: identity, base_key: base, one_time_key: one_time };
+    Ratchet::from_root_key_material(SessionConfig::version_2(), keys, *root, *chain, own.to_bytes())
 }
 
 /// The ratchet without the outer seal, for the interop tests.
@@ -319,9 +278,7 @@ impl Session {
 
     pub(crate) fn decrypt_bare(&mut self, message: &[u8]) -> Result<Vec<u8>, Unopenable> {
         let message = Message::from_bytes(message).map_err(|_| Unopenable)?;
-        self.ratchet
-            .decrypt(&OlmMessage::Normal(message))
-            .map_err(|_| Unopenable)
+        self.ratchet.decrypt(&OlmMessage::Normal(message)).map_err(|_| Unopenable)
     }
 }
 
