@@ -290,3 +290,80 @@ impl Responder {
         Ok((session, plaintext))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rookery_protocol::{chain::HeadRef, codec::Octets, id::Digest, key::AgreementKey};
+    use x25519_dalek::PublicKey;
+
+    use super::*;
+    use crate::e2ee::SeededRandom;
+
+    const NOW: Timestamp = Timestamp::from_millis(0);
+
+    fn agreed() -> Agreed {
+        Agreed {
+            root: Zeroizing::new([5; 32]),
+            from_initiator: Key::new(Zeroizing::new([1; 32])),
+            from_responder: Key::new(Zeroizing::new([2; 32])),
+            id: RatchetId::from_bytes([3; 16]),
+            names: [[4; 32]; 3],
+        }
+    }
+
+    fn sides(random: &mut SeededRandom) -> (Session, Responder) {
+        let own = StaticSecret::from(*secret(random));
+        let head = HeadRef { seq: 0, hash: Digest::ZERO };
+        let initiation = Initiation {
+            ephemeral: AgreementKey::from_bytes([4; 32]),
+            signed_prekey: 1,
+            one_time: None,
+            kem_prekey: 1,
+            kem_is_one_time: false,
+            kem_ciphertext: Octets::default(),
+            src_head: head,
+            dst_head: head,
+            previous: None,
+            resync: None,
+        };
+        let remote = AgreementKey::from_bytes(PublicKey::from(&own).to_bytes());
+        let begun = Initiated { agreed: agreed(), remote, initiation };
+        let answer = Responded { agreed: agreed(), ratchet: own, spent: None };
+        let session = Session::initiate(begun, (1, 1), NOW, random).unwrap();
+        (session, Responder::new(answer, (1, 1), NOW, random).0)
+    }
+
+    #[test]
+    fn a_message_of_olm_s_first_version_with_its_short_mac_is_refused() {
+        let mut random = SeededRandom::new(1);
+        let (mut session, responder) = sides(&mut random);
+        let message = session.encrypt_bare(b"words");
+        let mut old = message[..message.len() - 24].to_vec();
+        old[0] = 3;
+        assert!(Message::from_bytes(&old).is_ok(), "it is well formed, as vodozemac sees it");
+        let mut other = responder.session.duplicate();
+        assert!(other.decrypt_bare(&old).is_err());
+        assert!(responder.decrypt_bare(&message).is_ok());
+    }
+
+    #[test]
+    fn a_seal_opens_in_its_own_direction_and_context_only() {
+        let mut random = SeededRandom::new(2);
+        let (session, responder) = sides(&mut random);
+        let (session, sealed) = session.seal(b"here", 1, b"words", &mut random).unwrap();
+        assert!(session.peek(b"here", &sealed).is_err(), "reflected");
+        assert!(responder.peek(b"there", &sealed).is_err());
+        let unread = responder.peek(b"here", &sealed).unwrap();
+        assert_eq!(unread.n, 1);
+        assert_eq!(responder.open(unread).unwrap().plaintext.as_slice(), b"words");
+    }
+
+    #[test]
+    fn what_was_opened_does_not_open_again_in_the_session_that_came_of_it() {
+        let mut random = SeededRandom::new(3);
+        let (session, responder) = sides(&mut random);
+        let (_, sealed) = session.seal(b"", 1, b"words", &mut random).unwrap();
+        let after = responder.open(responder.peek(b"", &sealed).unwrap()).unwrap().session;
+        assert!(after.open(after.peek(b"", &sealed).unwrap()).is_err());
+    }
+}
