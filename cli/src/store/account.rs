@@ -2,11 +2,14 @@
 
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
+    chain::Submission,
     codec::{self, MAX_BATCH},
     id::{DeviceId, ServerId, SessionId, UserId},
     name::{ServerName, UserName},
+    prekey::PrekeyUpload,
     session::Cursor,
     time::Timestamp,
+    user::PukBox,
 };
 
 use super::{StoreError, Unit};
@@ -28,16 +31,8 @@ pub enum Name {
     Mailbox,
     /// Where the journal stands.
     Journal,
-    /// The clock of the account's state.
-    Clock,
-    /// The next number of a prekey, and when the signed ones were made.
+    /// The device's prekeys.
     Prekeys,
-    /// The key that one's own profile is sealed under.
-    ProfileKey,
-    /// A linking under way.
-    Linking,
-    /// Whether the profile key went to a contact, and the like: small notes of the engine.
-    Notes,
 }
 
 impl Name {
@@ -50,11 +45,7 @@ impl Name {
             Self::PerUserKeys => "per-user-keys",
             Self::Mailbox => "mailbox",
             Self::Journal => "journal",
-            Self::Clock => "clock",
             Self::Prekeys => "prekeys",
-            Self::ProfileKey => "profile-key",
-            Self::Linking => "linking",
-            Self::Notes => "notes",
         }
     }
 }
@@ -144,19 +135,28 @@ impl From<rookery_protocol::request::session::Tokens> for Session {
     }
 }
 
-/// A registration that was begun: the very request, so that a retry after a lost answer opens no second account.
-#[derive(Clone, Encode, Decode)]
+/// A registration that was begun: what is asked for, so that a retry after a lost answer asks for the very same account.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Registering {
-    /// The encoded genesis, boxes and prekeys, as first made.
-    #[cbor(n(0), with = "minicbor::bytes")]
-    pub request: Vec<u8>,
-    /// Which account was asked for; another name or server begins anew.
-    #[n(1)]
+    /// Which name was asked for; another name or server begins anew.
+    #[n(0)]
     pub name: UserName,
     /// Where.
-    #[n(2)]
+    #[n(1)]
     pub server: ServerId,
+    /// Who the user will be.
+    #[n(2)]
+    pub user: UserId,
+    /// The first statement.
+    #[n(3)]
+    pub genesis: Submission,
+    /// The per-user key's boxes.
+    #[n(4)]
+    pub boxes: Vec<PukBox>,
+    /// The device's first prekeys.
+    #[n(5)]
+    pub prekeys: PrekeyUpload,
 }
 
 impl Unit {

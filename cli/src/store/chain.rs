@@ -6,8 +6,8 @@
 use rookery_protocol::{
     chain::Entry,
     codec::{self, MAX_BATCH},
-    id::UserId,
-    user,
+    id::{DeviceId, UserId},
+    user::{self, Action, RevokeReason, Statement},
 };
 use sqlx::Row as _;
 
@@ -20,6 +20,27 @@ pub struct StoredChain {
     pub entries: Vec<Entry>,
     /// The state after the last.
     pub state: user::State,
+}
+
+impl StoredChain {
+    /// The chain as it stood when `device` was last live, if it was signed out or retired since. Nothing for a stolen one.
+    #[must_use]
+    pub fn before_retirement(&self, device: DeviceId) -> Option<user::State> {
+        let revoked = self.state.devices.get(&device)?.revoked?;
+        let index = usize::try_from(revoked).ok()?;
+        let body = self.entries.get(index)?.body.as_ref()?;
+        let statement: Statement = codec::decode(body.as_slice()).ok()?;
+        match statement.action {
+            Action::DeviceRevoke(revoke) if revoke.reason != RevokeReason::Stolen => {}
+            _ => return None,
+        }
+        let mut state = None;
+        for entry in self.entries.get(..index)? {
+            let item = codec::decode(entry.signed.payload.as_slice()).ok()?;
+            state = Some(user::apply(self.state.user, state.as_ref(), entry, &item).ok()?);
+        }
+        state
+    }
 }
 
 impl Unit {

@@ -2,12 +2,13 @@
 
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
+    chain::HeadRef,
     id::{ItemId, UserId},
     time::Timestamp,
 };
 use sqlx::Row as _;
 
-use super::{Message, StoreError, Unit, timeline::item_key};
+use super::{Message, Name, StoreError, Unit, timeline::item_key};
 
 /// Something to be appended to the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -19,6 +20,13 @@ pub struct JournalEntry {
     /// The operation, encoded; sealed for the journal when it goes.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub operation: Vec<u8>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct JournalCursor {
+    #[n(0)]
+    head: Option<HeadRef>,
 }
 
 impl Unit {
@@ -48,6 +56,21 @@ impl Unit {
         let key = self.vault.index("journal", &[item.as_bytes()]);
         sqlx::query("DELETE FROM journal WHERE item = $1").bind(key).execute(&mut *self.transaction).await?;
         Ok(())
+    }
+
+    /// Whether the journal was read from its beginning once.
+    pub async fn has_journal(&mut self) -> Result<bool, StoreError> {
+        Ok(self.value_bytes(Name::Journal).await?.is_some())
+    }
+
+    /// The last entry of the journal that was taken in.
+    pub async fn journal_head(&mut self) -> Result<Option<HeadRef>, StoreError> {
+        Ok(self.value::<JournalCursor>(Name::Journal).await?.and_then(|cursor| cursor.head))
+    }
+
+    /// The journal was taken in through `head`; nothing when it is empty.
+    pub async fn mark_journal(&mut self, head: Option<HeadRef>) -> Result<(), StoreError> {
+        self.put_value(Name::Journal, &JournalCursor { head }).await
     }
 
     /// Remembers an operation on the common state, by its stamp.
@@ -94,6 +117,12 @@ impl Unit {
             .collect::<Result<_, StoreError>>()?;
         messages.sort_by_key(|message| message.at);
         Ok(messages)
+    }
+
+    /// Whether any message waits that the journal brought.
+    pub async fn has_archived(&mut self) -> Result<bool, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM archived").fetch_one(&mut *self.transaction).await?;
+        Ok(count > 0)
     }
 
     /// The message is in the timeline, by whichever way.

@@ -230,9 +230,18 @@ impl Unit {
         rows.iter().map(|row| self.vault.open("receipt", row.try_get("item")?, row.try_get("sealed")?)).collect()
     }
 
-    /// A receipt is in the outbox now, or is not owed any more.
+    /// A receipt was told, or is not owed any more. One for a reading stays when only the delivery was told.
     pub async fn settle_receipt(&mut self, receipt: Receipt) -> Result<(), StoreError> {
         let key = self.vault.index("receipt", &[receipt.to.as_bytes(), receipt.item.as_bytes()]);
+        let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT sealed FROM receipt WHERE item = $1")
+            .bind(&key)
+            .fetch_optional(&mut *self.transaction)
+            .await?;
+        let Some(sealed) = sealed else { return Ok(()) };
+        let owed: Receipt = self.vault.open("receipt", &key, &sealed)?;
+        if owed.read && !receipt.read {
+            return Ok(());
+        }
         sqlx::query("DELETE FROM receipt WHERE item = $1").bind(key).execute(&mut *self.transaction).await?;
         Ok(())
     }

@@ -228,6 +228,18 @@ impl Unit {
         }
     }
 
+    /// How many of the newest thousand messages were not read yet.
+    pub async fn unread(&mut self) -> Result<u64, StoreError> {
+        let rows = sqlx::query("SELECT position, item, sealed FROM message ORDER BY position DESC LIMIT 1000")
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        let mut count = 0_u64;
+        for row in &rows {
+            count = count.saturating_add(u64::from(placed(&self.vault, row)?.message.state == MessageState::Received));
+        }
+        Ok(count)
+    }
+
     /// A time for a new message of one's own: now, or just after the newest in the conversation, so that one's own order shows in the
     /// times even when the clock is put back.
     pub async fn next_time(&mut self, conversation: UserId, author: UserId, now: Timestamp) -> Result<Timestamp, StoreError> {
