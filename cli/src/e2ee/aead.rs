@@ -36,6 +36,11 @@ impl Key {
         &self.0
     }
 
+    /// A second copy, for a state that is tried on.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     /// `nonce ‖ ciphertext ‖ tag` of `plaintext`, bound to `context`.
     pub(crate) fn seal(&self, context: &[u8], plaintext: &[u8], random: &mut dyn Random) -> Vec<u8> {
         let nonce = array::<NONCE_BYTES>(random);

@@ -1,32 +1,21 @@
-//! A device's own keys, and what it states of its user.
+//! A device's own keys.
+//!
+//! Three, each for one thing: Ed25519 to sign, X25519 for handshakes, X-Wing for boxes of the per-user key. The last is long-lived and not
+//! a prekey, so that a device that was away for a year still opens the box that waits for it.
 
 use std::fmt;
 
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
-    chain::{Kind, Submission},
     codec::{self, Malformed, Octets},
-    id::{ChainId, DeviceId, Digest, ItemId, ServerId, UserId},
+    id::{DeviceId, Digest, UserId},
     key::{AgreementKey, Domain, Signature, SigningKey},
-    name::ServerName,
-    time::Timestamp,
-    user::{
-        Action, Close, Denied, DeviceAdd, DeviceKeys, DeviceRevoke, Genesis, PukBox, PukRotate, RecoveryRotate,
-        RevokeReason, State, Statement, reverse_message, verify_and_apply,
-    },
+    user::{DeviceKeys, reverse_message},
 };
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{
-    Random,
-    aead::Unopenable,
-    cbor::encode_secret,
-    kem::KemSecret,
-    puk::PukRing,
-    random::{array, secret},
-    recovery::RecoveryKey,
-};
+use super::{Random, cbor::encode_secret, kem::KemSecret, random::secret};
 
 /// A device's long-lived secrets: made once, before the first call to any server.
 pub struct DeviceSecrets {
@@ -39,7 +28,11 @@ impl DeviceSecrets {
     /// A new device.
     #[must_use]
     pub fn generate(random: &mut dyn Random) -> Self {
-        unimplemented!()
+        Self {
+            signing: SigningKey::from_seed(&secret(random)),
+            identity: StaticSecret::from(*secret(random)),
+            sealing: KemSecret::generate(random),
+        }
     }
 
     /// The device's id: `LH("dev", D_ed)`.
@@ -60,27 +53,52 @@ impl DeviceSecrets {
         &self.sealing
     }
 
+    /// The identity key of the handshake.
+    pub(crate) fn identity(&self) -> &StaticSecret {
+        &self.identity
+    }
+
+    /// The public half of the identity key.
+    pub(crate) fn identity_public(&self) -> AgreementKey {
+        AgreementKey::from_bytes(PublicKey::from(&self.identity).to_bytes())
+    }
+
     /// The public halves, with the device's name as [`PukRing::seal_device_name`] sealed it.
     #[must_use]
     pub fn public(&self, made_for: MadeFor, sealed_name: Octets<256>) -> DeviceKeys {
-        unimplemented!()
+        DeviceKeys {
+            signing: self.signing.verifying_key(),
+            identity: self.identity_public(),
+            sealing: self.sealing.public(),
+            bot: made_for == MadeFor::Bot,
+            sealed_name,
+        }
     }
 
     /// The device's consent to be added with `keys` after `head` (its reverse signature).
     #[must_use]
     pub fn consent(&self, user: UserId, head: Digest, keys: &DeviceKeys) -> Signature {
-        unimplemented!()
+        self.signing.sign(Domain::REVERSE, &reverse_message(user, head, &codec::encode(keys)))
     }
 
     /// The secrets as bytes, for the sealed store.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        unimplemented!()
+        encode_secret(&DeviceRecord {
+            signing: *self.signing.to_seed(),
+            identity: self.identity.to_bytes(),
+            sealing: *self.sealing.seed(),
+        })
     }
 
     /// Reads what [`DeviceSecrets::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
-        unimplemented!()
+        let record: DeviceRecord = codec::decode(bytes)?;
+        Ok(Self {
+            signing: SigningKey::from_seed(&record.signing),
+            identity: StaticSecret::from(record.identity),
+            sealing: KemSecret::from_seed(Zeroizing::new(record.sealing)),
+        })
     }
 }
 
@@ -88,6 +106,17 @@ impl fmt::Debug for DeviceSecrets {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "DeviceSecrets(secret of {:?})", self.id())
     }
+}
+
+#[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
+#[cbor(map)]
+struct DeviceRecord {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    signing: [u8; 32],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    identity: [u8; 32],
+    #[cbor(n(2), with = "minicbor::bytes")]
+    sealing: [u8; 32],
 }
 
 /// Who is behind a device.
@@ -99,125 +128,26 @@ pub enum MadeFor {
     Bot,
 }
 
-/// Whose key signs a statement.
-#[derive(Clone, Copy, Debug)]
-pub enum Signer<'a> {
-    /// A live device.
-    Device(&'a DeviceSecrets),
-    /// The recovery key.
-    Recovery(&'a RecoveryKey),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::e2ee::SeededRandom;
 
-/// A user that begins: everything that registering takes of the user's keys.
-#[derive(Debug)]
-pub struct Founding {
-    /// Who the user will be.
-    pub user: UserId,
-    /// The first statement, signed by the device and the recovery key.
-    pub genesis: Submission,
-    /// The per-user key's boxes for the device and the recovery key.
-    pub boxes: Vec<PukBox>,
-    /// The user's chain as it will stand once the home has taken the genesis.
-    pub state: State,
-}
-
-/// Founds a user at `home` whose first device is `device` and whose per-user key is `ring`'s.
-pub fn found(
-    home: ServerName,
-    home_key: ServerId,
-    device: &DeviceSecrets,
-    keys: DeviceKeys,
-    recovery: &RecoveryKey,
-    ring: &PukRing,
-    now: Timestamp,
-    random: &mut dyn Random,
-) -> Result<Founding, StatementError> {
-    unimplemented!()
-}
-
-/// Why a statement was not made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StatementError {
-    /// The chain's rules forbid it; the home would refuse it as well.
-    #[error(transparent)]
-    Denied(#[from] Denied),
-    /// A key that it is about is none, or a text is too long.
-    #[error("the statement cannot be encoded: {0}")]
-    Unfit(&'static str),
-}
-
-/// Statements in the making: each is signed, checked by the chain's own rules, and follows the one before, so that the whole goes to the
-/// home as one request (`account/append/1`).
-#[derive(Debug)]
-pub struct Draft {
-    state: State,
-    statements: Vec<Submission>,
-    boxes: Vec<PukBox>,
-}
-
-/// A finished [`Draft`].
-#[derive(Debug)]
-pub struct Stated {
-    /// In order.
-    pub statements: Vec<Submission>,
-    /// Boxes of the per-user key that go with them.
-    pub boxes: Vec<PukBox>,
-    /// The chain as it will stand once the home has taken them. Not to be relied on before.
-    pub state: State,
-}
-
-impl Draft {
-    /// Begins after the head of `state`, which has to be what the home has: it answers `Stale` otherwise.
-    #[must_use]
-    pub fn after(state: &State) -> Self {
-        Self { state: state.clone(), statements: vec![], boxes: vec![] }
+    #[test]
+    fn a_device_is_stored_and_read_back() {
+        let device = DeviceSecrets::generate(&mut SeededRandom::new(1));
+        let again = DeviceSecrets::from_bytes(&device.to_bytes()).unwrap();
+        let name = Octets::default();
+        assert_eq!(device.public(MadeFor::Bot, name.clone()), again.public(MadeFor::Bot, name));
+        assert_ne!(device.id(), DeviceSecrets::generate(&mut SeededRandom::new(2)).id());
+        assert!(DeviceSecrets::from_bytes(&device.to_bytes()[1..]).is_err());
     }
 
-    /// The chain as the draft leaves it; its head is what a new device's [`DeviceSecrets::consent`] has to name.
-    #[must_use]
-    pub fn state(&self) -> &State {
-        &self.state
-    }
-
-    /// Adds the device of `keys`, which consented by `reverse`.
-    pub fn add_device(&mut self, signer: Signer<'_>, keys: DeviceKeys, reverse: Signature, now: Timestamp, random: &mut dyn Random) -> Result<(), StatementError> {
-        unimplemented!()
-    }
-
-    /// Adds a box of `ring`'s newest generation for a live device, so that it reads what came before.
-    pub fn box_for(&mut self, device: DeviceId, ring: &PukRing, random: &mut dyn Random) -> Result<(), StatementError> {
-        unimplemented!()
-    }
-
-    /// Revokes `devices` and, while any device is left, rotates the per-user key: `ring` gains the new generation, and has to be stored
-    /// before the statements leave. `signers` are the author and at most two co-signers.
-    pub fn revoke_devices(&mut self, signers: &[Signer<'_>], devices: Vec<DeviceId>, reason: RevokeReason, since_seq: Option<u64>, ring: &mut PukRing, now: Timestamp, random: &mut dyn Random) -> Result<(), StatementError> {
-        unimplemented!()
-    }
-
-    /// Signs one's own device out. The others make the new per-user key: a device that goes must not know it.
-    pub fn sign_out(&mut self, device: &DeviceSecrets, now: Timestamp, random: &mut dyn Random) -> Result<(), StatementError> {
-        unimplemented!()
-    }
-
-    /// Makes a new generation of the per-user key, boxed to every live device and the recovery key.
-    pub fn rotate_puk(&mut self, signer: Signer<'_>, ring: &mut PukRing, now: Timestamp, random: &mut dyn Random) -> Result<(), StatementError> {
-        unimplemented!()
-    }
-
-    /// Replaces the recovery key: signed by the old one, or by two devices with the oldest among them.
-    pub fn replace_recovery(&mut self, signers: &[Signer<'_>], new: &RecoveryKey, now: Timestamp, random: &mut dyn Random) -> Result<(), StatementError> {
-        unimplemented!()
-    }
-
-    /// Ends the user.
-    pub fn close(&mut self, signer: Signer<'_>, successor: Option<UserId>, now: Timestamp, random: &mut dyn Random) -> Result<(), StatementError> {
-        unimplemented!()
-    }
-
-    /// What goes to the home.
-    #[must_use]
-    pub fn finish(self) -> Stated {
-        Stated { statements: self.statements, boxes: self.boxes, state: self.state }
+    #[test]
+    fn a_device_s_keys_are_three_different_keys_and_print_none() {
+        let device = DeviceSecrets::generate(&mut SeededRandom::new(1));
+        let (signing, identity) = (*device.signing.to_seed(), device.identity.to_bytes());
+        assert!(signing != identity && &identity != device.sealing.seed());
+        assert_eq!(format!("{device:?}"), format!("DeviceSecrets(secret of {:?})", device.id()));
     }
 }

@@ -15,6 +15,7 @@ mod handshake;
 mod kdf;
 mod kem;
 mod padding;
+mod replay;
 mod session;
 
 pub mod identity;
@@ -27,6 +28,7 @@ pub mod prekey;
 pub mod puk;
 pub mod random;
 pub mod recovery;
+pub mod statement;
 pub mod store_seal;
 pub mod verify;
 

@@ -10,285 +10,277 @@
 //! [`OpenError::Undecryptable`], call [`Pair::note_failure`], store, acknowledge; when that says [`AfterFailure::Resync`], claim a bundle and
 //! send what [`Pair::seal_reset`] makes.
 
+mod opening;
+mod outcome;
+mod sealing;
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, time::Duration};
 
+use minicbor::{Decode, Encode};
 use rookery_protocol::{
-    chain::HeadRef,
-    codec::Malformed,
-    envelope::Envelope,
-    id::{DeviceId, ItemId, RatchetId, UserId},
-    prekey::Bundle,
+    codec::{self, Malformed},
+    envelope::Initiation,
+    hash::labelled,
+    id::{Digest, UserId},
     time::Timestamp,
-    user::{DeviceKeys, State},
 };
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+pub use super::handshake::{Me, Peer};
 use super::{
-    Random,
-    identity::DeviceSecrets,
-    payload::Payload,
-    prekey::{PrekeyStore, SpentPrekeys},
+    cbor::encode_secret,
+    replay::Seen,
+    session::{Session, SessionRecord},
+};
+pub use outcome::{
+    AfterFailure, BundleNeed, OpenError, Opened, Outgoing, SealError, Sealed, SessionEvent, Unsealed,
 };
 
 /// How long a session is used before a new handshake heals it.
 pub const REHANDSHAKE_AFTER: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// How many messages of both directions a session carries before a new handshake heals it.
 pub const REHANDSHAKE_MESSAGES: u32 = 1_000;
-/// How long a former session still opens what comes.
+/// How long a former session still opens what comes, once the other device is known to have its successor.
 pub const FORMER_FOR: Duration = Duration::from_secs(24 * 3_600);
+/// How long a payload's encoding may be: what is left of an envelope's 48 KiB in the worst case of padding.
+pub const PAYLOAD_BYTES: usize = 40 * 1024;
 
-/// This device, as of its user's verified chain.
-#[derive(Clone, Copy, Debug)]
-pub struct Me<'a> {
-    /// Its user.
-    pub user: UserId,
-    /// The head of its user's chain that it has verified.
-    pub head: HeadRef,
-    /// The generation of its user's per-user key.
-    pub puk_generation: u32,
-    /// Its secrets.
-    pub secrets: &'a DeviceSecrets,
-}
-
-/// The other device, as of its user's verified chain: only a live one can be had.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer<'a> {
-    user: UserId,
-    device: DeviceId,
-    head: HeadRef,
-    puk_generation: u32,
-    keys: &'a DeviceKeys,
-}
-
-impl<'a> Me<'a> {
-    /// This device in `state`, the verified chain of its user.
-    #[must_use]
-    pub fn of(state: &State, secrets: &'a DeviceSecrets) -> Self {
-        let puk_generation = state.puk().map_or(0, |puk| puk.generation);
-        Self { user: state.user, head: state.head.into(), puk_generation, secrets }
-    }
-}
-
-impl<'a> Peer<'a> {
-    /// The device `device` of the user whose verified chain is `state`, if it is live.
-    #[must_use]
-    pub fn of(state: &'a State, device: DeviceId) -> Option<Self> {
-        let keys = &state.live_device(device)?.keys;
-        let puk_generation = state.puk().map_or(0, |puk| puk.generation);
-        Some(Self { user: state.user, device, head: state.head.into(), puk_generation, keys })
-    }
-
-    /// Whose.
-    #[must_use]
-    pub fn user(&self) -> UserId {
-        self.user
-    }
-
-    /// Which device.
-    #[must_use]
-    pub fn device(&self) -> DeviceId {
-        self.device
-    }
-}
-
-/// One message to be sealed.
-#[derive(Clone, Copy, Debug)]
-pub struct Outgoing<'a> {
-    /// Its id, the same for all devices that it goes to.
-    pub message: ItemId,
-    /// To whom it is addressed: the peer's user, or, in the copy for one's own other devices, the user whom they show it under.
-    pub to: UserId,
-    /// What it says.
-    pub payload: &'a Payload,
-}
-
-/// Whether sealing takes a bundle of the other device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BundleNeed {
-    /// No: the session goes on.
-    None,
-    /// A new handshake is due. Without a bundle the old session still serves, up to twice its time.
-    Due,
-    /// There is no session, or it is over: without a bundle nothing can be sealed.
-    Required,
-}
-
-/// What sealing gave: store `pair` (and the envelope) before the envelope leaves.
-#[derive(Debug)]
-#[must_use = "the pair has to be stored before the envelope leaves"]
-pub struct Sealed {
-    /// The pair from now on.
-    pub pair: Pair,
-    /// The letter.
-    pub envelope: Envelope,
-}
-
-/// What did not seal: the pair is as it was.
-#[derive(Debug, thiserror::Error)]
-#[error("{reason}")]
-pub struct Unsealed {
-    /// The pair, unchanged.
-    pub pair: Pair,
-    /// Why.
-    pub reason: SealError,
-}
-
-/// Why nothing was sealed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SealError {
-    /// There is no session: claim a bundle of this device, and seal again.
-    #[error("a session with this device needs one of its key bundles")]
-    NeedsBundle,
-    /// The bundle is another device's, or a signature or a key in it does not hold.
-    #[error("the key bundle is not valid: {0}")]
-    BadBundle(&'static str),
-    /// The home's head of the other user's chain contradicts the one that was verified.
-    #[error("the home shows another chain of this user than the one that was verified")]
-    Forked,
-    /// The payload is longer than an envelope takes.
-    #[error("the message is too long: at most {limit} bytes fit")]
-    TooLong {
-        /// How many would fit.
-        limit: usize,
-    },
-    /// The numbers of this pair are used up, or the ratchet refuses.
-    #[error("the session cannot seal any more")]
-    Exhausted,
-}
-
-/// What was opened: store all of it, then acknowledge.
-#[derive(Debug)]
-#[must_use = "the pair has to be stored with the message"]
-pub struct Opened {
-    /// The pair from now on.
-    pub pair: Pair,
-    /// One-time prekeys that were used up: [`PrekeyStore::spend`] them in the same transaction.
-    pub spent: Option<SpentPrekeys>,
-    /// Which message; the same id of the same user is the same message.
-    pub message: ItemId,
-    /// To whom it was addressed: this device's user, or, from one's own other device, the user whom it belongs under.
-    pub to: UserId,
-    /// Its number among all that the other device ever sealed for this one, from 1.
-    pub n: u64,
-    /// The highest number of this device's that the sender had taken in.
-    pub seen: Option<u64>,
-    /// When it was sealed, by the sender's clock.
-    pub at: Timestamp,
-    /// What it says.
-    pub payload: Payload,
-    /// What it did to the session.
-    pub session: SessionEvent,
-}
-
-/// What an envelope did to the session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionEvent {
-    /// Nothing: it goes on.
-    None,
-    /// A session began, or was healed by a new handshake.
-    Begun,
-    /// The other device had lost its session, and began another: show it ("secure session reset"), and seal again what it may have missed.
-    Reset {
-        /// The highest number of this device's that it has.
-        last_good: Option<u64>,
-    },
-}
-
-/// Why an envelope was not opened. The pair is as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// For another device, or from another than the pair's. Drop it.
-    #[error("the envelope is not for this device")]
-    Misdirected,
-    /// Its sender had seen more of the sender's or of this user's chain than is here: hold it, fetch the chain, and try again.
-    #[error("the envelope was sealed against a newer chain: fetch it first")]
-    ChainBehind,
-    /// Its sender had seen another chain at a place that is here: stop, and keep it as evidence.
-    #[error("the envelope was sealed against another chain than the one that was verified")]
-    Forked,
-    /// Its number was taken in before. Acknowledge and drop it.
-    #[error("the envelope was taken in before")]
-    Replayed,
-    /// It does not open. There is one code for all causes, and no answer to the sender.
-    #[error("the envelope cannot be opened")]
-    Undecryptable,
-}
-
-/// What to do after an envelope that did not open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterFailure {
-    /// Nothing but to count it.
-    Wait,
-    /// Begin a new session by [`Pair::seal_reset`].
-    Resync,
-}
+/// How many former sessions are kept: an other device that began a hundred must not fill the store.
+const FORMER_CAP: usize = 4;
+/// How many failures within [`FAILURES_WITHIN`] call for a reset.
+const FAILURES: usize = 3;
+const FAILURES_WITHIN: Duration = Duration::from_secs(24 * 3_600);
+/// How long after a reset the next one may be.
+const RESET_PAUSE: Duration = Duration::from_secs(3_600);
+/// How many resets within [`RESETS_WITHIN`] are alarming.
+const RESETS: usize = 3;
+const RESETS_WITHIN: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How many times are remembered of failures and of resets.
+const TIMES_CAP: usize = 16;
 
 /// All that this device shares with one other device.
 pub struct Pair {
-    _todo: (),
+    /// The number of the next message to the other device. It never goes back.
+    next: u64,
+    active: Option<Session>,
+    former: Vec<Former>,
+    seen: Seen,
+    failures: Vec<Timestamp>,
+    /// Resets of either side.
+    resets: Vec<Timestamp>,
+    /// When this device last reset.
+    own_reset: Option<Timestamp>,
+}
+
+/// A session that another has taken the place of: it opens, and never seals.
+struct Former {
+    session: Session,
+    /// Until when; for as long as it takes the other device to be heard in the successor, when absent.
+    until: Option<Timestamp>,
+}
+
+/// What Olm seals.
+#[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
+#[cbor(map)]
+struct Inner {
+    /// `LH("env", header)`: this text is of that envelope.
+    #[n(0)]
+    #[zeroize(skip)]
+    bind: Digest,
+    #[n(1)]
+    n: u64,
+    #[n(2)]
+    seen: Option<u64>,
+    #[n(3)]
+    #[zeroize(skip)]
+    at: Timestamp,
+    #[n(4)]
+    #[zeroize(skip)]
+    to: UserId,
+    #[n(5)]
+    kind: u32,
+    #[cbor(n(6), with = "minicbor::bytes")]
+    payload: Vec<u8>,
 }
 
 impl Pair {
     /// Two devices that never spoke.
     #[must_use]
     pub fn new() -> Self {
-        unimplemented!()
+        Self { next: 1, active: None, former: vec![], seen: Seen::new(), failures: vec![], resets: vec![], own_reset: None }
     }
 
     /// Whether sealing takes a bundle.
     #[must_use]
     pub fn bundle_need(&self, me: &Me<'_>, peer: &Peer<'_>, now: Timestamp) -> BundleNeed {
-        unimplemented!()
-    }
-
-    /// Seals `outgoing` for `peer`. A `bundle` is used when one is needed or due, and is otherwise left alone.
-    pub fn seal(self, me: &Me<'_>, peer: &Peer<'_>, bundle: Option<&Bundle>, outgoing: &Outgoing<'_>, now: Timestamp, random: &mut dyn Random) -> Result<Sealed, Unsealed> {
-        unimplemented!()
-    }
-
-    /// Seals the first envelope of a session that replaces a lost one: signed by this device, so that a reset is never silent.
-    pub fn seal_reset(self, me: &Me<'_>, peer: &Peer<'_>, bundle: &Bundle, message: ItemId, now: Timestamp, random: &mut dyn Random) -> Result<Sealed, Unsealed> {
-        unimplemented!()
-    }
-
-    /// Opens an envelope from `peer`.
-    pub fn open(&self, me: &Me<'_>, peer: &Peer<'_>, prekeys: &PrekeyStore, envelope: &Envelope, now: Timestamp, random: &mut dyn Random) -> Result<Opened, OpenError> {
-        unimplemented!()
+        let Some(session) = &self.active else { return BundleNeed::Required };
+        let age = now.since(session.began);
+        let turned = session.generations != (me.puk_generation, peer.puk_generation);
+        if age >= REHANDSHAKE_AFTER.saturating_mul(2) || session.messages >= REHANDSHAKE_MESSAGES.saturating_mul(2) {
+            BundleNeed::Required
+        } else if turned || age >= REHANDSHAKE_AFTER || session.messages >= REHANDSHAKE_MESSAGES {
+            BundleNeed::Due
+        } else {
+            BundleNeed::None
+        }
     }
 
     /// Counts an envelope that did not open. Three within a day call for a new session, once an hour at most.
     #[must_use]
     pub fn note_failure(&mut self, now: Timestamp) -> AfterFailure {
-        unimplemented!()
+        remember(&mut self.failures, now);
+        self.failures.retain(|at| now.since(*at) < FAILURES_WITHIN);
+        let paused = self.own_reset.is_some_and(|last| now.since(last) < RESET_PAUSE);
+        if self.failures.len() >= FAILURES && !paused { AfterFailure::Resync } else { AfterFailure::Wait }
     }
 
-    /// Whether three resets within 30 days suggest that somebody runs a copy of one of the two devices.
+    /// Whether three resets within 30 days suggest that somebody runs a copy of one of the two devices (Cremers et al., "Clone Detection
+    /// in Secure Messaging", CCS 2020).
     #[must_use]
     pub fn clone_alarm(&self, now: Timestamp) -> bool {
-        unimplemented!()
+        self.resets.iter().filter(|at| now.since(**at) < RESETS_WITHIN).count() >= RESETS
     }
 
     /// Drops the sessions, and keeps the numbers: what to do when the stored state may be an old copy (a restored backup).
     pub fn quarantine(&mut self) {
-        unimplemented!()
+        self.active = None;
+        self.former.clear();
     }
 
     /// The pair as bytes, for the sealed store.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        unimplemented!()
+        encode_secret(&PairRecord {
+            next: self.next,
+            active: self.active.as_ref().map(Session::to_record),
+            former: self.former.iter().map(|former| FormerRecord { session: former.session.to_record(), until: former.until }).collect(),
+            seen: self.seen.duplicate(),
+            failures: self.failures.clone(),
+            resets: self.resets.clone(),
+            own_reset: self.own_reset,
+        })
     }
 
     /// Reads what [`Pair::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
-        unimplemented!()
+        let record: PairRecord = codec::decode_within(bytes, codec::MAX_BATCH)?;
+        let former: Result<Vec<Former>, Malformed> = record
+            .former
+            .iter()
+            .map(|former| Ok(Former { session: Session::from_record(&former.session)?, until: former.until }))
+            .collect();
+        Ok(Self {
+            next: record.next,
+            active: record.active.as_ref().map(Session::from_record).transpose()?,
+            former: former?,
+            seen: record.seen,
+            failures: record.failures,
+            resets: record.resets,
+            own_reset: record.own_reset,
+        })
+    }
+}
+
+impl Pair {
+    /// A second copy, for trying something on; one of the two is dropped.
+    fn duplicate(&self) -> Self {
+        let former = |former: &Former| Former { session: former.session.duplicate(), until: former.until };
+        Self {
+            next: self.next,
+            active: self.active.as_ref().map(Session::duplicate),
+            former: self.former.iter().map(former).collect(),
+            seen: self.seen.duplicate(),
+            failures: self.failures.clone(),
+            resets: self.resets.clone(),
+            own_reset: self.own_reset,
+        }
+    }
+
+    /// Puts `session` in the active one's place, which from now on only opens.
+    fn succeed(&mut self, session: Session) {
+        if let Some(active) = self.active.replace(session) {
+            self.former.push(Former { session: active, until: None });
+        }
+    }
+
+    /// The other device has the active session: the time of the former ones begins.
+    fn confirm_active(&mut self, now: Timestamp) {
+        for former in &mut self.former {
+            former.until.get_or_insert(now.plus(FORMER_FOR));
+        }
+    }
+
+    /// Drops former sessions whose time is over, or that are too many.
+    fn prune(&mut self, now: Timestamp) {
+        self.former.retain(|former| former.until.is_none_or(|until| now < until));
+        let excess = self.former.len().saturating_sub(FORMER_CAP);
+        self.former.drain(..excess);
+    }
+}
+
+impl Default for Pair {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl fmt::Debug for Pair {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Pair(secret)")
+        write!(formatter, "Pair(secret, next {}, {:?})", self.next, self.active)
     }
+}
+
+/// A pair as it is stored.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct PairRecord {
+    #[n(0)]
+    next: u64,
+    #[n(1)]
+    active: Option<SessionRecord>,
+    #[n(2)]
+    former: Vec<FormerRecord>,
+    #[n(3)]
+    seen: Seen,
+    #[n(4)]
+    failures: Vec<Timestamp>,
+    #[n(5)]
+    resets: Vec<Timestamp>,
+    #[n(6)]
+    own_reset: Option<Timestamp>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct FormerRecord {
+    #[n(0)]
+    session: SessionRecord,
+    #[n(1)]
+    until: Option<Timestamp>,
+}
+
+/// `LH("env", header)`: what ties the text inside to its envelope.
+fn bind(header: &[u8]) -> Digest {
+    labelled("env", &[header])
+}
+
+/// What the outer seal is bound to: the header as it travels, and in a first envelope all that is needed to join the session.
+fn context(header: &[u8], initiation: Option<&Initiation>) -> Vec<u8> {
+    let initiation = initiation.map(codec::encode).unwrap_or_default();
+    [header, &initiation].concat()
+}
+
+/// What a device signs to reset a session: the header, both heads, and everything else that begins the new one.
+fn reset_message(header: &[u8], initiation: &Initiation) -> Vec<u8> {
+    let unsigned = Initiation { resync: None, ..initiation.clone() };
+    labelled("resync", &[header, &codec::encode(&unsigned)]).as_bytes().to_vec()
+}
+
+/// Appends `now` to times of which the last few are kept.
+fn remember(times: &mut Vec<Timestamp>, now: Timestamp) {
+    times.push(now);
+    let excess = times.len().saturating_sub(TIMES_CAP);
+    times.drain(..excess);
 }

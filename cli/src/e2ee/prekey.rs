@@ -4,17 +4,20 @@
 //! would let the server, or anybody who asks it, take keys away (matrix-rust-sdk#3127). Private halves stay as long as a first envelope
 //! may be on its way. A one-time key's private half goes with the first envelope that opened with it, and never with one that did not.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
+use minicbor::{Decode, Encode};
 use rookery_protocol::{
-    codec::Malformed,
-    prekey::PrekeyUpload,
+    codec::{self, Malformed},
+    key::{AgreementKey, Domain},
+    prekey::{EcPrekey, KemPrekey, PrekeyUpload},
     request::prekey::PrekeyCount,
     time::Timestamp,
 };
-use zeroize::Zeroizing;
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{Random, identity::DeviceSecrets, kem::KemSecret};
+use super::{Random, cbor::encode_secret, identity::DeviceSecrets, kem::KemSecret, random::secret};
 
 /// How often the signed prekeys are renewed.
 pub const RENEWAL: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -29,9 +32,45 @@ pub const REFILL_BELOW: (u32, u32) = (20, 4);
 /// How many private halves of one-time keys are kept at most, the newest.
 pub const ONE_TIME_CAP: usize = 500;
 
+/// A private half, and what is to be known of it.
+#[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
+#[cbor(map)]
+struct Prekey {
+    #[n(0)]
+    id: u32,
+    #[n(1)]
+    #[zeroize(skip)]
+    created: Timestamp,
+    /// When another took its place.
+    #[n(2)]
+    #[zeroize(skip)]
+    replaced: Option<Timestamp>,
+    /// Whether the server has it.
+    #[n(3)]
+    confirmed: bool,
+    #[cbor(n(4), with = "minicbor::bytes")]
+    secret: [u8; 32],
+}
+
 /// A device's prekeys with their private halves.
+#[derive(Encode, Decode)]
+#[cbor(map)]
 pub struct PrekeyStore {
-    _todo: (),
+    /// The number of the next key of any kind; no number is given twice.
+    #[n(0)]
+    next: u32,
+    /// Signed X25519 keys, the one in force last.
+    #[n(1)]
+    signed: Vec<Prekey>,
+    /// Signed X-Wing keys, likewise.
+    #[n(2)]
+    signed_kem: Vec<Prekey>,
+    /// One-time X25519 keys, oldest first.
+    #[n(3)]
+    one_time: Vec<Prekey>,
+    /// One-time X-Wing keys, likewise.
+    #[n(4)]
+    one_time_kem: Vec<Prekey>,
 }
 
 /// One-time keys that a first envelope used up. Hand it to [`PrekeyStore::spend`] in the transaction that stores what was opened.
@@ -46,46 +85,291 @@ impl PrekeyStore {
     /// No prekeys at all; [`PrekeyStore::maintain`] makes the first.
     #[must_use]
     pub fn new() -> Self {
-        unimplemented!()
+        Self { next: 1, signed: vec![], signed_kem: vec![], one_time: vec![], one_time_kem: vec![] }
     }
 
     /// Renews, refills and erases what is due. `left` is what the server says that it still has (nothing is refilled when absent, but for
     /// the very first keys). Says whether anything changed: then store the keys, and send [`PrekeyStore::upload`] afterwards.
     ///
     /// The caller delays the refill by a random time after connecting, so that it does not tell who came online (Prekey Pogo, 2025).
-    pub fn maintain(&mut self, device: &DeviceSecrets, left: Option<PrekeyCount>, now: Timestamp, random: &mut dyn Random) -> bool {
-        unimplemented!()
+    pub fn maintain(&mut self, left: Option<PrekeyCount>, now: Timestamp, random: &mut dyn Random) -> bool {
+        let first = self.next == 1;
+        let mut changed = self.renew(now, random) | self.erase(now);
+        let left = left.or(first.then_some(PrekeyCount { one_time: 0, one_time_kem: 0 }));
+        if let Some(left) = left {
+            let missing_ec = missing(&self.one_time, left.one_time, (REFILL_BELOW.0, PUBLISHED.0));
+            let missing_kem = missing(&self.one_time_kem, left.one_time_kem, (REFILL_BELOW.1, PUBLISHED.1));
+            for _ in 0..missing_ec {
+                let key = self.draw(now, random);
+                self.one_time.push(key);
+            }
+            for _ in 0..missing_kem {
+                let key = self.draw(now, random);
+                self.one_time_kem.push(key);
+            }
+            changed |= missing_ec > 0 || missing_kem > 0;
+        }
+        changed | cap(&mut self.one_time) | cap(&mut self.one_time_kem)
     }
 
     /// What the server has not confirmed yet, if anything; the same again until [`PrekeyStore::confirm`].
     #[must_use]
     pub fn upload(&self, device: &DeviceSecrets) -> Option<PrekeyUpload> {
-        unimplemented!()
+        let signing = device.signing();
+        let ec = |domain, kept: Duration| {
+            move |key: &Prekey| {
+                let public = PublicKey::from(&StaticSecret::from(key.secret)).to_bytes();
+                EcPrekey::sign(signing, domain, key.id, AgreementKey::from_bytes(public), key.created.plus(kept))
+            }
+        };
+        let kem = |domain, kept: Duration| {
+            move |key: &Prekey| {
+                let public = KemSecret::from_seed(Zeroizing::new(key.secret)).public();
+                KemPrekey::sign(signing, domain, key.id, public, key.created.plus(kept))
+            }
+        };
+        let kept = RENEWAL.saturating_add(RETENTION);
+        let upload = PrekeyUpload {
+            signed: self.signed.last().filter(|key| !key.confirmed).map(ec(Domain::PREKEY_EC, kept)),
+            signed_kem: self.signed_kem.last().filter(|key| !key.confirmed).map(kem(Domain::PREKEY_PQ, kept)),
+            one_time: unconfirmed(&self.one_time).map(ec(Domain::ONE_TIME_EC, ONE_TIME_RETENTION)).collect(),
+            one_time_kem: unconfirmed(&self.one_time_kem).map(kem(Domain::ONE_TIME_PQ, ONE_TIME_RETENTION)).collect(),
+        };
+        let empty = upload.signed.is_none()
+            && upload.signed_kem.is_none()
+            && upload.one_time.is_empty()
+            && upload.one_time_kem.is_empty();
+        (!empty).then_some(upload)
     }
 
     /// The server has taken `upload`.
     pub fn confirm(&mut self, upload: &PrekeyUpload) {
-        unimplemented!()
+        let taken: BTreeSet<u32> = upload
+            .signed
+            .iter()
+            .chain(&upload.one_time)
+            .map(|key| key.id)
+            .chain(upload.signed_kem.iter().chain(&upload.one_time_kem).map(|key| key.id))
+            .collect();
+        for key in self.all_mut() {
+            key.confirmed |= taken.contains(&key.id);
+        }
     }
 
     /// Erases the private halves of one-time keys that were used.
     pub fn spend(&mut self, spent: SpentPrekeys) {
-        unimplemented!()
+        self.one_time.retain(|key| Some(key.id) != spent.one_time);
+        self.one_time_kem.retain(|key| Some(key.id) != spent.one_time_kem);
     }
 
-    /// Forgets all one-time keys, as after the server was restored from a backup: old ones could be handed out twice.
+    /// Erases all one-time keys. After the server was restored from a backup it would hand old ones out twice, so it has dropped its own.
     pub fn forget_one_time(&mut self) {
-        unimplemented!()
+        self.one_time.clear();
+        self.one_time_kem.clear();
     }
 
     /// The keys as bytes, for the sealed store.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        unimplemented!()
+        encode_secret(self)
     }
 
     /// Reads what [`PrekeyStore::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
-        unimplemented!()
+        codec::decode_within(bytes, codec::MAX_BATCH)
+    }
+
+    /// The private half of a signed X25519 key.
+    pub(crate) fn signed(&self, id: u32) -> Option<StaticSecret> {
+        find(&self.signed, id).map(|key| StaticSecret::from(key.secret))
+    }
+
+    /// The private half of a one-time X25519 key.
+    pub(crate) fn one_time(&self, id: u32) -> Option<StaticSecret> {
+        find(&self.one_time, id).map(|key| StaticSecret::from(key.secret))
+    }
+
+    /// The private half of an X-Wing key.
+    pub(crate) fn kem(&self, id: u32, one_time: bool) -> Option<KemSecret> {
+        let keys = if one_time { &self.one_time_kem } else { &self.signed_kem };
+        find(keys, id).map(|key| KemSecret::from_seed(Zeroizing::new(key.secret)))
+    }
+
+    fn draw(&mut self, now: Timestamp, random: &mut dyn Random) -> Prekey {
+        let id = self.next;
+        self.next = self.next.saturating_add(1);
+        Prekey { id, created: now, replaced: None, confirmed: false, secret: *secret(random) }
+    }
+
+    /// Puts a new signed pair in force when the old one has served its time, by the local clock and nothing else. A clock that was a day
+    /// ahead when the key was made, and has been set right since, counts as well.
+    fn renew(&mut self, now: Timestamp, random: &mut dyn Random) -> bool {
+        let serves = self.signed.last().is_some_and(|key| {
+            now.since(key.created) < RENEWAL && key.created.since(now) < Duration::from_secs(24 * 3_600)
+        });
+        if serves {
+            return false;
+        }
+        for key in self.signed.last_mut().into_iter().chain(self.signed_kem.last_mut()) {
+            key.replaced = Some(now);
+        }
+        let (key, kem) = (self.draw(now, random), self.draw(now, random));
+        self.signed.push(key);
+        self.signed_kem.push(kem);
+        true
+    }
+
+    /// Erases what was kept long enough. A signed key's time begins when another takes its place, so that a device which was away for a
+    /// year still opens what was sealed with the last one that it published.
+    fn erase(&mut self, now: Timestamp) -> bool {
+        let before = self.all_mut().count();
+        let stays = |key: &Prekey| key.replaced.is_none_or(|replaced| now.since(replaced) < RETENTION);
+        self.signed.retain(stays);
+        self.signed_kem.retain(stays);
+        self.one_time.retain(|key| now.since(key.created) < ONE_TIME_RETENTION);
+        self.one_time_kem.retain(|key| now.since(key.created) < ONE_TIME_RETENTION);
+        before != self.all_mut().count()
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Prekey> {
+        let Self { next: _, signed, signed_kem, one_time, one_time_kem } = self;
+        signed.iter_mut().chain(signed_kem).chain(one_time).chain(one_time_kem)
+    }
+}
+
+impl Default for PrekeyStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for PrekeyStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "PrekeyStore(secret, {} and {} one-time keys)", self.one_time.len(), self.one_time_kem.len())
+    }
+}
+
+fn find(keys: &[Prekey], id: u32) -> Option<&Prekey> {
+    keys.iter().find(|key| key.id == id)
+}
+
+fn unconfirmed(keys: &[Prekey]) -> impl Iterator<Item = &Prekey> {
+    keys.iter().filter(|key| !key.confirmed)
+}
+
+/// How many keys to make when the server has `left`, and what is on its way counts as being there.
+fn missing(keys: &[Prekey], left: u32, (below, published): (u32, u32)) -> u32 {
+    let pending = u32::try_from(unconfirmed(keys).count()).unwrap_or(u32::MAX);
+    let there = left.saturating_add(pending);
+    if there < below { published.saturating_sub(there) } else { 0 }
+}
+
+/// Drops the oldest beyond [`ONE_TIME_CAP`].
+fn cap(keys: &mut Vec<Prekey>) -> bool {
+    let excess = keys.len().saturating_sub(ONE_TIME_CAP);
+    keys.drain(..excess);
+    excess > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::e2ee::SeededRandom;
+
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+    const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+    const FULL: Option<PrekeyCount> = Some(PrekeyCount { one_time: 50, one_time_kem: 10 });
+
+    struct World {
+        random: SeededRandom,
+        device: DeviceSecrets,
+        keys: PrekeyStore,
+    }
+
+    fn world() -> World {
+        let mut random = SeededRandom::new(1);
+        let device = DeviceSecrets::generate(&mut random);
+        let mut keys = PrekeyStore::new();
+        assert!(keys.maintain(None, NOW, &mut random));
+        World { random, device, keys }
+    }
+
+    #[test]
+    fn the_first_upload_is_whole_signed_and_repeated_until_it_is_confirmed() {
+        let World { device, mut keys, .. } = world();
+        let upload = keys.upload(&device).unwrap();
+        assert_eq!((upload.one_time.len(), upload.one_time_kem.len()), (50, 10));
+        let key = device.signing().verifying_key();
+        upload.signed.as_ref().unwrap().verify(key, Domain::PREKEY_EC).unwrap();
+        upload.signed_kem.as_ref().unwrap().verify(key, Domain::PREKEY_PQ).unwrap();
+        assert!(upload.one_time.iter().all(|one| one.verify(key, Domain::ONE_TIME_EC).is_ok()));
+        assert!(upload.one_time_kem.iter().all(|one| one.verify(key, Domain::ONE_TIME_PQ).is_ok()));
+        assert_eq!(keys.upload(&device).as_ref(), Some(&upload));
+        keys.confirm(&upload);
+        assert_eq!(keys.upload(&device), None);
+    }
+
+    #[test]
+    fn the_signed_pair_turns_by_the_clock_and_is_kept_for_35_days_more() {
+        let World { mut random, device, mut keys } = world();
+        let upload = keys.upload(&device).unwrap();
+        keys.confirm(&upload);
+        let first = upload.signed.unwrap().id;
+        assert!(!keys.maintain(FULL, NOW.plus(DAY * 6), &mut random));
+        assert!(keys.maintain(FULL, NOW.plus(DAY * 7), &mut random));
+        assert_ne!(keys.upload(&device).unwrap().signed.unwrap().id, first);
+        keys.maintain(FULL, NOW.plus(DAY * 41), &mut random);
+        assert!(keys.signed(first).is_some(), "34 days after it was replaced");
+        keys.maintain(FULL, NOW.plus(DAY * 43), &mut random);
+        assert!(keys.signed(first).is_none(), "36 days after it was replaced");
+    }
+
+    #[test]
+    fn a_device_that_was_away_for_a_year_still_has_what_it_published_last() {
+        let World { mut random, device, mut keys } = world();
+        let first = keys.upload(&device).unwrap().signed.unwrap().id;
+        keys.maintain(FULL, NOW.plus(DAY * 365), &mut random);
+        assert!(keys.signed(first).is_some());
+        assert_eq!(keys.one_time.len(), 0, "one-time keys are kept for 90 days");
+    }
+
+    #[test]
+    fn a_refill_comes_below_the_mark_and_counts_what_is_on_its_way() {
+        let World { mut random, device, mut keys } = world();
+        let upload = keys.upload(&device).unwrap();
+        keys.confirm(&upload);
+        assert!(!keys.maintain(Some(PrekeyCount { one_time: 20, one_time_kem: 4 }), NOW, &mut random));
+        assert!(keys.maintain(Some(PrekeyCount { one_time: 19, one_time_kem: 3 }), NOW, &mut random));
+        let refill = keys.upload(&device).unwrap();
+        assert_eq!((refill.one_time.len(), refill.one_time_kem.len()), (31, 7));
+        assert!(!keys.maintain(Some(PrekeyCount { one_time: 19, one_time_kem: 3 }), NOW, &mut random));
+    }
+
+    #[test]
+    fn a_drained_store_keeps_at_most_500_private_halves_and_no_number_is_given_twice() {
+        let World { mut random, device, mut keys } = world();
+        let mut numbers = BTreeSet::new();
+        for _ in 0..15 {
+            let upload = keys.upload(&device).unwrap();
+            for key in &upload.one_time {
+                assert!(numbers.insert(key.id));
+            }
+            keys.confirm(&upload);
+            keys.maintain(Some(PrekeyCount { one_time: 0, one_time_kem: 10 }), NOW, &mut random);
+        }
+        assert_eq!(keys.one_time.len(), ONE_TIME_CAP);
+    }
+
+    #[test]
+    fn a_spent_key_is_gone_and_the_rest_survives_being_stored() {
+        let World { device, mut keys, .. } = world();
+        let upload = keys.upload(&device).unwrap();
+        let (spent, kept) = (upload.one_time[0].id, upload.one_time[1].id);
+        keys.spend(SpentPrekeys { one_time: Some(spent), one_time_kem: Some(upload.one_time_kem[0].id) });
+        let keys = PrekeyStore::from_bytes(&keys.to_bytes()).unwrap();
+        assert!(keys.one_time(spent).is_none() && keys.one_time(kept).is_some());
+        assert!(keys.kem(upload.one_time_kem[0].id, true).is_none());
+        assert!(keys.kem(upload.one_time_kem[1].id, false).is_none(), "a one-time key is no signed key");
+        assert_eq!(keys.upload(&device).unwrap().one_time.len(), 49);
     }
 }
