@@ -14,8 +14,8 @@ mod own;
 mod server;
 pub mod verb;
 
-pub use client::{Agent, Remote};
-pub use own::{Access, Lock, Owner};
+pub use client::{Agent, Asked, Remote};
+pub use own::{Access, Lock, Need, Owner, SecretSource};
 pub use server::{Server, serve_stream};
 
 /// The version of the verb table. It rises when a method changes in a way that an older caller would misread.

@@ -408,8 +408,15 @@ async fn begin_registration(
     Ok(begun)
 }
 
+/// Makes a recovery key, writes it to a new file, and gives its text.
+pub(crate) fn new_recovery_key(path: &std::path::Path) -> Result<Zeroizing<String>, CommandError> {
+    let recovery = RecoveryKey::generate(&mut OsRandom);
+    write_recovery_key(path, &recovery)?;
+    Ok(recovery.to_text())
+}
+
 /// Writes a recovery key to a new file, and never over another.
-pub(crate) fn write_recovery_key(path: &std::path::Path, recovery: &RecoveryKey) -> Result<(), CommandError> {
+fn write_recovery_key(path: &std::path::Path, recovery: &RecoveryKey) -> Result<(), CommandError> {
     let text = Zeroizing::new(format!("{}\n", recovery.to_text().as_str()));
     config::write_private(path, text.as_bytes()).map_err(|error| {
         CommandError::new(Kind::Failed, format!("the recovery key cannot be written to {}: {error}; nothing was changed", path.display()))

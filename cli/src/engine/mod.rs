@@ -36,6 +36,8 @@ use rookery_protocol::{
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use account::whoami_line;
+pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
 pub use link::Link;
 pub use linking::link_new_device;
@@ -133,6 +135,16 @@ impl Engine {
             online.client.close();
         }
         self.store.close().await;
+    }
+
+    /// Makes a newly certified device useful: its keys published, its history read, its mailbox taken in.
+    pub async fn settle_in(&self, patience: Duration) -> Result<(), CommandError> {
+        let client = self.online().await?;
+        self.publish_prekeys(&client, None).await?;
+        if self.wait_caught_up(patience).await {
+            return Ok(());
+        }
+        Err(CommandError::new(Kind::Timeout, "this device is certified, and has not read all of the history yet").hint("it goes on the next time that it is online"))
     }
 
     /// The profile's place.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+pub(crate) use account::parse_recovery_key;
 pub use account::{
     AccountDelete, AccountPassword, AccountSettings, Connection, Logout, PresenceLine, PresenceSet, PresenceShow, PresenceWord,
     ProfileLine, ProfileSet, ProfileShow, SessionEnd, SessionLine, SessionList, SettingsLine, Status, StatusLine, Whoami, WhoamiLine,
