@@ -6,19 +6,39 @@
 
 use std::{fmt, time::Duration};
 
-use rookery_protocol::{codec::Malformed, id::Digest};
+use argon2::{Algorithm, Argon2, Params, Version};
+use minicbor::{Decode, Encode};
+use rookery_protocol::{codec, hash::labelled, id::Digest};
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::{Random, Unopenable};
+use super::{
+    Random, Unopenable,
+    aead::Key,
+    kdf::derive,
+    padding::{pad, unpad},
+    random::{array, secret},
+};
+
+/// How long trying a passphrase takes at least, where the machine lets it.
+const WANTED: Duration = Duration::from_millis(700);
+/// What no header may ask for: 4 GiB, 64 passes, 16 lanes. A header that was changed must not stop the machine.
+const CEILING: PassphraseCost = PassphraseCost { memory_kib: 4 * 1024 * 1024, passes: 64, lanes: 16 };
+/// What texts are padded to at least.
+const TEXT_FLOOR: usize = 64;
 
 /// What a passphrase costs to try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
 pub struct PassphraseCost {
     /// Memory in KiB.
+    #[n(0)]
     pub memory_kib: u32,
     /// Passes over it.
+    #[n(1)]
     pub passes: u32,
     /// Lanes.
+    #[n(2)]
     pub lanes: u32,
 }
 
@@ -29,15 +49,52 @@ impl PassphraseCost {
     pub const DEFAULT: Self = Self { memory_kib: 256 * 1024, passes: 3, lanes: 1 };
 
     /// The cost at which `measure` (which tries a cost, and says how long it took) takes 0.7 s at least, from [`PassphraseCost::DEFAULT`]
-    /// on; a cost for which there is no memory is halved, down to the floor.
-    pub fn calibrate(measure: impl FnMut(Self) -> Option<Duration>) -> Self {
-        unimplemented!()
+    /// on; where there is not the memory for a cost, half of it is tried, down to the floor.
+    pub fn calibrate(mut measure: impl FnMut(Self) -> Option<Duration>) -> Self {
+        let mut cost = Self::DEFAULT;
+        loop {
+            match measure(cost) {
+                None if cost.memory_kib > Self::FLOOR.memory_kib => cost.memory_kib >>= 1,
+                Some(took) if took < WANTED && cost.passes < CEILING.passes => cost.passes = cost.passes.saturating_add(1),
+                _ => return cost,
+            }
+        }
     }
 
     /// Stretches a fixed passphrase once, so that its time can be measured; nothing when there is not enough memory.
     #[must_use]
     pub fn try_once(self) -> Option<()> {
-        unimplemented!()
+        self.stretch("a passphrase to measure by", &[0; 16]).ok().map(|_| ())
+    }
+
+    /// Argon2id (RFC 9106), version 1.3, 32 bytes.
+    fn stretch(self, passphrase: &str, salt: &[u8; 16]) -> Result<Zeroizing<[u8; 32]>, LockedError> {
+        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(32))
+            .map_err(|error| LockedError::Damaged(error.to_string()))?;
+        let blocks = params.block_count();
+        let mut memory: Vec<argon2::Block> = Vec::new();
+        memory.try_reserve_exact(blocks).map_err(|_| LockedError::Memory)?;
+        memory.resize(blocks, argon2::Block::default());
+        let mut output = Zeroizing::new([0; 32]);
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into_with_memory(passphrase.as_bytes(), salt, output.as_mut(), &mut memory)
+            .map_err(|error| LockedError::Damaged(error.to_string()))?;
+        Ok(output)
+    }
+
+    fn at_least_the_floor(self) -> Self {
+        Self {
+            memory_kib: self.memory_kib.max(Self::FLOOR.memory_kib),
+            passes: self.passes.max(Self::FLOOR.passes),
+            lanes: self.lanes.max(Self::FLOOR.lanes),
+        }
+    }
+
+    fn is_within_reason(self) -> bool {
+        self.at_least_the_floor() == self
+            && self.memory_kib <= CEILING.memory_kib
+            && self.passes <= CEILING.passes
+            && self.lanes <= CEILING.lanes
     }
 }
 
@@ -57,13 +114,13 @@ impl KeyFile {
     /// New bytes.
     #[must_use]
     pub fn generate(random: &mut dyn Random) -> Self {
-        unimplemented!()
+        Self(secret(random))
     }
 
     /// The bytes of the file, which have to be 32.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        unimplemented!()
+        bytes.try_into().ok().map(|bytes| Self(Zeroizing::new(bytes)))
     }
 
     /// The bytes for the file.
@@ -93,48 +150,161 @@ pub enum LockedError {
     Memory,
 }
 
+/// How a slot's key is made.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+enum SlotKind {
+    /// Argon2id over a passphrase.
+    #[n(1)]
+    Passphrase(#[n(0)] PassphraseCost),
+    /// The bytes of a key file.
+    #[n(2)]
+    KeyFile,
+    /// Reserved: the recovery key.
+    #[n(3)]
+    Recovery,
+}
+
+/// One way to the store key.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+struct Slot {
+    #[n(0)]
+    kind: SlotKind,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    salt: [u8; 16],
+    /// The store key, sealed.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    wrapped: Vec<u8>,
+}
+
 /// The header of a store: its slots, in the clear.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
 pub struct StoreHeader {
-    _todo: (),
+    /// 1.
+    #[n(0)]
+    version: u32,
+    /// 16 random bytes: no header's slot fits into another's.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    store: [u8; 16],
+    /// A hash of the store key.
+    #[n(2)]
+    commit: Digest,
+    #[n(3)]
+    slots: Vec<Slot>,
 }
 
 impl StoreHeader {
     /// A new store with one slot. `cost` counts for a passphrase, and is raised to the floor.
     pub fn create(first: Unlock<'_>, cost: PassphraseCost, random: &mut dyn Random) -> Result<(Self, StoreKey), LockedError> {
-        unimplemented!()
+        let key = StoreKey(secret(random));
+        let store = array(random);
+        let mut header = Self { version: 1, store, commit: key.commitment(&store), slots: vec![] };
+        header.add_slot(&key, first, cost, random)?;
+        Ok((header, key))
     }
 
     /// Opens the store.
     pub fn unlock(&self, with: Unlock<'_>) -> Result<StoreKey, LockedError> {
-        unimplemented!()
+        self.find(with).map(|(_, key)| key)
     }
 
-    /// Adds a slot.
+    /// Adds a slot. `key` has to be this store's.
     pub fn add_slot(&mut self, key: &StoreKey, new: Unlock<'_>, cost: PassphraseCost, random: &mut dyn Random) -> Result<(), LockedError> {
-        unimplemented!()
+        if !self.commits_to(key) {
+            return Err(LockedError::Wrong);
+        }
+        let kind = match new {
+            Unlock::Passphrase(_) => SlotKind::Passphrase(cost.at_least_the_floor()),
+            Unlock::KeyFile(_) => SlotKind::KeyFile,
+        };
+        let mut slot = Slot { kind, salt: array(random), wrapped: vec![] };
+        slot.wrapped = slot.key(new)?.seal(&self.context(&slot), key.0.as_ref(), random);
+        self.slots.push(slot);
+        Ok(())
     }
 
     /// Takes away the slot that `with` opens, unless it is the last.
     pub fn remove_slot(&mut self, with: Unlock<'_>) -> Result<(), LockedError> {
-        unimplemented!()
+        let (index, _) = self.find(with)?;
+        if self.slots.len() == 1 {
+            return Err(LockedError::LastSlot);
+        }
+        self.slots.remove(index);
+        Ok(())
     }
 
-    /// Whether a passphrase, a key file opens it.
+    /// What opens it.
     #[must_use]
     pub fn slots(&self) -> Slots {
-        unimplemented!()
+        let count = |is: fn(&SlotKind) -> bool| self.slots.iter().filter(|slot| is(&slot.kind)).count();
+        Slots {
+            passphrases: count(|kind| matches!(kind, SlotKind::Passphrase(_))),
+            key_files: count(|kind| matches!(kind, SlotKind::KeyFile)),
+        }
     }
 
     /// The header as bytes, to be stored in the clear.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        unimplemented!()
+        codec::encode(self)
     }
 
     /// Reads what [`StoreHeader::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LockedError> {
-        unimplemented!()
+        let header: Self = codec::decode(bytes).map_err(|error| LockedError::Damaged(error.to_string()))?;
+        if header.to_bytes() != bytes {
+            return Err(LockedError::Damaged("it is not in its own form".to_owned()));
+        }
+        if header.version != 1 {
+            return Err(LockedError::Damaged(format!("version {} is not known", header.version)));
+        }
+        let reasonable = header.slots.iter().all(|slot| match &slot.kind {
+            SlotKind::Passphrase(cost) => cost.is_within_reason(),
+            SlotKind::KeyFile | SlotKind::Recovery => true,
+        });
+        if reasonable { Ok(header) } else { Err(LockedError::Damaged("a passphrase costs too little or too much".to_owned())) }
+    }
+
+    fn find(&self, with: Unlock<'_>) -> Result<(usize, StoreKey), LockedError> {
+        let (what, is): (_, fn(&SlotKind) -> bool) = match with {
+            Unlock::Passphrase(_) => ("a passphrase", |kind| matches!(kind, SlotKind::Passphrase(_))),
+            Unlock::KeyFile(_) => ("a key file", |kind| matches!(kind, SlotKind::KeyFile)),
+        };
+        let mut error = LockedError::NoSlot(what);
+        for (index, slot) in self.slots.iter().enumerate().filter(|(_, slot)| is(&slot.kind)) {
+            match slot.key(with)?.open(&self.context(slot), &slot.wrapped) {
+                Ok(opened) => {
+                    let bytes: [u8; 32] = opened.as_slice().try_into().map_err(|_| LockedError::Wrong)?;
+                    let key = StoreKey(Zeroizing::new(bytes));
+                    return if self.commits_to(&key) { Ok((index, key)) } else { Err(LockedError::Wrong) };
+                }
+                Err(Unopenable) => error = LockedError::Wrong,
+            }
+        }
+        Err(error)
+    }
+
+    fn commits_to(&self, key: &StoreKey) -> bool {
+        key.commitment(&self.store).as_bytes().ct_eq(self.commit.as_bytes()).into()
+    }
+
+    /// What a slot's seal is bound to: the store, the commitment, and how the slot's key is made.
+    fn context(&self, slot: &Slot) -> Vec<u8> {
+        let kind = codec::encode(&slot.kind);
+        labelled("store/slot", &[&self.store, self.commit.as_bytes(), &kind, &slot.salt]).as_bytes().to_vec()
+    }
+}
+
+impl Slot {
+    fn key(&self, with: Unlock<'_>) -> Result<Key, LockedError> {
+        let stretched = match (&self.kind, with) {
+            (SlotKind::Passphrase(cost), Unlock::Passphrase(passphrase)) => cost.stretch(passphrase, &self.salt)?,
+            (SlotKind::KeyFile, Unlock::KeyFile(file)) => derive(file.0.as_ref(), "store/key-file", &self.salt),
+            _ => return Err(LockedError::Wrong),
+        };
+        Ok(Key::new(derive(stretched.as_ref(), "store/slot", &[])))
     }
 }
 
@@ -162,10 +332,20 @@ pub enum Purpose {
     Drafts,
 }
 
-/// The key of an open store.
-pub struct StoreKey {
-    _todo: (),
+impl Purpose {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Rows => "store/rows",
+            Self::Ratchets => "store/ratchets",
+            Self::Index => "store/index",
+            Self::Files => "store/files",
+            Self::Drafts => "store/drafts",
+        }
+    }
 }
+
+/// The key of an open store.
+pub struct StoreKey(Zeroizing<[u8; 32]>);
 
 /// Where a sealed value stands; all of it is bound into the seal.
 #[derive(Clone, Copy, Debug)]
@@ -180,33 +360,50 @@ pub struct Place<'a> {
     pub schema: u32,
 }
 
+impl Place<'_> {
+    fn context(&self) -> Vec<u8> {
+        let parts: [&[u8]; 4] = [self.table.as_bytes(), self.column.as_bytes(), self.row, &self.schema.to_be_bytes()];
+        labelled("store/row", &parts).as_bytes().to_vec()
+    }
+}
+
 impl StoreKey {
     /// Seals a value of fixed shape.
     #[must_use]
     pub fn seal_row(&self, purpose: Purpose, place: Place<'_>, plaintext: &[u8], random: &mut dyn Random) -> Vec<u8> {
-        unimplemented!()
+        self.subkey(purpose).seal(&place.context(), plaintext, random)
     }
 
     /// Opens what [`StoreKey::seal_row`] sealed at the same place.
     pub fn open_row(&self, purpose: Purpose, place: Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
-        unimplemented!()
+        self.subkey(purpose).open(&place.context(), sealed)
     }
 
     /// Seals what a person wrote, padded (PADMÉ, 64 bytes at least) so that its length tells little.
     #[must_use]
     pub fn seal_text(&self, purpose: Purpose, place: Place<'_>, plaintext: &[u8], random: &mut dyn Random) -> Vec<u8> {
-        unimplemented!()
+        self.seal_row(purpose, place, &pad(plaintext, TEXT_FLOOR), random)
     }
 
     /// Opens what [`StoreKey::seal_text`] sealed at the same place.
     pub fn open_text(&self, purpose: Purpose, place: Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
-        unimplemented!()
+        let padded = self.open_row(purpose, place, sealed)?;
+        Ok(Zeroizing::new(unpad(&padded, TEXT_FLOOR)?.to_vec()))
     }
 
     /// A keyed hash of `value` for a key column, so that a row can be found and not read. Equal values of one column are equal.
     #[must_use]
     pub fn key_of(&self, table: &str, column: &str, value: &[u8]) -> Digest {
-        unimplemented!()
+        let context = labelled("store/key", &[table.as_bytes(), column.as_bytes(), value]);
+        Digest::from_bytes(*derive(self.0.as_ref(), "store/key", context.as_bytes()))
+    }
+
+    fn subkey(&self, purpose: Purpose) -> Key {
+        Key::new(derive(self.0.as_ref(), purpose.label(), &[]))
+    }
+
+    fn commitment(&self, store: &[u8; 16]) -> Digest {
+        Digest::from_bytes(*derive(self.0.as_ref(), "store/commit", store))
     }
 }
 
@@ -215,3 +412,22 @@ impl fmt::Debug for StoreKey {
         formatter.write_str("StoreKey(secret)")
     }
 }
+
+impl fmt::Debug for KeyFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("KeyFile(secret)")
+    }
+}
+
+impl fmt::Debug for Unlock<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Passphrase(_) => "Passphrase(secret)",
+            Self::KeyFile(_) => "KeyFile(secret)",
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "store_seal/tests.rs"]
+mod tests;
