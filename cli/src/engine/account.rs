@@ -16,8 +16,8 @@ use crate::{
     agent::verb::{Connection, SessionLine, SettingsLine, StatusLine, WhoamiLine, WritersWord, rfc3339},
     e2ee::{
         OsRandom,
-        identity::{Draft, Signer},
         recovery::RecoveryKey,
+        statement::{Draft, Signer},
     },
     error::{CommandError, Kind},
     store::{Account, AccountStage, StoreError},

@@ -143,7 +143,7 @@ impl Engine {
     /// Refills at a random time after it was found necessary, at once when a session could not be begun otherwise.
     async fn do_prekeys(&self, client: &Client) -> Result<Duration, CommandError> {
         let now = self.now();
-        let left = self.due().prekeys_left;
+        let left = self.due().prekeys_left.clone();
         let Some(left) = left else { return Ok(ROUND) };
         let at = {
             let mut due = self.due();

@@ -187,7 +187,7 @@ impl Engine {
 
     /// Sends a new contact the key of this user's profile, once.
     async fn share_profile_key(&self, user: rookery_protocol::id::UserId) -> Result<(), CommandError> {
-        let Some(key) = self.journal().profile_key() else { return Ok(()) };
+        let Some(key) = self.profile_key() else { return Ok(()) };
         let mut unit = self.store.write().await?;
         let Some(contact) = unit.contact(user).await? else { return Ok(()) };
         if contact.knows_us || !contact.is_accepted() {

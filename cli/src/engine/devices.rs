@@ -8,7 +8,7 @@ use rookery_protocol::{
         account::{AppendError, AppendStatements},
         device::ListDevices,
     },
-    user::{RevokeReason, State},
+    user::{DeviceRevoke, RevokeReason, State},
 };
 
 use super::{
@@ -19,10 +19,10 @@ use crate::{
     agent::verb::{DeviceLine, rfc3339},
     e2ee::{
         OsRandom,
-        identity::{Draft, Signer, Stated, StatementError},
         journal_state::Change,
         puk::PukRing,
         recovery::RecoveryKey,
+        statement::{Draft, Signer, Stated, StatementError},
     },
     error::{CommandError, Kind},
 };
@@ -114,7 +114,8 @@ impl Engine {
                 Some(recovery) => vec![recovery],
                 None => vec![own],
             };
-            draft.revoke_devices(&signers, vec![id], reason, None, ring, self.now(), &mut OsRandom)
+            let revoke = DeviceRevoke { devices: vec![id], reason, since_seq: None };
+            draft.revoke_devices(&signers, revoke, ring, self.now(), &mut OsRandom)
         })
         .await
         .map_err(|error| {

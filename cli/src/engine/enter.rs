@@ -33,9 +33,10 @@ use crate::{
     config::{self, KnownHost, Place},
     e2ee::{
         OsRandom,
-        identity::{DeviceSecrets, Draft, MadeFor, Signer, found},
+        identity::{DeviceSecrets, MadeFor},
         puk::{Holder, PukRing},
         recovery::RecoveryKey,
+        statement::{Draft, Founder, Signer, found},
     },
     error::{CommandError, Kind},
     store::{Account, AccountStage, Name, Registering, Session, Store},
@@ -394,9 +395,10 @@ async fn begin_registration(
     }
     let (secrets, ring, recovery) = (DeviceSecrets::generate(&mut OsRandom), PukRing::generate(&mut OsRandom), RecoveryKey::generate(&mut OsRandom));
     let keys = secrets.public(made_for, ring.seal_device_name(secrets.id(), device_name, &mut OsRandom));
-    let founding = found(reached.record.name.clone(), server, &secrets, keys, &recovery, &ring, now, &mut OsRandom)?;
+    let founder = Founder { device: &secrets, keys: &keys, recovery: &recovery, ring: &ring };
+    let founding = found(reached.record.name.clone(), server, founder, now, &mut OsRandom)?;
     let mut prekeys = unit.prekeys().await?;
-    prekeys.maintain(&secrets, None, now, &mut OsRandom);
+    prekeys.maintain(None, now, &mut OsRandom);
     let upload = prekeys.upload(&secrets).ok_or_else(|| CommandError::new(Kind::Failed, "no prekeys were made"))?;
     write_recovery_key(recovery_key_file, &recovery)?;
     let begun = Registering { name: name.clone(), server, user: founding.user, genesis: founding.genesis, boxes: founding.boxes, prekeys: upload };

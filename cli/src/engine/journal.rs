@@ -18,7 +18,7 @@ use super::{Engine, chains::ChainError, derived_item, refusal::failed};
 use crate::{
     e2ee::{
         OsRandom,
-        journal::{JournalError, read_journal, write_journal},
+        journal::{JournalError, JournalWriter, read_journal},
         journal_state::{Change, JournalState},
         payload::{Archive, Payload, Record, Text},
     },
@@ -244,10 +244,11 @@ impl Engine {
             let Some(ring) = unit.per_user_keys().await? else { return Ok(()) };
             let seen = unit.journal_head().await?.map(Into::into);
             drop(unit);
+            let writer = JournalWriter { user: self.user, ring: &ring, device: &self.secrets };
             let (mut items, mut size) = (vec![], 0_usize);
             let mut settled = vec![];
             for entry in owed {
-                let written = write_journal(&ring, self.user, &self.secrets, entry.item, &entry.operation, seen, self.now(), &mut OsRandom);
+                let written = writer.write(entry.item, &entry.operation, seen, self.now(), &mut OsRandom);
                 settled.push(entry.item);
                 match written {
                     Ok(item) => {

@@ -6,6 +6,7 @@ use rookery_protocol::{
     io::client::{CallError, Client},
     request::link::{ClosePlace, OpenPlace, PlaceError, PutLetter, Side, TakeLetter},
     time::Timestamp,
+    user::PukBox,
 };
 
 use super::{
@@ -16,9 +17,9 @@ use super::{
 use crate::{
     e2ee::{
         OsRandom,
-        identity::{Draft, MadeFor, Signer},
-        journal::ProfileKey,
-        link::{Answer, History, Introduction, Letter, LinkCode, LinkError, NewDevice, OldDevice, OldDeviceAgreed, OldDeviceAsked},
+        identity::MadeFor,
+        link::{Answer, Introduction, Letter, LinkCode, LinkError, NewDevice, OldDevice, OldDeviceAgreed, OldDeviceAsked, Portrait},
+        statement::{Draft, Signer},
     },
     error::{CommandError, Kind},
     store::{Account, Store},
@@ -104,7 +105,7 @@ impl Engine {
         let outcome = self.meet(&place, code).await;
         match outcome {
             Ok(asked) => {
-                let introduction = asked.introduction.clone();
+                let introduction = asked.introduction().clone();
                 *self.linking.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Asked { place, asked });
                 Ok(introduction)
             }
@@ -128,7 +129,7 @@ impl Engine {
     /// The old side, once its person has said yes: states the new device, and gives it the per-user key.
     pub(crate) async fn accept_link(&self, with_history: bool) -> Result<DeviceId, CommandError> {
         let Asked { place, asked } = self.take_link()?;
-        let device = asked.introduction.device;
+        let device = asked.introduction().device;
         let outcome = self.welcome(&place, asked, with_history).await;
         if outcome.is_err() {
             place.close().await;
@@ -153,18 +154,17 @@ impl Engine {
         place.put(1, letter).await?;
         let (letter, _) = place.take(2, || self.now()).await?;
         let agreed = offered.handle_consent(&letter)?;
-        match self.state_device(place, &agreed).await? {
-            Some(head) => place.put(2, self.welcome_letter(agreed, head, with_history).await?).await?,
-            None => {
-                let state = self.fetch_chain(&place.client, self.user).await?;
-                let (offered, letter) = agreed.offer_again(&state, &mut OsRandom)?;
-                place.put(2, letter).await?;
-                let (letter, _) = place.take(3, || self.now()).await?;
-                let agreed = offered.handle_consent(&letter)?;
-                let head = self.state_device(place, &agreed).await?;
-                let head = head.ok_or_else(|| CommandError::new(Kind::Failed, "the account keeps changing on another device; the new device was not added"))?;
-                place.put(3, self.welcome_letter(agreed, head, with_history).await?).await?;
-            }
+        if let Some((head, puk)) = self.state_device(place, &agreed, with_history).await? {
+            place.put(2, agreed.welcome(head, puk, &mut OsRandom)).await?;
+        } else {
+            let state = self.fetch_chain(&place.client, self.user).await?;
+            let (offered, letter) = agreed.offer_again(&state, &mut OsRandom);
+            place.put(2, letter).await?;
+            let (letter, _) = place.take(3, || self.now()).await?;
+            let agreed = offered.handle_consent(&letter)?;
+            let stated = self.state_device(place, &agreed, with_history).await?;
+            let (head, puk) = stated.ok_or_else(|| CommandError::new(Kind::Failed, "the account keeps changing on another device; the new device was not added"))?;
+            place.put(3, agreed.welcome(head, puk, &mut OsRandom)).await?;
         }
         self.fetch_chain(&place.client, self.user).await?;
         Ok(())
@@ -178,21 +178,18 @@ impl Engine {
         Ok((state, ring))
     }
 
-    /// Adds the device to the chain; nothing when that went on meanwhile.
-    async fn state_device(&self, place: &Place, agreed: &OldDeviceAgreed) -> Result<Option<HeadRef>, CommandError> {
+    /// Adds the device to the chain, and gives the box of the per-user key for it; nothing when the chain went on meanwhile.
+    async fn state_device(&self, place: &Place, agreed: &OldDeviceAgreed, with_history: bool) -> Result<Option<(HeadRef, Option<PukBox>)>, CommandError> {
         let (state, ring) = self.own_keys().await?;
         let mut draft = Draft::after(&state);
-        let now = self.now();
-        draft.add_device(Signer::Device(&self.secrets), agreed.keys.clone(), agreed.consent, now, &mut OsRandom)?;
-        draft.box_for(agreed.keys.device_id(), &ring, &mut OsRandom)?;
-        self.hand_in(&place.client, &draft.finish()).await
-    }
-
-    async fn welcome_letter(&self, agreed: OldDeviceAgreed, head: HeadRef, with_history: bool) -> Result<Letter, CommandError> {
-        let (_, ring) = self.own_keys().await?;
-        let profile_key = self.journal().profile_key().map(ProfileKey::from_bytes);
-        let history = if with_history { History::Shared(&ring, profile_key.as_ref()) } else { History::Withheld };
-        Ok(agreed.welcome(head, history, &mut OsRandom))
+        let device = agreed.keys.device_id();
+        draft.add_device(Signer::Device(&self.secrets), agreed.keys.clone(), agreed.consent, self.now(), &mut OsRandom)?;
+        if with_history {
+            draft.box_for(device, &ring, &mut OsRandom)?;
+        }
+        let stated = draft.finish();
+        let puk = stated.boxes.iter().find(|sealed| sealed.device == Some(device)).cloned();
+        Ok(self.hand_in(&place.client, &stated).await?.map(|head| (head, puk)))
     }
 }
 
@@ -204,7 +201,8 @@ pub async fn link_new_device(store: &Store, code: &str, now: impl Fn() -> Timest
     let (new, letter) = NewDevice::begin(&secrets, account.user, &code, &mut OsRandom);
     place.put(0, letter).await?;
     let (letter, _) = place.take(0, &now).await?;
-    let (waiting, letter) = new.handle_exchange(&letter, &secrets, MadeFor::Person, &account.device_name, std::env::consts::OS, &mut OsRandom)?;
+    let portrait = Portrait { made_for: MadeFor::Person, name: &account.device_name, platform: std::env::consts::OS };
+    let (waiting, letter) = new.handle_exchange(&letter, &secrets, portrait, &mut OsRandom)?;
     place.put(1, letter).await?;
     let (letter, _) = place.take(1, &now).await?;
     let (mut consented, letter) = waiting.handle_offer(&letter, &secrets, &mut OsRandom)?;
@@ -226,9 +224,10 @@ pub async fn link_new_device(store: &Store, code: &str, now: impl Fn() -> Timest
     if state.head.seq < welcome.head.seq {
         return Err(CommandError::new(Kind::Trust, "the server shows an older chain than the other device saw"));
     }
-    let ring = match welcome.ring(&state) {
-        Some(ring) => Some(ring.map_err(|error| CommandError::of(Kind::Trust, &error))?),
-        None => None,
+    let ring = if welcome.shares_history() {
+        Some(welcome.ring(&state, &secrets).map_err(|error| CommandError::of(Kind::Trust, &error))?)
+    } else {
+        None
     };
     let account = certify(store, account, &state, ring.as_ref(), &secrets).await?;
     home.client.close();

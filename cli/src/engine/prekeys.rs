@@ -25,7 +25,7 @@ impl Engine {
     pub(super) async fn publish_prekeys(&self, client: &Client, left: Option<PrekeyCount>) -> Result<(), CommandError> {
         let mut unit = self.store.write().await?;
         let mut prekeys = unit.prekeys().await?;
-        if prekeys.maintain(&self.secrets, left, self.now(), &mut OsRandom) {
+        if prekeys.maintain(left, self.now(), &mut OsRandom) {
             // The private halves are durable before anybody can seal for the public ones.
             unit.put_prekeys(&prekeys).await?;
         }

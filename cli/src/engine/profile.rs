@@ -18,6 +18,7 @@ use crate::{
         OsRandom,
         journal::{ProfileKey, ProfilePart},
         journal_state::Change,
+        payload::SharedProfileKey,
     },
     error::{CommandError, Kind},
     store::ContactRow,
@@ -60,10 +61,10 @@ impl Engine {
     pub(crate) async fn show_profile(&self, who: Option<&str>) -> Result<ProfileLine, CommandError> {
         let client = self.online().await?;
         let (user, key) = match who {
-            None => (self.user, self.journal().profile_key()),
+            None => (self.user, self.profile_key()),
             Some(who) => {
                 let contact = self.person_named(who).await?;
-                let key = if contact.user == self.user { self.journal().profile_key() } else { contact.profile_key.and_then(|key| key.try_into().ok()) };
+                let key = if contact.user == self.user { self.profile_key() } else { contact.profile_key.and_then(|key| key.try_into().ok()) };
                 (contact.user, key)
             }
         };
@@ -111,14 +112,19 @@ impl Engine {
         self.show_profile(None).await
     }
 
+    /// One's own profile key, if there is one.
+    pub(super) fn profile_key(&self) -> Option<[u8; 32]> {
+        self.journal().profile_key().map(|shared| shared.key)
+    }
+
     /// One's own profile key, made when there is none.
     async fn own_profile_key(&self) -> Result<[u8; 32], CommandError> {
-        if let Some(key) = self.journal().profile_key() {
+        if let Some(key) = self.profile_key() {
             return Ok(key);
         }
         let key = *ProfileKey::generate(&mut OsRandom).as_bytes();
         let mut unit = self.store.write().await?;
-        self.change_common(&mut unit, Change::ProfileKey { key }).await?;
+        self.change_common(&mut unit, Change::ProfileKey(SharedProfileKey { key })).await?;
         unit.commit().await?;
         Ok(key)
     }
@@ -149,7 +155,7 @@ impl Engine {
         let mut lines = vec![];
         for entry in listed {
             let key = if entry.user == self.user {
-                self.journal().profile_key()
+                self.profile_key()
             } else {
                 let contact = self.store.read().await?.contact(entry.user).await?;
                 contact.and_then(|contact| contact.profile_key).and_then(|key| key.try_into().ok())
