@@ -165,8 +165,8 @@ pub enum Verb {
 #[derive(Debug, Args)]
 pub struct SendArgs {
     /// To whom: @bob or bob@nest.example; several with commas
-    #[arg(value_name = "TARGET", value_delimiter = ',', required = true)]
-    pub to: Vec<String>,
+    #[arg(value_name = "TARGET")]
+    pub to: String,
     /// What it says; `-` or nothing takes all of standard input as one message
     pub text: Option<String>,
     /// The message's id: with the same id, the same message is never sent twice

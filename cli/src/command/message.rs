@@ -11,8 +11,9 @@ use crate::{
 pub(super) async fn send(context: &Context, args: SendArgs) -> Result<(), CommandError> {
     let text = TextSource::of(args.text)?.read()?;
     let mut access = context.access().await?;
-    let (mut failures, count) = (vec![], args.to.len());
-    for to in args.to {
+    let receivers: Vec<String> = args.to.split(',').map(str::to_owned).collect();
+    let (mut failures, count) = (vec![], receivers.len());
+    for to in receivers {
         let order = Send {
             to: to.clone(),
             text: text.clone(),

@@ -129,11 +129,13 @@ impl Engine {
     pub async fn stop(&self, patience: Duration) {
         tokio::time::timeout(patience, self.settle()).await.ok();
         self.drain.cancel();
-        self.tasks.close();
-        tokio::time::timeout(Duration::from_secs(2), self.tasks.wait()).await.ok();
-        if let Link::Online(online) = &*self.link.borrow() {
+        // The tasks that read and write frames end with the connection and with the last hold on it.
+        let ending = CommandError::new(Kind::NoConnection, "this program is ending");
+        if let Link::Online(online) = self.link.send_replace(Link::Offline(ending)) {
             online.client.close();
         }
+        self.tasks.close();
+        tokio::time::timeout(Duration::from_secs(2), self.tasks.wait()).await.ok();
         self.store.close().await;
     }
 

@@ -11,7 +11,6 @@ use std::{
 
 use rookery_protocol::{
     chain::HeadRef,
-    codec,
     delivery::Backoff,
     envelope::Envelope,
     id::{DeviceId, ItemId, UserId},
@@ -124,28 +123,31 @@ impl Engine {
     /// Puts the message into the timeline and the outbox at once, unless it is there.
     async fn write_message(&self, to: UserId, item: ItemId, text: &str) -> Result<(), StoreError> {
         let mut unit = self.store.write().await?;
-        match unit.message(to, self.user, item).await? {
+        let at = match unit.message(to, self.user, item).await? {
             Some(known) if known.message.state == MessageState::Failed => {
                 // The same order again is another try.
                 unit.move_message(to, self.user, item, MessageState::Queued, None).await?;
+                known.message.at
             }
             Some(_) => return Ok(()),
             None => {
+                let at = unit.next_time(to, self.user, self.now()).await?;
                 let message = Message {
                     conversation: to,
                     item,
                     author: self.user,
                     device: self.device,
-                    at: unit.next_time(to, self.user, self.now()).await?,
+                    at,
                     text: text.to_owned(),
                     state: MessageState::Queued,
                     reason: None,
                 };
                 unit.add_message(&message).await?;
+                at
             }
-        }
+        };
         let payload = Payload::Text(Text { text: text.to_owned(), reply_to: None });
-        let outgoing = self.outgoing(to, item, Purpose::Message, &payload);
+        let outgoing = Outgoing { since: at, ..self.outgoing(to, item, Purpose::Message, &payload) };
         unit.enqueue(self.user, &outgoing).await?;
         unit.commit().await
     }
@@ -369,6 +371,8 @@ impl Engine {
                 has_claimed = true;
                 continue;
             }
+            // The letter bears the time at which it was written, the same for everybody.
+            let written = current.since;
             for (person, device) in &targets {
                 if kept.contains_key(device) {
                     continue;
@@ -378,7 +382,7 @@ impl Engine {
                 let payload = decode_content(&outgoing.content);
                 let letter = pair::Outgoing { message: outgoing.item, to: outgoing.to, payload: &payload };
                 let pair = unit.pair(*device).await?;
-                let sealed = pair.seal(&me, &peer, bundles.get(device), &letter, self.now(), &mut OsRandom).map_err(|unsealed| unsealable(&unsealed.reason))?;
+                let sealed = pair.seal(&me, &peer, bundles.get(device), &letter, written, &mut OsRandom).map_err(|unsealed| unsealable(&unsealed.reason))?;
                 unit.put_pair(*device, &sealed.pair).await?;
                 kept.insert(*device, sealed.envelope);
             }
