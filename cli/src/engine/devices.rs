@@ -39,17 +39,20 @@ impl From<StatementError> for CommandError {
 impl Engine {
     /// The live devices, oldest first.
     pub(crate) async fn list_devices(&self) -> Result<Vec<DeviceLine>, CommandError> {
+        // Without a connection, what is here of the chain still says which devices there are.
+        let seen = match self.online().await {
+            Ok(client) => {
+                self.fetch_chain(&client, self.user).await?;
+                client.call(&ListDevices {}).await.map_err(|error| failed(Kind::Failed, error))?.devices
+            }
+            Err(error) if error.kind == Kind::NoConnection => vec![],
+            Err(error) => return Err(error),
+        };
         let mut unit = self.store.read().await?;
         let own = unit.person(self.user).await?;
         let ring = unit.per_user_keys().await?;
         drop(unit);
         let own = own.ok_or_else(|| CommandError::new(Kind::Locked, "the account's chain is not here yet"))?;
-        // Without a connection the chain alone still says which devices there are.
-        let seen = match self.online().await {
-            Ok(client) => client.call(&ListDevices {}).await.map_err(|error| failed(Kind::Failed, error))?.devices,
-            Err(error) if error.kind == Kind::NoConnection => vec![],
-            Err(error) => return Err(error),
-        };
         Ok(own
             .live_devices()
             .into_iter()

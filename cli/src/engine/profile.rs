@@ -108,7 +108,8 @@ impl Engine {
         let sealed = ProfileKey::from_bytes(key).seal(self.user, ProfilePart::Profile, &codec::encode(&profile), &mut OsRandom);
         let sealed = Octets::parse(sealed).map_err(|error| CommandError::of(Kind::Usage, &error))?;
         client.call(&PutProfile { sealed }).await.map_err(|error| failed(Kind::Failed, error))?;
-        self.owe(|due| due.contacts = true);
+        // Contacts who have no key of it yet are sent one.
+        self.refresh_contacts(&client).await?;
         self.show_profile(None).await
     }
 
