@@ -93,12 +93,12 @@ async fn a_call_gets_its_reply_its_refusal_or_the_reason_of_the_end() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_said_so() {
+async fn nobody_there_is_said_so_at_once() {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address: HostPort = socket.local_addr().unwrap().to_string().parse().unwrap();
     drop(socket);
     assert!(matches!(
         Client::connect(&address, Trust::FirstContact).await,
-        Err(ConnectError::Unreachable(_))
+        Err(ConnectError::Unreachable(ConnectionLost::Refused))
     ));
 }

@@ -66,6 +66,9 @@ pub enum ConnectionLost {
     /// Nothing was heard for too long.
     #[error("the connection timed out")]
     TimedOut,
+    /// Nothing listens at the address.
+    #[error("nothing listens there")]
+    Refused,
     /// This end closed it.
     #[error("the connection was closed here")]
     ClosedHere,
@@ -301,7 +304,11 @@ impl Socket {
         let connecting = self.0.connect_with(config, address, name).map_err(|error| {
             ConnectError::Unreachable(ConnectionLost::Broken(error.to_string()))
         })?;
-        match tokio::time::timeout(patience, connecting).await {
+        let connected = tokio::select! {
+            connected = tokio::time::timeout(patience, connecting) => connected,
+            () = refused(address) => return Err(ConnectError::Unreachable(ConnectionLost::Refused)),
+        };
+        match connected {
             Ok(Ok(inner)) => {
                 let connection = Connection { inner, _endpoint: Some(self.0.clone()) };
                 Ok((connection, seen.get().copied()))
@@ -309,6 +316,27 @@ impl Socket {
             Ok(Err(error)) => Err(explain(&error, &seen, trust)),
             Err(_) => Err(ConnectError::Unreachable(ConnectionLost::TimedOut)),
         }
+    }
+}
+
+/// Waits until the host says that nothing listens at `address`; without end when it says nothing.
+///
+/// A QUIC socket serves many peers, so the kernel does not tell it of ICMP errors; a connected one it does. The byte that is sent is no QUIC
+/// packet (RFC 8999 §5), which a server that is there drops unseen.
+async fn refused(address: SocketAddr) {
+    let local: SocketAddr = match address {
+        SocketAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let probe = async {
+        let socket = tokio::net::UdpSocket::bind(local).await?;
+        socket.connect(address).await?;
+        socket.send(&[0]).await?;
+        socket.recv(&mut [0]).await
+    };
+    match probe.await {
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
+        _ => std::future::pending().await,
     }
 }
 
@@ -326,7 +354,7 @@ pub(super) async fn connect(
     for address in addresses.take(MAX_ADDRESSES) {
         match Socket::towards(address)?.connect(address, &to.host, trust, patience).await {
             Err(error @ (ConnectError::NoAddress { .. } | ConnectError::Unreachable(_))) => {
-                last = error
+                last = error;
             }
             decided => return decided,
         }

@@ -1,0 +1,67 @@
+//! Contacts: how each user stands to others, by name.
+
+use async_trait::async_trait;
+use rookery_protocol::{id::UserId, name::UserName, request::contact::Standing, time::Timestamp};
+
+use super::StorageError;
+
+/// How one user stands to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredContact {
+    /// Whose list it stands in.
+    pub owner: UserId,
+    /// By which name; unique in the list.
+    pub name: UserName,
+    /// Who; absent where a request went to a name that is free, or that blocks the owner.
+    pub user: Option<UserId>,
+    /// How they stand.
+    pub standing: Standing,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// How two users stand to each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standings {
+    /// How the first stands to the second.
+    pub ours: Option<Standing>,
+    /// How the second stands to the first.
+    pub theirs: Option<Standing>,
+}
+
+/// What can be asked about contacts.
+#[async_trait]
+pub trait ContactView {
+    /// The contact of that name.
+    async fn contact(
+        &mut self,
+        owner: UserId,
+        name: &UserName,
+    ) -> Result<Option<StoredContact>, StorageError>;
+
+    /// How two users stand to each other.
+    async fn standings(&mut self, user: UserId, other: UserId) -> Result<Standings, StorageError>;
+
+    /// The list of `owner`, by name.
+    async fn contacts(&mut self, owner: UserId) -> Result<Vec<StoredContact>, StorageError>;
+
+    /// How long the list is.
+    async fn contact_count(&mut self, owner: UserId) -> Result<u32, StorageError>;
+
+    /// The users whom `owner` has accepted, by id.
+    async fn accepted_contacts(&mut self, owner: UserId) -> Result<Vec<UserId>, StorageError>;
+}
+
+/// What can be done to contacts.
+#[async_trait]
+pub trait ContactRepository: ContactView {
+    /// Puts a contact into its owner's list, in place of one of the same name.
+    async fn put_contact(&mut self, contact: &StoredContact) -> Result<(), StorageError>;
+
+    /// Takes the contact out. Says whether there was one.
+    async fn remove_contact(
+        &mut self,
+        owner: UserId,
+        name: &UserName,
+    ) -> Result<bool, StorageError>;
+}

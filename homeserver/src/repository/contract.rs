@@ -1,0 +1,160 @@
+//! What every storage must do: a function a law, each run against memory, SQLite and PostgreSQL.
+//!
+//! PostgreSQL is found by the variable `ROOKERY_TEST_POSTGRES`, which `tests/postgres run` sets. Without it those tests fail and say so: a
+//! law that was not tried does not hold. Each test makes a database of its own and takes it away again.
+
+mod account;
+mod chain;
+mod contact;
+mod mailbox;
+mod place;
+mod prekey;
+mod retention;
+mod session;
+mod unit;
+
+use rookery_protocol::{
+    id::{DeviceId, ItemId, UserId},
+    request::account::{AccountSettings, Writers},
+    time::Timestamp,
+};
+
+use super::{Limit, Repository, Storage, account::NewAccount};
+
+/// Tries each law on each storage.
+macro_rules! laws {
+    ($($family:ident: $($law:ident),+ $(,)?;)+) => {
+        mod memory { $($(
+            #[tokio::test]
+            async fn $law() {
+                let place = super::place::Memory::new();
+                super::$family::$law(&*place).await;
+            }
+        )+)+ }
+        mod sqlite { $($(
+            #[tokio::test]
+            async fn $law() {
+                let place = super::place::Sqlite::new().await;
+                super::$family::$law(&*place).await;
+                place.close().await;
+            }
+        )+)+ }
+        mod postgres { $($(
+            #[tokio::test]
+            async fn $law() {
+                let place = super::place::Postgres::new(stringify!($law)).await;
+                super::$family::$law(&*place).await;
+                place.close().await;
+            }
+        )+)+ }
+    };
+}
+
+laws! {
+    unit:
+        an_uncommitted_unit_leaves_no_trace,
+        a_reader_sees_what_is_committed_and_nothing_else,
+        a_unit_sees_its_own_changes,
+        units_that_come_together_all_last,
+        a_unit_that_is_dropped_takes_none_of_its_neighbours_along,
+        giving_up_a_commit_disturbs_nobody,
+        a_storage_that_can_store_says_so,
+        a_closed_storage_is_unavailable;
+    account:
+        an_account_opens_once,
+        a_name_is_given_once_and_for_ever,
+        an_account_comes_back_as_it_was_stored,
+        accounts_are_listed_by_name_with_their_counts,
+        profile_and_presence_are_kept,
+        what_is_erased_is_gone_but_for_name_and_chain,
+        an_invite_is_taken_as_often_as_it_says,
+        an_invite_that_is_over_or_withdrawn_is_not_taken;
+    session:
+        a_session_comes_back_as_it_was_stored,
+        a_session_is_found_by_both_its_tokens,
+        a_token_is_exchanged_once,
+        ended_sessions_stay_ended,
+        times_never_go_back,
+        devices_are_a_user_s_own,
+        the_newest_box_is_given,
+        a_forgotten_device_leaves_its_place_count;
+    chain:
+        a_chain_grows_from_its_head_only,
+        entries_come_back_byte_for_byte,
+        an_item_keeps_its_place,
+        a_page_ends_at_its_limits,
+        an_erased_body_leaves_the_entry,
+        heads_of_many_chains_come_at_once;
+    prekey:
+        a_one_time_key_goes_to_one_claim,
+        the_same_claim_gets_the_same_keys,
+        a_key_never_comes_back,
+        keys_that_are_over_are_passed_over,
+        a_device_without_signed_keys_is_left_out,
+        after_a_restore_no_one_time_key_is_left;
+    mailbox:
+        positions_rise_without_gaps,
+        the_same_message_is_stored_once,
+        a_full_mailbox_refuses_that_message_only,
+        what_is_acknowledged_is_gone_and_makes_room,
+        a_page_of_a_mailbox_ends_at_its_limits,
+        a_large_batch_is_stored_whole,
+        a_dropped_deposit_is_free_to_come_again;
+    contact:
+        a_contact_is_put_and_replaced,
+        both_standings_are_found,
+        accepted_contacts_are_users;
+    retention:
+        what_is_over_is_forgotten_in_slices,
+        everything_is_counted;
+}
+
+/// A time long after 1970, and `seconds` more.
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_790_000_000_000_u64.saturating_add(seconds.saturating_mul(1000)))
+}
+
+fn user(number: u8) -> UserId {
+    UserId::from_bytes([number; 32])
+}
+
+fn device(number: u8) -> DeviceId {
+    DeviceId::from_bytes([number; 32])
+}
+
+fn item(number: u16) -> ItemId {
+    let mut bytes = [7; 16];
+    bytes[..2].copy_from_slice(&number.to_be_bytes());
+    ItemId::from_bytes(bytes)
+}
+
+const ALL: Limit = Limit { rows: 10_000, bytes: usize::MAX };
+
+fn account(number: u8, name: &str) -> NewAccount {
+    NewAccount {
+        user: user(number),
+        name: name.parse().unwrap(),
+        password: format!("$argon2id$v=19$m=8,t=1,p=1$salt{number}$hash"),
+        created: at(0),
+        email: (number == 1).then(|| "one@nest.example".to_owned()),
+        settings: AccountSettings { writers: Writers::Everyone, presence: true, suggest: false },
+    }
+}
+
+/// Does something in a unit of its own and commits it.
+async fn commit<T>(storage: &dyn Storage, work: impl AsyncFnOnce(&mut dyn Repository) -> T) -> T {
+    let mut unit = storage.begin().await.unwrap();
+    let outcome = work(&mut *unit).await;
+    unit.commit().await.unwrap();
+    outcome
+}
+
+/// Opens the accounts of alice (1), bob (2) and carol (3).
+async fn open_accounts(storage: &dyn Storage) {
+    commit(storage, async |unit| {
+        for (number, name) in [(1, "alice"), (2, "bob"), (3, "carol")] {
+            unit.open_account(&account(number, name)).await.unwrap();
+        }
+    })
+    .await;
+}

@@ -1,0 +1,67 @@
+//! Contacts.
+
+use rookery_protocol::request::contact::Standing;
+
+use super::{at, open_accounts, user};
+use crate::repository::{
+    Storage,
+    contact::{Standings, StoredContact},
+};
+
+fn contact(owner: u8, name: &str, other: Option<u8>, standing: Standing) -> StoredContact {
+    StoredContact {
+        owner: user(owner),
+        name: name.parse().unwrap(),
+        user: other.map(user),
+        standing,
+        since: at(1),
+    }
+}
+
+pub(super) async fn a_contact_is_put_and_replaced(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    let absent = contact(1, "nobody", None, Standing::Asked);
+    let bob = contact(1, "bob", Some(2), Standing::Asked);
+    for one in [&absent, &bob] {
+        unit.put_contact(one).await.unwrap();
+    }
+    assert_eq!(unit.contacts(user(1)).await.unwrap(), [bob.clone(), absent.clone()]);
+    let accepted = StoredContact { standing: Standing::Accepted, since: at(9), ..bob.clone() };
+    unit.put_contact(&accepted).await.unwrap();
+    assert_eq!(unit.contact(user(1), &bob.name).await.unwrap(), Some(accepted));
+    assert_eq!(unit.contact(user(2), &bob.name).await.unwrap(), None);
+    assert_eq!(unit.contact_count(user(1)).await.unwrap(), 2);
+    assert!(unit.remove_contact(user(1), &absent.name).await.unwrap());
+    assert!(!unit.remove_contact(user(1), &absent.name).await.unwrap());
+    assert_eq!(unit.contact_count(user(1)).await.unwrap(), 1);
+}
+
+pub(super) async fn both_standings_are_found(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    assert_eq!(unit.standings(user(1), user(2)).await.unwrap(), Standings::default());
+    unit.put_contact(&contact(1, "bob", Some(2), Standing::Asked)).await.unwrap();
+    unit.put_contact(&contact(2, "alice", Some(1), Standing::Blocked)).await.unwrap();
+    let standings = unit.standings(user(1), user(2)).await.unwrap();
+    assert_eq!(
+        standings,
+        Standings { ours: Some(Standing::Asked), theirs: Some(Standing::Blocked) }
+    );
+    let standings = unit.standings(user(2), user(1)).await.unwrap();
+    assert_eq!(
+        standings,
+        Standings { ours: Some(Standing::Blocked), theirs: Some(Standing::Asked) }
+    );
+}
+
+pub(super) async fn accepted_contacts_are_users(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    unit.put_contact(&contact(1, "carol", Some(3), Standing::Accepted)).await.unwrap();
+    unit.put_contact(&contact(1, "bob", Some(2), Standing::Accepted)).await.unwrap();
+    unit.put_contact(&contact(1, "dave", Some(4), Standing::Stranger)).await.unwrap();
+    unit.put_contact(&contact(1, "nobody", None, Standing::Asked)).await.unwrap();
+    assert_eq!(unit.accepted_contacts(user(1)).await.unwrap(), [user(2), user(3)]);
+    assert_eq!(unit.accepted_contacts(user(2)).await.unwrap(), []);
+}

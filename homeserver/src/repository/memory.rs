@@ -1,0 +1,209 @@
+//! A storage of plain maps: a strict double for the tests of what stands on it, held to the same contract as the databases.
+//!
+//! A unit works on a copy, made when it first writes, and a commit puts the copy into place; so a unit that is dropped leaves nothing. It can
+//! be told to fail ([`Memory::fail_with`]), as a full disk does.
+
+mod account;
+mod chain;
+mod contact;
+mod device;
+mod mailbox;
+mod prekey;
+mod session;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use rookery_protocol::{
+    id::{ChainId, DeviceId, ItemId, UserId},
+    name::UserName,
+    prekey::{EcPrekey, KemPrekey},
+    time::Timestamp,
+    user::PukBox,
+};
+use tokio::sync::OwnedMutexGuard;
+
+use super::{
+    BackupError, Kind, Repository, Storage, StorageError, View,
+    account::{Account, StoredPresence, StoredProfile},
+    chain::{StoredChain, StoredEntry},
+    contact::StoredContact,
+    invite::{InviteHash, StoredInvite},
+    mailbox::{MailboxHead, Waiting},
+    prekey::ClaimedKeys,
+    session::StoredSession,
+};
+
+/// Rows in memory. Copies of the handle are the same storage.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    incarnation: u64,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    committed: Mutex<Arc<Rows>>,
+    failure: Mutex<Option<StorageError>>,
+    closed: AtomicBool,
+    writer: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// All rows there are.
+#[derive(Clone, Debug, Default)]
+struct Rows {
+    accounts: BTreeMap<UserId, Account>,
+    names: BTreeMap<UserName, UserId>,
+    profiles: BTreeMap<UserId, StoredProfile>,
+    presences: BTreeMap<UserId, StoredPresence>,
+    invites: BTreeMap<InviteHash, StoredInvite>,
+    sessions: BTreeMap<rookery_protocol::id::SessionId, StoredSession>,
+    devices: BTreeMap<DeviceId, (UserId, Timestamp)>,
+    boxes: BTreeMap<(UserId, Option<DeviceId>, u32), PukBox>,
+    chains: BTreeMap<ChainId, (StoredChain, Vec<StoredEntry>)>,
+    prekeys: BTreeMap<DeviceId, Prekeys>,
+    claims: BTreeMap<(UserId, ItemId, DeviceId), (Timestamp, ClaimedKeys)>,
+    messages: BTreeMap<(UserId, ItemId), Timestamp>,
+    mailboxes: BTreeMap<DeviceId, Mailbox>,
+    contacts: BTreeMap<(UserId, UserName), StoredContact>,
+}
+
+#[derive(Clone, Debug)]
+struct Prekeys {
+    user: UserId,
+    signed: Option<EcPrekey>,
+    signed_kem: Option<KemPrekey>,
+    one_time: BTreeMap<u32, EcPrekey>,
+    one_time_kem: BTreeMap<u32, KemPrekey>,
+    highest: Option<u32>,
+    highest_kem: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct Mailbox {
+    user: UserId,
+    head: MailboxHead,
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+impl Memory {
+    /// An empty storage.
+    #[must_use]
+    pub fn new(incarnation: u64) -> Self {
+        Self { incarnation, shared: Arc::default() }
+    }
+
+    /// From now on units begin and then fail with `failure`; `None` ends that. Reading goes on.
+    pub fn fail_with(&self, failure: Option<StorageError>) {
+        *self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+}
+
+impl Shared {
+    fn committed(&self) -> Arc<Rows> {
+        Arc::clone(&self.committed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn open(&self) -> Result<(), StorageError> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(StorageError::Unavailable("the database was closed".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn failure(&self) -> Result<(), StorageError> {
+        self.open()?;
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().map_or(Ok(()), |failure| Err(failure.clone()))
+    }
+}
+
+#[async_trait]
+impl Storage for Memory {
+    fn kind(&self) -> Kind {
+        Kind::Memory
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    async fn begin(&self) -> Result<Box<dyn Repository>, StorageError> {
+        self.shared.open()?;
+        let turn = Arc::clone(&self.shared.writer).lock_owned().await;
+        let rows = self.shared.committed();
+        Ok(Box::new(Handle {
+            shared: Arc::clone(&self.shared),
+            unit: Some(Unit { rows, turn, failed: None }),
+        }))
+    }
+
+    async fn read(&self) -> Result<Box<dyn View>, StorageError> {
+        self.shared.open()?;
+        Ok(Box::new(Handle { shared: Arc::clone(&self.shared), unit: None }))
+    }
+
+    async fn probe(&self) -> Result<(), StorageError> {
+        self.shared.failure()
+    }
+
+    async fn backup(&self, _: &Path) -> Result<u64, BackupError> {
+        Err(BackupError::Unsupported)
+    }
+
+    async fn close(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A reader, or a unit of work.
+struct Handle {
+    shared: Arc<Shared>,
+    unit: Option<Unit>,
+}
+
+struct Unit {
+    rows: Arc<Rows>,
+    turn: OwnedMutexGuard<()>,
+    /// What it failed with; it takes nothing more.
+    failed: Option<StorageError>,
+}
+
+impl Handle {
+    /// What it sees.
+    fn rows(&self) -> Arc<Rows> {
+        self.unit.as_ref().map_or_else(|| self.shared.committed(), |unit| Arc::clone(&unit.rows))
+    }
+
+    /// What it may change.
+    fn change(&mut self) -> Result<&mut Rows, StorageError> {
+        let failure = self.shared.failure();
+        let Some(unit) = self.unit.as_mut() else {
+            return Err(StorageError::Broken("a reader cannot write".to_owned()));
+        };
+        unit.failed = unit.failed.take().or(failure.err());
+        unit.failed.as_ref().map_or(Ok(()), |failure| Err(failure.clone()))?;
+        Ok(Arc::make_mut(&mut unit.rows))
+    }
+}
+
+impl View for Handle {}
+
+#[async_trait]
+impl Repository for Handle {
+    async fn commit(mut self: Box<Self>) -> Result<(), StorageError> {
+        self.change()?;
+        if let Some(Unit { rows, turn, .. }) = self.unit.take() {
+            *self.shared.committed.lock().unwrap_or_else(PoisonError::into_inner) = rows;
+            drop(turn);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Contacts.
+
+use async_trait::async_trait;
+use rookery_protocol::{id::UserId, name::UserName, request::contact::Standing};
+
+use super::{Handle, Rows};
+use crate::repository::{
+    StorageError,
+    contact::{ContactRepository, ContactView, Standings, StoredContact},
+};
+
+#[async_trait]
+impl ContactView for Handle {
+    async fn contact(
+        &mut self,
+        owner: UserId,
+        name: &UserName,
+    ) -> Result<Option<StoredContact>, StorageError> {
+        Ok(self.rows().contacts.get(&(owner, name.clone())).cloned())
+    }
+
+    async fn standings(&mut self, user: UserId, other: UserId) -> Result<Standings, StorageError> {
+        let rows = self.rows();
+        Ok(Standings { ours: rows.standing(user, other), theirs: rows.standing(other, user) })
+    }
+
+    async fn contacts(&mut self, owner: UserId) -> Result<Vec<StoredContact>, StorageError> {
+        Ok(self.rows().list(owner).cloned().collect())
+    }
+
+    async fn contact_count(&mut self, owner: UserId) -> Result<u32, StorageError> {
+        Ok(u32::try_from(self.rows().list(owner).count()).unwrap_or(u32::MAX))
+    }
+
+    async fn accepted_contacts(&mut self, owner: UserId) -> Result<Vec<UserId>, StorageError> {
+        let rows = self.rows();
+        let accepted = rows.list(owner).filter(|contact| contact.standing == Standing::Accepted);
+        let mut users: Vec<_> = accepted.filter_map(|contact| contact.user).collect();
+        users.sort();
+        Ok(users)
+    }
+}
+
+#[async_trait]
+impl ContactRepository for Handle {
+    async fn put_contact(&mut self, contact: &StoredContact) -> Result<(), StorageError> {
+        let key = (contact.owner, contact.name.clone());
+        self.change()?.contacts.insert(key, contact.clone());
+        Ok(())
+    }
+
+    async fn remove_contact(
+        &mut self,
+        owner: UserId,
+        name: &UserName,
+    ) -> Result<bool, StorageError> {
+        Ok(self.change()?.contacts.remove(&(owner, name.clone())).is_some())
+    }
+}
+
+impl Rows {
+    fn list(&self, owner: UserId) -> impl Iterator<Item = &StoredContact> {
+        self.contacts.values().filter(move |contact| contact.owner == owner)
+    }
+
+    fn standing(&self, owner: UserId, other: UserId) -> Option<Standing> {
+        self.list(owner).find(|contact| contact.user == Some(other)).map(|contact| contact.standing)
+    }
+}
