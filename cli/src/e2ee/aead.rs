@@ -42,22 +42,48 @@ impl Key {
     }
 
     /// `nonce ‖ ciphertext ‖ tag` of `plaintext`, bound to `context`.
-    pub(crate) fn seal(&self, context: &[u8], plaintext: &[u8], random: &mut dyn Random) -> Vec<u8> {
+    pub(crate) fn seal(
+        &self,
+        context: &[u8],
+        plaintext: &[u8],
+        random: &mut dyn Random,
+    ) -> Vec<u8> {
         let nonce = array::<NONCE_BYTES>(random);
         let cipher = XChaCha20Poly1305::new((&*self.0).into());
-        #[expect(clippy::expect_used, reason = "the cipher takes 256 GiB, and no plaintext here has 1 MiB")]
+        #[expect(
+            clippy::expect_used,
+            reason = "the cipher takes 256 GiB, and no plaintext here has 1 MiB"
+        )]
         let sealed = cipher
-            .encrypt(&XNonce::from(nonce), Payload { msg: plaintext, aad: context })
+            .encrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: plaintext,
+                    aad: context,
+                },
+            )
             .expect("the plaintext is shorter than the cipher's bound");
         [&nonce[..], &sealed].concat()
     }
 
     /// What [`Key::seal`] sealed for the same `context`.
-    pub(crate) fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
-        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(Unopenable)?;
+    pub(crate) fn open(
+        &self,
+        context: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
+        let (nonce, ciphertext) = sealed
+            .split_first_chunk::<NONCE_BYTES>()
+            .ok_or(Unopenable)?;
         let cipher = XChaCha20Poly1305::new((&*self.0).into());
         cipher
-            .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: context })
+            .decrypt(
+                &XNonce::from(*nonce),
+                Payload {
+                    msg: ciphertext,
+                    aad: context,
+                },
+            )
             .map(Zeroizing::new)
             .map_err(|_| Unopenable)
     }
@@ -81,7 +107,10 @@ mod tests {
         let sealed = key.seal(b"here", b"words", &mut random);
         assert_eq!(key.open(b"here", &sealed).unwrap().as_slice(), b"words");
         assert_eq!(key.open(b"there", &sealed), Err(Unopenable));
-        assert_eq!(Key::generate(&mut random).open(b"here", &sealed), Err(Unopenable));
+        assert_eq!(
+            Key::generate(&mut random).open(b"here", &sealed),
+            Err(Unopenable)
+        );
         for bit in 0..sealed.len() * 8 {
             let mut changed = sealed.clone();
             changed[bit / 8] ^= 1 << (bit % 8);

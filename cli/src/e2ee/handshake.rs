@@ -43,11 +43,20 @@ impl<'a> Me<'a> {
     #[must_use]
     pub fn of(state: &State, secrets: &'a DeviceSecrets) -> Self {
         let puk_generation = state.puk().map_or(0, |puk| puk.generation);
-        Self { user: state.user, head: state.head.into(), puk_generation, secrets }
+        Self {
+            user: state.user,
+            head: state.head.into(),
+            puk_generation,
+            secrets,
+        }
     }
 
     pub(crate) fn party(&self) -> Party {
-        Party { user: self.user, device: self.secrets.id(), identity: self.secrets.identity_public() }
+        Party {
+            user: self.user,
+            device: self.secrets.id(),
+            identity: self.secrets.identity_public(),
+        }
     }
 }
 
@@ -67,7 +76,13 @@ impl<'a> Peer<'a> {
     pub fn of(state: &'a State, device: DeviceId) -> Option<Self> {
         let keys = &state.live_device(device)?.keys;
         let puk_generation = state.puk().map_or(0, |puk| puk.generation);
-        Some(Self { user: state.user, device, head: state.head.into(), puk_generation, keys })
+        Some(Self {
+            user: state.user,
+            device,
+            head: state.head.into(),
+            puk_generation,
+            keys,
+        })
     }
 
     /// Whose.
@@ -83,7 +98,11 @@ impl<'a> Peer<'a> {
     }
 
     pub(crate) fn party(&self) -> Party {
-        Party { user: self.user, device: self.device, identity: self.keys.identity }
+        Party {
+            user: self.user,
+            device: self.device,
+            identity: self.keys.identity,
+        }
     }
 }
 
@@ -168,7 +187,11 @@ pub(crate) fn initiate(
         initiation: &initiation,
     };
     let agreed = agreements.agree(&shared, &transcript);
-    Ok(Initiated { agreed, remote: signed, initiation })
+    Ok(Initiated {
+        agreed,
+        remote: signed,
+        initiation,
+    })
 }
 
 /// The responder's side: agreed, with its first ratchet key.
@@ -187,13 +210,18 @@ pub(crate) fn respond(
     prekeys: &PrekeyStore,
     initiation: &Initiation,
 ) -> Result<Responded, NoHandshake> {
-    let signed = prekeys.signed(initiation.signed_prekey).ok_or(NoHandshake)?;
+    let signed = prekeys
+        .signed(initiation.signed_prekey)
+        .ok_or(NoHandshake)?;
     let one_time = match initiation.one_time {
         Some(id) => Some(prekeys.one_time(id).ok_or(NoHandshake)?),
         None => None,
     };
-    let kem = prekeys.kem(initiation.kem_prekey, initiation.kem_is_one_time).ok_or(NoHandshake)?;
-    let shared = decapsulate(&kem, initiation.kem_ciphertext.as_slice()).map_err(|_| NoHandshake)?;
+    let kem = prekeys
+        .kem(initiation.kem_prekey, initiation.kem_is_one_time)
+        .ok_or(NoHandshake)?;
+    let shared =
+        decapsulate(&kem, initiation.kem_ciphertext.as_slice()).map_err(|_| NoHandshake)?;
     let mut agreements = Agreements::new();
     agreements.add(&signed, &peer.keys.identity)?;
     agreements.add(me.secrets.identity(), &initiation.ephemeral)?;
@@ -201,7 +229,8 @@ pub(crate) fn respond(
     if let Some(one_time) = &one_time {
         agreements.add(one_time, &initiation.ephemeral)?;
     }
-    let public = |secret: &StaticSecret| AgreementKey::from_bytes(PublicKey::from(secret).to_bytes());
+    let public =
+        |secret: &StaticSecret| AgreementKey::from_bytes(PublicKey::from(secret).to_bytes());
     let transcript = Transcript {
         initiator: peer.party(),
         responder: me.party(),
@@ -216,7 +245,11 @@ pub(crate) fn respond(
         one_time_kem: initiation.kem_is_one_time.then_some(initiation.kem_prekey),
     };
     let any = spent.one_time.is_some() || spent.one_time_kem.is_some();
-    Ok(Responded { agreed, ratchet: signed, spent: any.then_some(spent) })
+    Ok(Responded {
+        agreed,
+        ratchet: signed,
+        spent: any.then_some(spent),
+    })
 }
 
 /// The initiator's first step of the ratchet: `HKDF(salt = root, ikm = DH(T_A, SPK_B), info = "OLM_RATCHET")` to the next root key and the
@@ -236,9 +269,16 @@ pub(crate) fn first_step(
 }
 
 /// X25519 (RFC 7748) that refuses a key of small order, whose result everybody knows.
-fn agreement(secret: &StaticSecret, public: &AgreementKey) -> Result<Zeroizing<[u8; 32]>, NoHandshake> {
+fn agreement(
+    secret: &StaticSecret,
+    public: &AgreementKey,
+) -> Result<Zeroizing<[u8; 32]>, NoHandshake> {
     let shared = secret.diffie_hellman(&PublicKey::from(*public.as_bytes()));
-    if shared.was_contributory() { Ok(Zeroizing::new(shared.to_bytes())) } else { Err(NoHandshake) }
+    if shared.was_contributory() {
+        Ok(Zeroizing::new(shared.to_bytes()))
+    } else {
+        Err(NoHandshake)
+    }
 }
 
 /// `0xFF³² ‖ DH1 ‖ DH2 ‖ DH3 ‖ [DH4] ‖ ss`, as it grows. The bytes before keep it apart from every encoding of a curve point, as in X3DH.
@@ -252,7 +292,8 @@ impl Agreements {
     }
 
     fn add(&mut self, secret: &StaticSecret, public: &AgreementKey) -> Result<(), NoHandshake> {
-        self.0.extend_from_slice(agreement(secret, public)?.as_ref());
+        self.0
+            .extend_from_slice(agreement(secret, public)?.as_ref());
         Ok(())
     }
 
@@ -263,7 +304,9 @@ impl Agreements {
         let mut part = output.chunks(32);
         let mut next = || {
             let mut key = Zeroizing::new([0; 32]);
-            key.iter_mut().zip(part.next().unwrap_or_default()).for_each(|(to, from)| *to = *from);
+            key.iter_mut()
+                .zip(part.next().unwrap_or_default())
+                .for_each(|(to, from)| *to = *from);
             key
         };
         let (root, from_initiator, from_responder, id) = (next(), next(), next(), next());
@@ -297,7 +340,10 @@ impl Transcript<'_> {
     /// `LH("pqxdh", suite, user_A, dev_A, head_A, user_B, dev_B, head_B, IK_A, IK_B, EK_A, SPK_B, OPK_B or nothing, PQ_B, ct,
     /// [previous session])`; a head is its place in eight bytes and its hash.
     fn hash(&self) -> Digest {
-        let (source, destination) = (head(self.initiation.src_head), head(self.initiation.dst_head));
+        let (source, destination) = (
+            head(self.initiation.src_head),
+            head(self.initiation.dst_head),
+        );
         let mut parts: Vec<&[u8]> = vec![
             &[SUITE],
             self.initiator.user.as_bytes(),

@@ -79,23 +79,39 @@ pub struct JournalPlace {
 
 impl JournalPlace {
     fn context(&self, generation: u32) -> Vec<u8> {
-        let parts: [&[u8]; 4] = [self.chain.as_bytes(), self.item.as_bytes(), self.author.as_bytes(), &generation.to_be_bytes()];
+        let parts: [&[u8]; 4] = [
+            self.chain.as_bytes(),
+            self.item.as_bytes(),
+            self.author.as_bytes(),
+            &generation.to_be_bytes(),
+        ];
         labelled("journal", &parts).as_bytes().to_vec()
     }
 }
 
 /// Seals `plaintext` as the body that stands at `place`.
 #[must_use]
-pub fn seal_journal(ring: &PukRing, place: JournalPlace, plaintext: &[u8], random: &mut dyn Random) -> Vec<u8> {
+pub fn seal_journal(
+    ring: &PukRing,
+    place: JournalPlace,
+    plaintext: &[u8],
+    random: &mut dyn Random,
+) -> Vec<u8> {
     let (generation, key) = ring.state_key("journal");
     let sealed = key.seal(&place.context(generation), &pad(plaintext, FLOOR), random);
     codec::encode(&Body { generation, sealed })
 }
 
 /// Opens what [`seal_journal`] sealed for the same place.
-pub fn open_journal(ring: &PukRing, place: JournalPlace, body: &[u8]) -> Result<Zeroizing<Vec<u8>>, JournalError> {
+pub fn open_journal(
+    ring: &PukRing,
+    place: JournalPlace,
+    body: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, JournalError> {
     let Body { generation, sealed } = codec::decode(body).map_err(|_| Unopenable)?;
-    let key = ring.state_key_of(generation, "journal").ok_or(JournalError::UnknownGeneration { generation })?;
+    let key = ring
+        .state_key_of(generation, "journal")
+        .ok_or(JournalError::UnknownGeneration { generation })?;
     let padded = key.open(&place.context(generation), &sealed)?;
     Ok(Zeroizing::new(unpad(&padded, FLOOR)?.to_vec()))
 }
@@ -113,28 +129,68 @@ pub struct JournalWriter<'a> {
 
 impl JournalWriter<'_> {
     /// Seals and signs one item, for `journal/append/1`. `seen` is the last entry of the journal that this device has.
-    pub fn write(&self, item: ItemId, plaintext: &[u8], seen: Option<Seen>, now: Timestamp, random: &mut dyn Random) -> Result<Submission, codec::Malformed> {
+    pub fn write(
+        &self,
+        item: ItemId,
+        plaintext: &[u8],
+        seen: Option<Seen>,
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> Result<Submission, codec::Malformed> {
         let chain = ChainId::of_journal(self.user);
-        let place = JournalPlace { chain, item, author: self.device.id() };
+        let place = JournalPlace {
+            chain,
+            item,
+            author: self.device.id(),
+        };
         let body = seal_journal(self.ring, place, plaintext, random);
-        Submission::sign(self.device.signing(), chain, item, Kind::Journal, body, now, seen)
+        Submission::sign(
+            self.device.signing(),
+            chain,
+            item,
+            Kind::Journal,
+            body,
+            now,
+            seen,
+        )
     }
 }
 
 /// Opens an entry whose place in the journal the caller has checked ([`Entry::verify_after`]), if it is by a device that the user of
 /// `state` has or had. The caller decides what a device that was revoked meanwhile may still have said.
-pub fn read_journal(ring: &PukRing, state: &State, entry: &Entry) -> Result<JournalItem, JournalError> {
+pub fn read_journal(
+    ring: &PukRing,
+    state: &State,
+    entry: &Entry,
+) -> Result<JournalItem, JournalError> {
     let item = entry.signed.verify().map_err(|_| JournalError::NotOurs)?;
-    let author = entry.signed.author().ok_or(JournalError::NotOurs)?.device_id();
+    let author = entry
+        .signed
+        .author()
+        .ok_or(JournalError::NotOurs)?
+        .device_id();
     let chain = ChainId::of_journal(state.user);
     let ours = entry.chain == chain && item.chain == chain && item.kind == Kind::Journal;
     if !ours || !state.devices.contains_key(&author) {
         return Err(JournalError::NotOurs);
     }
-    let body = entry.body.as_ref().filter(|body| hash::plain(body.as_slice()) == item.body_hash).ok_or(Unopenable)?;
-    let place = JournalPlace { chain, item: item.item_id, author };
+    let body = entry
+        .body
+        .as_ref()
+        .filter(|body| hash::plain(body.as_slice()) == item.body_hash)
+        .ok_or(Unopenable)?;
+    let place = JournalPlace {
+        chain,
+        item: item.item_id,
+        author,
+    };
     let plaintext = open_journal(ring, place, body.as_slice())?;
-    Ok(JournalItem { author, item: item.item_id, at: item.at, plaintext })
+    Ok(JournalItem {
+        author,
+        item: item.item_id,
+        at: item.at,
+        plaintext,
+    })
 }
 
 /// How long a device's name may be, in bytes of UTF-8.
@@ -146,24 +202,47 @@ impl PukRing {
     /// Seals a device's name for the user's other devices. Contacts read the chain and hold the profile key, so it is the per-user key
     /// that seals this. What is longer than [`DEVICE_NAME_BYTES`] is cut.
     #[must_use]
-    pub fn seal_device_name(&self, device: DeviceId, name: &str, random: &mut dyn Random) -> Octets<256> {
+    pub fn seal_device_name(
+        &self,
+        device: DeviceId,
+        name: &str,
+        random: &mut dyn Random,
+    ) -> Octets<256> {
         let (generation, key) = self.state_key("device-name");
-        let name = name.get(..name.floor_char_boundary(DEVICE_NAME_BYTES)).unwrap_or_default();
-        let sealed = key.seal(&name_context(device, generation), &pad(name.as_bytes(), PADDED_NAME), random);
+        let name = name
+            .get(..name.floor_char_boundary(DEVICE_NAME_BYTES))
+            .unwrap_or_default();
+        let sealed = key.seal(
+            &name_context(device, generation),
+            &pad(name.as_bytes(), PADDED_NAME),
+            random,
+        );
         Octets::parse(codec::encode(&Body { generation, sealed })).unwrap_or_default()
     }
 
     /// Opens what [`PukRing::seal_device_name`] sealed.
-    pub fn open_device_name(&self, device: DeviceId, sealed: &Octets<256>) -> Result<String, JournalError> {
-        let Body { generation, sealed } = codec::decode(sealed.as_slice()).map_err(|_| Unopenable)?;
-        let key = self.state_key_of(generation, "device-name").ok_or(JournalError::UnknownGeneration { generation })?;
+    pub fn open_device_name(
+        &self,
+        device: DeviceId,
+        sealed: &Octets<256>,
+    ) -> Result<String, JournalError> {
+        let Body { generation, sealed } =
+            codec::decode(sealed.as_slice()).map_err(|_| Unopenable)?;
+        let key = self
+            .state_key_of(generation, "device-name")
+            .ok_or(JournalError::UnknownGeneration { generation })?;
         let padded = key.open(&name_context(device, generation), &sealed)?;
         Ok(String::from_utf8(unpad(&padded, PADDED_NAME)?.to_vec()).map_err(|_| Unopenable)?)
     }
 }
 
 fn name_context(device: DeviceId, generation: u32) -> Vec<u8> {
-    labelled("device-name", &[device.as_bytes(), &generation.to_be_bytes()]).as_bytes().to_vec()
+    labelled(
+        "device-name",
+        &[device.as_bytes(), &generation.to_be_bytes()],
+    )
+    .as_bytes()
+    .to_vec()
 }
 
 /// What of a user's profile is sealed.
@@ -216,12 +295,24 @@ impl ProfileKey {
 
     /// Seals `part` of `user`'s profile, padded.
     #[must_use]
-    pub fn seal(&self, user: UserId, part: ProfilePart, plaintext: &[u8], random: &mut dyn Random) -> Vec<u8> {
-        self.part_key(part).seal(user.as_bytes(), &pad(plaintext, part.floor()), random)
+    pub fn seal(
+        &self,
+        user: UserId,
+        part: ProfilePart,
+        plaintext: &[u8],
+        random: &mut dyn Random,
+    ) -> Vec<u8> {
+        self.part_key(part)
+            .seal(user.as_bytes(), &pad(plaintext, part.floor()), random)
     }
 
     /// Opens `part` of `user`'s profile.
-    pub fn open(&self, user: UserId, part: ProfilePart, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
+    pub fn open(
+        &self,
+        user: UserId,
+        part: ProfilePart,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
         let padded = self.part_key(part).open(user.as_bytes(), sealed)?;
         Ok(Zeroizing::new(unpad(&padded, part.floor())?.to_vec()))
     }
@@ -255,17 +346,35 @@ mod tests {
         let mut random = SeededRandom::new(1);
         let ring = PukRing::generate(&mut random);
         let body = seal_journal(&ring, place(), b"words", &mut random);
-        assert_eq!(open_journal(&ring, place(), &body).unwrap().as_slice(), b"words");
+        assert_eq!(
+            open_journal(&ring, place(), &body).unwrap().as_slice(),
+            b"words"
+        );
         let others = [
-            JournalPlace { chain: ChainId::from_bytes([9; 32]), ..place() },
-            JournalPlace { item: ItemId::from_bytes([9; 16]), ..place() },
-            JournalPlace { author: DeviceId::from_bytes([9; 32]), ..place() },
+            JournalPlace {
+                chain: ChainId::from_bytes([9; 32]),
+                ..place()
+            },
+            JournalPlace {
+                item: ItemId::from_bytes([9; 16]),
+                ..place()
+            },
+            JournalPlace {
+                author: DeviceId::from_bytes([9; 32]),
+                ..place()
+            },
         ];
         for other in others {
-            assert_eq!(open_journal(&ring, other, &body), Err(JournalError::Unopenable(Unopenable)));
+            assert_eq!(
+                open_journal(&ring, other, &body),
+                Err(JournalError::Unopenable(Unopenable))
+            );
         }
         let other = PukRing::generate(&mut random);
-        assert_eq!(open_journal(&other, place(), &body), Err(JournalError::Unopenable(Unopenable)));
+        assert_eq!(
+            open_journal(&other, place(), &body),
+            Err(JournalError::Unopenable(Unopenable))
+        );
     }
 
     #[test]
@@ -273,7 +382,10 @@ mod tests {
         let mut random = SeededRandom::new(2);
         let ring = PukRing::generate(&mut random);
         let body = seal_journal(&ring, place(), b"words", &mut random);
-        assert_eq!(body.len(), seal_journal(&ring, place(), &[7; 200], &mut random).len());
+        assert_eq!(
+            body.len(),
+            seal_journal(&ring, place(), &[7; 200], &mut random).len()
+        );
         for bit in 0..body.len() * 8 {
             let mut changed = body.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -288,7 +400,10 @@ mod tests {
         let mut ring = PukRing::from_bytes(&old.to_bytes()).unwrap();
         ring.advance(&mut random);
         let body = seal_journal(&ring, place(), b"words", &mut random);
-        assert_eq!(open_journal(&old, place(), &body), Err(JournalError::UnknownGeneration { generation: 2 }));
+        assert_eq!(
+            open_journal(&old, place(), &body),
+            Err(JournalError::UnknownGeneration { generation: 2 })
+        );
         let before = seal_journal(&old, place(), b"words", &mut random);
         assert!(open_journal(&ring, place(), &before).is_ok());
     }
@@ -301,7 +416,10 @@ mod tests {
         let sealed = ring.seal_device_name(one, &"é".repeat(80), &mut random);
         assert_eq!(ring.open_device_name(one, &sealed).unwrap(), "é".repeat(50));
         assert!(ring.open_device_name(other, &sealed).is_err());
-        assert_eq!(sealed.len(), ring.seal_device_name(one, "", &mut random).len());
+        assert_eq!(
+            sealed.len(),
+            ring.seal_device_name(one, "", &mut random).len()
+        );
     }
 
     #[test]
@@ -310,8 +428,19 @@ mod tests {
         let key = ProfileKey::generate(&mut random);
         let (one, other) = (UserId::from_bytes([1; 32]), UserId::from_bytes([2; 32]));
         let sealed = key.seal(one, ProfilePart::Status, b"away", &mut random);
-        assert_eq!(key.open(one, ProfilePart::Status, &sealed).unwrap().as_slice(), b"away");
-        assert_eq!(key.open(one, ProfilePart::Profile, &sealed), Err(Unopenable));
-        assert_eq!(key.open(other, ProfilePart::Status, &sealed), Err(Unopenable));
+        assert_eq!(
+            key.open(one, ProfilePart::Status, &sealed)
+                .unwrap()
+                .as_slice(),
+            b"away"
+        );
+        assert_eq!(
+            key.open(one, ProfilePart::Profile, &sealed),
+            Err(Unopenable)
+        );
+        assert_eq!(
+            key.open(other, ProfilePart::Status, &sealed),
+            Err(Unopenable)
+        );
     }
 }

@@ -41,8 +41,16 @@ impl Stamp {
     /// The next stamp of `device` after this one.
     fn next(self, device: DeviceId) -> Self {
         match self.counter.checked_add(1) {
-            Some(counter) => Self { at: self.at, counter, device },
-            None => Self { at: self.at.plus(Duration::from_millis(1)), counter: 0, device },
+            Some(counter) => Self {
+                at: self.at,
+                counter,
+                device,
+            },
+            None => Self {
+                at: self.at.plus(Duration::from_millis(1)),
+                counter: 0,
+                device,
+            },
         }
     }
 }
@@ -240,12 +248,34 @@ impl JournalState {
     #[must_use]
     pub fn stamp(&self, change: Change, device: DeviceId, now: Timestamp) -> Op {
         let furthest = now.plus(MAX_AHEAD);
-        let wall = Stamp { at: now, counter: 0, device };
-        let heard = self.clocks.values().filter(|stamp| stamp.at <= furthest).max();
-        let dragged = self.clocks.values().any(|stamp| stamp.at > furthest).then_some(Stamp { at: furthest, counter: 0, device });
-        let written = change.slot().and_then(|slot| self.registers.get(&slot)).map(|op| op.stamp);
+        let wall = Stamp {
+            at: now,
+            counter: 0,
+            device,
+        };
+        let heard = self
+            .clocks
+            .values()
+            .filter(|stamp| stamp.at <= furthest)
+            .max();
+        let dragged = self
+            .clocks
+            .values()
+            .any(|stamp| stamp.at > furthest)
+            .then_some(Stamp {
+                at: furthest,
+                counter: 0,
+                device,
+            });
+        let written = change
+            .slot()
+            .and_then(|slot| self.registers.get(&slot))
+            .map(|op| op.stamp);
         let own = self.clocks.get(&device);
-        let after = [heard, written.as_ref(), own].into_iter().flatten().map(|stamp| stamp.next(device));
+        let after = [heard, written.as_ref(), own]
+            .into_iter()
+            .flatten()
+            .map(|stamp| stamp.next(device));
         let stamp = after.chain(dragged).fold(wall, Stamp::max);
         Op { stamp, change }
     }
@@ -253,8 +283,15 @@ impl JournalState {
     /// A removal of `element` with every insertion of it that is known here.
     #[must_use]
     pub fn removal(&self, set: SetName, element: &[u8]) -> Change {
-        let observed = self.tags(set, element).map(|(there, _)| there.iter().copied().collect()).unwrap_or_default();
-        Change::Remove { set, element: element.to_vec(), observed }
+        let observed = self
+            .tags(set, element)
+            .map(|(there, _)| there.iter().copied().collect())
+            .unwrap_or_default();
+        Change::Remove {
+            set,
+            element: element.to_vec(),
+            observed,
+        }
     }
 
     /// Takes in one operation; says whether it changed anything.
@@ -264,7 +301,14 @@ impl JournalState {
         *clock = op.stamp.max(*clock);
         let changed = match (&op.change, op.change.slot()) {
             (Change::Insert { set, element }, _) => self.tag(*set, element, &[op.stamp], &[]),
-            (Change::Remove { set, element, observed }, _) => self.tag(*set, element, &[], observed),
+            (
+                Change::Remove {
+                    set,
+                    element,
+                    observed,
+                },
+                _,
+            ) => self.tag(*set, element, &[], observed),
             (_, Some(slot)) => self.write(slot, op),
             (_, None) => false,
         };
@@ -277,7 +321,10 @@ impl JournalState {
             self.write(*slot, op);
         }
         for ((set, element), (there, gone)) in &other.sets {
-            let (there, gone): (Vec<Stamp>, Vec<Stamp>) = (there.iter().copied().collect(), gone.iter().copied().collect());
+            let (there, gone): (Vec<Stamp>, Vec<Stamp>) = (
+                there.iter().copied().collect(),
+                gone.iter().copied().collect(),
+            );
             self.tag(*set, element, &there, &gone);
         }
         for (device, stamp) in &other.clocks {
@@ -307,7 +354,9 @@ impl JournalState {
     #[must_use]
     pub fn nickname(&self, user: UserId) -> Option<&str> {
         match self.change(Slot::Nickname(user)) {
-            Some(Change::Nickname { name, .. }) => Some(name.as_str()).filter(|name| !name.is_empty()),
+            Some(Change::Nickname { name, .. }) => {
+                Some(name.as_str()).filter(|name| !name.is_empty())
+            }
             _ => None,
         }
     }
@@ -369,31 +418,44 @@ impl JournalState {
     /// Whether the conversation with `peer` is archived: yes, unless it was switched off.
     #[must_use]
     pub fn archives(&self, peer: UserId) -> bool {
-        !matches!(self.change(Slot::Archiving(peer)), Some(Change::Archiving { archived: false, .. }))
+        !matches!(
+            self.change(Slot::Archiving(peer)),
+            Some(Change::Archiving {
+                archived: false,
+                ..
+            })
+        )
     }
 
     /// Whether `element` is in `set`.
     #[must_use]
     pub fn contains(&self, set: SetName, element: &[u8]) -> bool {
-        self.tags(set, element).is_some_and(|(there, _)| !there.is_empty())
+        self.tags(set, element)
+            .is_some_and(|(there, _)| !there.is_empty())
     }
 
     /// What is in `set`.
     #[must_use]
     pub fn elements(&self, set: SetName) -> Vec<Vec<u8>> {
-        let there = self.sets.iter().filter(|((name, _), (there, _))| *name == set && !there.is_empty());
+        let there = self
+            .sets
+            .iter()
+            .filter(|((name, _), (there, _))| *name == set && !there.is_empty());
         there.map(|((_, element), _)| element.clone()).collect()
     }
 
     /// The state as bytes, for the sealed store.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let sets = self.sets.iter().map(|((set, element), (there, gone))| SetRecord {
-            set: *set,
-            element: element.clone(),
-            there: there.iter().copied().collect(),
-            gone: gone.iter().copied().collect(),
-        });
+        let sets = self
+            .sets
+            .iter()
+            .map(|((set, element), (there, gone))| SetRecord {
+                set: *set,
+                element: element.clone(),
+                there: there.iter().copied().collect(),
+                gone: gone.iter().copied().collect(),
+            });
         encode_secret(&StateRecord {
             registers: self.registers.values().cloned().collect(),
             sets: sets.collect(),
@@ -403,7 +465,11 @@ impl JournalState {
 
     /// Reads what [`JournalState::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
-        let StateRecord { registers, sets, clocks } = codec::decode_within(bytes, usize::MAX)?;
+        let StateRecord {
+            registers,
+            sets,
+            clocks,
+        } = codec::decode_within(bytes, usize::MAX)?;
         let mut state = Self::new();
         for op in &registers {
             state.apply(op);
@@ -488,17 +554,34 @@ mod tests {
     }
 
     fn draft(text: &str) -> Change {
-        Change::Draft { peer: user(1), text: text.to_owned() }
+        Change::Draft {
+            peer: user(1),
+            text: text.to_owned(),
+        }
     }
 
     fn changes() -> impl Strategy<Value = Change> {
         let set = prop::sample::select(vec![SetName::Blocked, SetName::Favourite]);
         prop_oneof![
-            (0_u8..3, "[a-c]{0,2}").prop_map(|(peer, text)| Change::Draft { peer: user(peer), text }),
-            (0_u8..3, any::<bool>()).prop_map(|(peer, archived)| Change::Archiving { peer: user(peer), archived }),
-            (set.clone(), 0_u8..3).prop_map(|(set, element)| Change::Insert { set, element: vec![element] }),
-            (set, 0_u8..3, prop::collection::vec(stamps(), 0..4))
-                .prop_map(|(set, element, observed)| Change::Remove { set, element: vec![element], observed }),
+            (0_u8..3, "[a-c]{0,2}").prop_map(|(peer, text)| Change::Draft {
+                peer: user(peer),
+                text
+            }),
+            (0_u8..3, any::<bool>()).prop_map(|(peer, archived)| Change::Archiving {
+                peer: user(peer),
+                archived
+            }),
+            (set.clone(), 0_u8..3).prop_map(|(set, element)| Change::Insert {
+                set,
+                element: vec![element]
+            }),
+            (set, 0_u8..3, prop::collection::vec(stamps(), 0..4)).prop_map(
+                |(set, element, observed)| Change::Remove {
+                    set,
+                    element: vec![element],
+                    observed
+                }
+            ),
         ]
     }
 
@@ -511,7 +594,10 @@ mod tests {
     }
 
     fn histories() -> impl Strategy<Value = Vec<Op>> {
-        prop::collection::vec((stamps(), changes()).prop_map(|(stamp, change)| Op { stamp, change }), 0..14)
+        prop::collection::vec(
+            (stamps(), changes()).prop_map(|(stamp, change)| Op { stamp, change }),
+            0..14,
+        )
     }
 
     fn fold<'a>(ops: impl IntoIterator<Item = &'a Op>) -> JournalState {
@@ -569,7 +655,11 @@ mod tests {
         let first = state.stamp(draft("first"), device(1), NOW);
         state.apply(&first);
         // The other device's clock is a minute behind, but it has seen the first write.
-        let second = state.stamp(draft("second"), device(2), Timestamp::from_millis(NOW.as_millis() - 60_000));
+        let second = state.stamp(
+            draft("second"),
+            device(2),
+            Timestamp::from_millis(NOW.as_millis() - 60_000),
+        );
         state.apply(&second);
         assert!(!state.apply(&first));
         assert_eq!(state.draft(user(1)), Some("second"));
@@ -581,10 +671,24 @@ mod tests {
         let year = NOW.plus(Duration::from_secs(365 * 24 * 3_600));
         let stale = state.stamp(draft("from next year"), device(1), year);
         state.apply(&stale);
-        let other = state.stamp(Change::Nickname { user: user(2), name: "x".to_owned() }, device(2), NOW);
+        let other = state.stamp(
+            Change::Nickname {
+                user: user(2),
+                name: "x".to_owned(),
+            },
+            device(2),
+            NOW,
+        );
         assert_eq!(other.stamp.at, NOW.plus(MAX_AHEAD));
         state.apply(&other);
-        let again = state.stamp(Change::Nickname { user: user(3), name: "y".to_owned() }, device(2), NOW);
+        let again = state.stamp(
+            Change::Nickname {
+                user: user(3),
+                name: "y".to_owned(),
+            },
+            device(2),
+            NOW,
+        );
         assert!(again.stamp > other.stamp && again.stamp.at == other.stamp.at);
         // What the stale clock wrote can still be overwritten, here and everywhere.
         let fix = state.stamp(draft("from today"), device(2), NOW);
@@ -600,14 +704,21 @@ mod tests {
         let ahead = NOW.plus(Duration::from_secs(300));
         let op = state.stamp(draft("ahead"), device(1), ahead);
         state.apply(&op);
-        let next = state.stamp(Change::ProfileKey(SharedProfileKey { key: [1; 32] }), device(2), NOW);
+        let next = state.stamp(
+            Change::ProfileKey(SharedProfileKey { key: [1; 32] }),
+            device(2),
+            NOW,
+        );
         assert_eq!((next.stamp.at, next.stamp.counter), (ahead, 1));
     }
 
     #[test]
     fn a_removal_takes_what_it_saw_and_an_insertion_elsewhere_survives() {
         let (mut here, mut there) = (JournalState::new(), JournalState::new());
-        let insert = |element: &[u8]| Change::Insert { set: SetName::Blocked, element: element.to_vec() };
+        let insert = |element: &[u8]| Change::Insert {
+            set: SetName::Blocked,
+            element: element.to_vec(),
+        };
         let op = here.stamp(insert(b"eve"), device(1), NOW);
         here.apply(&op);
         there.apply(&op);
@@ -626,7 +737,14 @@ mod tests {
     fn archiving_is_on_until_it_is_switched_off() {
         let mut state = JournalState::new();
         assert!(state.archives(user(1)));
-        let op = state.stamp(Change::Archiving { peer: user(1), archived: false }, device(1), NOW);
+        let op = state.stamp(
+            Change::Archiving {
+                peer: user(1),
+                archived: false,
+            },
+            device(1),
+            NOW,
+        );
         state.apply(&op);
         assert!(!state.archives(user(1)) && state.archives(user(2)));
     }

@@ -52,13 +52,18 @@ impl KemSecret {
     /// The public half.
     #[must_use]
     pub fn public(&self) -> KemKey {
-        #[expect(clippy::expect_used, reason = "X-Wing's public keys have 1,216 bytes by their type")]
-        KemKey::from_slice(&XWing::sk_to_pk(&self.expanded()).to_bytes()).expect("an X-Wing key has its length")
+        #[expect(
+            clippy::expect_used,
+            reason = "X-Wing's public keys have 1,216 bytes by their type"
+        )]
+        KemKey::from_slice(&XWing::sk_to_pk(&self.expanded()).to_bytes())
+            .expect("an X-Wing key has its length")
     }
 
     fn expanded(&self) -> <XWing as hpke::Kem>::PrivateKey {
         #[expect(clippy::expect_used, reason = "every 32 bytes are an X-Wing seed")]
-        <XWing as hpke::Kem>::PrivateKey::from_bytes(self.0.as_ref()).expect("a seed has its length")
+        <XWing as hpke::Kem>::PrivateKey::from_bytes(self.0.as_ref())
+            .expect("a seed has its length")
     }
 }
 
@@ -69,24 +74,40 @@ impl fmt::Debug for KemSecret {
 }
 
 /// Seals `plaintext` for the holder of `to`: encapsulation and ciphertext in one.
-pub(crate) fn seal_box(to: &KemKey, info: &[u8], aad: &[u8], plaintext: &[u8], random: &mut dyn Random) -> Result<HpkeBox, BadKey> {
+pub(crate) fn seal_box(
+    to: &KemKey,
+    info: &[u8],
+    aad: &[u8],
+    plaintext: &[u8],
+    random: &mut dyn Random,
+) -> Result<HpkeBox, BadKey> {
     let to = <XWing as hpke::Kem>::PublicKey::from_bytes(to.as_bytes()).map_err(|_| BadKey)?;
-    let (encapsulated, ciphertext) = hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, XWing>(
-        &OpModeS::Base,
-        &to,
-        info,
-        plaintext,
-        aad,
-        &mut Source(random),
-    )
-    .map_err(|_| BadKey)?;
+    let (encapsulated, ciphertext) =
+        hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, XWing>(
+            &OpModeS::Base,
+            &to,
+            info,
+            plaintext,
+            aad,
+            &mut Source(random),
+        )
+        .map_err(|_| BadKey)?;
     HpkeBox::parse([&encapsulated.to_bytes()[..], &ciphertext].concat()).map_err(|_| BadKey)
 }
 
 /// Opens what [`seal_box`] sealed for `secret` with the same `info` and `aad`.
-pub(crate) fn open_box(secret: &KemSecret, info: &[u8], aad: &[u8], sealed: &HpkeBox) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
-    let (encapsulated, ciphertext) = sealed.as_slice().split_at_checked(KEM_CIPHERTEXT_BYTES).ok_or(Unopenable)?;
-    let encapsulated = <XWing as hpke::Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| Unopenable)?;
+pub(crate) fn open_box(
+    secret: &KemSecret,
+    info: &[u8],
+    aad: &[u8],
+    sealed: &HpkeBox,
+) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
+    let (encapsulated, ciphertext) = sealed
+        .as_slice()
+        .split_at_checked(KEM_CIPHERTEXT_BYTES)
+        .ok_or(Unopenable)?;
+    let encapsulated =
+        <XWing as hpke::Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| Unopenable)?;
     hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, XWing>(
         &OpModeR::Base,
         &secret.expanded(),
@@ -100,15 +121,26 @@ pub(crate) fn open_box(secret: &KemSecret, info: &[u8], aad: &[u8], sealed: &Hpk
 }
 
 /// A fresh shared secret for the holder of `to`, and the ciphertext that lets them have it.
-pub(crate) fn encapsulate(to: &KemKey, random: &mut dyn Random) -> Result<(Zeroizing<[u8; 32]>, Vec<u8>), BadKey> {
+pub(crate) fn encapsulate(
+    to: &KemKey,
+    random: &mut dyn Random,
+) -> Result<(Zeroizing<[u8; 32]>, Vec<u8>), BadKey> {
     let to = <XWing as hpke::Kem>::PublicKey::from_bytes(to.as_bytes()).map_err(|_| BadKey)?;
-    let (shared, ciphertext) = XWing::encap_with_rng(&to, None, &mut Source(random)).map_err(|_| BadKey)?;
-    Ok((Zeroizing::new(shared.0.into()), ciphertext.to_bytes().to_vec()))
+    let (shared, ciphertext) =
+        XWing::encap_with_rng(&to, None, &mut Source(random)).map_err(|_| BadKey)?;
+    Ok((
+        Zeroizing::new(shared.0.into()),
+        ciphertext.to_bytes().to_vec(),
+    ))
 }
 
 /// The shared secret that `ciphertext` carries for `secret`. X-Wing rejects implicitly: a wrong ciphertext gives another secret.
-pub(crate) fn decapsulate(secret: &KemSecret, ciphertext: &[u8]) -> Result<Zeroizing<[u8; 32]>, Unopenable> {
-    let ciphertext = <XWing as hpke::Kem>::EncappedKey::from_bytes(ciphertext).map_err(|_| Unopenable)?;
+pub(crate) fn decapsulate(
+    secret: &KemSecret,
+    ciphertext: &[u8],
+) -> Result<Zeroizing<[u8; 32]>, Unopenable> {
+    let ciphertext =
+        <XWing as hpke::Kem>::EncappedKey::from_bytes(ciphertext).map_err(|_| Unopenable)?;
     let shared = XWing::decap(&secret.expanded(), None, &ciphertext).map_err(|_| Unopenable)?;
     Ok(Zeroizing::new(shared.0.into()))
 }

@@ -34,7 +34,9 @@ use rookery_protocol::{
 
 pub use code::{LinkCode, NotACode};
 pub use new_device::{Answer, NewDevice, NewDeviceConsented, NewDeviceWaiting, Portrait, Welcome};
-pub use old_device::{Introduction, OldDevice, OldDeviceAgreed, OldDeviceAsked, OldDeviceExchanged, OldDeviceOffered};
+pub use old_device::{
+    Introduction, OldDevice, OldDeviceAgreed, OldDeviceAsked, OldDeviceExchanged, OldDeviceOffered,
+};
 
 /// A letter of either side.
 pub type Letter = Octets<8192>;

@@ -12,11 +12,15 @@
 mod aead;
 mod cbor;
 mod handshake;
+#[cfg(test)]
+mod interop;
 mod kdf;
 mod kem;
 mod padding;
 mod replay;
 mod session;
+#[cfg(test)]
+mod vectors;
 
 pub mod identity;
 pub mod journal;

@@ -31,7 +31,10 @@ pub(crate) fn pad(plaintext: &[u8], floor: usize) -> Zeroizing<Vec<u8>> {
 
 /// Takes off what [`pad`] put on. Only bytes that were authenticated get here.
 pub(crate) fn unpad(padded: &[u8], floor: usize) -> Result<&[u8], Unopenable> {
-    let end = padded.iter().rposition(|byte| *byte != 0).ok_or(Unopenable)?;
+    let end = padded
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .ok_or(Unopenable)?;
     let (plaintext, rest) = padded.split_at_checked(end).ok_or(Unopenable)?;
     let expected = padme(plaintext.len().saturating_add(1)).max(floor);
     if rest.first() != Some(&0x80) || padded.len() != expected {
@@ -47,7 +50,14 @@ mod tests {
 
     #[test]
     fn padme_is_as_the_paper_has_it() {
-        for (length, padded) in [(0, 0), (1, 1), (9, 10), (100, 104), (1_000, 1_024), (1_000_000, 1_015_808)] {
+        for (length, padded) in [
+            (0, 0),
+            (1, 1),
+            (9, 10),
+            (100, 104),
+            (1_000, 1_024),
+            (1_000_000, 1_015_808),
+        ] {
             assert_eq!(padme(length), padded, "{length}");
         }
     }

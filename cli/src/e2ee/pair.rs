@@ -35,7 +35,8 @@ use super::{
     session::{Session, SessionRecord},
 };
 pub use outcome::{
-    AfterFailure, BundleNeed, OpenError, Opened, Outgoing, SealError, Sealed, SessionEvent, Unsealed,
+    AfterFailure, BundleNeed, OpenError, Opened, Outgoing, SealError, Sealed, SessionEvent,
+    Unsealed,
 };
 
 /// How long a session is used before a new handshake heals it.
@@ -109,16 +110,28 @@ impl Pair {
     /// Two devices that never spoke.
     #[must_use]
     pub fn new() -> Self {
-        Self { next: 1, active: None, former: vec![], seen: Seen::new(), failures: vec![], resets: vec![], own_reset: None }
+        Self {
+            next: 1,
+            active: None,
+            former: vec![],
+            seen: Seen::new(),
+            failures: vec![],
+            resets: vec![],
+            own_reset: None,
+        }
     }
 
     /// Whether sealing takes a bundle.
     #[must_use]
     pub fn bundle_need(&self, me: &Me<'_>, peer: &Peer<'_>, now: Timestamp) -> BundleNeed {
-        let Some(session) = &self.active else { return BundleNeed::Required };
+        let Some(session) = &self.active else {
+            return BundleNeed::Required;
+        };
         let age = now.since(session.began);
         let turned = session.generations != (me.puk_generation, peer.puk_generation);
-        if age >= REHANDSHAKE_AFTER.saturating_mul(2) || session.messages >= REHANDSHAKE_MESSAGES.saturating_mul(2) {
+        if age >= REHANDSHAKE_AFTER.saturating_mul(2)
+            || session.messages >= REHANDSHAKE_MESSAGES.saturating_mul(2)
+        {
             BundleNeed::Required
         } else if turned || age >= REHANDSHAKE_AFTER || session.messages >= REHANDSHAKE_MESSAGES {
             BundleNeed::Due
@@ -132,15 +145,25 @@ impl Pair {
     pub fn note_failure(&mut self, now: Timestamp) -> AfterFailure {
         remember(&mut self.failures, now);
         self.failures.retain(|at| now.since(*at) < FAILURES_WITHIN);
-        let paused = self.own_reset.is_some_and(|last| now.since(last) < RESET_PAUSE);
-        if self.failures.len() >= FAILURES && !paused { AfterFailure::Resync } else { AfterFailure::Wait }
+        let paused = self
+            .own_reset
+            .is_some_and(|last| now.since(last) < RESET_PAUSE);
+        if self.failures.len() >= FAILURES && !paused {
+            AfterFailure::Resync
+        } else {
+            AfterFailure::Wait
+        }
     }
 
     /// Whether three resets within 30 days suggest that somebody runs a copy of one of the two devices (Cremers et al., "Clone Detection
     /// in Secure Messaging", CCS 2020).
     #[must_use]
     pub fn clone_alarm(&self, now: Timestamp) -> bool {
-        self.resets.iter().filter(|at| now.since(**at) < RESETS_WITHIN).count() >= RESETS
+        self.resets
+            .iter()
+            .filter(|at| now.since(**at) < RESETS_WITHIN)
+            .count()
+            >= RESETS
     }
 
     /// Drops the sessions, and keeps the numbers: what to do when the stored state may be an old copy (a restored backup).
@@ -155,7 +178,14 @@ impl Pair {
         encode_secret(&PairRecord {
             next: self.next,
             active: self.active.as_ref().map(Session::to_record),
-            former: self.former.iter().map(|former| FormerRecord { session: former.session.to_record(), until: former.until }).collect(),
+            former: self
+                .former
+                .iter()
+                .map(|former| FormerRecord {
+                    session: former.session.to_record(),
+                    until: former.until,
+                })
+                .collect(),
             seen: self.seen.duplicate(),
             failures: self.failures.clone(),
             resets: self.resets.clone(),
@@ -169,11 +199,20 @@ impl Pair {
         let former: Result<Vec<Former>, Malformed> = record
             .former
             .iter()
-            .map(|former| Ok(Former { session: Session::from_record(&former.session)?, until: former.until }))
+            .map(|former| {
+                Ok(Former {
+                    session: Session::from_record(&former.session)?,
+                    until: former.until,
+                })
+            })
             .collect();
         Ok(Self {
             next: record.next,
-            active: record.active.as_ref().map(Session::from_record).transpose()?,
+            active: record
+                .active
+                .as_ref()
+                .map(Session::from_record)
+                .transpose()?,
             former: former?,
             seen: record.seen,
             failures: record.failures,
@@ -186,7 +225,10 @@ impl Pair {
 impl Pair {
     /// A second copy, for trying something on; one of the two is dropped.
     fn duplicate(&self) -> Self {
-        let former = |former: &Former| Former { session: former.session.duplicate(), until: former.until };
+        let former = |former: &Former| Former {
+            session: former.session.duplicate(),
+            until: former.until,
+        };
         Self {
             next: self.next,
             active: self.active.as_ref().map(Session::duplicate),
@@ -201,7 +243,10 @@ impl Pair {
     /// Puts `session` in the active one's place, which from now on only opens.
     fn succeed(&mut self, session: Session) {
         if let Some(active) = self.active.replace(session) {
-            self.former.push(Former { session: active, until: None });
+            self.former.push(Former {
+                session: active,
+                until: None,
+            });
         }
     }
 
@@ -214,7 +259,8 @@ impl Pair {
 
     /// Drops former sessions whose time is over, or that are too many.
     fn prune(&mut self, now: Timestamp) {
-        self.former.retain(|former| former.until.is_none_or(|until| now < until));
+        self.former
+            .retain(|former| former.until.is_none_or(|until| now < until));
         let excess = self.former.len().saturating_sub(FORMER_CAP);
         self.former.drain(..excess);
     }
@@ -228,7 +274,11 @@ impl Default for Pair {
 
 impl fmt::Debug for Pair {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Pair(secret, next {}, {:?})", self.next, self.active)
+        write!(
+            formatter,
+            "Pair(secret, next {}, {:?})",
+            self.next, self.active
+        )
     }
 }
 
@@ -274,8 +324,13 @@ fn context(header: &[u8], initiation: Option<&Initiation>) -> Vec<u8> {
 
 /// What a device signs to reset a session: the header, both heads, and everything else that begins the new one.
 fn reset_message(header: &[u8], initiation: &Initiation) -> Vec<u8> {
-    let unsigned = Initiation { resync: None, ..initiation.clone() };
-    labelled("resync", &[header, &codec::encode(&unsigned)]).as_bytes().to_vec()
+    let unsigned = Initiation {
+        resync: None,
+        ..initiation.clone()
+    };
+    labelled("resync", &[header, &codec::encode(&unsigned)])
+        .as_bytes()
+        .to_vec()
 }
 
 /// Appends `now` to times of which the last few are kept.

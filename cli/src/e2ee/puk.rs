@@ -41,7 +41,9 @@ pub enum PukError {
     #[error("the per-user key in the box is not the one that the account's chain commits to")]
     OtherSeed,
     /// The chain has no such generation, or lacks a link.
-    #[error("the account's chain has no generation {generation} of the per-user key, or no link to it")]
+    #[error(
+        "the account's chain has no generation {generation} of the per-user key, or no link to it"
+    )]
     Unknown {
         /// Which.
         generation: u32,
@@ -83,7 +85,9 @@ impl PukRing {
     /// A user's first generation.
     #[must_use]
     pub fn generate(random: &mut dyn Random) -> Self {
-        Self { seeds: BTreeMap::from([(1, secret(random))]) }
+        Self {
+            seeds: BTreeMap::from([(1, secret(random))]),
+        }
     }
 
     /// Opens the newest box that is for `holder`, checks it against the chain, and walks back to the first generation.
@@ -97,7 +101,12 @@ impl PukRing {
             .filter(|sealed| sealed.device == wanted)
             .max_by_key(|sealed| sealed.generation)
             .ok_or(PukError::NoBox)?;
-        let public = state.puks.get(&sealed.generation).ok_or(PukError::Unknown { generation: sealed.generation })?;
+        let public = state
+            .puks
+            .get(&sealed.generation)
+            .ok_or(PukError::Unknown {
+                generation: sealed.generation,
+            })?;
         let secret = match holder {
             Holder::Device(device) => device.sealing(),
             Holder::Recovery(recovery) => recovery.sealing(),
@@ -110,14 +119,21 @@ impl PukRing {
     /// The ring of whoever was given the seed of `generation`, as a device that is being linked is.
     pub fn from_seed(state: &State, generation: u32, seed: &[u8]) -> Result<Self, PukError> {
         let seed: [u8; 32] = seed.try_into().map_err(|_| PukError::OtherSeed)?;
-        let mut ring = Self { seeds: BTreeMap::new() };
+        let mut ring = Self {
+            seeds: BTreeMap::new(),
+        };
         ring.insert(state, generation, Zeroizing::new(seed))?;
         ring.walk_back(state, generation)?;
         Ok(ring)
     }
 
     /// Takes in the generations that `state` has and this ring has not, out of a newer box.
-    pub fn catch_up(&mut self, state: &State, holder: Holder<'_>, boxes: &[PukBox]) -> Result<(), PukError> {
+    pub fn catch_up(
+        &mut self,
+        state: &State,
+        holder: Holder<'_>,
+        boxes: &[PukBox],
+    ) -> Result<(), PukError> {
         let newer = Self::open(state, holder, boxes)?;
         for (generation, seed) in newer.seeds {
             self.seeds.entry(generation).or_insert(seed);
@@ -128,32 +144,42 @@ impl PukRing {
     /// The newest generation that is known.
     #[must_use]
     pub fn generation(&self) -> u32 {
-        self.seeds.last_key_value().map_or(0, |(generation, _)| *generation)
+        self.seeds
+            .last_key_value()
+            .map_or(0, |(generation, _)| *generation)
     }
 
     /// Whether the ring has the generation that `state` has in force.
     #[must_use]
     pub fn is_current(&self, state: &State) -> bool {
-        state.puk().is_some_and(|puk| self.seeds.contains_key(&puk.generation))
+        state
+            .puk()
+            .is_some_and(|puk| self.seeds.contains_key(&puk.generation))
     }
 
     /// The seed of the newest generation, for a device that is being linked.
     #[must_use]
     pub(crate) fn newest_seed(&self) -> Option<(u32, &[u8; 32])> {
-        self.seeds.last_key_value().map(|(generation, seed)| (*generation, &**seed))
+        self.seeds
+            .last_key_value()
+            .map(|(generation, seed)| (*generation, &**seed))
     }
 
     /// What is sealed for the user opens with this.
     #[must_use]
     pub fn kem(&self, generation: u32) -> Option<KemSecret> {
-        self.seeds.get(&generation).map(|seed| KemSecret::from_seed(derive(seed.as_ref(), "puk/kem", &[])))
+        self.seeds
+            .get(&generation)
+            .map(|seed| KemSecret::from_seed(derive(seed.as_ref(), "puk/kem", &[])))
     }
 
     /// The key of the account's state for `purpose`, of the newest generation.
     pub(crate) fn state_key(&self, purpose: &str) -> (u32, Key) {
         let generation = self.generation();
         // A ring is never empty: both of its constructors put a seed in.
-        let key = self.state_key_of(generation, purpose).unwrap_or_else(|| Key::new(Zeroizing::new([0; 32])));
+        let key = self
+            .state_key_of(generation, purpose)
+            .unwrap_or_else(|| Key::new(Zeroizing::new([0; 32])));
         (generation, key)
     }
 
@@ -167,7 +193,14 @@ impl PukRing {
     /// The ring as bytes, for the sealed store.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let seeds = self.seeds.iter().map(|(generation, seed)| SeedRecord { generation: *generation, seed: **seed }).collect();
+        let seeds = self
+            .seeds
+            .iter()
+            .map(|(generation, seed)| SeedRecord {
+                generation: *generation,
+                seed: **seed,
+            })
+            .collect();
         encode_secret(&RingRecord { seeds })
     }
 
@@ -177,16 +210,28 @@ impl PukRing {
         if record.seeds.is_empty() {
             return Err(Malformed::Invalid("a ring without a seed".to_owned()));
         }
-        Ok(Self { seeds: record.seeds.iter().map(|seed| (seed.generation, Zeroizing::new(seed.seed))).collect() })
+        Ok(Self {
+            seeds: record
+                .seeds
+                .iter()
+                .map(|seed| (seed.generation, Zeroizing::new(seed.seed)))
+                .collect(),
+        })
     }
 
     /// Draws the next generation; it is in force once it is stated.
     pub(crate) fn advance(&mut self, random: &mut dyn Random) {
-        self.seeds.insert(self.generation().saturating_add(1), secret(random));
+        self.seeds
+            .insert(self.generation().saturating_add(1), secret(random));
     }
 
     /// The newest generation as the chain will show it, with a box for each of `recipients`. The user is absent in a genesis.
-    pub(crate) fn announce(&self, user: Option<UserId>, recipients: &[Recipient<'_>], random: &mut dyn Random) -> Result<Generation, BadKey> {
+    pub(crate) fn announce(
+        &self,
+        user: Option<UserId>,
+        recipients: &[Recipient<'_>],
+        random: &mut dyn Random,
+    ) -> Result<Generation, BadKey> {
         let (generation, seed) = self.newest_seed().ok_or(BadKey)?;
         let mut public = PukPublic {
             lane: Lane::Durable,
@@ -195,22 +240,40 @@ impl PukRing {
             commit: commitment(generation, seed),
             boxes_root: Digest::ZERO,
         };
-        let boxes: Result<Vec<PukBox>, BadKey> =
-            recipients.iter().map(|recipient| seal_for(user, &public, *recipient, seed, random)).collect();
+        let boxes: Result<Vec<PukBox>, BadKey> = recipients
+            .iter()
+            .map(|recipient| seal_for(user, &public, *recipient, seed, random))
+            .collect();
         let boxes = boxes?;
         public.boxes_root = PukBox::root(&boxes);
-        let former = generation.checked_sub(1).and_then(|former| self.seeds.get(&former));
+        let former = generation
+            .checked_sub(1)
+            .and_then(|former| self.seeds.get(&former));
         let previous = match (user, former) {
-            (Some(user), Some(former)) => link_key(seed).seal(&link_context(user, generation), former.as_ref(), random),
+            (Some(user), Some(former)) => {
+                link_key(seed).seal(&link_context(user, generation), former.as_ref(), random)
+            }
             _ => vec![],
         };
-        Ok(Generation { public, previous: Octets::parse(previous).map_err(|_| BadKey)?, boxes })
+        Ok(Generation {
+            public,
+            previous: Octets::parse(previous).map_err(|_| BadKey)?,
+            boxes,
+        })
     }
 
     /// A box of the newest generation, which `state` has, for one more device.
-    pub(crate) fn box_for(&self, state: &State, recipient: Recipient<'_>, random: &mut dyn Random) -> Result<PukBox, PukError> {
+    pub(crate) fn box_for(
+        &self,
+        state: &State,
+        recipient: Recipient<'_>,
+        random: &mut dyn Random,
+    ) -> Result<PukBox, PukError> {
         let (generation, seed) = self.newest_seed().ok_or(PukError::NoBox)?;
-        let public = state.puks.get(&generation).ok_or(PukError::Unknown { generation })?;
+        let public = state
+            .puks
+            .get(&generation)
+            .ok_or(PukError::Unknown { generation })?;
         Ok(seal_for(Some(state.user), public, recipient, seed, random).map_err(|_| Unopenable)?)
     }
 
@@ -218,18 +281,37 @@ impl PukRing {
     fn walk_back(&mut self, state: &State, generation: u32) -> Result<(), PukError> {
         for newer in (2..=generation).rev() {
             let older = newer.saturating_sub(1);
-            let link = state.puk_links.get(&newer).ok_or(PukError::Unknown { generation: older })?;
-            let seed = self.seeds.get(&newer).ok_or(PukError::Unknown { generation: newer })?;
+            let link = state
+                .puk_links
+                .get(&newer)
+                .ok_or(PukError::Unknown { generation: older })?;
+            let seed = self
+                .seeds
+                .get(&newer)
+                .ok_or(PukError::Unknown { generation: newer })?;
             let opened = link_key(seed).open(&link_context(state.user, newer), link)?;
-            let opened: [u8; 32] = opened.as_slice().try_into().map_err(|_| PukError::OtherSeed)?;
+            let opened: [u8; 32] = opened
+                .as_slice()
+                .try_into()
+                .map_err(|_| PukError::OtherSeed)?;
             self.insert(state, older, Zeroizing::new(opened))?;
         }
         Ok(())
     }
 
-    fn insert(&mut self, state: &State, generation: u32, seed: Zeroizing<[u8; 32]>) -> Result<(), PukError> {
-        let public = state.puks.get(&generation).ok_or(PukError::Unknown { generation })?;
-        let same = commitment(generation, &seed).as_bytes().ct_eq(public.commit.as_bytes());
+    fn insert(
+        &mut self,
+        state: &State,
+        generation: u32,
+        seed: Zeroizing<[u8; 32]>,
+    ) -> Result<(), PukError> {
+        let public = state
+            .puks
+            .get(&generation)
+            .ok_or(PukError::Unknown { generation })?;
+        let same = commitment(generation, &seed)
+            .as_bytes()
+            .ct_eq(public.commit.as_bytes());
         if !bool::from(same) {
             return Err(PukError::OtherSeed);
         }
@@ -240,13 +322,24 @@ impl PukRing {
 
 impl fmt::Debug for PukRing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "PukRing(secret, generations to {})", self.generation())
+        write!(
+            formatter,
+            "PukRing(secret, generations to {})",
+            self.generation()
+        )
     }
 }
 
 /// `LH("puk", lane, generation, seed)`.
 fn commitment(generation: u32, seed: &[u8; 32]) -> Digest {
-    labelled("puk", &[&Lane::Durable.number().to_be_bytes(), &generation.to_be_bytes(), seed])
+    labelled(
+        "puk",
+        &[
+            &Lane::Durable.number().to_be_bytes(),
+            &generation.to_be_bytes(),
+            seed,
+        ],
+    )
 }
 
 /// What seals the seed before this one.
@@ -255,7 +348,9 @@ fn link_key(seed: &[u8; 32]) -> Key {
 }
 
 fn link_context(user: UserId, generation: u32) -> Vec<u8> {
-    labelled("puk/prev", &[user.as_bytes(), &generation.to_be_bytes()]).as_bytes().to_vec()
+    labelled("puk/prev", &[user.as_bytes(), &generation.to_be_bytes()])
+        .as_bytes()
+        .to_vec()
 }
 
 /// Everything that a box is bound to. The first generation is boxed before its user has an id (which is the hash of a genesis that names
@@ -274,9 +369,25 @@ fn box_context(user: Option<UserId>, public: &PukPublic, (device, key): Recipien
     labelled("puk/box", &parts).as_bytes().to_vec()
 }
 
-fn seal_for(user: Option<UserId>, public: &PukPublic, recipient: Recipient<'_>, seed: &[u8; 32], random: &mut dyn Random) -> Result<PukBox, BadKey> {
-    let sealed = seal_box(recipient.1, INFO, &box_context(user, public, recipient), seed, random)?;
-    Ok(PukBox { generation: public.generation, device: recipient.0, sealed })
+fn seal_for(
+    user: Option<UserId>,
+    public: &PukPublic,
+    recipient: Recipient<'_>,
+    seed: &[u8; 32],
+    random: &mut dyn Random,
+) -> Result<PukBox, BadKey> {
+    let sealed = seal_box(
+        recipient.1,
+        INFO,
+        &box_context(user, public, recipient),
+        seed,
+        random,
+    )?;
+    Ok(PukBox {
+        generation: public.generation,
+        device: recipient.0,
+        sealed,
+    })
 }
 
 #[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]

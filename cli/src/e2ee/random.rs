@@ -37,16 +37,25 @@ impl SeededRandom {
     /// The source that `seed` stands for.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed: Sha256::digest(seed.to_be_bytes()).into(), block: 0 }
+        Self {
+            seed: Sha256::digest(seed.to_be_bytes()).into(),
+            block: 0,
+        }
     }
 }
 
 impl Random for SeededRandom {
     fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(32) {
-            let block = Sha256::new().chain_update(self.seed).chain_update(self.block.to_be_bytes()).finalize();
+            let block = Sha256::new()
+                .chain_update(self.seed)
+                .chain_update(self.block.to_be_bytes())
+                .finalize();
             self.block = self.block.wrapping_add(1);
-            chunk.iter_mut().zip(block).for_each(|(to, from)| *to = from);
+            chunk
+                .iter_mut()
+                .zip(block)
+                .for_each(|(to, from)| *to = from);
         }
     }
 }

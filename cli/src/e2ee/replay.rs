@@ -24,11 +24,17 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) const fn new() -> Self {
-        Self { highest: 0, bits: [0; BYTES] }
+        Self {
+            highest: 0,
+            bits: [0; BYTES],
+        }
     }
 
     pub(crate) const fn duplicate(&self) -> Self {
-        Self { highest: self.highest, bits: self.bits }
+        Self {
+            highest: self.highest,
+            bits: self.bits,
+        }
     }
 
     /// The highest number that was taken in.
@@ -73,7 +79,10 @@ impl Seen {
 
 fn place(n: u64) -> (usize, u8) {
     let bit = n.rem_euclid(WINDOW);
-    (usize::try_from(bit >> 3).unwrap_or_default(), 1 << (bit & 7))
+    (
+        usize::try_from(bit >> 3).unwrap_or_default(),
+        1 << (bit & 7),
+    )
 }
 
 #[cfg(test)]

@@ -69,12 +69,26 @@ pub(crate) struct Advanced {
 
 impl Session {
     /// The session that this device begins.
-    pub(crate) fn initiate(initiated: Initiated, generations: (u32, u32), now: Timestamp, random: &mut dyn Random) -> Result<Self, NoHandshake> {
-        let Initiated { agreed, remote, initiation } = initiated;
+    pub(crate) fn initiate(
+        initiated: Initiated,
+        generations: (u32, u32),
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> Result<Self, NoHandshake> {
+        let Initiated {
+            agreed,
+            remote,
+            initiation,
+        } = initiated;
         let own = StaticSecret::from(*secret(random));
         let (root, chain) = first_step(&agreed.root, &own, &remote)?;
         let ratchet = ratchet(&agreed.names, &root, &chain, &own);
-        let Agreed { id, from_initiator, from_responder, .. } = agreed;
+        let Agreed {
+            id,
+            from_initiator,
+            from_responder,
+            ..
+        } = agreed;
         Ok(Self {
             id,
             began: now,
@@ -88,14 +102,18 @@ impl Session {
     }
 
     /// Seals `plaintext`, with its number in the outer seal, bound to `context`. The old session is gone: no key is used twice.
-    pub(crate) fn seal(mut self, context: &[u8], n: u64, plaintext: &[u8], random: &mut dyn Random) -> Result<(Self, Vec<u8>), Unopenable> {
-        let message = match self.ratchet.encrypt(plaintext).map_err(|_| Unopenable)? {
-            OlmMessage::Normal(message) => message.to_bytes(),
-            // The handshake is ours: Olm's framing of first messages is left off.
-            OlmMessage::PreKey(first) => first.message().to_bytes(),
-        };
+    pub(crate) fn seal(
+        mut self,
+        context: &[u8],
+        n: u64,
+        plaintext: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<(Self, Vec<u8>), Unopenable> {
+        let message = self.encrypt(plaintext)?;
         self.messages = self.messages.saturating_add(1);
-        let sealed = self.sending.seal(context, &[&n.to_be_bytes()[..], &message].concat(), random);
+        let sealed = self
+            .sending
+            .seal(context, &[&n.to_be_bytes()[..], &message].concat(), random);
         Ok((self, sealed))
     }
 
@@ -104,16 +122,37 @@ impl Session {
         let outer = self.receiving.open(context, sealed)?;
         let (n, message) = outer.split_first_chunk::<8>().ok_or(Unopenable)?;
         let message = Message::from_bytes(message).map_err(|_| Unopenable)?;
-        Ok(Unread { n: u64::from_be_bytes(*n), message })
+        Ok(Unread {
+            n: u64::from_be_bytes(*n),
+            message,
+        })
     }
 
     /// Opens a message on a copy: on an error this session is as it was.
     pub(crate) fn open(&self, unread: Unread) -> Result<Advanced, Unopenable> {
         let mut session = self.duplicate();
-        let plaintext = session.ratchet.decrypt(&OlmMessage::Normal(unread.message)).map_err(|_| Unopenable)?;
+        let plaintext = session
+            .ratchet
+            .decrypt(&OlmMessage::Normal(unread.message))
+            .map_err(|_| Unopenable)?;
         session.messages = session.messages.saturating_add(1);
         session.initiation = None;
-        Ok(Advanced { session, n: unread.n, plaintext: Zeroizing::new(plaintext) })
+        Ok(Advanced {
+            session,
+            n: unread.n,
+            plaintext: Zeroizing::new(plaintext),
+        })
+    }
+
+    /// One step of the ratchet, to an Olm message.
+    fn encrypt(&mut self, plaintext: &[u8]) -> Result<Vec<u8>, Unopenable> {
+        Ok(
+            match self.ratchet.encrypt(plaintext).map_err(|_| Unopenable)? {
+                OlmMessage::Normal(message) => message.to_bytes(),
+                // The handshake is ours: Olm's framing of first messages is left off.
+                OlmMessage::PreKey(first) => first.message().to_bytes(),
+            },
+        )
     }
 
     /// A second copy, for trying something on; one of the two is dropped.
@@ -132,7 +171,10 @@ impl Session {
 
     pub(crate) fn to_record(&self) -> SessionRecord {
         let mut pickle = Zeroizing::new(Vec::with_capacity(PICKLE_CAPACITY));
-        #[expect(clippy::expect_used, reason = "writing JSON of numbers and text to a vector is infallible")]
+        #[expect(
+            clippy::expect_used,
+            reason = "writing JSON of numbers and text to a vector is infallible"
+        )]
         serde_json::to_writer(&mut *pickle, &self.ratchet.pickle()).expect("a session is JSON");
         SessionRecord {
             id: self.id,
@@ -148,8 +190,8 @@ impl Session {
     }
 
     pub(crate) fn from_record(record: &SessionRecord) -> Result<Self, Malformed> {
-        let pickle: SessionPickle =
-            serde_json::from_slice(&record.pickle).map_err(|_| Malformed::Invalid("a session's ratchet".to_owned()))?;
+        let pickle: SessionPickle = serde_json::from_slice(&record.pickle)
+            .map_err(|_| Malformed::Invalid("a session's ratchet".to_owned()))?;
         Ok(Self {
             id: record.id,
             began: record.began,
@@ -165,11 +207,25 @@ impl Session {
 
 impl Responder {
     /// The session that another device began, and what it uses up when it opens something.
-    pub(crate) fn new(responded: Responded, generations: (u32, u32), now: Timestamp, random: &mut dyn Random) -> (Self, Option<SpentPrekeys>) {
-        let Responded { agreed, ratchet: own, spent } = responded;
+    pub(crate) fn new(
+        responded: Responded,
+        generations: (u32, u32),
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> (Self, Option<SpentPrekeys>) {
+        let Responded {
+            agreed,
+            ratchet: own,
+            spent,
+        } = responded;
         let dummy = secret(random);
         let ratchet = ratchet(&agreed.names, &agreed.root, &dummy, &own);
-        let Agreed { id, from_initiator, from_responder, .. } = agreed;
+        let Agreed {
+            id,
+            from_initiator,
+            from_responder,
+            ..
+        } = agreed;
         let session = Session {
             id,
             began: now,
@@ -233,8 +289,47 @@ pub(crate) struct SessionRecord {
 }
 
 /// A ratchet out of an outside secret. The names make vodozemac's name for the session, which is not used.
-fn ratchet(names: &[[u8; 32]; 3], root: &[u8; 32], chain: &[u8; 32], own: &StaticSecret) -> Ratchet {
+fn ratchet(
+    names: &[[u8; 32]; 3],
+    root: &[u8; 32],
+    chain: &[u8; 32],
+    own: &StaticSecret,
+) -> Ratchet {
     let [identity, base, one_time] = names.map(Curve25519PublicKey::from_bytes);
-    let keys = SessionKeys { identity_key: identity, base_key: base, one_time_key: one_time };
-    Ratchet::from_root_key_material(SessionConfig::version_2(), keys, *root, *chain, own.to_bytes())
+    let keys = SessionKeys {
+        identity_key: identity,
+        base_key: base,
+        one_time_key: one_time,
+    };
+    Ratchet::from_root_key_material(
+        SessionConfig::version_2(),
+        keys,
+        *root,
+        *chain,
+        own.to_bytes(),
+    )
+}
+
+/// The ratchet without the outer seal, for the interop tests.
+#[cfg(test)]
+impl Session {
+    pub(crate) fn encrypt_bare(&mut self, plaintext: &[u8]) -> Vec<u8> {
+        self.encrypt(plaintext).unwrap()
+    }
+
+    pub(crate) fn decrypt_bare(&mut self, message: &[u8]) -> Result<Vec<u8>, Unopenable> {
+        let message = Message::from_bytes(message).map_err(|_| Unopenable)?;
+        self.ratchet
+            .decrypt(&OlmMessage::Normal(message))
+            .map_err(|_| Unopenable)
+    }
+}
+
+#[cfg(test)]
+impl Responder {
+    pub(crate) fn decrypt_bare(self, message: &[u8]) -> Result<(Session, Vec<u8>), Unopenable> {
+        let Self { mut session } = self;
+        let plaintext = session.decrypt_bare(message)?;
+        Ok((session, plaintext))
+    }
 }

@@ -23,7 +23,11 @@ use super::{
 /// How long trying a passphrase takes at least, where the machine lets it.
 const WANTED: Duration = Duration::from_millis(700);
 /// What no header may ask for: 4 GiB, 64 passes, 16 lanes. A header that was changed must not stop the machine.
-const CEILING: PassphraseCost = PassphraseCost { memory_kib: 4 * 1024 * 1024, passes: 64, lanes: 16 };
+const CEILING: PassphraseCost = PassphraseCost {
+    memory_kib: 4 * 1024 * 1024,
+    passes: 64,
+    lanes: 16,
+};
 /// What texts are padded to at least.
 const TEXT_FLOOR: usize = 64;
 
@@ -44,9 +48,17 @@ pub struct PassphraseCost {
 
 impl PassphraseCost {
     /// The least that is ever used: 64 MiB, three passes, one lane.
-    pub const FLOOR: Self = Self { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
+    pub const FLOOR: Self = Self {
+        memory_kib: 64 * 1024,
+        passes: 3,
+        lanes: 1,
+    };
     /// What is used where the machine has the memory: 256 MiB.
-    pub const DEFAULT: Self = Self { memory_kib: 256 * 1024, passes: 3, lanes: 1 };
+    pub const DEFAULT: Self = Self {
+        memory_kib: 256 * 1024,
+        passes: 3,
+        lanes: 1,
+    };
 
     /// The cost at which `measure` (which tries a cost, and says how long it took) takes 0.7 s at least, from [`PassphraseCost::DEFAULT`]
     /// on; where there is not the memory for a cost, half of it is tried, down to the floor.
@@ -55,7 +67,9 @@ impl PassphraseCost {
         loop {
             match measure(cost) {
                 None if cost.memory_kib > Self::FLOOR.memory_kib => cost.memory_kib >>= 1,
-                Some(took) if took < WANTED && cost.passes < CEILING.passes => cost.passes = cost.passes.saturating_add(1),
+                Some(took) if took < WANTED && cost.passes < CEILING.passes => {
+                    cost.passes = cost.passes.saturating_add(1)
+                }
                 _ => return cost,
             }
         }
@@ -64,20 +78,33 @@ impl PassphraseCost {
     /// Stretches a fixed passphrase once, so that its time can be measured; nothing when there is not enough memory.
     #[must_use]
     pub fn try_once(self) -> Option<()> {
-        self.stretch("a passphrase to measure by", &[0; 16]).ok().map(|_| ())
+        self.stretch("a passphrase to measure by", &[0; 16])
+            .ok()
+            .map(|_| ())
     }
 
     /// Argon2id (RFC 9106), version 1.3, 32 bytes.
-    fn stretch(self, passphrase: &str, salt: &[u8; 16]) -> Result<Zeroizing<[u8; 32]>, LockedError> {
+    fn stretch(
+        self,
+        passphrase: &str,
+        salt: &[u8; 16],
+    ) -> Result<Zeroizing<[u8; 32]>, LockedError> {
         let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(32))
             .map_err(|error| LockedError::Damaged(error.to_string()))?;
         let blocks = params.block_count();
         let mut memory: Vec<argon2::Block> = Vec::new();
-        memory.try_reserve_exact(blocks).map_err(|_| LockedError::Memory)?;
+        memory
+            .try_reserve_exact(blocks)
+            .map_err(|_| LockedError::Memory)?;
         memory.resize(blocks, argon2::Block::default());
         let mut output = Zeroizing::new([0; 32]);
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into_with_memory(passphrase.as_bytes(), salt, output.as_mut(), &mut memory)
+            .hash_password_into_with_memory(
+                passphrase.as_bytes(),
+                salt,
+                output.as_mut(),
+                &mut memory,
+            )
             .map_err(|error| LockedError::Damaged(error.to_string()))?;
         Ok(output)
     }
@@ -120,7 +147,10 @@ impl KeyFile {
     /// The bytes of the file, which have to be 32.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(|bytes| Self(Zeroizing::new(bytes)))
+        bytes
+            .try_into()
+            .ok()
+            .map(|bytes| Self(Zeroizing::new(bytes)))
     }
 
     /// The bytes for the file.
@@ -197,10 +227,19 @@ pub struct StoreHeader {
 
 impl StoreHeader {
     /// A new store with one slot. `cost` counts for a passphrase, and is raised to the floor.
-    pub fn create(first: Unlock<'_>, cost: PassphraseCost, random: &mut dyn Random) -> Result<(Self, StoreKey), LockedError> {
+    pub fn create(
+        first: Unlock<'_>,
+        cost: PassphraseCost,
+        random: &mut dyn Random,
+    ) -> Result<(Self, StoreKey), LockedError> {
         let key = StoreKey(secret(random));
         let store = array(random);
-        let mut header = Self { version: 1, store, commit: key.commitment(&store), slots: vec![] };
+        let mut header = Self {
+            version: 1,
+            store,
+            commit: key.commitment(&store),
+            slots: vec![],
+        };
         header.add_slot(&key, first, cost, random)?;
         Ok((header, key))
     }
@@ -211,7 +250,13 @@ impl StoreHeader {
     }
 
     /// Adds a slot. `key` has to be this store's.
-    pub fn add_slot(&mut self, key: &StoreKey, new: Unlock<'_>, cost: PassphraseCost, random: &mut dyn Random) -> Result<(), LockedError> {
+    pub fn add_slot(
+        &mut self,
+        key: &StoreKey,
+        new: Unlock<'_>,
+        cost: PassphraseCost,
+        random: &mut dyn Random,
+    ) -> Result<(), LockedError> {
         if !self.commits_to(key) {
             return Err(LockedError::Wrong);
         }
@@ -219,8 +264,14 @@ impl StoreHeader {
             Unlock::Passphrase(_) => SlotKind::Passphrase(cost.at_least_the_floor()),
             Unlock::KeyFile(_) => SlotKind::KeyFile,
         };
-        let mut slot = Slot { kind, salt: array(random), wrapped: vec![] };
-        slot.wrapped = slot.key(new)?.seal(&self.context(&slot), key.0.as_ref(), random);
+        let mut slot = Slot {
+            kind,
+            salt: array(random),
+            wrapped: vec![],
+        };
+        slot.wrapped = slot
+            .key(new)?
+            .seal(&self.context(&slot), key.0.as_ref(), random);
         self.slots.push(slot);
         Ok(())
     }
@@ -238,7 +289,8 @@ impl StoreHeader {
     /// What opens it.
     #[must_use]
     pub fn slots(&self) -> Slots {
-        let count = |is: fn(&SlotKind) -> bool| self.slots.iter().filter(|slot| is(&slot.kind)).count();
+        let count =
+            |is: fn(&SlotKind) -> bool| self.slots.iter().filter(|slot| is(&slot.kind)).count();
         Slots {
             passphrases: count(|kind| matches!(kind, SlotKind::Passphrase(_))),
             key_files: count(|kind| matches!(kind, SlotKind::KeyFile)),
@@ -253,32 +305,56 @@ impl StoreHeader {
 
     /// Reads what [`StoreHeader::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LockedError> {
-        let header: Self = codec::decode(bytes).map_err(|error| LockedError::Damaged(error.to_string()))?;
+        let header: Self =
+            codec::decode(bytes).map_err(|error| LockedError::Damaged(error.to_string()))?;
         if header.to_bytes() != bytes {
             return Err(LockedError::Damaged("it is not in its own form".to_owned()));
         }
         if header.version != 1 {
-            return Err(LockedError::Damaged(format!("version {} is not known", header.version)));
+            return Err(LockedError::Damaged(format!(
+                "version {} is not known",
+                header.version
+            )));
         }
         let reasonable = header.slots.iter().all(|slot| match &slot.kind {
             SlotKind::Passphrase(cost) => cost.is_within_reason(),
             SlotKind::KeyFile | SlotKind::Recovery => true,
         });
-        if reasonable { Ok(header) } else { Err(LockedError::Damaged("a passphrase costs too little or too much".to_owned())) }
+        if reasonable {
+            Ok(header)
+        } else {
+            Err(LockedError::Damaged(
+                "a passphrase costs too little or too much".to_owned(),
+            ))
+        }
     }
 
     fn find(&self, with: Unlock<'_>) -> Result<(usize, StoreKey), LockedError> {
         let (what, is): (_, fn(&SlotKind) -> bool) = match with {
-            Unlock::Passphrase(_) => ("a passphrase", |kind| matches!(kind, SlotKind::Passphrase(_))),
+            Unlock::Passphrase(_) => ("a passphrase", |kind| {
+                matches!(kind, SlotKind::Passphrase(_))
+            }),
             Unlock::KeyFile(_) => ("a key file", |kind| matches!(kind, SlotKind::KeyFile)),
         };
         let mut error = LockedError::NoSlot(what);
-        for (index, slot) in self.slots.iter().enumerate().filter(|(_, slot)| is(&slot.kind)) {
+        for (index, slot) in self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| is(&slot.kind))
+        {
             match slot.key(with)?.open(&self.context(slot), &slot.wrapped) {
                 Ok(opened) => {
-                    let bytes: [u8; 32] = opened.as_slice().try_into().map_err(|_| LockedError::Wrong)?;
+                    let bytes: [u8; 32] = opened
+                        .as_slice()
+                        .try_into()
+                        .map_err(|_| LockedError::Wrong)?;
                     let key = StoreKey(Zeroizing::new(bytes));
-                    return if self.commits_to(&key) { Ok((index, key)) } else { Err(LockedError::Wrong) };
+                    return if self.commits_to(&key) {
+                        Ok((index, key))
+                    } else {
+                        Err(LockedError::Wrong)
+                    };
                 }
                 Err(Unopenable) => error = LockedError::Wrong,
             }
@@ -287,21 +363,33 @@ impl StoreHeader {
     }
 
     fn commits_to(&self, key: &StoreKey) -> bool {
-        key.commitment(&self.store).as_bytes().ct_eq(self.commit.as_bytes()).into()
+        key.commitment(&self.store)
+            .as_bytes()
+            .ct_eq(self.commit.as_bytes())
+            .into()
     }
 
     /// What a slot's seal is bound to: the store, the commitment, and how the slot's key is made.
     fn context(&self, slot: &Slot) -> Vec<u8> {
         let kind = codec::encode(&slot.kind);
-        labelled("store/slot", &[&self.store, self.commit.as_bytes(), &kind, &slot.salt]).as_bytes().to_vec()
+        labelled(
+            "store/slot",
+            &[&self.store, self.commit.as_bytes(), &kind, &slot.salt],
+        )
+        .as_bytes()
+        .to_vec()
     }
 }
 
 impl Slot {
     fn key(&self, with: Unlock<'_>) -> Result<Key, LockedError> {
         let stretched = match (&self.kind, with) {
-            (SlotKind::Passphrase(cost), Unlock::Passphrase(passphrase)) => cost.stretch(passphrase, &self.salt)?,
-            (SlotKind::KeyFile, Unlock::KeyFile(file)) => derive(file.0.as_ref(), "store/key-file", &self.salt),
+            (SlotKind::Passphrase(cost), Unlock::Passphrase(passphrase)) => {
+                cost.stretch(passphrase, &self.salt)?
+            }
+            (SlotKind::KeyFile, Unlock::KeyFile(file)) => {
+                derive(file.0.as_ref(), "store/key-file", &self.salt)
+            }
             _ => return Err(LockedError::Wrong),
         };
         Ok(Key::new(derive(stretched.as_ref(), "store/slot", &[])))
@@ -362,7 +450,12 @@ pub struct Place<'a> {
 
 impl Place<'_> {
     fn context(&self) -> Vec<u8> {
-        let parts: [&[u8]; 4] = [self.table.as_bytes(), self.column.as_bytes(), self.row, &self.schema.to_be_bytes()];
+        let parts: [&[u8]; 4] = [
+            self.table.as_bytes(),
+            self.column.as_bytes(),
+            self.row,
+            &self.schema.to_be_bytes(),
+        ];
         labelled("store/row", &parts).as_bytes().to_vec()
     }
 }
@@ -370,23 +463,46 @@ impl Place<'_> {
 impl StoreKey {
     /// Seals a value of fixed shape.
     #[must_use]
-    pub fn seal_row(&self, purpose: Purpose, place: Place<'_>, plaintext: &[u8], random: &mut dyn Random) -> Vec<u8> {
-        self.subkey(purpose).seal(&place.context(), plaintext, random)
+    pub fn seal_row(
+        &self,
+        purpose: Purpose,
+        place: Place<'_>,
+        plaintext: &[u8],
+        random: &mut dyn Random,
+    ) -> Vec<u8> {
+        self.subkey(purpose)
+            .seal(&place.context(), plaintext, random)
     }
 
     /// Opens what [`StoreKey::seal_row`] sealed at the same place.
-    pub fn open_row(&self, purpose: Purpose, place: Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
+    pub fn open_row(
+        &self,
+        purpose: Purpose,
+        place: Place<'_>,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
         self.subkey(purpose).open(&place.context(), sealed)
     }
 
     /// Seals what a person wrote, padded (PADMÉ, 64 bytes at least) so that its length tells little.
     #[must_use]
-    pub fn seal_text(&self, purpose: Purpose, place: Place<'_>, plaintext: &[u8], random: &mut dyn Random) -> Vec<u8> {
+    pub fn seal_text(
+        &self,
+        purpose: Purpose,
+        place: Place<'_>,
+        plaintext: &[u8],
+        random: &mut dyn Random,
+    ) -> Vec<u8> {
         self.seal_row(purpose, place, &pad(plaintext, TEXT_FLOOR), random)
     }
 
     /// Opens what [`StoreKey::seal_text`] sealed at the same place.
-    pub fn open_text(&self, purpose: Purpose, place: Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
+    pub fn open_text(
+        &self,
+        purpose: Purpose,
+        place: Place<'_>,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
         let padded = self.open_row(purpose, place, sealed)?;
         Ok(Zeroizing::new(unpad(&padded, TEXT_FLOOR)?.to_vec()))
     }

@@ -53,17 +53,37 @@ pub struct Portrait<'a> {
 impl NewDevice {
     /// Begins, with letter 0 of the new side.
     #[must_use]
-    pub fn begin(secrets: &DeviceSecrets, user: UserId, code: &LinkCode, random: &mut dyn Random) -> (Self, Letter) {
+    pub fn begin(
+        secrets: &DeviceSecrets,
+        user: UserId,
+        code: &LinkCode,
+        random: &mut dyn Random,
+    ) -> (Self, Letter) {
         let device = secrets.signing().verifying_key();
-        let subject = Subject { user, device, place: code.place() };
+        let subject = Subject {
+            user,
+            device,
+            place: code.place(),
+        };
         let (exchange, message) = Exchange::begin(subject, Side::New, code, random);
-        let hello = Letter::parse(codec::encode(&Hello { device, exchange: message })).unwrap_or_default();
+        let hello = Letter::parse(codec::encode(&Hello {
+            device,
+            exchange: message,
+        }))
+        .unwrap_or_default();
         (Self { exchange }, hello)
     }
 
     /// Takes letter 0 of the old side; gives letter 1, which says what this device is.
-    pub fn handle_exchange(self, letter: &Letter, secrets: &DeviceSecrets, portrait: Portrait<'_>, random: &mut dyn Random) -> Result<(NewDeviceWaiting, Letter), LinkError> {
-        let HelloBack { exchange } = codec::decode(letter.as_slice()).map_err(|_| LinkError::Unexpected)?;
+    pub fn handle_exchange(
+        self,
+        letter: &Letter,
+        secrets: &DeviceSecrets,
+        portrait: Portrait<'_>,
+        random: &mut dyn Random,
+    ) -> Result<(NewDeviceWaiting, Letter), LinkError> {
+        let HelloBack { exchange } =
+            codec::decode(letter.as_slice()).map_err(|_| LinkError::Unexpected)?;
         let mut channel = self.exchange.finish(&exchange)?;
         let keys = secrets.public(portrait.made_for, Octets::default());
         let description = SelfDescription {
@@ -74,16 +94,37 @@ impl NewDevice {
             platform: cut(portrait.platform),
         };
         let letter = channel.seal(&description, random);
-        Ok((NewDeviceWaiting { channel, made_for: portrait.made_for }, letter))
+        Ok((
+            NewDeviceWaiting {
+                channel,
+                made_for: portrait.made_for,
+            },
+            letter,
+        ))
     }
 }
 
 impl NewDeviceWaiting {
     /// Takes letter 1 of the old side, in which it confirms and offers a place in the chain; gives letter 2, which consents.
-    pub fn handle_offer(self, letter: &Letter, secrets: &DeviceSecrets, random: &mut dyn Random) -> Result<(NewDeviceConsented, Letter), LinkError> {
-        let Self { mut channel, made_for } = self;
+    pub fn handle_offer(
+        self,
+        letter: &Letter,
+        secrets: &DeviceSecrets,
+        random: &mut dyn Random,
+    ) -> Result<(NewDeviceConsented, Letter), LinkError> {
+        let Self {
+            mut channel,
+            made_for,
+        } = self;
         match channel.open(letter)? {
-            OldWord::Offer { head, sealed_name } => Ok(consent(channel, made_for, head, sealed_name, secrets, random)),
+            OldWord::Offer { head, sealed_name } => Ok(consent(
+                channel,
+                made_for,
+                head,
+                sealed_name,
+                secrets,
+                random,
+            )),
             OldWord::Welcome { .. } => Err(LinkError::Unexpected),
         }
     }
@@ -100,8 +141,16 @@ pub enum Answer {
 
 impl NewDeviceConsented {
     /// Takes letter 2 (or 3) of the old side.
-    pub fn handle_answer(self, letter: &Letter, secrets: &DeviceSecrets, random: &mut dyn Random) -> Result<Answer, LinkError> {
-        let Self { mut channel, made_for } = self;
+    pub fn handle_answer(
+        self,
+        letter: &Letter,
+        secrets: &DeviceSecrets,
+        random: &mut dyn Random,
+    ) -> Result<Answer, LinkError> {
+        let Self {
+            mut channel,
+            made_for,
+        } = self;
         Ok(match channel.open(letter)? {
             OldWord::Offer { head, sealed_name } => {
                 let (next, letter) = consent(channel, made_for, head, sealed_name, secrets, random);
@@ -133,7 +182,14 @@ impl Welcome {
     }
 }
 
-fn consent(mut channel: Channel, made_for: MadeFor, head: HeadRef, sealed_name: Octets<256>, secrets: &DeviceSecrets, random: &mut dyn Random) -> (NewDeviceConsented, Letter) {
+fn consent(
+    mut channel: Channel,
+    made_for: MadeFor,
+    head: HeadRef,
+    sealed_name: Octets<256>,
+    secrets: &DeviceSecrets,
+    random: &mut dyn Random,
+) -> (NewDeviceConsented, Letter) {
     let keys = secrets.public(made_for, sealed_name);
     let reverse = secrets.consent(channel.subject().user, head.hash, &keys);
     let letter = channel.seal(&Consent { keys, reverse }, random);
@@ -141,7 +197,10 @@ fn consent(mut channel: Channel, made_for: MadeFor, head: HeadRef, sealed_name: 
 }
 
 fn cut(words: &str) -> String {
-    words.get(..words.floor_char_boundary(WORDS_BYTES)).unwrap_or_default().to_owned()
+    words
+        .get(..words.floor_char_boundary(WORDS_BYTES))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 impl fmt::Debug for NewDeviceConsented {

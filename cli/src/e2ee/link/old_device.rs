@@ -72,15 +72,26 @@ impl OldDevice {
     }
 
     /// Takes letter 0 of the new side, which `from` wrote as the home says; gives letter 0. From here on the place has had its guess.
-    pub fn handle_exchange(self, letter: &Letter, from: DeviceId, random: &mut dyn Random) -> Result<(OldDeviceExchanged, Letter), LinkError> {
-        let Hello { device, exchange } = codec::decode(letter.as_slice()).map_err(|_| LinkError::Unexpected)?;
+    pub fn handle_exchange(
+        self,
+        letter: &Letter,
+        from: DeviceId,
+        random: &mut dyn Random,
+    ) -> Result<(OldDeviceExchanged, Letter), LinkError> {
+        let Hello { device, exchange } =
+            codec::decode(letter.as_slice()).map_err(|_| LinkError::Unexpected)?;
         if device.device_id() != from {
             return Err(LinkError::OtherKeys);
         }
-        let subject = Subject { user: self.user, device, place: self.code.place() };
+        let subject = Subject {
+            user: self.user,
+            device,
+            place: self.code.place(),
+        };
         let (own, message) = Exchange::begin(subject, Side::Old, &self.code, random);
         let channel = own.finish(&exchange)?;
-        let letter = Letter::parse(codec::encode(&HelloBack { exchange: message })).unwrap_or_default();
+        let letter =
+            Letter::parse(codec::encode(&HelloBack { exchange: message })).unwrap_or_default();
         Ok((OldDeviceExchanged { channel }, letter))
     }
 }
@@ -95,7 +106,11 @@ impl OldDeviceExchanged {
             name: description.name.clone(),
             platform: description.platform.clone(),
         };
-        Ok(OldDeviceAsked { channel, description, introduction })
+        Ok(OldDeviceAsked {
+            channel,
+            description,
+            introduction,
+        })
     }
 }
 
@@ -108,8 +123,14 @@ impl OldDeviceAsked {
 
     /// The person said yes: confirms, and offers the new device a place after the head of `state`. Gives letter 1.
     #[must_use]
-    pub fn accept(self, state: &State, ring: &PukRing, random: &mut dyn Random) -> (OldDeviceOffered, Letter) {
-        let sealed_name = ring.seal_device_name(self.introduction.device, &self.introduction.name, random);
+    pub fn accept(
+        self,
+        state: &State,
+        ring: &PukRing,
+        random: &mut dyn Random,
+    ) -> (OldDeviceOffered, Letter) {
+        let sealed_name =
+            ring.seal_device_name(self.introduction.device, &self.introduction.name, random);
         offer(self.channel, self.description, state, sealed_name, random)
     }
 }
@@ -117,7 +138,12 @@ impl OldDeviceAsked {
 impl OldDeviceOffered {
     /// Takes letter 2 (or 3) of the new side, and checks that it consents to exactly what it was offered, with the keys that it announced.
     pub fn handle_consent(self, letter: &Letter) -> Result<OldDeviceAgreed, LinkError> {
-        let Self { mut channel, description, head, sealed_name } = self;
+        let Self {
+            mut channel,
+            description,
+            head,
+            sealed_name,
+        } = self;
         let Consent { keys, reverse } = channel.open(letter)?;
         let Subject { user, device, .. } = channel.subject();
         let announced = DeviceKeys {
@@ -131,7 +157,12 @@ impl OldDeviceOffered {
         if keys != announced || device.verify(Domain::REVERSE, &message, &reverse).is_err() {
             return Err(LinkError::OtherKeys);
         }
-        Ok(OldDeviceAgreed { channel, description, keys, consent: reverse })
+        Ok(OldDeviceAgreed {
+            channel,
+            description,
+            keys,
+            consent: reverse,
+        })
     }
 }
 
@@ -147,15 +178,40 @@ impl OldDeviceAgreed {
     /// The home answered `Stale`: offers a place after the head of `state` instead. A side has four letters, so this can be done once.
     #[must_use]
     pub fn offer_again(self, state: &State, random: &mut dyn Random) -> (OldDeviceOffered, Letter) {
-        let Self { channel, description, keys, .. } = self;
+        let Self {
+            channel,
+            description,
+            keys,
+            ..
+        } = self;
         offer(channel, description, state, keys.sealed_name, random)
     }
 }
 
-fn offer(mut channel: Channel, description: SelfDescription, state: &State, sealed_name: Octets<256>, random: &mut dyn Random) -> (OldDeviceOffered, Letter) {
+fn offer(
+    mut channel: Channel,
+    description: SelfDescription,
+    state: &State,
+    sealed_name: Octets<256>,
+    random: &mut dyn Random,
+) -> (OldDeviceOffered, Letter) {
     let head = state.head.into();
-    let letter = channel.seal(&OldWord::Offer { head, sealed_name: sealed_name.clone() }, random);
-    (OldDeviceOffered { channel, description, head, sealed_name }, letter)
+    let letter = channel.seal(
+        &OldWord::Offer {
+            head,
+            sealed_name: sealed_name.clone(),
+        },
+        random,
+    );
+    (
+        OldDeviceOffered {
+            channel,
+            description,
+            head,
+            sealed_name,
+        },
+        letter,
+    )
 }
 
 /// Gives a state that holds secrets a `Debug` that prints none.
@@ -169,4 +225,9 @@ macro_rules! redacted {
     )* };
 }
 
-redacted!(OldDeviceExchanged, OldDeviceAsked, OldDeviceOffered, OldDeviceAgreed);
+redacted!(
+    OldDeviceExchanged,
+    OldDeviceAsked,
+    OldDeviceOffered,
+    OldDeviceAgreed
+);

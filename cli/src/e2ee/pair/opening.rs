@@ -10,7 +10,8 @@ use rookery_protocol::{
 };
 
 use super::{
-    Former, Inner, Me, OpenError, Opened, Pair, Peer, SessionEvent, bind, context, remember, reset_message,
+    Former, Inner, Me, OpenError, Opened, Pair, Peer, SessionEvent, bind, context, remember,
+    reset_message,
 };
 use crate::e2ee::{
     Random, Unopenable,
@@ -52,9 +53,22 @@ struct Incoming<'a> {
 
 impl Pair {
     /// Opens an envelope from `peer`: its addresses, the session, the outer seal, the number, the ratchet, the binding, the heads.
-    pub fn open(&self, me: &Me<'_>, peer: &Peer<'_>, prekeys: &PrekeyStore, envelope: &Envelope, now: Timestamp, random: &mut dyn Random) -> Result<Opened, OpenError> {
-        let header = envelope.read_header().map_err(|_| OpenError::Undecryptable)?;
-        let (to, from) = ((header.dst_user, header.dst_device), (header.src_user, header.src_device));
+    pub fn open(
+        &self,
+        me: &Me<'_>,
+        peer: &Peer<'_>,
+        prekeys: &PrekeyStore,
+        envelope: &Envelope,
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> Result<Opened, OpenError> {
+        let header = envelope
+            .read_header()
+            .map_err(|_| OpenError::Undecryptable)?;
+        let (to, from) = (
+            (header.dst_user, header.dst_device),
+            (header.src_user, header.src_device),
+        );
         if to != (me.user, me.secrets.id()) || from != (peer.user, peer.device) {
             return Err(OpenError::Misdirected);
         }
@@ -62,7 +76,12 @@ impl Pair {
             return Err(OpenError::Undecryptable);
         }
         let context = context(envelope.header.as_slice(), envelope.initiation.as_ref());
-        let incoming = Incoming { envelope, header, context, now };
+        let incoming = Incoming {
+            envelope,
+            header,
+            context,
+            now,
+        };
         let (advanced, place) = self.advance(me, peer, prekeys, &incoming, random)?;
         let inner = read_inner(me, peer, &incoming, &advanced)?;
         if let Some(initiation) = &envelope.initiation {
@@ -76,13 +95,32 @@ impl Pair {
         }
         let (session, spent) = pair.settle(advanced.session, place, &incoming, &payload);
         let message = incoming.header.message;
-        let Inner { n, seen, at, to, .. } = *inner;
-        Ok(Opened { pair: Box::new(pair), spent, message, to, n, seen, at, payload, session })
+        let Inner {
+            n, seen, at, to, ..
+        } = *inner;
+        Ok(Opened {
+            pair: Box::new(pair),
+            spent,
+            message,
+            to,
+            n,
+            seen,
+            at,
+            payload,
+            session,
+        })
     }
 
     /// Finds the session or joins it, and opens with it. A number that was taken in before is found out here, by the outer seal alone:
     /// whoever replays envelopes cannot make them count as failures.
-    fn advance(&self, me: &Me<'_>, peer: &Peer<'_>, prekeys: &PrekeyStore, incoming: &Incoming<'_>, random: &mut dyn Random) -> Result<(Advanced, Place), OpenError> {
+    fn advance(
+        &self,
+        me: &Me<'_>,
+        peer: &Peer<'_>,
+        prekeys: &PrekeyStore,
+        incoming: &Incoming<'_>,
+        random: &mut dyn Random,
+    ) -> Result<(Advanced, Place), OpenError> {
         let sealed = incoming.envelope.sealed.as_slice();
         if let Some((session, place)) = self.find(&incoming.header) {
             let unread = session.peek(&incoming.context, sealed)?;
@@ -91,10 +129,17 @@ impl Pair {
             }
             return Ok((session.open(unread)?, place));
         }
-        let initiation = incoming.envelope.initiation.as_ref().ok_or(OpenError::Undecryptable)?;
+        let initiation = incoming
+            .envelope
+            .initiation
+            .as_ref()
+            .ok_or(OpenError::Undecryptable)?;
         if let Some(signature) = &initiation.resync {
             let message = reset_message(incoming.envelope.header.as_slice(), initiation);
-            peer.keys.signing.verify(Domain::RESYNC, &message, signature).map_err(|_| OpenError::Undecryptable)?;
+            peer.keys
+                .signing
+                .verify(Domain::RESYNC, &message, signature)
+                .map_err(|_| OpenError::Undecryptable)?;
         }
         let responded = respond(me, peer, prekeys, initiation)?;
         let generations = (me.puk_generation, peer.puk_generation);
@@ -111,12 +156,24 @@ impl Pair {
 
     fn find(&self, header: &EnvelopeHeader) -> Option<(&Session, Place)> {
         let active = self.active.iter().map(|session| (session, Place::Active));
-        let former = self.former.iter().enumerate().map(|(index, former)| (&former.session, Place::Former(index)));
-        active.chain(former).find(|(session, _)| session.id == header.session)
+        let former = self
+            .former
+            .iter()
+            .enumerate()
+            .map(|(index, former)| (&former.session, Place::Former(index)));
+        active
+            .chain(former)
+            .find(|(session, _)| session.id == header.session)
     }
 
     /// Puts the session that opened something into its place.
-    fn settle(&mut self, session: Session, place: Place, incoming: &Incoming<'_>, payload: &Payload) -> (SessionEvent, Option<SpentPrekeys>) {
+    fn settle(
+        &mut self,
+        session: Session,
+        place: Place,
+        incoming: &Incoming<'_>,
+        payload: &Payload,
+    ) -> (SessionEvent, Option<SpentPrekeys>) {
         let now = incoming.now;
         let (mut event, mut used) = (SessionEvent::None, None);
         match place {
@@ -140,14 +197,26 @@ impl Pair {
 
     /// Takes in a session that the other device began. When both began one at the same time, the lower name wins on both sides, and the
     /// other only opens what is on its way.
-    fn join(&mut self, session: Session, incoming: &Incoming<'_>, payload: &Payload) -> SessionEvent {
-        let previous = incoming.envelope.initiation.as_ref().and_then(|initiation| initiation.previous);
+    fn join(
+        &mut self,
+        session: Session,
+        incoming: &Incoming<'_>,
+        payload: &Payload,
+    ) -> SessionEvent {
+        let previous = incoming
+            .envelope
+            .initiation
+            .as_ref()
+            .and_then(|initiation| initiation.previous);
         let is_reset = incoming.header.kind == EnvelopeKind::Resync;
         let ours_wins = self.active.as_ref().is_some_and(|active| {
             active.initiation.is_some() && previous != Some(active.id) && active.id < session.id
         });
         if ours_wins && !is_reset {
-            self.former.push(Former { session, until: None });
+            self.former.push(Former {
+                session,
+                until: None,
+            });
         } else {
             self.succeed(session);
             self.confirm_active(incoming.now);
@@ -169,13 +238,22 @@ impl Pair {
 }
 
 /// Reads what the ratchet opened, and checks that it is of this envelope.
-fn read_inner(me: &Me<'_>, peer: &Peer<'_>, incoming: &Incoming<'_>, advanced: &Advanced) -> Result<Box<Inner>, OpenError> {
+fn read_inner(
+    me: &Me<'_>,
+    peer: &Peer<'_>,
+    incoming: &Incoming<'_>,
+    advanced: &Advanced,
+) -> Result<Box<Inner>, OpenError> {
     let inner: Inner =
         codec::decode(unpad(&advanced.plaintext, FLOOR)?).map_err(|_| OpenError::Undecryptable)?;
     let bound = inner.bind == bind(incoming.envelope.header.as_slice()) && inner.n == advanced.n;
     // One's own other devices send copies of what went to others; everybody else writes to this user.
     let addressed = peer.user == me.user || inner.to == me.user;
-    if bound && addressed { Ok(Box::new(inner)) } else { Err(OpenError::Undecryptable) }
+    if bound && addressed {
+        Ok(Box::new(inner))
+    } else {
+        Err(OpenError::Undecryptable)
+    }
 }
 
 /// What an envelope of each kind carries.

@@ -145,4 +145,3 @@ pub enum AfterFailure {
     /// Begin a new session by [`Pair::seal_reset`].
     Resync,
 }
-
