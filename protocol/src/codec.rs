@@ -64,7 +64,10 @@ pub fn decode<T: for<'b> Decode<'b, ()>>(bytes: &[u8]) -> Result<T, Malformed> {
 }
 
 /// Decodes all of `bytes` as a `T`, at most `limit` of them.
-pub fn decode_within<T: for<'b> Decode<'b, ()>>(bytes: &[u8], limit: usize) -> Result<T, Malformed> {
+pub fn decode_within<T: for<'b> Decode<'b, ()>>(
+    bytes: &[u8],
+    limit: usize,
+) -> Result<T, Malformed> {
     if bytes.len() > limit {
         return Err(Malformed::TooLarge { length: bytes.len(), limit });
     }
@@ -94,8 +97,12 @@ impl Walk<'_> {
     }
 
     fn take(&mut self, count: usize) -> Result<&[u8], Malformed> {
-        let end = self.position.checked_add(count).ok_or_else(|| self.broken("a length beyond all bounds"))?;
-        let taken = self.bytes.get(self.position..end).ok_or_else(|| self.broken("it ends too early"))?;
+        let end = self
+            .position
+            .checked_add(count)
+            .ok_or_else(|| self.broken("a length beyond all bounds"))?;
+        let taken =
+            self.bytes.get(self.position..end).ok_or_else(|| self.broken("it ends too early"))?;
         self.position = end;
         Ok(taken)
     }
@@ -106,13 +113,17 @@ impl Walk<'_> {
         let (major, low) = (first >> 5, first & 0x1f);
         let width = match low {
             0..=23 => return Ok((major, u64::from(low))),
-            24..=27 => 1_usize << (low - 24),
+            24 => 1,
+            25 => 2,
+            26 => 4,
+            27 => 8,
             _ => return Err(self.broken("an indefinite or reserved length")),
         };
         if major == 7 {
             return Err(self.broken("a floating-point number or an unknown simple value"));
         }
-        let argument = self.take(width)?.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+        let argument =
+            self.take(width)?.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
         let least = match width {
             1 => 24,
             2 => 1 << 8,

@@ -92,7 +92,8 @@ impl Envelope {
     /// What the envelope takes of a mailbox, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        let initiation = if self.initiation.is_some() { KEM_CIPHERTEXT_BYTES.saturating_add(256) } else { 0 };
+        let initiation =
+            if self.initiation.is_some() { KEM_CIPHERTEXT_BYTES.saturating_add(256) } else { 0 };
         self.header.len().saturating_add(self.sealed.len()).saturating_add(initiation)
     }
 }

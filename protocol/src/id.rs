@@ -124,7 +124,9 @@ macro_rules! base32_text {
         impl FromStr for $name {
             type Err = NotAnId;
             fn from_str(text: &str) -> Result<Self, NotAnId> {
-                from_base32(text).and_then(|bytes| Self::from_slice(&bytes)).ok_or_else(|| NotAnId::new(text, $what))
+                from_base32(text)
+                    .and_then(|bytes| Self::from_slice(&bytes))
+                    .ok_or_else(|| NotAnId::new(text, $what))
             }
         }
     };
@@ -212,7 +214,9 @@ impl fmt::Debug for ItemId {
 impl FromStr for ItemId {
     type Err = NotAnId;
     fn from_str(text: &str) -> Result<Self, NotAnId> {
-        uuid::Uuid::parse_str(text).map(|id| Self(id.into_bytes())).map_err(|_| NotAnId::new(text, "an item id"))
+        uuid::Uuid::parse_str(text)
+            .map(|id| Self(id.into_bytes()))
+            .map_err(|_| NotAnId::new(text, "an item id"))
     }
 }
 

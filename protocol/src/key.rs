@@ -80,7 +80,12 @@ impl VerifyingKey {
     }
 
     /// Checks that this key signed `message` in `domain`.
-    pub fn verify(&self, domain: Domain, message: &[u8], signature: &Signature) -> Result<(), Forged> {
+    pub fn verify(
+        &self,
+        domain: Domain,
+        message: &[u8],
+        signature: &Signature,
+    ) -> Result<(), Forged> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0).map_err(|_| Forged)?;
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         key.verify_strict(&domain.message(message), &signature).map_err(|_| Forged)
@@ -221,7 +226,6 @@ macro_rules! key_codec {
 
         leaf! { $name => format!("bstr .size {}", $length), {
             let made: Option<Self> = $from(&[$sample; $length][..]);
-            #[expect(clippy::expect_used, reason = "the length is right")]
             made.expect("a sample of the right length")
         }; }
     )* };
@@ -268,7 +272,10 @@ mod tests {
         let mut signature = [0; 64];
         signature[0] = 1;
         let key = VerifyingKey::from_bytes(identity);
-        assert_eq!(key.verify(Domain::ITEM, b"anything", &Signature::from_bytes(signature)), Err(Forged));
+        assert_eq!(
+            key.verify(Domain::ITEM, b"anything", &Signature::from_bytes(signature)),
+            Err(Forged)
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What rookery's clients and homeservers agree on.
 //!
 //! Everything durable or live is one of four primitives: a **chain** ([`chain`]), a **mailbox** of [`envelope`]s, a **blob**, or
-//! **ephemera**. A new feature is a new kind of one of them. Requests ([`request`]) are types, defined once for both sides; all bytes are
-//! deterministic CBOR ([`codec`]); who may state what of a user is one pure function ([`user::apply`]) that the home runs to refuse and
+//! **ephemera**. A new feature is a new kind of one of them. Requests ([`mod@request`]) are types, defined once for both sides; all bytes are
+//! deterministic CBOR ([`codec`]); who may state what of a user is one pure function ([`user::apply()`]) that the home runs to refuse and
 //! every client runs to distrust the home.
 //!
 //! There is no plaintext type in this crate, and nothing that decrypts: the homeserver depends on all of it.
@@ -18,6 +18,7 @@ pub mod id;
 #[cfg(feature = "io")]
 pub mod io;
 pub mod key;
+pub mod manual;
 pub mod name;
 pub mod prekey;
 pub mod request;

@@ -128,7 +128,8 @@ pub struct HostPort {
 impl FromStr for HostPort {
     type Err = NotAnId;
     fn from_str(text: &str) -> Result<Self, NotAnId> {
-        let wrong = || NotAnId::new(text, "a server address such as nest.example or 127.0.0.1:7665");
+        let wrong =
+            || NotAnId::new(text, "a server address such as nest.example or 127.0.0.1:7665");
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
             let (host, rest) = rest.split_once(']').ok_or_else(wrong)?;
             host.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?;
@@ -139,7 +140,8 @@ impl FromStr for HostPort {
                 None => (text, None),
             }
         };
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
+        let good =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
         if host.is_empty() || host.len() > 253 || !host.bytes().all(good) {
             return Err(wrong());
         }
@@ -177,12 +179,20 @@ pub struct JoinLink {
 impl FromStr for JoinLink {
     type Err = NotAnId;
     fn from_str(text: &str) -> Result<Self, NotAnId> {
-        let wrong = || NotAnId::new(text.split('#').next().unwrap_or_default(), "a rookery:// link with its whole part after the #");
+        let wrong = || {
+            NotAnId::new(
+                text.split('#').next().unwrap_or_default(),
+                "a rookery:// link with its whole part after the #",
+            )
+        };
         let rest = text.trim().strip_prefix("rookery://").ok_or_else(wrong)?;
         let (place, fragment) = rest.split_once('#').ok_or_else(wrong)?;
         let address = place.strip_suffix("/join").ok_or_else(wrong)?.parse()?;
         let part = |name: &str| {
-            fragment.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name)).map(|(_, value)| value)
+            fragment
+                .split('&')
+                .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))
+                .map(|(_, value)| value)
         };
         Ok(Self {
             address,
@@ -195,7 +205,11 @@ impl FromStr for JoinLink {
 
 impl fmt::Display for JoinLink {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "rookery://{}/join#server={}&key={}", self.address, self.server, self.key)?;
+        write!(
+            formatter,
+            "rookery://{}/join#server={}&key={}",
+            self.address, self.server, self.key
+        )?;
         self.invite.as_ref().map_or(Ok(()), |invite| write!(formatter, "&invite={invite}"))
     }
 }
@@ -233,6 +247,9 @@ mod tests {
         assert_eq!(link.to_string().parse::<JoinLink>().unwrap(), link);
         let secret = link.to_string();
         let broken = secret.replace("server=", "s=");
-        assert!(!broken.parse::<JoinLink>().unwrap_err().to_string().contains("invite"), "an error repeats no secret");
+        assert!(
+            !broken.parse::<JoinLink>().unwrap_err().to_string().contains("invite"),
+            "an error repeats no secret"
+        );
     }
 }

@@ -46,8 +46,15 @@ fn signed_part(device: DeviceId, id: u32, expires: Timestamp, public: &[u8]) -> 
 impl EcPrekey {
     /// Signs a key in `domain`: [`Domain::PREKEY_EC`] or [`Domain::ONE_TIME_EC`].
     #[must_use]
-    pub fn sign(device: &SigningKey, domain: Domain, id: u32, public: AgreementKey, expires: Timestamp) -> Self {
-        let message = signed_part(device.verifying_key().device_id(), id, expires, public.as_bytes());
+    pub fn sign(
+        device: &SigningKey,
+        domain: Domain,
+        id: u32,
+        public: AgreementKey,
+        expires: Timestamp,
+    ) -> Self {
+        let message =
+            signed_part(device.verifying_key().device_id(), id, expires, public.as_bytes());
         Self { id, public, expires, signature: device.sign(domain, &message) }
     }
 
@@ -61,8 +68,15 @@ impl EcPrekey {
 impl KemPrekey {
     /// Signs a key in `domain`: [`Domain::PREKEY_PQ`] or [`Domain::ONE_TIME_PQ`].
     #[must_use]
-    pub fn sign(device: &SigningKey, domain: Domain, id: u32, public: KemKey, expires: Timestamp) -> Self {
-        let message = signed_part(device.verifying_key().device_id(), id, expires, public.as_bytes());
+    pub fn sign(
+        device: &SigningKey,
+        domain: Domain,
+        id: u32,
+        public: KemKey,
+        expires: Timestamp,
+    ) -> Self {
+        let message =
+            signed_part(device.verifying_key().device_id(), id, expires, public.as_bytes());
         Self { id, public, expires, signature: device.sign(domain, &message) }
     }
 
@@ -129,7 +143,13 @@ mod tests {
     #[test]
     fn a_signed_prekey_cannot_pass_as_a_one_time_key() {
         let key = SigningKey::from_seed(&[1; 32]);
-        let prekey = EcPrekey::sign(&key, Domain::PREKEY_EC, 1, AgreementKey::from_bytes([2; 32]), Timestamp::from_millis(3));
+        let prekey = EcPrekey::sign(
+            &key,
+            Domain::PREKEY_EC,
+            1,
+            AgreementKey::from_bytes([2; 32]),
+            Timestamp::from_millis(3),
+        );
         assert!(prekey.verify(key.verifying_key(), Domain::PREKEY_EC).is_ok());
         assert!(prekey.verify(key.verifying_key(), Domain::ONE_TIME_EC).is_err());
         let moved = EcPrekey { id: 2, ..prekey };

@@ -1,6 +1,6 @@
 //! What every wire type says of itself, so that its schema, its reference and its golden bytes come from the type alone.
 //!
-//! A wire type is declared once, through [`wire_struct!`], [`wire_enum!`] or [`wire_flags!`](crate::wire_index!): the macro derives the codec and
+//! A wire type is declared once, through [`crate::wire_struct!`], [`crate::wire_enum!`] or [`crate::wire_index!`]: the macro derives the codec and
 //! implements [`Schema`] from the same lines. A schema written beside the code could drift from it; this one cannot.
 
 use std::collections::BTreeMap;

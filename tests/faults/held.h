@@ -30,6 +30,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(struct file *) by_descriptor[DESCRIPTORS];
 static struct file *files;
 static bool holding;
+static bool loses_at_any_end;
 static const char *directory;
 static const char *control;
 static pid_t owner;
@@ -320,17 +321,20 @@ static int shared(int from, int to) {
 }
 
 __attribute__((constructor)) static void begin(void) {
-    const char *power_cut = getenv("ROOKERY_FAULT_POWER_CUT");
     owner = getpid();
     directory = getenv("ROOKERY_FAULT_DIR");
     control = getenv("ROOKERY_FAULT_CONTROL");
-    holding = directory && power_cut && !strcmp(power_cut, "1");
+    const char *power_cut = getenv("ROOKERY_FAULT_POWER_CUT");
+    if (!directory || !power_cut) return;
+    holding = true;
+    loses_at_any_end = !strcmp(power_cut, "at-any-end");
+    if (!loses_at_any_end && strcmp(power_cut, "at-kill")) errno = EINVAL, die("ROOKERY_FAULT_POWER_CUT");
 }
 
 __attribute__((destructor)) static void end_in_order(void) {
     if (getpid() != owner) return;
     pthread_mutex_lock(&lock);
-    for (struct file *file = files; file; file = file->next) settle(file);
+    for (struct file *file = files; file && !loses_at_any_end; file = file->next) settle(file);
     holding = false;
     pthread_mutex_unlock(&lock);
 }

@@ -5,8 +5,9 @@
  * by the environment:
  *
  *   ROOKERY_FAULT_DIR        the directory; unset, the library does nothing
- *   ROOKERY_FAULT_POWER_CUT  set to 1: a write stays in this process's memory until the file is synced, so that
- *                            `kill -9` takes from the disk what a power cut would take
+ *   ROOKERY_FAULT_POWER_CUT  set: a write stays in this process's memory until the file is synced, so that `kill -9`
+ *                            takes from the disk what a power cut would take. With `at-any-end`, so does an orderly
+ *                            end, as if the power went a moment later; with `at-kill`, that writes all
  *   ROOKERY_FAULT_CONTROL    a file, read at every write and sync, that names the fault now in force, as `WORD [AFTER]`:
  *                              enospc      every write fails: no space left on the device
  *                              eio-write   every write fails: input/output error
@@ -17,7 +18,7 @@
  *
  * A page of memory stands for each 4 KiB that was written and not synced, and every way to see the file (reads, sizes,
  * positions, by any descriptor of this process) is answered as if those pages were in it. As with a page cache, they
- * outlive their descriptors, and an orderly end of the process writes them; only a kill loses them.
+ * outlive their descriptors.
  *
  * What it leaves as it is, and so cannot find: names (creating, renaming, removing a file is at once durable, as if each
  * directory were synced); memory maps and msync (files named *-shm, which SQLite maps and rebuilds, are left alone);

@@ -1,7 +1,8 @@
 """Small programs to be run under the fault library, so that a test can see that it does what it says.
 
     probe.py commit DATABASE SYNCHRONOUS   commits a row at a time, for ever; a line of standard output for each attempt
-    probe.py walk FILE SEED END ANSWER     random file operations against a model; then ends by END: exit, _exit or kill
+    probe.py walk FILE SEED END ANSWER     random file operations against a model; then ends by END: exit, _exit or kill,
+                                           and leaves in ANSWER what FILE must hold then
     probe.py sync FILE                     a write, a sync that may fail, and a second sync; tells what each of them said
 """
 
@@ -130,8 +131,9 @@ class Walk:
 def walk(path, seed, end, answer):
     one = Walk(path, int(seed))
     one.run(600)
+    lost = end == "kill" or os.environ["ROOKERY_FAULT_POWER_CUT"] == "at-any-end"
     with open(answer, "wb") as file:
-        file.write(one.durable if end == "kill" else one.content)
+        file.write(one.durable if lost else one.content)
     if end == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if end == "_exit":

@@ -134,13 +134,23 @@ pub enum BrokenEntry {
 
 impl Item {
     /// Signs this item as `author`, for a body that hashes to its `body_hash`.
+    ///
+    /// # Panics
+    ///
+    /// Never: an encoded item is shorter than its bound.
     #[must_use]
     pub fn sign(&self, author: &SigningKey) -> SignedItem {
         let payload = codec::encode(self);
         let signature = author.sign(Domain::ITEM, &payload);
-        #[expect(clippy::expect_used, reason = "an item has no variable parts and takes at most 180 bytes")]
+        #[expect(
+            clippy::expect_used,
+            reason = "an item has no variable parts and takes at most 180 bytes"
+        )]
         let payload = Octets::parse(payload).expect("an item is shorter than its bound");
-        SignedItem { payload, signatures: vec![ItemSignature { key: author.verifying_key(), signature }] }
+        SignedItem {
+            payload,
+            signatures: vec![ItemSignature { key: author.verifying_key(), signature }],
+        }
     }
 }
 
@@ -185,7 +195,15 @@ impl SignedItem {
 
 impl Submission {
     /// Signs `body` as the next item of `chain`.
-    pub fn sign(author: &SigningKey, chain: ChainId, item_id: ItemId, kind: Kind, body: Vec<u8>, at: Timestamp, seen: Option<Seen>) -> Result<Self, codec::Malformed> {
+    pub fn sign(
+        author: &SigningKey,
+        chain: ChainId,
+        item_id: ItemId,
+        kind: Kind,
+        body: Vec<u8>,
+        at: Timestamp,
+        seen: Option<Seen>,
+    ) -> Result<Self, codec::Malformed> {
         let body = Octets::parse(body)?;
         let item = Item { chain, item_id, kind, body_hash: hash::plain(body.as_slice()), at, seen };
         Ok(Self { signed: item.sign(author), body })
@@ -206,8 +224,17 @@ impl Submission {
     /// Puts the submission into its place after `head` (nothing when it is the first), as the owner does.
     #[must_use]
     pub fn place(self, chain: ChainId, owner_epoch: u64, head: Option<Seen>) -> Entry {
-        let (seq, prev) = head.map_or((0, Digest::ZERO), |head| (head.seq.saturating_add(1), head.hash));
-        Entry { chain, owner_epoch, seq, prev, log_pos: None, signed: self.signed, body: Some(self.body) }
+        let (seq, prev) =
+            head.map_or((0, Digest::ZERO), |head| (head.seq.saturating_add(1), head.hash));
+        Entry {
+            chain,
+            owner_epoch,
+            seq,
+            prev,
+            log_pos: None,
+            signed: self.signed,
+            body: Some(self.body),
+        }
     }
 }
 
@@ -220,7 +247,8 @@ impl Entry {
         let (epoch, seq) = (self.owner_epoch.to_be_bytes(), self.seq.to_be_bytes());
         let digest = self.signed.digest();
         let position = self.log_pos.map(u64::to_be_bytes);
-        let mut parts: Vec<&[u8]> = vec![self.chain.as_bytes(), &epoch, &seq, self.prev.as_bytes(), digest.as_bytes()];
+        let mut parts: Vec<&[u8]> =
+            vec![self.chain.as_bytes(), &epoch, &seq, self.prev.as_bytes(), digest.as_bytes()];
         if let Some(position) = &position {
             parts.push(position);
         }
@@ -235,7 +263,8 @@ impl Entry {
 
     /// Checks that this entry follows `head`, that its signatures hold, and that its body, if there, is the signed one.
     pub fn verify_after(&self, head: Option<Seen>) -> Result<Item, BrokenEntry> {
-        let (expected, prev) = head.map_or((0, Digest::ZERO), |head| (head.seq.saturating_add(1), head.hash));
+        let (expected, prev) =
+            head.map_or((0, Digest::ZERO), |head| (head.seq.saturating_add(1), head.hash));
         if self.seq != expected {
             return Err(BrokenEntry::Gap { expected, found: self.seq });
         }
@@ -247,7 +276,9 @@ impl Entry {
             return Err(BrokenEntry::OtherChain);
         }
         match &self.body {
-            Some(body) if hash::plain(body.as_slice()) != item.body_hash => Err(BrokenEntry::OtherBody),
+            Some(body) if hash::plain(body.as_slice()) != item.body_hash => {
+                Err(BrokenEntry::OtherBody)
+            }
             _ => Ok(item),
         }
     }
@@ -265,7 +296,10 @@ mod tests {
             .map(|number| {
                 let id = ItemId::from_bytes([number; 16]);
                 let at = Timestamp::from_millis(u64::from(number));
-                let entry = Submission::sign(&key, chain, id, Kind::Journal, vec![number; 9], at, head).unwrap().place(chain, 0, head);
+                let entry =
+                    Submission::sign(&key, chain, id, Kind::Journal, vec![number; 9], at, head)
+                        .unwrap()
+                        .place(chain, 0, head);
                 head = Some(entry.seen());
                 entry
             })

@@ -261,4 +261,3 @@ wire_struct! {
 }
 
 request!(FetchBoxes: "account/boxes/1", Read, LoggedIn => Boxes, Never);
-

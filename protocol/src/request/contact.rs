@@ -1,14 +1,8 @@
 //! Contacts. The home keeps the graph, because it decides by it who may write, see presence, and read chains.
 
 use crate::{
-    chain::HeadRef,
-    id::UserId,
-    name::UserName,
-    request,
-    request::Never,
-    session::Authenticated,
-    time::Timestamp,
-    wire_enum, wire_index, wire_struct,
+    chain::HeadRef, id::UserId, name::UserName, request, request::Never, session::Authenticated,
+    time::Timestamp, wire_enum, wire_index, wire_struct,
 };
 
 wire_index! {

@@ -1,7 +1,8 @@
 //! Presence: told to accepted contacts only, kept in memory, written down now and then.
 
 use crate::{
-    codec::Octets, id::UserId, request, request::Never, session::Authenticated, time::Timestamp, wire_index, wire_struct,
+    codec::Octets, id::UserId, request, request::Never, session::Authenticated, time::Timestamp,
+    wire_index, wire_struct,
 };
 
 /// A status text, sealed under its user's profile key.

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Caller, RateClass, Refusal, Request, account, admin, chain, contact, device, link, message, prekey, presence, server, session};
+use super::{
+    Caller, RateClass, Refusal, Request, account, admin, chain, contact, device, link, message,
+    prekey, presence, server, session,
+};
 use crate::{
     schema::{Catalogue, Schema},
     session::{Follow, FollowDown, FollowUp},
@@ -134,8 +137,12 @@ impl Registry {
              `[2, [refusal]]`. A frame is its length as four bytes, most significant first, and that many bytes. The types stand in \
              `rookery.cddl`.\n\n| method | who may ask | rate class | bytes | request | reply | error |\n|---|---|---|---|---|---|---|\n",
         );
-        for Registered { method, rate, caller, max_bytes, request, reply, error } in &self.requests {
-            let _ = writeln!(text, "| `{method}` | {caller} | {rate:?} | {max_bytes} | `{request}` | `{reply}` | `{error}` |");
+        for Registered { method, rate, caller, max_bytes, request, reply, error } in &self.requests
+        {
+            let _ = writeln!(
+                text,
+                "| `{method}` | {caller} | {rate:?} | {max_bytes} | `{request}` | `{reply}` | `{error}` |"
+            );
         }
         text.push_str("\n# Types\n");
         for (name, rule) in &self.catalogue.rules {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How far a log-in's time may be from the server's clock.
-pub const LOGIN_TOLERANCE: std::time::Duration = std::time::Duration::from_secs(600);
+pub const LOGIN_TOLERANCE: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// Who has proven what on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,27 +40,50 @@ pub struct Authenticated {
 /// Signs the connection whose exporter is `exporter`, for `token`.
 #[must_use]
 pub fn prove_connection(device: &SigningKey, exporter: &[u8; 32], token: &str) -> Signature {
-    device.sign(Domain::CONNECTION, labelled("connection", &[exporter, token.as_bytes()]).as_bytes())
+    device
+        .sign(Domain::CONNECTION, labelled("connection", &[exporter, token.as_bytes()]).as_bytes())
 }
 
 /// Checks a proof made by [`prove_connection`].
-pub fn check_connection(key: VerifyingKey, exporter: &[u8; 32], token: &str, proof: &Signature) -> Result<(), Forged> {
-    key.verify(Domain::CONNECTION, labelled("connection", &[exporter, token.as_bytes()]).as_bytes(), proof)
+pub fn check_connection(
+    key: VerifyingKey,
+    exporter: &[u8; 32],
+    token: &str,
+    proof: &Signature,
+) -> Result<(), Forged> {
+    key.verify(
+        Domain::CONNECTION,
+        labelled("connection", &[exporter, token.as_bytes()]).as_bytes(),
+        proof,
+    )
 }
 
 /// Signs the wish to log in, or to refresh with `secret` (the name, or the old token), on this connection.
 #[must_use]
-pub fn prove_login(device: &SigningKey, exporter: &[u8; 32], secret: &str, at: Timestamp) -> Signature {
+pub fn prove_login(
+    device: &SigningKey,
+    exporter: &[u8; 32],
+    secret: &str,
+    at: Timestamp,
+) -> Signature {
     device.sign(Domain::LOGIN, &login_message(exporter, secret, at))
 }
 
 /// Checks a proof made by [`prove_login`].
-pub fn check_login(key: VerifyingKey, exporter: &[u8; 32], secret: &str, at: Timestamp, proof: &Signature) -> Result<(), Forged> {
+pub fn check_login(
+    key: VerifyingKey,
+    exporter: &[u8; 32],
+    secret: &str,
+    at: Timestamp,
+    proof: &Signature,
+) -> Result<(), Forged> {
     key.verify(Domain::LOGIN, &login_message(exporter, secret, at), proof)
 }
 
 fn login_message(exporter: &[u8; 32], secret: &str, at: Timestamp) -> Vec<u8> {
-    labelled("login", &[exporter, secret.as_bytes(), &at.as_millis().to_be_bytes()]).as_bytes().to_vec()
+    labelled("login", &[exporter, secret.as_bytes(), &at.as_millis().to_be_bytes()])
+        .as_bytes()
+        .to_vec()
 }
 
 #[cfg(test)]

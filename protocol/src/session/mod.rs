@@ -5,5 +5,6 @@ mod handshake;
 
 pub use follow::{Cursor, Follow, FollowDown, FollowError, FollowStarted, FollowUp, FollowedChain};
 pub use handshake::{
-    Authenticated, LOGIN_TOLERANCE, Principal, check_connection, check_login, prove_connection, prove_login,
+    Authenticated, LOGIN_TOLERANCE, Principal, check_connection, check_login, prove_connection,
+    prove_login,
 };

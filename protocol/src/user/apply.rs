@@ -6,11 +6,11 @@
 use rpds::RedBlackTreeMapSync;
 
 use super::{
-    Action, Close, Device, DeviceAdd, DeviceRevoke, Genesis, Lane, PukPublic, PukRotate, RecoveryRotate, State, Statement,
-    reverse_message,
+    Action, Close, Device, DeviceAdd, DeviceRevoke, Genesis, Lane, PukPublic, PukRotate,
+    RecoveryRotate, State, Statement, reverse_message,
 };
 use crate::{
-    chain::{BrokenEntry, Entry, Item, Kind, Seen, SignedItem},
+    chain::{BrokenEntry, Entry, Item, Kind, SignedItem},
     codec,
     id::{ChainId, DeviceId, UserId},
     key::{Domain, VerifyingKey},
@@ -105,7 +105,11 @@ impl Signers {
 }
 
 /// Checks `entry` against everything, from its place to its rules, and says what `state` becomes (nothing when it is the first).
-pub fn verify_and_apply(user: UserId, state: Option<&State>, entry: &Entry) -> Result<State, Denied> {
+pub fn verify_and_apply(
+    user: UserId,
+    state: Option<&State>,
+    entry: &Entry,
+) -> Result<State, Denied> {
     if entry.chain != ChainId::of_user(user) {
         return Err(BrokenEntry::OtherChain.into());
     }
@@ -114,7 +118,12 @@ pub fn verify_and_apply(user: UserId, state: Option<&State>, entry: &Entry) -> R
 }
 
 /// Says what `state` becomes by `entry`, whose place and signatures hold, or which rule forbids it.
-pub fn apply(user: UserId, state: Option<&State>, entry: &Entry, item: &Item) -> Result<State, Denied> {
+pub fn apply(
+    user: UserId,
+    state: Option<&State>,
+    entry: &Entry,
+    item: &Item,
+) -> Result<State, Denied> {
     if item.kind != Kind::UserStatement {
         return Err(Denied::Misplaced("another kind of entry"));
     }
@@ -149,18 +158,24 @@ pub fn apply(user: UserId, state: Option<&State>, entry: &Entry, item: &Item) ->
         Action::PukRotate(rotate) => puk_rotate(state, rotate, &signers)?,
         Action::RecoveryRotate(rotate) => recovery_rotate(state, rotate, &signers)?,
         Action::Close(Close { .. }) => close(state, &signers)?,
-        Action::Home(_) => return Err(Denied::NotEntitled("moving to another home is not possible yet")),
+        Action::Home(_) => {
+            return Err(Denied::NotEntitled("moving to another home is not possible yet"));
+        }
     };
     Ok(State { head: entry.seen(), ..next })
 }
 
 fn begin(user: UserId, entry: &Entry, statement: &Statement) -> Result<State, Denied> {
-    let Action::Genesis(Genesis { home, home_key, recovery, device, puk, .. }) = &statement.action else {
+    let Action::Genesis(Genesis { home, home_key, recovery, device, puk, .. }) = &statement.action
+    else {
         return Err(Denied::Misplaced("a chain begins with its genesis"));
     };
-    let keys: Vec<VerifyingKey> = entry.signed.signatures.iter().map(|signature| signature.key).collect();
+    let keys: Vec<VerifyingKey> =
+        entry.signed.signatures.iter().map(|signature| signature.key).collect();
     if keys != [device.signing, recovery.signing] || device.signing == recovery.signing {
-        return Err(Denied::NotEntitled("a genesis is signed by the first device and the recovery key"));
+        return Err(Denied::NotEntitled(
+            "a genesis is signed by the first device and the recovery key",
+        ));
     }
     if puk.lane != Lane::Durable || puk.generation != 1 {
         return Err(Denied::WrongGeneration);
@@ -192,23 +207,37 @@ fn device_add(state: &State, seq: u64, add: &DeviceAdd) -> Result<State, Denied>
         return Err(Denied::TooManyDevices);
     }
     let message = reverse_message(state.user, state.head.hash, &codec::encode(&add.keys));
-    add.keys.signing.verify(Domain::REVERSE, &message, &add.reverse).map_err(|_| Denied::NoReverse)?;
+    add.keys
+        .signing
+        .verify(Domain::REVERSE, &message, &add.reverse)
+        .map_err(|_| Denied::NoReverse)?;
     let device = Device { keys: add.keys.clone(), added: seq, revoked: None };
     Ok(State { devices: state.devices.insert(id, device), ..state.clone() })
 }
 
-fn device_revoke(state: &State, seq: u64, revoke: &DeviceRevoke, signers: &Signers) -> Result<State, Denied> {
+fn device_revoke(
+    state: &State,
+    seq: u64,
+    revoke: &DeviceRevoke,
+    signers: &Signers,
+) -> Result<State, Denied> {
     if revoke.devices.is_empty() || revoke.devices.len() > MAX_LIVE_DEVICES {
         return Err(Denied::UnknownDevice);
     }
     let mut devices = state.devices.clone();
     for id in &revoke.devices {
-        let device = devices.get(id).filter(|device| device.is_live()).ok_or(Denied::UnknownDevice)?.clone();
+        let device =
+            devices.get(id).filter(|device| device.is_live()).ok_or(Denied::UnknownDevice)?.clone();
         let entitled = signers.recovery
             || signers.devices.len() >= 2
-            || signers.devices.iter().any(|(signer, added)| *signer == *id || *added < device.added);
+            || signers
+                .devices
+                .iter()
+                .any(|(signer, added)| *signer == *id || *added < device.added);
         if !entitled {
-            return Err(Denied::NotEntitled("a device is revoked by itself, by an older one, by two devices, or by the recovery key"));
+            return Err(Denied::NotEntitled(
+                "a device is revoked by itself, by an older one, by two devices, or by the recovery key",
+            ));
         }
         devices = devices.insert(*id, Device { revoked: Some(seq), ..device });
     }
@@ -235,33 +264,38 @@ fn puk_rotate(state: &State, rotate: &PukRotate, signers: &Signers) -> Result<St
     })
 }
 
-fn recovery_rotate(state: &State, rotate: &RecoveryRotate, signers: &Signers) -> Result<State, Denied> {
+fn recovery_rotate(
+    state: &State,
+    rotate: &RecoveryRotate,
+    signers: &Signers,
+) -> Result<State, Denied> {
     if !signers.recovery && !signers.are_two_with_the_oldest(state) {
-        return Err(Denied::NotEntitled("a recovery key is replaced by itself, or by two devices with the oldest among them"));
+        return Err(Denied::NotEntitled(
+            "a recovery key is replaced by itself, or by two devices with the oldest among them",
+        ));
     }
-    let is_device = state.devices.values().any(|device| device.keys.signing == rotate.recovery.signing);
+    let is_device =
+        state.devices.values().any(|device| device.keys.signing == rotate.recovery.signing);
     if is_device || rotate.recovery.signing == state.recovery.signing {
         return Err(Denied::KnownDevice);
     }
     let message = reverse_message(state.user, state.head.hash, &codec::encode(&rotate.recovery));
-    rotate.recovery.signing.verify(Domain::REVERSE, &message, &rotate.reverse).map_err(|_| Denied::NoReverse)?;
+    rotate
+        .recovery
+        .signing
+        .verify(Domain::REVERSE, &message, &rotate.reverse)
+        .map_err(|_| Denied::NoReverse)?;
     Ok(State { recovery: rotate.recovery.clone(), ..state.clone() })
 }
 
 fn close(state: &State, signers: &Signers) -> Result<State, Denied> {
     let oldest = state.live_devices().first().map(|(id, _)| *id);
     if !signers.recovery && !signers.devices.iter().any(|(id, _)| Some(*id) == oldest) {
-        return Err(Denied::NotEntitled("an account is closed by its recovery key or its oldest device"));
+        return Err(Denied::NotEntitled(
+            "an account is closed by its recovery key or its oldest device",
+        ));
     }
     Ok(State { closed: true, ..state.clone() })
-}
-
-impl Seen {
-    /// Whether `self` is at or past `other`'s place.
-    #[must_use]
-    pub fn reaches(&self, other: &Self) -> bool {
-        self.seq >= other.seq
-    }
 }
 
 #[cfg(test)]

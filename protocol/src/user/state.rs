@@ -67,7 +67,12 @@ impl State {
     /// The devices that may act now, oldest first.
     #[must_use]
     pub fn live_devices(&self) -> Vec<(DeviceId, &Device)> {
-        let mut live: Vec<_> = self.devices.iter().filter(|(_, device)| device.is_live()).map(|(id, device)| (*id, device)).collect();
+        let mut live: Vec<_> = self
+            .devices
+            .iter()
+            .filter(|(_, device)| device.is_live())
+            .map(|(id, device)| (*id, device))
+            .collect();
         live.sort_by_key(|(_, device)| device.added);
         live
     }

@@ -222,13 +222,25 @@ impl Statement {
     /// A user's first statement.
     #[must_use]
     pub fn genesis(genesis: Genesis) -> Self {
-        Self { suite: crate::version::SUITE, user: None, seq: 0, prev: Digest::ZERO, action: Action::Genesis(genesis) }
+        Self {
+            suite: crate::version::SUITE,
+            user: None,
+            seq: 0,
+            prev: Digest::ZERO,
+            action: Action::Genesis(genesis),
+        }
     }
 
     /// The statement of `user` that follows `head`.
     #[must_use]
     pub fn next(user: UserId, head: Seen, action: Action) -> Self {
-        Self { suite: crate::version::SUITE, user: Some(user), seq: head.seq.saturating_add(1), prev: head.hash, action }
+        Self {
+            suite: crate::version::SUITE,
+            user: Some(user),
+            seq: head.seq.saturating_add(1),
+            prev: head.hash,
+            action,
+        }
     }
 
     /// `LH("user", genesis)`: the id of the user that an encoded genesis begins.

@@ -1,0 +1,216 @@
+//! What is wrong with this machine and this server, as far as it can be found out from here.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    time::Duration,
+};
+
+use rookery_protocol::{
+    request::{Answer, admin},
+    time::{Clock as _, SystemClock, Timestamp},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Cli,
+    output::{Failed, Kind, Report, time},
+};
+use crate::{
+    database,
+    identity::{Absent, DataDir, KEY_FILES},
+    transport::admin::{AdminCallError, ask},
+};
+
+/// How many times the disk is asked to sync.
+const SYNCS: usize = 20;
+/// A commit waits for a sync: above this, people notice.
+const SLOW_SYNC: Duration = Duration::from_millis(20);
+/// The least room that a server should have (`OPERATIONS` 4.3).
+const LOW_DISK: u64 = 1 << 30;
+/// Files that a server may open: two for each connection of its administrator, its database, and room.
+const FEW_FILES: u64 = 4_096;
+/// A clock before this program was written is wrong: 2026-01-01.
+const EARLIEST: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// What one look came to.
+struct Finding {
+    name: &'static str,
+    good: bool,
+    detail: String,
+}
+
+impl Finding {
+    fn new(name: &'static str, good: bool, detail: impl Into<String>) -> Self {
+        Self { name, good, detail: detail.into() }
+    }
+}
+
+/// Looks at everything.
+pub(super) async fn doctor(cli: &Cli) -> Result<Report, Failed> {
+    let data = cli.data()?;
+    let mut findings = vec![configuration(cli), files(), clock()];
+    if data.exists() {
+        findings.extend([room(&data), sync_speed(&data), keys(&data)]);
+        findings.push(server(cli, &data).await);
+    } else {
+        let detail = format!("{} is not there: `rookeryd init` makes it", data.display());
+        findings.push(Finding::new("data directory", false, detail));
+    }
+    let line = |finding: &Finding| {
+        format!(
+            "{}  {}: {}",
+            if finding.good { "ok " } else { "BAD" },
+            finding.name,
+            finding.detail
+        )
+    };
+    let text = findings.iter().map(line).collect::<Vec<_>>().join("\n");
+    let checks: Vec<Value> = findings
+        .iter()
+        .map(
+            |finding| json!({ "name": finding.name, "ok": finding.good, "detail": finding.detail }),
+        )
+        .collect();
+    let data = json!({ "checks": checks });
+    if findings.iter().all(|finding| finding.good) {
+        return Ok(Report::new(data, text));
+    }
+    if cli.json {
+        return Ok(Report::partial(data, text));
+    }
+    Err(Failed::new(Kind::Failed, format!("something is wrong:\n{text}")))
+}
+
+fn configuration(cli: &Cli) -> Finding {
+    match cli.load() {
+        Ok(loaded) => {
+            let half =
+                loaded.config.certificate.is_some() != loaded.config.certificate_key.is_some();
+            let missing = [&loaded.config.certificate, &loaded.config.certificate_key]
+                .into_iter()
+                .flatten()
+                .find(|file| fs::read(file).is_err());
+            match missing {
+                Some(file) => {
+                    Finding::new("certificate", false, format!("{} cannot be read", file.display()))
+                }
+                None if half => Finding::new(
+                    "certificate",
+                    false,
+                    "tls.certificate and tls.certificate_key go together",
+                ),
+                None => Finding::new("configuration", true, "valid"),
+            }
+        }
+        Err(_) => {
+            Finding::new("configuration", false, "not valid: `rookeryd config check` says why")
+        }
+    }
+}
+
+fn files() -> Finding {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX);
+    Finding::new("open files", most >= FEW_FILES, format!("at most {most}"))
+}
+
+fn clock() -> Finding {
+    let now = SystemClock.now();
+    Finding::new("clock", now >= EARLIEST, format!("it is {}", time(now)))
+}
+
+fn room(data: &Path) -> Finding {
+    match rustix::fs::statvfs(data) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            Finding::new("disk space", free >= LOW_DISK, format!("{} MiB free", free >> 20))
+        }
+        Err(error) => Finding::new("disk space", false, error.to_string()),
+    }
+}
+
+/// What a commit costs: the time of an fdatasync of 4 KiB.
+fn sync_speed(data: &Path) -> Finding {
+    let path = data.join("doctor.tmp");
+    let measure = || -> std::io::Result<Vec<Duration>> {
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&path)?;
+        let mut times = Vec::with_capacity(SYNCS);
+        for _ in 0..SYNCS {
+            let begun = tokio::time::Instant::now();
+            file.write_all(&[0; 4096])?;
+            file.sync_data()?;
+            times.push(begun.elapsed());
+        }
+        times.sort_unstable();
+        Ok(times)
+    };
+    let measured = measure();
+    fs::remove_file(&path).ok();
+    match measured {
+        Ok(times) => {
+            let median = times.get(SYNCS / 2).copied().unwrap_or_default();
+            let worst = times.last().copied().unwrap_or_default();
+            let detail = format!("fsync takes {median:.1?}, at worst {worst:.1?} of {SYNCS}");
+            Finding::new("disk speed", median <= SLOW_SYNC, detail)
+        }
+        Err(error) => Finding::new("disk speed", false, error.to_string()),
+    }
+}
+
+fn keys(data: &Path) -> Finding {
+    for file in KEY_FILES {
+        match fs::metadata(data.join(file)) {
+            Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
+                return Finding::new(
+                    "keys",
+                    false,
+                    format!("{file} can be read by others: chmod 600 {file}"),
+                );
+            }
+            Ok(_) => {}
+            Err(error) => return Finding::new("keys", false, format!("{file}: {error}")),
+        }
+    }
+    Finding::new("keys", true, "there, and private")
+}
+
+/// The server that runs; or the database, when none does.
+async fn server(cli: &Cli, data: &Path) -> Finding {
+    match ask(data, &admin::Status {}).await {
+        Ok(Answer::Reply(report)) => {
+            let writable = if report.writable { "can store" } else { "cannot store" };
+            let detail =
+                format!("runs on {}, {} database, {writable}", report.address, report.database);
+            Finding::new("server", report.writable, detail)
+        }
+        Ok(_) => Finding::new(
+            "server",
+            false,
+            "answers, but not as it should: is it of another version?",
+        ),
+        Err(AdminCallError::NotRunning { .. }) => match probe(cli, data).await {
+            Ok(kind) => {
+                Finding::new("server", true, format!("none runs; its {kind} database can store"))
+            }
+            Err(failed) => Finding::new(
+                "server",
+                false,
+                format!("none runs, and its database fails: {failed}"),
+            ),
+        },
+        Err(error) => Finding::new("server", false, error.to_string()),
+    }
+}
+
+async fn probe(cli: &Cli, data: &Path) -> Result<String, String> {
+    let lock = DataDir::take(data, Absent::Refuse).map_err(|error| error.to_string())?;
+    let loaded = cli.load().map_err(|_| "the configuration is not valid".to_owned())?;
+    let storage = database::open(loaded.config.database.as_deref(), lock.path()).await;
+    let storage = storage.map_err(|error| error.to_string())?;
+    let probed = storage.probe().await;
+    storage.close().await;
+    probed.map(|()| storage.kind().to_string()).map_err(|error| error.to_string())
+}

@@ -1,0 +1,186 @@
+//! The table of all keys.
+
+use std::time::Duration;
+
+use rookery_protocol::request::server::Registration;
+
+use super::{Config, Limits, LogFormat, value::Value};
+
+/// What the keys of `--limits FILE` stand under.
+pub const LIMITS: &str = "limits";
+
+/// One setting.
+pub struct Key {
+    /// `section.key`, as in the file.
+    pub name: &'static str,
+    /// Its value when nobody says otherwise.
+    pub default: &'static str,
+    /// What it is, with the reason for the default.
+    pub doc: &'static str,
+    /// Whether its value is hidden from whoever asks.
+    pub secret: bool,
+    pub(super) set: fn(&mut Config, &str) -> Result<(), String>,
+    pub(super) get: fn(&Config) -> String,
+}
+
+impl Key {
+    /// The key that is called `name`.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// The key whose name begins most like `name`.
+    pub(super) fn nearest(name: &str) -> Option<&'static str> {
+        let common = |key: &Self| {
+            key.name.bytes().zip(name.bytes()).take_while(|(left, right)| left == right).count()
+        };
+        // Fewer than half the letters in common is a guess that helps nobody.
+        KEYS.iter()
+            .max_by_key(|key| common(key))
+            .filter(|key| common(key) > name.len() / 2)
+            .map(|key| key.name)
+    }
+
+    /// The variable that sets it.
+    #[must_use]
+    pub fn environment(&self) -> String {
+        format!("ROOKERYD_{}", self.name.replace('.', "_").to_uppercase())
+    }
+}
+
+/// Writes the table; each row is a key, the field it sets, its default and its documentation.
+macro_rules! keys {
+    ($($name:literal => $($field:ident).+, $default:literal $($secret:ident)?, $doc:literal;)*) => {
+        /// All settings there are.
+        pub const KEYS: &[Key] = &[$(Key {
+            name: $name,
+            default: $default,
+            doc: $doc,
+            secret: false $(|| stringify!($secret).len() == 6)?,
+            set: |config, text| {
+                config.$($field).+ = Value::read(text)?;
+                Ok(())
+            },
+            get: |config| Value::write(&config.$($field).+),
+        },)*];
+    };
+}
+
+keys! {
+    "server.name" => name, "",
+        "What the server calls itself, as in alice@NAME: a host name. The machine's host name when empty. It stands in the first statement of every account, so it is chosen once.";
+    "server.listen" => listen, "0.0.0.0:7665",
+        "Where the server listens (UDP). Port 0 takes any that is free.";
+    "server.advertise" => advertise, "",
+        "Where clients reach the server, for links, when that is not where it listens: a host name or address, with a port unless it is 7665.";
+    "server.registration" => registration, "invite",
+        "Who may open an account: closed, invite or open. Invites, because an open server is found by others within days.";
+    "storage.database" => database, "" secret,
+        "The database: sqlite:PATH or postgres://USER@HOST/NAME. An SQLite file in the data directory when empty, which is enough for thousands of users.";
+    "storage.database_file" => database_file, "",
+        "A file that holds storage.database, for an address with a password in it.";
+    "storage.mailbox_envelopes" => mailbox_envelopes, "100000",
+        "How many envelopes wait for one device that is away. At 100 messages a day that is over two years.";
+    "storage.mailbox_bytes" => mailbox_bytes, "268435456",
+        "How many bytes of envelopes wait for one device: 256 MiB, so that one lost phone cannot fill the disk.";
+    "storage.journal_bytes" => journal_bytes, "1073741824",
+        "How many bytes one user's journal may take: 1 GiB, about a million messages with their history.";
+    "storage.contacts" => contacts, "5000",
+        "How many contacts, requests and blocks one user may have.";
+    "tls.certificate" => certificate, "",
+        "A certificate chain of the public web in PEM. When empty, the server signs its own, and links pin its root key.";
+    "tls.certificate_key" => certificate_key, "",
+        "The key of tls.certificate in PEM.";
+    "metrics.listen" => metrics, "off",
+        "Where /metrics, /livez and /readyz are served over HTTP (TCP), or off. It has no password: keep it on a loopback or private address.";
+    "log.format" => log_format, "text",
+        "How log lines look: text or json. They hold ids, sizes and durations, and never content.";
+    "log.filter" => log_filter, "info",
+        "Which log lines are written, as RUST_LOG has it: info, or rookery_homeserver=debug.";
+    "retention.message_ids" => keep_message_ids, "90d",
+        "How long ids of sent messages are remembered, so that one that is sent again is known. Longer than the 35 days for which a sender tries.";
+    "retention.ended_sessions" => keep_ended_sessions, "30d",
+        "How long sessions that have ended are remembered, so that the use of their stolen tokens is told from a mistake.";
+    "limits.read_device" => limits.read_device, "50/s burst 500",
+        "Small questions of one device. A client that starts asks for many chains at once.";
+    "limits.read_user" => limits.read_user, "100/s burst 1000",
+        "Small questions of all devices of one user.";
+    "limits.read_address" => limits.read_address, "20/s burst 200",
+        "Questions from one address by connections that have proven nothing. An address is an IPv4 address or an IPv6 /64.";
+    "limits.post_device" => limits.post_device, "5/s burst 20",
+        "Messages of one device: faster than a person writes.";
+    "limits.post_user" => limits.post_user, "10/s burst 60",
+        "Messages of all devices of one user.";
+    "limits.receipt_device" => limits.receipt_device, "5/s burst 50",
+        "Batches of receipts of one device.";
+    "limits.login_address" => limits.login_address, "12/min burst 10",
+        "Log-ins from one address: a password costs the server 20 ms and 19 MiB to check.";
+    "limits.login_account" => limits.login_account, "6/min burst 5",
+        "Log-ins to one account, whoever tries.";
+    "limits.open_address" => limits.open_address, "20/s burst 200",
+        "Sessions opened or refreshed from one address: these prove a key and check no password.";
+    "limits.register_address" => limits.register_address, "3/h",
+        "Registrations without an invite from one address.";
+    "limits.register_server" => limits.register_server, "60/h",
+        "Registrations at the whole server.";
+    "limits.claim_user" => limits.claim_user, "5/s burst 100",
+        "Requests for prekeys by one user.";
+    "limits.claim_pairs" => limits.claim_pairs, "30/h",
+        "Devices whose prekeys one user claims for the first time, own devices aside.";
+    "limits.claim_target" => limits.claim_target, "20/h",
+        "One-time keys that are given out for one user; beyond that signed prekeys only, so that they cannot be drained.";
+    "limits.contact_user" => limits.contact_user, "20/h",
+        "Contact requests of one user.";
+    "limits.account_user" => limits.account_user, "1/s burst 30",
+        "Changes to one account, its devices and keys.";
+    "limits.link_device" => limits.link_device, "1/s burst 20",
+        "Letters of one device that links another.";
+    "limits.link_places" => limits.link_places, "3/h",
+        "Meeting places of one user for linking: few, so that codes cannot be guessed.";
+    "limits.follow_device" => limits.follow_device, "1/s burst 10",
+        "Follow streams opened by one device.";
+    "limits.ephemera_device" => limits.ephemera_device, "2/s burst 20",
+        "Changes of presence and typing by one device.";
+    "limits.journal_device" => limits.journal_device, "20/s burst 200",
+        "Appends to the journal by one device.";
+    "limits.handshake_address" => limits.handshake_address, "5/s burst 30",
+        "New connections from one address; beyond that each has to show first that it receives there (QUIC Retry).";
+    "limits.connections_per_device" => limits.connections_per_device, "2",
+        "Connections of one device: the one in use, and the one that replaces it. The oldest is closed for a third.";
+    "limits.connections_per_user" => limits.connections_per_user, "20",
+        "Connections of one user; the oldest is closed for one more.";
+    "limits.connections_per_address" => limits.connections_per_address, "64",
+        "Connections from one address; further ones are turned away.";
+    "limits.half_open" => limits.half_open, "2000",
+        "Connections at the whole server that have not opened a session.";
+}
+
+/// The configuration when nobody says anything.
+#[expect(clippy::expect_used, reason = "a test sets every key to its default")]
+pub(super) fn defaults() -> Config {
+    let mut config = Config {
+        name: None,
+        listen: std::net::SocketAddr::from(([0, 0, 0, 0], rookery_protocol::name::DEFAULT_PORT)),
+        advertise: None,
+        registration: Registration::Invite,
+        database: None,
+        database_file: None,
+        certificate: None,
+        certificate_key: None,
+        metrics: None,
+        log_format: LogFormat::Text,
+        log_filter: String::new(),
+        keep_message_ids: Duration::ZERO,
+        keep_ended_sessions: Duration::ZERO,
+        mailbox_envelopes: 0,
+        mailbox_bytes: 0,
+        journal_bytes: 0,
+        contacts: 0,
+        limits: Limits::default(),
+    };
+    for key in KEYS {
+        (key.set)(&mut config, key.default).expect("a default is a valid value");
+    }
+    config
+}

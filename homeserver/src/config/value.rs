@@ -1,0 +1,151 @@
+//! How each kind of value is read and written.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use rookery_protocol::request::server::Registration;
+
+use super::Rate;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A kind of value.
+pub(super) trait Value: Sized {
+    fn read(text: &str) -> Result<Self, String>;
+    fn write(&self) -> String;
+}
+
+/// Values whose own text forms will do.
+macro_rules! by_display {
+    ($($kind:ty, $what:literal;)*) => { $(
+        impl Value for $kind {
+            fn read(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|_| format!("{text:?} is not {}", $what))
+            }
+            fn write(&self) -> String {
+                self.to_string()
+            }
+        }
+    )* };
+}
+
+by_display! {
+    SocketAddr, "an address with a port, such as 0.0.0.0:7665";
+    u64, "a whole number";
+    u32, "a whole number";
+    String, "text";
+}
+
+impl Value for Rate {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: super::NotARate| error.to_string())
+    }
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Optional values: empty text, or `off` for what limits.
+macro_rules! optional {
+    ($($kind:ty, $absent:literal, $read:expr;)*) => { $(
+        impl Value for Option<$kind> {
+            fn read(text: &str) -> Result<Self, String> {
+                if text == $absent || text.is_empty() {
+                    return Ok(None);
+                }
+                let read: fn(&str) -> Result<$kind, String> = $read;
+                read(text).map(Some)
+            }
+            fn write(&self) -> String {
+                self.as_ref().map_or_else(|| $absent.to_owned(), |value| value.to_owned().write_some())
+            }
+        }
+    )* };
+}
+
+/// The text of a value that is there.
+trait WriteSome {
+    fn write_some(self) -> String;
+}
+
+impl<T: ToString> WriteSome for T {
+    fn write_some(self) -> String {
+        self.to_string()
+    }
+}
+
+optional! {
+    Rate, "off", <Rate as Value>::read;
+    u32, "off", <u32 as Value>::read;
+    SocketAddr, "off", <SocketAddr as Value>::read;
+    String, "", <String as Value>::read;
+    rookery_protocol::name::ServerName, "", |text| text.parse().map_err(|error: rookery_protocol::id::NotAnId| error.to_string());
+    rookery_protocol::name::HostPort, "", |text| text.parse().map_err(|error: rookery_protocol::id::NotAnId| error.to_string());
+}
+
+impl Value for Option<PathBuf> {
+    fn read(text: &str) -> Result<Self, String> {
+        Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+    }
+    fn write(&self) -> String {
+        self.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+    }
+}
+
+/// Whole days.
+impl Value for Duration {
+    fn read(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a number of days from 1 to 36500, such as 90d");
+        let days: u32 =
+            text.strip_suffix('d').and_then(|days| days.parse().ok()).ok_or_else(wrong)?;
+        if !(1..=36_500).contains(&days) {
+            return Err(wrong());
+        }
+        Ok(Self::from_secs(u64::from(days).saturating_mul(86_400)))
+    }
+    fn write(&self) -> String {
+        format!("{}d", self.as_secs() / 86_400)
+    }
+}
+
+impl Value for Registration {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "closed" => Ok(Self::Closed),
+            "invite" => Ok(Self::Invite),
+            "open" => Ok(Self::Open),
+            _ => Err(format!("{text:?} is not one of closed, invite, open")),
+        }
+    }
+    fn write(&self) -> String {
+        match self {
+            Self::Closed => "closed",
+            Self::Invite => "invite",
+            Self::Open => "open",
+        }
+        .to_owned()
+    }
+}
+
+impl Value for LogFormat {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("{text:?} is not one of text, json")),
+        }
+    }
+    fn write(&self) -> String {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+        .to_owned()
+    }
+}

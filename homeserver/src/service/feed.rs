@@ -1,0 +1,326 @@
+//! Live feeds: what has just been stored, on its way to the devices that follow.
+//!
+//! A feed is one follow stream's queue in memory. Pushing never waits: a feed that would grow past [`FEED_BYTES`] is emptied instead and
+//! marked *behind*, and its stream reads what it missed from the database by its cursor. So a slow reader costs nobody else, and memory is
+//! bounded by the number of connections.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use bytes::Bytes;
+use rookery_protocol::{
+    codec,
+    id::{ChainId, DeviceId, UserId},
+    session::FollowDown,
+};
+use tokio::sync::Notify;
+
+/// What one follow stream may have waiting: 1 MiB (`OPERATIONS` 4.2), a few thousand messages.
+pub const FEED_BYTES: usize = 1024 * 1024;
+/// What an item costs beside its bytes.
+const ITEM_BYTES: usize = 64;
+
+/// Something to be sent down a follow stream, encoded as a [`FollowDown`].
+#[derive(Clone, Debug)]
+pub enum Live {
+    /// An envelope.
+    Envelope {
+        /// Its place in the mailbox.
+        position: u64,
+        /// The frame.
+        frame: Bytes,
+    },
+    /// An entry of a followed chain.
+    Entry {
+        /// Which.
+        chain: ChainId,
+        /// Its place.
+        seq: u64,
+        /// The frame.
+        frame: Bytes,
+    },
+    /// A chain that is now followed from after a place: to be read from the database first.
+    Begin {
+        /// Which.
+        chain: ChainId,
+        /// What the follower has of it.
+        have: Option<u64>,
+    },
+    /// A chain that is followed no more.
+    End {
+        /// Which.
+        chain: ChainId,
+    },
+    /// A notice.
+    Notice(Bytes),
+}
+
+impl Live {
+    /// A notice of `down`.
+    #[must_use]
+    pub fn notice(down: &FollowDown) -> Self {
+        Self::Notice(codec::encode(down).into())
+    }
+
+    fn cost(&self) -> usize {
+        let bytes = match self {
+            Self::Envelope { frame, .. } | Self::Entry { frame, .. } | Self::Notice(frame) => {
+                frame.len()
+            }
+            Self::Begin { .. } | Self::End { .. } => 0,
+        };
+        bytes.saturating_add(ITEM_BYTES)
+    }
+
+    /// Whether it can be had from nowhere else.
+    fn is_control(&self) -> bool {
+        matches!(self, Self::Begin { .. } | Self::End { .. })
+    }
+}
+
+/// What a follow stream takes out of its feed at one time.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// In the order in which it was stored.
+    pub items: VecDeque<Live>,
+    /// Something is missing: read on from the cursors.
+    pub behind: bool,
+    /// Another follow stream of the device has taken over.
+    pub replaced: bool,
+}
+
+/// One follow stream's queue.
+#[derive(Debug)]
+pub struct Feed {
+    /// Whose.
+    pub user: UserId,
+    /// Of which device.
+    pub device: DeviceId,
+    queue: Mutex<Queue>,
+    chains: Mutex<HashSet<ChainId>>,
+    filled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    taken: Taken,
+    bytes: usize,
+}
+
+impl Feed {
+    /// Puts `live` in, or marks the feed behind.
+    pub fn push(&self, live: Live) {
+        let mut queue = self.queue();
+        let bytes = queue.bytes.saturating_add(live.cost());
+        if bytes > FEED_BYTES {
+            metrics::counter!("rookery_slow_consumers_total").increment(1);
+            queue.taken.items.retain(Live::is_control);
+            queue.taken.behind = true;
+            queue.bytes = queue.taken.items.iter().map(Live::cost).sum();
+        }
+        if !queue.taken.behind || live.is_control() {
+            queue.bytes = queue.bytes.saturating_add(live.cost());
+            queue.taken.items.push_back(live);
+        }
+        drop(queue);
+        self.filled.notify_one();
+    }
+
+    /// Has the stream read from the database what it missed.
+    pub fn fall_behind(&self) {
+        self.queue().taken.behind = true;
+        self.filled.notify_one();
+    }
+
+    /// Waits for something, and takes all there is. Cancel-safe.
+    pub async fn next(&self) -> Taken {
+        loop {
+            if let Some(taken) = self.take() {
+                return taken;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Takes all there is, if there is something.
+    pub fn take(&self) -> Option<Taken> {
+        let mut queue = self.queue();
+        if queue.taken.items.is_empty() && !queue.taken.behind && !queue.taken.replaced {
+            return None;
+        }
+        queue.bytes = 0;
+        Some(std::mem::take(&mut queue.taken))
+    }
+
+    fn replace(&self) {
+        self.queue().taken.replaced = true;
+        self.filled.notify_one();
+    }
+
+    fn chains(&self) -> MutexGuard<'_, HashSet<ChainId>> {
+        self.chains.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All feeds there are.
+#[derive(Debug, Default)]
+pub struct Feeds {
+    by_device: RwLock<HashMap<DeviceId, Arc<Feed>>>,
+    by_user: RwLock<HashMap<UserId, Vec<Arc<Feed>>>>,
+    by_chain: RwLock<HashMap<ChainId, Vec<Arc<Feed>>>>,
+}
+
+impl Feeds {
+    /// Opens the device's feed. A feed that it had before ends: its connection is most likely dead.
+    pub fn open(&self, user: UserId, device: DeviceId) -> Arc<Feed> {
+        let feed = Arc::new(Feed {
+            user,
+            device,
+            queue: Mutex::default(),
+            chains: Mutex::default(),
+            filled: Notify::new(),
+        });
+        let former = self
+            .by_device
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(device, Arc::clone(&feed));
+        if let Some(former) = former {
+            former.replace();
+            self.forget(&former);
+        }
+        let mut by_user = self.by_user.write().unwrap_or_else(PoisonError::into_inner);
+        by_user.entry(user).or_default().push(Arc::clone(&feed));
+        feed
+    }
+
+    /// The stream is gone; whether it was the user's last.
+    pub fn close(&self, feed: &Arc<Feed>) -> bool {
+        let mut by_device = self.by_device.write().unwrap_or_else(PoisonError::into_inner);
+        if by_device.get(&feed.device).is_some_and(|current| Arc::ptr_eq(current, feed)) {
+            by_device.remove(&feed.device);
+        }
+        drop(by_device);
+        self.forget(feed);
+        !self.is_followed(feed.user)
+    }
+
+    fn forget(&self, feed: &Arc<Feed>) {
+        let is_it = |other: &Arc<Feed>| Arc::ptr_eq(other, feed);
+        let mut by_user = self.by_user.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(feeds) = by_user.get_mut(&feed.user) {
+            feeds.retain(|other| !is_it(other));
+            if feeds.is_empty() {
+                by_user.remove(&feed.user);
+            }
+        }
+        drop(by_user);
+        let chains = std::mem::take(&mut *feed.chains());
+        chains.into_iter().for_each(|chain| self.unfollow(feed, chain));
+    }
+
+    /// Has `feed` follow `chain` from now on.
+    pub fn follow(&self, feed: &Arc<Feed>, chain: ChainId) {
+        let mut by_chain = self.by_chain.write().unwrap_or_else(PoisonError::into_inner);
+        let feeds = by_chain.entry(chain).or_default();
+        if feed.chains().insert(chain) {
+            feeds.push(Arc::clone(feed));
+        }
+    }
+
+    /// How many chains `feed` follows.
+    #[must_use]
+    pub fn followed_by(&self, feed: &Arc<Feed>) -> usize {
+        feed.chains().len()
+    }
+
+    /// Has `feed` follow `chain` no more.
+    pub fn unfollow(&self, feed: &Arc<Feed>, chain: ChainId) {
+        feed.chains().remove(&chain);
+        let mut by_chain = self.by_chain.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(feeds) = by_chain.get_mut(&chain) {
+            feeds.retain(|other| !Arc::ptr_eq(other, feed));
+            if feeds.is_empty() {
+                by_chain.remove(&chain);
+            }
+        }
+    }
+
+    /// The device's feed, if it follows.
+    #[must_use]
+    pub fn of_device(&self, device: DeviceId) -> Option<Arc<Feed>> {
+        self.by_device.read().unwrap_or_else(PoisonError::into_inner).get(&device).cloned()
+    }
+
+    /// Whether any device of the user follows.
+    #[must_use]
+    pub fn is_followed(&self, user: UserId) -> bool {
+        self.by_user.read().unwrap_or_else(PoisonError::into_inner).contains_key(&user)
+    }
+
+    /// Pushes `live` to all devices of the user.
+    pub fn push_user(&self, user: UserId, live: &Live) {
+        let by_user = self.by_user.read().unwrap_or_else(PoisonError::into_inner);
+        by_user.get(&user).into_iter().flatten().for_each(|feed| feed.push(live.clone()));
+    }
+
+    /// Pushes `live` to those devices of the user that do not follow `chain`.
+    pub fn push_user_unless_following(&self, user: UserId, chain: ChainId, live: &Live) {
+        let by_chain = self.by_chain.read().unwrap_or_else(PoisonError::into_inner);
+        let following = by_chain.get(&chain).map(Vec::as_slice).unwrap_or_default();
+        let by_user = self.by_user.read().unwrap_or_else(PoisonError::into_inner);
+        let feeds = by_user.get(&user).into_iter().flatten();
+        let others = feeds.filter(|feed| !following.iter().any(|other| Arc::ptr_eq(other, feed)));
+        others.for_each(|feed| feed.push(live.clone()));
+    }
+
+    /// Pushes `live` to all that follow the chain.
+    pub fn push_chain(&self, chain: ChainId, live: &Live) {
+        let by_chain = self.by_chain.read().unwrap_or_else(PoisonError::into_inner);
+        by_chain.get(&chain).into_iter().flatten().for_each(|feed| feed.push(live.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(position: u64, bytes: usize) -> Live {
+        Live::Envelope { position, frame: vec![0; bytes].into() }
+    }
+
+    #[test]
+    fn a_slow_reader_falls_back_to_its_cursor_and_never_grows() {
+        let feeds = Feeds::default();
+        let feed = feeds.open(UserId::from_bytes([1; 32]), DeviceId::from_bytes([1; 32]));
+        for position in 0..2_000 {
+            feed.push(envelope(position, 1_000));
+            assert!(feed.queue().bytes <= FEED_BYTES);
+        }
+        let taken = feed.take().unwrap();
+        assert!(taken.behind && taken.items.is_empty());
+        feed.push(envelope(2_000, 1_000));
+        let taken = feed.take().unwrap();
+        assert!(!taken.behind && taken.items.len() == 1);
+    }
+
+    #[test]
+    fn a_second_stream_of_a_device_takes_over() {
+        let feeds = Feeds::default();
+        let (user, device) = (UserId::from_bytes([1; 32]), DeviceId::from_bytes([1; 32]));
+        let first = feeds.open(user, device);
+        feeds.follow(&first, ChainId::of_user(user));
+        let second = feeds.open(user, device);
+        assert!(first.take().unwrap().replaced);
+        assert!(!feeds.close(&first));
+        assert!(Arc::ptr_eq(&feeds.of_device(device).unwrap(), &second));
+        assert!(feeds.close(&second));
+        assert!(feeds.by_chain.read().unwrap().is_empty());
+    }
+}

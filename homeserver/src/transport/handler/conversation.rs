@@ -1,0 +1,110 @@
+//! Messages, prekeys, chains, contacts and presence.
+
+use rookery_protocol::{
+    request::{
+        LoggedIn, Outcome, chain::*, contact::*, message::SendMessage, prekey::*, presence::*,
+    },
+    session::{Authenticated, Principal},
+};
+
+use crate::{
+    service::{chain, contact, journal, message, prekey, presence},
+    transport::router::{Context, Router},
+};
+
+pub(super) fn add(router: Router) -> Router {
+    router
+        .on(send)
+        .on(publish)
+        .on(claim)
+        .on(read_chain)
+        .on(append_journal)
+        .on(resolve)
+        .on(name_of)
+        .on(list_contacts)
+        .on(request_contact)
+        .on(change_contact)
+        .on(set_presence)
+        .on(list_presence)
+}
+
+async fn send(context: Context, who: Authenticated, request: SendMessage) -> Outcome<SendMessage> {
+    message::send(&context.services, who, request).await
+}
+
+async fn publish(
+    context: Context,
+    who: Authenticated,
+    request: PublishPrekeys,
+) -> Outcome<PublishPrekeys> {
+    prekey::publish(&context.services, who, request).await
+}
+
+async fn claim(
+    context: Context,
+    who: Authenticated,
+    request: ClaimPrekeys,
+) -> Outcome<ClaimPrekeys> {
+    prekey::claim(&context.services, who, request).await
+}
+
+async fn read_chain(context: Context, _: LoggedIn, request: ReadChain) -> Outcome<ReadChain> {
+    let principal: Principal = context.seat.principal();
+    chain::read(&context.services, principal, request).await
+}
+
+async fn append_journal(
+    context: Context,
+    who: Authenticated,
+    request: AppendJournal,
+) -> Outcome<AppendJournal> {
+    journal::append(&context.services, who, request).await
+}
+
+async fn resolve(context: Context, who: LoggedIn, request: ResolveUser) -> Outcome<ResolveUser> {
+    chain::resolve(&context.services, who.0, &request.name).await
+}
+
+async fn name_of(context: Context, who: LoggedIn, request: NameOfUser) -> Outcome<NameOfUser> {
+    Ok(UserNameReply { name: chain::name_of(&context.services, who.0, request.user).await? })
+}
+
+async fn list_contacts(
+    context: Context,
+    who: Authenticated,
+    _: ListContacts,
+) -> Outcome<ListContacts> {
+    Ok(contact::list(&context.services, who).await?)
+}
+
+async fn request_contact(
+    context: Context,
+    who: Authenticated,
+    request: RequestContact,
+) -> Outcome<RequestContact> {
+    contact::request(&context.services, who, request.name).await
+}
+
+async fn change_contact(
+    context: Context,
+    who: Authenticated,
+    request: ChangeContact,
+) -> Outcome<ChangeContact> {
+    contact::change(&context.services, who, request.name, request.change).await
+}
+
+async fn set_presence(
+    context: Context,
+    who: Authenticated,
+    request: SetPresence,
+) -> Outcome<SetPresence> {
+    Ok(presence::set(&context.services, who, request.state, request.status).await?)
+}
+
+async fn list_presence(
+    context: Context,
+    who: Authenticated,
+    _: ListPresence,
+) -> Outcome<ListPresence> {
+    Ok(presence::list(&context.services, who).await?)
+}

@@ -1,0 +1,212 @@
+//! Connections from devices: one task a connection, one a stream, and bounds on all of it.
+
+use std::{sync::Arc, time::Duration};
+
+use rookery_protocol::{
+    codec::MAX_FRAME,
+    io::{
+        CloseReason, Connection, RecvStream, SendStream,
+        frame::FrameError,
+        server::{Incoming, Listener},
+    },
+    request::{Refusal, Request as _},
+    session::{Follow, Principal},
+    version::EXPORTER_DEVICE,
+};
+use tokio_util::task::TaskTracker;
+
+use super::{Router, follow, router};
+use crate::{
+    lifecycle::Lifecycle,
+    service::{
+        limit::{Bucket, Subject},
+        seat::{Ended, Seat},
+    },
+};
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a connection may prove nothing: a person who registers thinks of a password before, not after, connecting.
+const ANONYMOUS: Duration = Duration::from_secs(120);
+/// How long one frame may take to arrive. A batch of 1 MiB takes that long at 300 kbit/s.
+const FRAME: Duration = Duration::from_secs(30);
+/// How long the last answers of a server that stops may take to get out.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The longest name of a method, with room.
+const MAX_METHOD: usize = 64;
+
+/// Takes connections until the lifecycle drains.
+pub async fn serve(listener: Arc<Listener>, router: Arc<Router>, lifecycle: Lifecycle) {
+    loop {
+        let incoming = tokio::select! {
+            () = lifecycle.drain.cancelled() => return,
+            incoming = listener.accept() => incoming,
+        };
+        let Some(incoming) = incoming else { return };
+        if let Some(incoming) = admit(incoming, &router) {
+            let (router, stop) = (Arc::clone(&router), lifecycle.clone());
+            lifecycle.tasks.spawn(connection(incoming, router, stop));
+        }
+    }
+}
+
+/// Turns away whoever is one too many, before anything is spent on them.
+fn admit(incoming: Incoming, router: &Router) -> Option<Incoming> {
+    let services = router.services();
+    let limits = &services.config.limits;
+    let rejected = |reason: &'static str| {
+        metrics::counter!("rookery_conn_rejected_total", "reason" => reason).increment(1);
+    };
+    if limits.half_open.is_some_and(|limit| services.seats.count().1 >= u64::from(limit)) {
+        rejected("half_open");
+        incoming.refuse();
+        return None;
+    }
+    let subject = Subject::address(incoming.remote().ip());
+    if !incoming.is_validated() && services.limiter.take(Bucket::Handshake, &subject).is_err() {
+        rejected("retry");
+        incoming.retry();
+        return None;
+    }
+    Some(incoming)
+}
+
+/// One connection, from its handshake to its end.
+async fn connection(incoming: Incoming, router: Arc<Router>, lifecycle: Lifecycle) {
+    let begun = tokio::time::Instant::now();
+    let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE, incoming.establish()).await else {
+        metrics::counter!("rookery_conn_rejected_total", "reason" => "handshake").increment(1);
+        return;
+    };
+    metrics::histogram!("rookery_handshake_seconds").record(begun.elapsed().as_secs_f64());
+    let services = Arc::clone(router.services());
+    let address = connection.remote().ip();
+    let exporter = connection.exporter(EXPORTER_DEVICE);
+    let Some(seat) =
+        services.seats.sit(address, exporter, services.config.limits.connections_per_address)
+    else {
+        metrics::counter!("rookery_conn_rejected_total", "reason" => "address").increment(1);
+        connection.close(CloseReason::TooMany);
+        return;
+    };
+    let reason = carry(&connection, &seat, &router, &lifecycle).await;
+    services.seats.leave(&seat);
+    if let Some(reason) = reason {
+        connection.close(reason);
+    }
+}
+
+/// Carries streams until the connection ends; says why, if it ends here.
+async fn carry(
+    connection: &Connection,
+    seat: &Arc<Seat>,
+    router: &Arc<Router>,
+    lifecycle: &Lifecycle,
+) -> Option<CloseReason> {
+    let streams = TaskTracker::new();
+    let raised = async {
+        if tokio::time::timeout(ANONYMOUS, seat.raised()).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let mut raised = std::pin::pin!(raised);
+    loop {
+        tokio::select! {
+            accepted = connection.accept() => {
+                let Ok((send, recv)) = accepted else { return None };
+                let stream = Stream {
+                    send,
+                    recv,
+                    seat: Arc::clone(seat),
+                    router: Arc::clone(router),
+                    lifecycle: lifecycle.clone(),
+                };
+                streams.spawn(stream.serve());
+            }
+            ended = seat.ended() => {
+                return Some(match ended {
+                    Ended::Session => CloseReason::SessionEnded,
+                    Ended::Replaced => CloseReason::TooMany,
+                });
+            }
+            () = &mut raised => return Some(CloseReason::Done),
+            () = lifecycle.drain.cancelled() => {
+                streams.close();
+                tokio::select! {
+                    () = streams.wait() => {}
+                    () = lifecycle.abort.cancelled() => {}
+                }
+                return Some(CloseReason::GoingAway);
+            }
+        }
+    }
+}
+
+/// One stream: one request and its answer, or the follow stream.
+struct Stream {
+    send: SendStream,
+    recv: RecvStream,
+    seat: Arc<Seat>,
+    router: Arc<Router>,
+    lifecycle: Lifecycle,
+}
+
+impl Stream {
+    async fn serve(mut self) {
+        match self.request().await {
+            Ok(()) => {}
+            Err(FrameError::TooLarge { .. }) => {
+                self.finish(&router::refuse(&Refusal::TooLarge)).await
+            }
+            // Whoever asked is gone.
+            Err(FrameError::Broken(_)) => self.send.reset(),
+        }
+    }
+
+    async fn request(&mut self) -> Result<(), FrameError> {
+        let late = |_| FrameError::Broken(std::io::ErrorKind::TimedOut.into());
+        let name =
+            tokio::time::timeout(FRAME, self.recv.read_frame(MAX_METHOD)).await.map_err(late)??;
+        let Some(name) = name else { return Ok(()) };
+        let method = str::from_utf8(&name).unwrap_or_default();
+        let follows = method == Follow::METHOD;
+        let limit = match self.router.max_bytes(method) {
+            _ if follows => Follow::MAX_BYTES,
+            // Nobody who has proven nothing needs more than a registration: about 40 KiB.
+            Ok(limit) if self.seat.principal() == Principal::Anonymous => limit.min(MAX_FRAME),
+            Ok(limit) => limit,
+            Err(refusal) => {
+                self.recv.stop();
+                self.finish(&router::refuse(&refusal)).await;
+                return Ok(());
+            }
+        };
+        let body =
+            tokio::time::timeout(FRAME, self.recv.read_frame(limit)).await.map_err(late)??;
+        let Some(body) = body else { return Ok(()) };
+        if follows {
+            return follow::serve(
+                &mut self.send,
+                &mut self.recv,
+                &self.seat,
+                &self.router,
+                &self.lifecycle,
+                &body,
+            )
+            .await;
+        }
+        let answer = self.router.answer(method, body, Arc::clone(&self.seat)).await;
+        self.finish(&answer).await;
+        Ok(())
+    }
+
+    async fn finish(&mut self, answer: &[u8]) {
+        if self.send.write_frame(answer).await.is_ok() {
+            self.send.finish();
+            if self.lifecycle.drain.is_cancelled() {
+                // The connection is about to be closed, and what it still holds would be lost.
+                tokio::time::timeout(LAST_WORDS, self.send.stopped()).await.ok();
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The fuzz targets on stable: their seeds, and a fixed number of mutations of them. The fuzzers themselves run without end by
+//! `cargo +nightly fuzz run wire` and `cargo +nightly fuzz run user` in `protocol/`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../fuzz/targets.rs"]
+mod targets;
+
+use rookery_protocol::{
+    chain::{Kind, Submission},
+    codec::{self, Octets},
+    id::{ChainId, Digest, ItemId},
+    key::{AgreementKey, Domain, KEM_KEY_BYTES, KemKey, SigningKey},
+    time::Timestamp,
+    user::{
+        Action, DeviceAdd, DeviceKeys, Genesis, Lane, PukPublic, RecoveryKeys, Statement,
+        reverse_message,
+    },
+};
+
+/// Mutations of each target; a few seconds of a debug build.
+const MUTATIONS: u32 = 100_000;
+
+/// A small generator (xorshift64*), so that a failure comes back by its seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(bound.max(1)).unwrap()).unwrap()
+    }
+
+    /// Flips, cuts, repeats and splices.
+    fn mutate(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = seeds[self.below(seeds.len())].clone();
+        for _ in 0..=self.below(4) {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = self.below(bytes.len());
+            match self.below(6) {
+                0 => bytes[at] ^= 1 << self.below(8),
+                1 => bytes[at] = u8::try_from(self.below(256)).unwrap(),
+                2 => bytes.truncate(at),
+                3 => bytes.insert(at, u8::try_from(self.below(256)).unwrap()),
+                4 => drop(bytes.remove(at)),
+                _ => {
+                    let other = &seeds[self.below(seeds.len())];
+                    let from = self.below(other.len());
+                    bytes.splice(at.., other[from..].iter().copied());
+                }
+            }
+        }
+        bytes
+    }
+}
+
+fn run(target: fn(&[u8]), seeds: &[Vec<u8>]) {
+    let seed = 0x726f_6f6b_6572_7900;
+    println!("seed {seed:#x}");
+    let mut random = Random(seed);
+    for seed in seeds {
+        target(seed);
+    }
+    for _ in 0..MUTATIONS {
+        target(&random.mutate(seeds));
+    }
+}
+
+#[test]
+fn no_bytes_make_a_decoder_panic() {
+    let mut seeds = vec![];
+    for (index, rule) in targets::RULES.iter().enumerate() {
+        for golden in &rule.golden {
+            seeds.push([&[u8::try_from(index).unwrap()][..], golden].concat());
+        }
+    }
+    assert!(targets::RULES.len() < 256, "one byte chooses the type");
+    run(targets::wire, &seeds);
+}
+
+#[test]
+fn no_entries_make_the_fold_panic() {
+    run(targets::user, &[a_user_with_two_devices()]);
+}
+
+fn a_user_with_two_devices() -> Vec<u8> {
+    let key = |seed: u8| SigningKey::from_seed(&[seed; 32]);
+    let kem = || KemKey::from_slice(&[7; KEM_KEY_BYTES]).unwrap();
+    let keys = |seed: u8| DeviceKeys {
+        signing: key(seed).verifying_key(),
+        identity: AgreementKey::from_bytes([seed; 32]),
+        sealing: kem(),
+        bot: false,
+        sealed_name: Octets::default(),
+    };
+    let genesis = Statement::genesis(Genesis {
+        home: "nest.example".parse().unwrap(),
+        home_key: key(9).verifying_key().server_id(),
+        recovery: RecoveryKeys { signing: key(8).verifying_key(), sealing: kem() },
+        device: keys(1),
+        puk: PukPublic {
+            lane: Lane::Durable,
+            generation: 1,
+            public: kem(),
+            commit: Digest::ZERO,
+            boxes_root: Digest::ZERO,
+        },
+        nonce: Octets::default(),
+    });
+    let body = codec::encode(&genesis);
+    let user = Statement::user_id(&body);
+    let chain = ChainId::of_user(user);
+    let sign = |body, id| {
+        let at = Timestamp::from_millis(1);
+        Submission::sign(
+            &key(1),
+            chain,
+            ItemId::from_bytes([id; 16]),
+            Kind::UserStatement,
+            body,
+            at,
+            None,
+        )
+        .unwrap()
+    };
+    let mut first = sign(body, 1);
+    first.signed = first.signed.cosign(&key(8));
+    let first = first.place(chain, 0, None);
+    let message = reverse_message(user, first.hash(), &codec::encode(&keys(2)));
+    let add = DeviceAdd { keys: keys(2), reverse: key(2).sign(Domain::REVERSE, &message) };
+    let second = Statement::next(user, first.seen(), Action::DeviceAdd(add));
+    let second = sign(codec::encode(&second), 2).place(chain, 0, Some(first.seen()));
+    let bytes = codec::encode(&vec![first.clone(), second.clone()]);
+    let mut state = None;
+    for entry in [first, second] {
+        state =
+            Some(rookery_protocol::user::verify_and_apply(user, state.as_ref(), &entry).unwrap());
+    }
+    assert_eq!(state.unwrap().live_devices().len(), 2, "the seed is a good one");
+    bytes
+}

@@ -1,0 +1,108 @@
+//! Who may use whom, held against the dependency graph and the sources.
+
+use std::{path::PathBuf, process::Command};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The names of all packages under `package`, as cargo resolves them.
+fn dependencies(package: &str, more: &[&str]) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["tree", "--locked", "--prefix", "none", "--format", "{p}", "-e", "normal,build", "--target", "all", "-p", package])
+        .args(more)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "cargo tree failed: {}", String::from_utf8_lossy(&output.stderr));
+    let mut names: Vec<String> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// All Rust files under `folder`.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut files = vec![];
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                files.push((path, text));
+            }
+        }
+    }
+    assert!(!files.is_empty(), "{folder} has no sources");
+    files
+}
+
+/// Asserts that no file under `folder`, but for those that `except` names, says any of `words` outside comments.
+fn never_names(folder: &str, words: &[&str], except: &[&str]) {
+    for (path, text) in sources(folder) {
+        if except.iter().any(|name| path.ends_with(name)) {
+            continue;
+        }
+        for line in text.lines().map(|line| line.split("//").next().unwrap_or_default()) {
+            for word in words {
+                assert!(!line.contains(word), "{} names {word}: {line}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_homeserver_has_nothing_that_decrypts() {
+    let found = dependencies("rookery-homeserver", &["--all-features"]);
+    assert!(found.iter().any(|name| name == "quinn"), "the tree was not read: {found:?}");
+    for name in ["aead", "cipher", "chacha20poly1305", "x25519-dalek", "hpke", "vodozemac", "rookery-cli"] {
+        assert!(!found.iter().any(|found| found == name), "the homeserver depends on {name}");
+    }
+}
+
+#[test]
+fn the_homeserver_never_reaches_for_the_ciphers_of_its_tls() {
+    never_names("homeserver/src", &["aws_lc_rs::aead", "aws_lc_rs::cipher"], &[]);
+    never_names("protocol/src", &["aws_lc_rs::aead", "aws_lc_rs::cipher"], &[]);
+}
+
+#[test]
+fn the_protocol_is_pure_without_its_io() {
+    let found = dependencies("rookery-protocol", &["--no-default-features"]);
+    assert!(found.iter().any(|name| name == "minicbor"), "the tree was not read: {found:?}");
+    for name in ["tokio", "quinn", "rustls", "rand", "getrandom"] {
+        assert!(!found.iter().any(|found| found == name), "protocol without io depends on {name}");
+    }
+}
+
+#[test]
+fn quinn_is_named_in_one_file() {
+    never_names("protocol/src", &["quinn"], &["io/quic.rs"]);
+    never_names("homeserver/src", &["quinn"], &[]);
+    never_names("cli/src", &["quinn"], &[]);
+}
+
+#[test]
+fn each_layer_of_the_homeserver_knows_the_one_below_only() {
+    never_names("homeserver/src/transport", &["sqlx", "crate::repository::sql"], &[]);
+    never_names("homeserver/src/service", &["sqlx", "crate::transport"], &[]);
+    never_names("homeserver/src/repository", &["crate::service", "crate::transport", "rookery_protocol::io"], &[]);
+}
+
+#[test]
+fn sealing_is_pure_and_the_ratchet_library_is_its_own() {
+    never_names("cli/src/e2ee", &["tokio", "sqlx", "ratatui"], &[]);
+    let outside = sources("cli/src").into_iter().filter(|(path, _)| !path.components().any(|part| part.as_os_str() == "e2ee"));
+    for (path, text) in outside {
+        let named = text.lines().any(|line| line.split("//").next().unwrap_or_default().contains("vodozemac"));
+        assert!(!named, "{} names vodozemac", path.display());
+    }
+    never_names("cli/src/command", &["sqlx", "rookery_protocol::io"], &[]);
+}

@@ -1,0 +1,225 @@
+//! `cargo demo`: two people, three devices and a homeserver, on this machine and gone afterwards.
+//!
+//! With `--headless` it shows a sealed conversation from its first word to its last reader, and that the server has
+//! none of it. Without, it ends in a shell as Alice, for whoever wants to try.
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::Path,
+    process::{ExitCode, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use rookery_tests::{
+    homeserver::Homeserver,
+    process::{PATIENCE, Running, binary},
+    profile::{Message, Profile},
+    search::{Search, files_below},
+    world::{World, befriend},
+};
+use tokio::process::Command;
+
+/// A homeserver, two people, and a sealed conversation between them.
+#[derive(Debug, Parser)]
+#[command(name = "cargo demo")]
+struct Arguments {
+    /// Only shows the conversation, and opens no shell.
+    #[arg(long)]
+    headless: bool,
+}
+
+/// Who says what. The name is a device; the device's person is who it comes from.
+const CONVERSATION: [(&str, &str); 6] = [
+    ("alice/laptop", "Morning, Bob. Three chicks hatched under the north ledge overnight."),
+    ("bob/laptop", "Splendid! Shall I bring herring?"),
+    ("alice/laptop", "Bring plenty. And tell no one which ledge, the gulls have ears."),
+    ("bob/phone", "On my way; sent from the boat."),
+    ("alice/laptop", "You own more gadgets than I have flippers."),
+    ("bob/laptop", "And each of them heard you. The nest saw sealing wax."),
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match show(&Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn show(arguments: &Arguments) -> Result<()> {
+    let world = World::new()?;
+    let stage = tokio::select! {
+        stage = perform(&world) => stage?,
+        // Returning, rather than being killed, is what takes the world away.
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+    };
+    if !arguments.headless {
+        stage.open_shell().await?;
+    }
+    Ok(())
+}
+
+async fn perform(world: &World) -> Result<Stage> {
+    build().await?;
+    let stage = Stage::set(world).await?;
+    stage.converse().await?;
+    stage.search_the_server()?;
+    Ok(stage)
+}
+
+/// Builds the two binaries as this program was built.
+async fn build() -> Result<()> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--locked", "-p", "rookery-homeserver", "-p", "rookery-cli"]);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let built = cargo.current_dir(root).status().await.context("cannot run cargo")?;
+    ensure!(built.success(), "the build failed");
+    Ok(())
+}
+
+/// The homeserver, and everybody on it.
+struct Stage {
+    server: Homeserver,
+    devices: Vec<Profile>,
+}
+
+impl Stage {
+    async fn set(world: &World) -> Result<Self> {
+        let server = world.homeserver("nest").start().await?;
+        let ready = server.ready();
+        println!("homeserver    {} at {}", ready.name, ready.address);
+        println!("              {}", ready.fingerprint);
+
+        let alice = world.profile("alice", "laptop")?;
+        alice.register(&ready.invite).await?;
+        println!("alice/laptop  registered as alice@{}", ready.name);
+        let link = server.invite(1).await?;
+        let bob = world.profile("bob", "laptop")?;
+        bob.register(&link).await?;
+        println!("bob/laptop    registered as bob@{}", ready.name);
+        let phone = world.profile("bob", "phone")?;
+        phone.link_to(&bob, &link).await?;
+        println!("bob/phone     linked to bob/laptop by a short code");
+        befriend(&alice, &bob).await?;
+        println!("              alice and bob are contacts\n");
+        Ok(Self { server, devices: vec![alice, bob, phone] })
+    }
+
+    /// Has everything said, each line when the one before has been heard by everybody else.
+    async fn converse(&self) -> Result<()> {
+        let mut agents = Vec::new();
+        let mut listeners = Vec::new();
+        for device in &self.devices {
+            agents.push(device.start_agent()?);
+            device.wait_until_connected().await?;
+            listeners.push((device, device.start_tail()?));
+        }
+        for (label, text) in CONVERSATION {
+            let speaker = self.devices.iter().find(|device| device.label() == label);
+            let speaker = speaker.context("nobody of that name")?;
+            let id = speaker.send(other(speaker), text).await?;
+            println!("{label:13} > {text}");
+            for (listener, tail) in &mut listeners {
+                if listener.label() != label {
+                    let message = hear(tail, &id).await?;
+                    ensure!(message.text == text, "{} heard {message:?}", listener.label());
+                    println!("{:13} < {}: {}", listener.label(), message.from, message.text);
+                }
+            }
+            println!();
+        }
+        for (_, tail) in &mut listeners {
+            tail.stop().await?;
+        }
+        for agent in &mut agents {
+            agent.stop().await?;
+        }
+        Ok(())
+    }
+
+    /// Shows that no word of it is in the server's files or its log.
+    fn search_the_server(&self) -> Result<()> {
+        let words: BTreeSet<_> = CONVERSATION
+            .iter()
+            .flat_map(|(_, text)| text.split(|letter: char| !letter.is_alphanumeric()))
+            // Shorter ones stand by chance in any megabyte of random bytes.
+            .filter(|word| word.len() >= 6)
+            .collect();
+        let search = Search::for_words(words.iter().copied());
+        let files = files_below(self.server.data())?;
+        let mut bytes = 0_usize;
+        for file in files.iter().chain([&self.server.log_file()]) {
+            let content = fs::read(file)?;
+            bytes = bytes.saturating_add(content.len());
+            let found = search.first_in(&content).map(|needle| &needle.word);
+            ensure!(found.is_none(), "{found:?} stands in {}", file.display());
+        }
+        println!(
+            "The server's {} files and its log, {bytes} bytes, hold none of {} words: {}.",
+            files.len(),
+            words.len(),
+            words.into_iter().collect::<Vec<_>>().join(" ")
+        );
+        Ok(())
+    }
+
+    /// Lets whoever sits at the terminal be Alice, and waits until they have had enough.
+    async fn open_shell(&self) -> Result<()> {
+        let alice = self.devices.first().context("no alice")?;
+        let binaries = binary("rookery")?.parent().context("no directory")?.to_owned();
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths([binaries].into_iter().chain(env::split_paths(&path)))?;
+        let shell = env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
+        println!("\nYou are alice. Try:");
+        println!("  rookery read @bob");
+        println!("  rookery send @bob 'I brought herring'");
+        for device in self.devices.iter().skip(1) {
+            println!(
+                "  ROOKERY_HOME={} rookery tail   # {}",
+                device.home().display(),
+                device.label()
+            );
+        }
+        println!("  rookery device list; rookery verify @bob; rookery --help");
+        println!("Everything is removed when you leave this shell (exit, or Ctrl+D).\n");
+        // Bob goes on listening, so that what is said to him arrives.
+        let mut agents = Vec::new();
+        for device in self.devices.iter().skip(1) {
+            agents.push(device.start_agent()?);
+        }
+        let mut command = Command::new(shell);
+        command
+            .env("PATH", path)
+            .env("ROOKERY_HOME", alice.home())
+            .env_remove("XDG_RUNTIME_DIR")
+            .stdin(Stdio::inherit());
+        command.status().await.context("cannot open a shell")?;
+        for agent in &mut agents {
+            agent.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whom `speaker` speaks to.
+fn other(speaker: &Profile) -> &'static str {
+    if speaker.user() == "alice" { "@bob" } else { "@alice" }
+}
+
+/// Reads on until the message `id` is heard.
+async fn hear(tail: &mut Running, id: &str) -> Result<Message> {
+    loop {
+        let message: Message = serde_json::from_value(tail.expect(PATIENCE).await?)?;
+        if message.id == id {
+            return Ok(message);
+        }
+    }
+}

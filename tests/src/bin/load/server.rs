@@ -1,0 +1,140 @@
+//! The server under load: a process, and what the kernel says of it.
+
+use std::{
+    net::SocketAddr,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use rookery_protocol::{io::client::Trust, name::JoinLink};
+
+/// One `rookeryd serve` in a temporary directory; it ends when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) invite: JoinLink,
+    pub(crate) address: SocketAddr,
+}
+
+/// CPU time of a process, in microseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct CpuTime(u64);
+
+impl CpuTime {
+    pub(crate) fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Where the binary `name` was built, beside this one.
+pub(crate) fn binary(name: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    if !path.exists() {
+        bail!("{} is missing: cargo build --release --workspace makes it", path.display());
+    }
+    Ok(path)
+}
+
+impl Server {
+    /// Starts a server without limits and waits until it is ready.
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        // Not in /tmp, which may be memory: what is measured includes the disk.
+        let directory = tempfile::Builder::new().prefix("load-").tempdir_in(binary("load")?.with_file_name("."))?;
+        let ready = directory.path().join("ready.json");
+        let data = directory.path().join("data");
+        let child = Command::new(binary("rookeryd")?)
+            .arg("--data-dir")
+            .arg(&data)
+            .args(["serve", "--listen", "127.0.0.1:0", "--name", "load.example", "--limits", "off", "--ready-file"])
+            .arg(&ready)
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(directory.path().join("server.log"))?)
+            .spawn()?;
+        let mut server = Self {
+            child,
+            invite: "rookery://127.0.0.1:1/join#server=x&key=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".parse()?,
+            address: "127.0.0.1:1".parse()?,
+            directory,
+        };
+        let facts = wait_for(&ready, &mut server.child)?;
+        let text = |key: &str| facts.get(key).and_then(|value| value.as_str()).context("the ready file lacks a key");
+        server.address = text("address")?.parse()?;
+        let made = Command::new(binary("rookeryd")?)
+            .arg("--data-dir")
+            .arg(&data)
+            .args(["invite", "create", "--uses", "100000", "--json"])
+            .output()?;
+        let made: serde_json::Value = serde_json::from_slice(&made.stdout).context("no invite was made")?;
+        let link = made.pointer("/data/link").and_then(|link| link.as_str()).context("the invite has no link")?;
+        server.invite = link.parse()?;
+        Ok(server)
+    }
+
+    pub(crate) fn trust(&self) -> Trust {
+        Trust::Pinned(self.invite.key)
+    }
+
+    /// CPU time that the server has used, user and system.
+    pub(crate) fn cpu(&self) -> anyhow::Result<CpuTime> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // Behind the name in parentheses: the 12th and 13th field are user and system ticks of 10 ms (proc(5)).
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
+        let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user.saturating_add(system));
+        Ok(CpuTime(ticks.context("/proc has another form")?.saturating_mul(10_000)))
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc has another form")?;
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes.saturating_mul(1024))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn wait_for(ready: &Path, child: &mut Child) -> anyhow::Result<serde_json::Value> {
+    for _ in 0..400 {
+        if let Ok(text) = std::fs::read_to_string(ready)
+            && let Ok(facts) = serde_json::from_str(&text)
+        {
+            return Ok(facts);
+        }
+        if let Some(status) = child.try_wait()? {
+            bail!("rookeryd ended with {status} before it was ready");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    bail!("rookeryd was not ready after 20 s")
+}
+
+/// The median time of an `fdatasync` after a 4 KiB write on the disk that holds `directory`.
+pub(crate) fn fsync_time(directory: &Path) -> anyhow::Result<Duration> {
+    let file = std::fs::File::create(directory.join("fsync"))?;
+    let mut times = Vec::new();
+    for block in 0..200_u64 {
+        file.write_all_at(&[0x5a; 4096], block.saturating_mul(4096))?;
+        let begin = now();
+        file.sync_data()?;
+        times.push(begin.elapsed());
+    }
+    times.sort();
+    Ok(times.get(times.len() / 2).copied().unwrap_or_default())
+}
+
+/// The wall clock of a measurement.
+#[expect(clippy::disallowed_methods, reason = "measuring time is what this program is for")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
