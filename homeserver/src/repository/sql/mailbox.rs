@@ -27,7 +27,7 @@ impl MailboxView for Handle {
     async fn mailbox_head(&mut self, device: DeviceId) -> Result<MailboxHead, StorageError> {
         let text = "SELECT last, waiting, bytes FROM mailbox_head WHERE device = $1";
         let row = self.first(query(text).bind(&device.as_bytes()[..])).await?;
-        row.as_ref().map_or(Ok(MailboxHead::default()), |row| head_of(row))
+        row.as_ref().map_or(Ok(MailboxHead::default()), head_of)
     }
 
     async fn waiting(
