@@ -25,7 +25,7 @@ use crate::{
 
 /// How often the invite that a start prints can be used, and how long.
 const FIRST_USES: u32 = 10;
-const FIRST_INVITE: Duration = Duration::from_secs(7 * 86_400);
+const FIRST_INVITE: Duration = Duration::from_hours(168);
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]

@@ -122,7 +122,7 @@ pub(super) async fn call<R: Request>(
     let seat = offline.router.services().seats.administrator();
     let bytes = offline.router.answer(R::METHOD, codec::encode(request), seat).await;
     offline.close().await;
-    codec::decode_within(&bytes, 2 * MAX_BATCH).map_err(|error| Failed::failed(error.to_string()))
+    codec::decode_within(&bytes, 2 * MAX_BATCH).map_err(|error| Failed::because(error.to_string()))
 }
 
 /// The reply to an administrator's request, or why there is none.
@@ -145,7 +145,7 @@ pub(super) async fn reply<R: Request<Error = AdminError>>(
 async fn list<R: Request>(cli: &Cli, request: &R) -> Result<R::Reply, Failed> {
     match call(cli, request).await? {
         Answer::Reply(reply) => Ok(reply),
-        Answer::Error(error) => Err(Failed::failed(error.to_string())),
+        Answer::Error(error) => Err(Failed::because(error.to_string())),
         Answer::Refused(refusal) => Err(Failed::new(Kind::Unavailable, refusal.to_string())),
     }
 }
@@ -230,16 +230,15 @@ pub(super) async fn user(cli: &Cli, verb: &User) -> Result<Report, Failed> {
             change(cli, name, AccountChange::Delete, "deleted; the name stays reserved").await
         }
         User::ResetPassword { name, password_file } => {
-            let text = match password_file {
-                Some(file) => std::fs::read_to_string(file)
-                    .map_err(|error| Failed::failed(format!("{}: {error}", file.display())))?,
-                None => {
-                    let mut text = String::new();
-                    std::io::stdin()
-                        .read_to_string(&mut text)
-                        .map_err(|error| Failed::failed(error.to_string()))?;
-                    text
-                }
+            let text = if let Some(file) = password_file {
+                std::fs::read_to_string(file)
+                    .map_err(|error| Failed::because(format!("{}: {error}", file.display())))?
+            } else {
+                let mut text = String::new();
+                std::io::stdin()
+                    .read_to_string(&mut text)
+                    .map_err(|error| Failed::because(error.to_string()))?;
+                text
             };
             let password = text.trim_end_matches(['\r', '\n']).to_owned();
             reply(cli, &ResetPassword { name: name.clone(), password }).await?;

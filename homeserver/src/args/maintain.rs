@@ -45,7 +45,7 @@ pub(super) async fn migrate(cli: &Cli) -> Result<Report, Failed> {
 
 /// Copies database and keys.
 pub(super) async fn backup(cli: &Cli, backup: &Backup) -> Result<Report, Failed> {
-    let to = std::path::absolute(&backup.to).map_err(|error| Failed::failed(error.to_string()))?;
+    let to = std::path::absolute(&backup.to).map_err(|error| Failed::because(error.to_string()))?;
     let report = reply(cli, &admin::Backup { to: to.display().to_string() }).await?;
     let text = format!(
         "copied {} bytes to {}\nit holds the server's keys: keep it as safe as the server",
@@ -80,7 +80,7 @@ pub(super) async fn restore(cli: &Cli, restore: &Restore) -> Result<Report, Fail
     for file in KEY_FILES.iter().rev() {
         let copied = std::fs::read(restore.from.join(file))
             .and_then(|key| write_private(&path.join(file), &key));
-        copied.map_err(|error| Failed::failed(format!("{file}: {error}")))?;
+        copied.map_err(|error| Failed::because(format!("{file}: {error}")))?;
     }
     let text = format!(
         "restored to {}\nthis is a new life of the server: one-time keys were dropped, and devices read on from the beginning",
@@ -96,6 +96,6 @@ fn failed(error: BackupError) -> Failed {
             Failed::new(Kind::Precondition, text)
         }
         BackupError::Storage(error) => error.into(),
-        BackupError::Files { .. } => Failed::failed(text),
+        BackupError::Files { .. } => Failed::because(text),
     }
 }

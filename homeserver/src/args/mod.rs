@@ -103,7 +103,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            return output::print(json, Err(Failed::failed(format!("no threads: {error}"))));
+            return output::print(json, Err(Failed::because(format!("no threads: {error}"))));
         }
     };
     let report = runtime.block_on(dispatch(&cli));
@@ -150,19 +150,18 @@ impl Cli {
         let chosen = chosen
             .ok_or_else(|| Failed::usage("no data directory").hint("name one with --data-dir"))?;
         std::path::absolute(&chosen)
-            .map_err(|error| Failed::failed(format!("{}: {error}", chosen.display())))
+            .map_err(|error| Failed::because(format!("{}: {error}", chosen.display())))
     }
 
     /// The configuration out of file and environment.
     fn load(&self) -> Result<Loaded, Failed> {
         let mut loaded = Loaded::default();
-        match &self.config {
-            Some(file) => loaded.read_file(file, "")?,
-            None => {
-                let file = self.data()?.join("rookeryd.toml");
-                if file.exists() {
-                    loaded.read_file(&file, "")?;
-                }
+        if let Some(file) = &self.config {
+            loaded.read_file(file, "")?
+        } else {
+            let file = self.data()?.join("rookeryd.toml");
+            if file.exists() {
+                loaded.read_file(&file, "")?;
             }
         }
         loaded.read_environment(std::env::vars_os().filter_map(|(name, value)| {
@@ -170,7 +169,7 @@ impl Cli {
         }))?;
         if let Some(file) = loaded.config.database_file.clone() {
             let text = std::fs::read_to_string(&file)
-                .map_err(|error| Failed::failed(format!("{}: {error}", file.display())))?;
+                .map_err(|error| Failed::because(format!("{}: {error}", file.display())))?;
             loaded.set("storage.database", text.trim(), Source::File(file))?;
         }
         Ok(loaded)

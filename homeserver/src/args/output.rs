@@ -70,7 +70,7 @@ impl Failed {
         Self { kind, message: message.into(), hint: None }
     }
 
-    pub(super) fn failed(message: impl Into<String>) -> Self {
+    pub(super) fn because(message: impl Into<String>) -> Self {
         Self::new(Kind::Failed, message)
     }
 
@@ -114,7 +114,7 @@ impl From<DataDirError> for Failed {
             DataDirError::File { ref source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 Self::new(Kind::Denied, text).hint("run this as the server's user")
             }
-            DataDirError::File { .. } | DataDirError::Damaged { .. } | DataDirError::NoRandomness => Self::failed(text),
+            DataDirError::File { .. } | DataDirError::Damaged { .. } | DataDirError::NoRandomness => Self::because(text),
         }
     }
 }
@@ -129,7 +129,7 @@ impl From<StorageError> for Failed {
             StorageError::Unavailable(_) | StorageError::Conflict => {
                 Self::new(Kind::Unavailable, text)
             }
-            StorageError::Inconsistent { .. } | StorageError::Broken(_) => Self::failed(text),
+            StorageError::Inconsistent { .. } | StorageError::Broken(_) => Self::because(text),
         }
     }
 }
@@ -145,7 +145,7 @@ impl From<StartError> for Failed {
                 )
             }
             StartError::Tls(_) | StartError::File { .. } | StartError::HalfCertificate => {
-                Self::failed(chain(&error))
+                Self::because(chain(&error))
             }
         }
     }
@@ -159,7 +159,7 @@ impl From<AdminCallError> for Failed {
                 Self::new(Kind::Unavailable, text).hint("`rookeryd serve` starts one")
             }
             AdminCallError::Denied { .. } => Self::new(Kind::Denied, text),
-            AdminCallError::Broken(_) | AdminCallError::Malformed(_) => Self::failed(text),
+            AdminCallError::Broken(_) | AdminCallError::Malformed(_) => Self::because(text),
         }
     }
 }

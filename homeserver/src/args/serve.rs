@@ -118,7 +118,7 @@ pub(super) async fn serve(cli: &Cli, serve: &Serve) -> Result<Report, Failed> {
     telemetry::logs(&loaded.config).map_err(|error| Failed::usage(error.to_string()))?;
     let wanted = loaded.config.metrics;
     let metrics = wanted.map(|_| telemetry::metrics()).transpose();
-    let metrics = metrics.map_err(|error| Failed::failed(error.to_string()))?;
+    let metrics = metrics.map_err(|error| Failed::because(error.to_string()))?;
     let ingredients = open(cli, loaded, Absent::Make).await?;
     let running = server::start(ingredients, metrics).await?;
     running.lifecycle.stop_on_panic();
@@ -132,7 +132,7 @@ pub(super) async fn serve(cli: &Cli, serve: &Serve) -> Result<Report, Failed> {
         json!({ "address": address, "name": name, "fingerprint": fingerprint, "invite": invite });
     if let Some(file) = &serve.ready_file {
         write_private(file, format!("{ready}\n").as_bytes())
-            .map_err(|error| Failed::failed(format!("{}: {error}", file.display())))?;
+            .map_err(|error| Failed::because(format!("{}: {error}", file.display())))?;
     }
     if cli.json {
         say(&json!({ "schema": "rookery.admin/1", "ok": true, "data": ready }).to_string());
@@ -146,9 +146,9 @@ pub(super) async fn serve(cli: &Cli, serve: &Serve) -> Result<Report, Failed> {
     if let Some(file) = &serve.ready_file {
         std::fs::remove_file(file).ok();
     }
-    stopped.map_err(|error| Failed::failed(error.to_string()))?;
+    stopped.map_err(|error| Failed::because(error.to_string()))?;
     if Lifecycle::panicked() {
-        return Err(Failed::failed("a part of the server failed; it was stopped in order")
+        return Err(Failed::because("a part of the server failed; it was stopped in order")
             .hint("its log says where; please report it"));
     }
     // What there was to say has been said.
@@ -173,7 +173,7 @@ pub(super) async fn status(cli: &Cli, status: &Status) -> Result<Report, Failed>
         match ask(&data, &admin::Status {}).await {
             Ok(Answer::Reply(report)) => break report,
             Ok(Answer::Error(_)) => {
-                return Err(Failed::failed("the server answered what it never answers"));
+                return Err(Failed::because("the server answered what it never answers"));
             }
             Ok(Answer::Refused(refusal)) => {
                 return Err(Failed::new(Kind::Unavailable, refusal.to_string()));

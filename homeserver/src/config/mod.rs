@@ -8,7 +8,13 @@ mod key;
 mod rate;
 mod value;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub use key::{KEYS, Key, LIMITS};
 pub use rate::{NotARate, Rate, Unit};
@@ -188,21 +194,21 @@ impl Loaded {
     }
 
     /// Takes in a file of TOML, whose tables are under `prefix` (the whole file when empty).
-    pub fn read_file(&mut self, path: &std::path::Path, prefix: &str) -> Result<(), ConfigError> {
+    pub fn read_file(&mut self, path: &Path, prefix: &str) -> Result<(), ConfigError> {
         let path = path.to_owned();
         let text = std::fs::read_to_string(&path)
             .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-        self.read_text(&text, path, prefix)
+        self.read_text(&text, &path, prefix)
     }
 
-    fn read_text(&mut self, text: &str, path: PathBuf, prefix: &str) -> Result<(), ConfigError> {
+    fn read_text(&mut self, text: &str, path: &Path, prefix: &str) -> Result<(), ConfigError> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            ConfigError::NotToml { path: path.clone(), message: error.to_string() }
+            ConfigError::NotToml { path: path.to_owned(), message: error.to_string() }
         })?;
         let mut flat = Vec::new();
         flatten(prefix, &table, &mut flat);
         for (key, value) in flat {
-            self.set(&key, &value, Source::File(path.clone()))?;
+            self.set(&key, &value, Source::File(path.to_owned()))?;
         }
         Ok(())
     }
@@ -255,7 +261,7 @@ mod tests {
 
     fn loaded(text: &str) -> Result<Loaded, ConfigError> {
         let mut loaded = Loaded::default();
-        loaded.read_text(text, PathBuf::from("rookeryd.toml"), "").map(|()| loaded)
+        loaded.read_text(text, Path::new("rookeryd.toml"), "").map(|()| loaded)
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Rate {
     /// How long one token takes to come back.
     #[must_use]
     pub fn replenish(&self) -> Duration {
-        Duration::from_secs(self.unit.row().1) / self.count.get()
+        Duration::from_secs(self.unit.row().1).checked_div(self.count.get()).unwrap_or_default()
     }
 }
 

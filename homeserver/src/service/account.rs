@@ -146,7 +146,7 @@ pub async fn register(
             email: None,
             settings: account.settings,
         };
-        services.directory.put(Resident::new(&account, new.state));
+        services.directory.put(&Arc::new(Resident::new(&account, new.state)));
         metrics::counter!("rookery_registrations_total").increment(1);
         tracing::info!(user = %new.user, "an account was opened");
     }
@@ -270,7 +270,7 @@ pub async fn close(
     }
     let turn = services.order.lock().await;
     let resident = services.resident(who.user).await?.ok_or(Refusal::NotAuthenticated)?;
-    let author = request.statement.signed.author().map(|key| key.device_id()).unwrap_or(who.device);
+    let author = request.statement.signed.author().map_or(who.device, |key| key.device_id());
     let entry = request.statement.place(chain, 0, Some(resident.state.head));
     let state = user::apply(who.user, Some(&resident.state), &entry, &item)
         .map_err(|error| denied(error.to_string()))?;
@@ -285,7 +285,7 @@ pub async fn close(
     unit.commit().await?;
     services.feeds.push_chain(chain, &statement::live(&stored.entry));
     let gone = Resident { account: AccountState::Deleted, ..resident.with_state(state) };
-    services.directory.put(gone);
+    services.directory.put(&Arc::new(gone));
     services.directory.forget_standings();
     drop(turn);
     services.presences.forget(who.user);
@@ -313,7 +313,7 @@ pub async fn change_settings(
     let mut unit = services.storage.begin().await.map_err(storage)?;
     unit.set_settings(who.user, &settings).await.map_err(storage)?;
     unit.commit().await.map_err(storage)?;
-    services.directory.put(Resident { settings, ..Resident::clone(&resident) });
+    services.directory.put(&Arc::new(Resident { settings, ..Resident::clone(&resident) }));
     drop(turn);
     super::presence::announce(services, who.user).await;
     Ok(())

@@ -1,6 +1,6 @@
 //! What an administrator asks.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use rookery_protocol::{
     name::UserName,
@@ -113,7 +113,9 @@ pub async fn change(
     }
     unit.commit().await?;
     if let Some(resident) = resident {
-        services.directory.put(Resident { account: state, ..Resident::clone(&resident) });
+        services
+            .directory
+            .put(&Arc::new(Resident { account: state, ..Resident::clone(&resident) }));
     }
     if change == AccountChange::Delete {
         services.directory.forget_standings();

@@ -76,7 +76,6 @@ impl Services {
         }
         let standings = self.standings(receiver.user, sender).await?;
         Ok(match standings.ours {
-            Some(Standing::Blocked) => None,
             // Whoever asked somebody wants to hear from them.
             Some(Standing::Accepted | Standing::Asked) => Some(WritesAs::Partner),
             Some(Standing::Asking | Standing::Stranger)
@@ -85,7 +84,7 @@ impl Services {
                 Some(WritesAs::KnownStranger)
             }
             None if receiver.settings.writers == Writers::Everyone => Some(WritesAs::NewStranger),
-            Some(Standing::Asking | Standing::Stranger) | None => None,
+            Some(Standing::Blocked | Standing::Asking | Standing::Stranger) | None => None,
         })
     }
 }
@@ -162,9 +161,9 @@ pub async fn tell_partners(services: &Services, resident: &Resident) {
     match contacts {
         Ok(contacts) => {
             let moved = Live::notice(&FollowDown::ChainMoved { chain, head: resident.head });
-            contacts
-                .into_iter()
-                .for_each(|user| services.feeds.push_user_unless_following(user, chain, &moved));
+            for user in contacts {
+                services.feeds.push_user_unless_following(user, chain, &moved);
+            }
         }
         Err(error) => tracing::warn!(%error, "contacts were not told of a chain that moved"),
     }

@@ -15,7 +15,10 @@ use rookery_protocol::{
 };
 
 use super::{Services, directory::Resident, feed::Live};
-use crate::repository::{Repository, StorageError, contact::StoredContact};
+use crate::repository::{
+    Repository, StorageError,
+    contact::{Standings, StoredContact},
+};
 
 /// Whether two users have to do with each other, and neither has blocked the other.
 #[must_use]
@@ -99,7 +102,10 @@ pub async fn change(
         | (ContactChange::Block, Some(Standing::Blocked)) => {
             return Ok(());
         }
-        (ContactChange::Decline, Some(Standing::Asking | Standing::Stranger))
+        (
+            ContactChange::Decline | ContactChange::Remove,
+            Some(Standing::Asking | Standing::Stranger),
+        )
         | (ContactChange::Unblock, Some(Standing::Blocked)) => {
             unit.remove_contact(who.user, &pair.name).await?;
         }
@@ -115,9 +121,6 @@ pub async fn change(
             if let (Some(them), true) = (&pair.them, ends) {
                 unit.remove_contact(them.user, &pair.me.name).await?;
             }
-        }
-        (ContactChange::Remove, Some(Standing::Asking | Standing::Stranger)) => {
-            unit.remove_contact(who.user, &pair.name).await?;
         }
         _ => return not_found,
     }
@@ -146,7 +149,7 @@ impl<'s> Pair<'s> {
         let them = them.filter(|them| them.can_receive());
         let standings = match &them {
             Some(them) => services.standings(me.user, them.user).await?,
-            None => Default::default(),
+            None => Standings::default(),
         };
         let now = services.clock.now();
         Ok(Self { services, me, name, them, ours: standings.ours, theirs: standings.theirs, now })

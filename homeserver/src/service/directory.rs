@@ -99,10 +99,8 @@ impl Default for Directory {
 
 impl Directory {
     /// Keeps what a user has become. Under [`Services::order`], after the commit.
-    pub fn put(&self, resident: Resident) -> Arc<Resident> {
-        let resident = Arc::new(resident);
-        self.users.insert(resident.user, Arc::clone(&resident));
-        resident
+    pub fn put(&self, resident: &Arc<Resident>) {
+        self.users.insert(resident.user, Arc::clone(resident));
     }
 
     /// Keeps how two users stand to each other. Under [`Services::order`], after the commit.

@@ -171,9 +171,9 @@ impl Feed {
 /// All feeds there are.
 #[derive(Debug, Default)]
 pub struct Feeds {
-    by_device: RwLock<HashMap<DeviceId, Arc<Feed>>>,
-    by_user: RwLock<HashMap<UserId, Vec<Arc<Feed>>>>,
-    by_chain: RwLock<HashMap<ChainId, Vec<Arc<Feed>>>>,
+    devices: RwLock<HashMap<DeviceId, Arc<Feed>>>,
+    users: RwLock<HashMap<UserId, Vec<Arc<Feed>>>>,
+    chains: RwLock<HashMap<ChainId, Vec<Arc<Feed>>>>,
 }
 
 impl Feeds {
@@ -187,7 +187,7 @@ impl Feeds {
             filled: Notify::new(),
         });
         let former = self
-            .by_device
+            .devices
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(device, Arc::clone(&feed));
@@ -195,40 +195,42 @@ impl Feeds {
             former.replace();
             self.forget(&former);
         }
-        let mut by_user = self.by_user.write().unwrap_or_else(PoisonError::into_inner);
-        by_user.entry(user).or_default().push(Arc::clone(&feed));
+        let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
+        users.entry(user).or_default().push(Arc::clone(&feed));
         feed
     }
 
     /// The stream is gone; whether it was the user's last.
     pub fn close(&self, feed: &Arc<Feed>) -> bool {
-        let mut by_device = self.by_device.write().unwrap_or_else(PoisonError::into_inner);
-        if by_device.get(&feed.device).is_some_and(|current| Arc::ptr_eq(current, feed)) {
-            by_device.remove(&feed.device);
+        let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
+        if devices.get(&feed.device).is_some_and(|current| Arc::ptr_eq(current, feed)) {
+            devices.remove(&feed.device);
         }
-        drop(by_device);
+        drop(devices);
         self.forget(feed);
         !self.is_followed(feed.user)
     }
 
     fn forget(&self, feed: &Arc<Feed>) {
         let is_it = |other: &Arc<Feed>| Arc::ptr_eq(other, feed);
-        let mut by_user = self.by_user.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(feeds) = by_user.get_mut(&feed.user) {
+        let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(feeds) = users.get_mut(&feed.user) {
             feeds.retain(|other| !is_it(other));
             if feeds.is_empty() {
-                by_user.remove(&feed.user);
+                users.remove(&feed.user);
             }
         }
-        drop(by_user);
+        drop(users);
         let chains = std::mem::take(&mut *feed.chains());
-        chains.into_iter().for_each(|chain| self.unfollow(feed, chain));
+        for chain in chains {
+            self.unfollow(feed, chain);
+        }
     }
 
     /// Has `feed` follow `chain` from now on.
     pub fn follow(&self, feed: &Arc<Feed>, chain: ChainId) {
-        let mut by_chain = self.by_chain.write().unwrap_or_else(PoisonError::into_inner);
-        let feeds = by_chain.entry(chain).or_default();
+        let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
+        let feeds = chains.entry(chain).or_default();
         if feed.chains().insert(chain) {
             feeds.push(Arc::clone(feed));
         }
@@ -243,11 +245,11 @@ impl Feeds {
     /// Has `feed` follow `chain` no more.
     pub fn unfollow(&self, feed: &Arc<Feed>, chain: ChainId) {
         feed.chains().remove(&chain);
-        let mut by_chain = self.by_chain.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(feeds) = by_chain.get_mut(&chain) {
+        let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(feeds) = chains.get_mut(&chain) {
             feeds.retain(|other| !Arc::ptr_eq(other, feed));
             if feeds.is_empty() {
-                by_chain.remove(&chain);
+                chains.remove(&chain);
             }
         }
     }
@@ -255,35 +257,35 @@ impl Feeds {
     /// The device's feed, if it follows.
     #[must_use]
     pub fn of_device(&self, device: DeviceId) -> Option<Arc<Feed>> {
-        self.by_device.read().unwrap_or_else(PoisonError::into_inner).get(&device).cloned()
+        self.devices.read().unwrap_or_else(PoisonError::into_inner).get(&device).cloned()
     }
 
     /// Whether any device of the user follows.
     #[must_use]
     pub fn is_followed(&self, user: UserId) -> bool {
-        self.by_user.read().unwrap_or_else(PoisonError::into_inner).contains_key(&user)
+        self.users.read().unwrap_or_else(PoisonError::into_inner).contains_key(&user)
     }
 
     /// Pushes `live` to all devices of the user.
     pub fn push_user(&self, user: UserId, live: &Live) {
-        let by_user = self.by_user.read().unwrap_or_else(PoisonError::into_inner);
-        by_user.get(&user).into_iter().flatten().for_each(|feed| feed.push(live.clone()));
+        let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
+        users.get(&user).into_iter().flatten().for_each(|feed| feed.push(live.clone()));
     }
 
     /// Pushes `live` to those devices of the user that do not follow `chain`.
     pub fn push_user_unless_following(&self, user: UserId, chain: ChainId, live: &Live) {
-        let by_chain = self.by_chain.read().unwrap_or_else(PoisonError::into_inner);
-        let following = by_chain.get(&chain).map(Vec::as_slice).unwrap_or_default();
-        let by_user = self.by_user.read().unwrap_or_else(PoisonError::into_inner);
-        let feeds = by_user.get(&user).into_iter().flatten();
+        let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
+        let following = chains.get(&chain).map(Vec::as_slice).unwrap_or_default();
+        let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
+        let feeds = users.get(&user).into_iter().flatten();
         let others = feeds.filter(|feed| !following.iter().any(|other| Arc::ptr_eq(other, feed)));
         others.for_each(|feed| feed.push(live.clone()));
     }
 
     /// Pushes `live` to all that follow the chain.
     pub fn push_chain(&self, chain: ChainId, live: &Live) {
-        let by_chain = self.by_chain.read().unwrap_or_else(PoisonError::into_inner);
-        by_chain.get(&chain).into_iter().flatten().for_each(|feed| feed.push(live.clone()));
+        let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
+        chains.get(&chain).into_iter().flatten().for_each(|feed| feed.push(live.clone()));
     }
 }
 
@@ -321,6 +323,6 @@ mod tests {
         assert!(!feeds.close(&first));
         assert!(Arc::ptr_eq(&feeds.of_device(device).unwrap(), &second));
         assert!(feeds.close(&second));
-        assert!(feeds.by_chain.read().unwrap().is_empty());
+        assert!(feeds.chains.read().unwrap().is_empty());
     }
 }

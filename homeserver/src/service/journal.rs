@@ -58,12 +58,11 @@ async fn store(
 ) -> Result<Appended, Failure<AppendJournalError>> {
     let now = services.clock.now();
     let mut unit = services.storage.begin().await?;
-    let stored = match unit.chain(chain).await? {
-        Some(stored) => stored,
-        None => {
-            unit.create_chain(chain, ChainKind::Journal, who.user, 0, now).await?;
-            unit.chain(chain).await?.ok_or(StorageError::Inconsistent { table: "chain" })?
-        }
+    let stored = if let Some(stored) = unit.chain(chain).await? {
+        stored
+    } else {
+        unit.create_chain(chain, ChainKind::Journal, who.user, 0, now).await?;
+        unit.chain(chain).await?.ok_or(StorageError::Inconsistent { table: "chain" })?
     };
     let mut places: HashMap<ItemId, u64> = unit.places(chain, items).await?.into_iter().collect();
     let mut head: Option<Seen> = stored.head.map(Into::into);

@@ -27,7 +27,7 @@ use super::{
 };
 
 /// How long a place is open (`SEALING` 4.1).
-const LIFETIME: Duration = Duration::from_secs(300);
+const LIFETIME: Duration = Duration::from_mins(5);
 /// How long one question waits for a letter; below the deadline of calls.
 const PATIENCE: Duration = Duration::from_secs(25);
 /// Letters of one side.

@@ -218,7 +218,9 @@ async fn store(services: &Services, jobs: Vec<Job>) {
         }
         Err(error) => {
             let refusal = super::refusal(&error);
-            plans.into_iter().for_each(|plan| drop(plan.answer.send(Err(refusal.clone().into()))));
+            for plan in plans {
+                drop(plan.answer.send(Err(refusal.clone().into())));
+            }
             if matches!(error, StorageError::Full) && !acknowledged.is_empty() {
                 // What is erased makes room, so it is not lost with what could not be stored.
                 if let Err(error) = commit(services, vec![], &[], &acknowledged).await {

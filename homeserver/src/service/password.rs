@@ -56,9 +56,10 @@ impl Passwords {
     /// Whether `password` is the one of `hash`. Takes as long when there is no hash, so that nobody learns which names exist.
     pub async fn check(&self, password: String, hash: Option<String>) -> Result<bool, Refusal> {
         let password = Zeroizing::new(password);
-        self.work(move |argon| match hash.as_deref().map(PasswordHash::new) {
-            Some(Ok(hash)) => argon.verify_password(password.as_bytes(), &hash).is_ok(),
-            Some(Err(_)) | None => {
+        self.work(move |argon| {
+            if let Some(Ok(hash)) = hash.as_deref().map(PasswordHash::new) {
+                argon.verify_password(password.as_bytes(), &hash).is_ok()
+            } else {
                 // The work is done for its time; its result is for nobody.
                 drop(argon.hash_password(password.as_bytes()));
                 false

@@ -28,7 +28,7 @@ use crate::repository::prekey::{ClaimedKeys, NewClaim, OneTime, PrekeyCounts};
 /// How many one-time keys of one kind a device may have waiting (`SEALING` 4.2).
 const MAX_ONE_TIME: u32 = 500;
 /// How long a pair of a user and a device is no new one.
-const PAIR: std::time::Duration = std::time::Duration::from_secs(86_400);
+const PAIR: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// Publishes the asking device's keys.
 pub async fn publish(

@@ -16,17 +16,17 @@ use crate::repository::{
 };
 
 /// How often presence is written down (`DESIGN` §7).
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 /// How many of those go by between two purges.
 const PURGE_EVERY: u32 = 60;
 /// How far the clock may be from the time that has passed.
-const MAX_JUMP: Duration = Duration::from_secs(86_400);
+const MAX_JUMP: Duration = Duration::from_hours(24);
 /// How long records of claims are kept: a claim is retried within minutes, and counted for a day.
-const KEEP_CLAIMS: Duration = Duration::from_secs(7 * 86_400);
+const KEEP_CLAIMS: Duration = Duration::from_hours(168);
 /// How long a session may go unused: as long as a person may be away and still expects to be logged in.
-const KEEP_IDLE_SESSIONS: Duration = Duration::from_secs(400 * 86_400);
+const KEEP_IDLE_SESSIONS: Duration = Duration::from_hours(9600);
 /// How long invites that are over are still listed.
-const KEEP_INVITES: Duration = Duration::from_secs(30 * 86_400);
+const KEEP_INVITES: Duration = Duration::from_hours(720);
 /// Rows of each kind in one unit of work, so that none takes long.
 const ROWS: u32 = 5_000;
 
@@ -82,7 +82,7 @@ pub async fn run(services: Weak<Services>, stop: CancellationToken) {
         match purge(&services).await {
             Ok(purged) => tracing::info!(?purged, "what is over was forgotten"),
             Err(error) => {
-                tracing::warn!(%error, "what is over was not forgotten; it is tried again in an hour")
+                tracing::warn!(%error, "what is over was not forgotten; it is tried again in an hour");
             }
         }
     }
@@ -136,9 +136,9 @@ mod tests {
     async fn a_clock_that_jumped_is_not_forgotten_by() {
         let (wall, steady) = (Timestamp::from_millis(1_790_000_000_000), Instant::now());
         let watch = Watch::new(wall, steady);
-        let later = steady + Duration::from_secs(3_600);
-        assert_eq!(watch.jump(wall.plus(Duration::from_secs(3_600)), later), None);
-        assert!(watch.jump(wall.plus(Duration::from_secs(400 * 86_400)), later).is_some());
+        let later = steady + Duration::from_hours(1);
+        assert_eq!(watch.jump(wall.plus(Duration::from_hours(1)), later), None);
+        assert!(watch.jump(wall.plus(Duration::from_hours(9600)), later).is_some());
         assert!(watch.jump(Timestamp::from_millis(0), later).is_some());
     }
 }

@@ -153,7 +153,7 @@ impl Seats {
         match former {
             Principal::Anonymous => rows.anonymous = rows.anonymous.saturating_sub(1),
             Principal::Device(old) | Principal::Uncertified(old) => {
-                rows.forget(seat.number, old.user)
+                rows.forget(seat.number, old.user);
             }
             Principal::Administrator => {}
         }
@@ -189,7 +189,7 @@ impl Seats {
         }
         match seat.principal() {
             Principal::Device(who) | Principal::Uncertified(who) => {
-                rows.forget(seat.number, who.user)
+                rows.forget(seat.number, who.user);
             }
             Principal::Anonymous => rows.anonymous = rows.anonymous.saturating_sub(1),
             Principal::Administrator => {}
@@ -218,7 +218,9 @@ impl Seats {
         drop(rows);
         tasks.spawn(async move {
             tokio::time::sleep(LAST_WORDS).await;
-            cut.iter().for_each(|seat| seat.end(Ended::Session));
+            for seat in cut {
+                seat.end(Ended::Session);
+            }
         });
     }
 

@@ -3,6 +3,8 @@
 //! The rules are `user::apply`, the same function that every client runs. The home adds what only it can see to: that a batch is whole (a
 //! revocation with the new per-user key, boxes for every live device), and that a revoked device is cut off at once.
 
+use std::sync::Arc;
+
 use rookery_protocol::{
     chain::{HeadRef, Submission},
     codec,
@@ -83,7 +85,8 @@ pub async fn append(
     for stored in &batch.entries {
         services.feeds.push_chain(chain, &live(&stored.entry));
     }
-    let resident = services.directory.put(resident.with_state(batch.state));
+    let resident = Arc::new(resident.with_state(batch.state));
+    services.directory.put(&resident);
     drop(turn);
     let added = batch.actions.iter().filter_map(|action| match action {
         Action::DeviceAdd(add) => Some(add.keys.device_id()),
@@ -149,7 +152,7 @@ fn judge(
         if matches!(statement.action, Action::Close(_)) {
             return Err(denied("an account is closed by its own request".to_owned()));
         }
-        let author = submission.signed.author().map(|key| key.device_id()).unwrap_or(who.device);
+        let author = submission.signed.author().map_or(who.device, |key| key.device_id());
         let entry = submission.place(chain, 0, Some(head));
         batch.state = user::apply(who.user, Some(&batch.state), &entry, &item)
             .map_err(|error| denied(error.to_string()))?;

@@ -109,7 +109,7 @@ impl Device {
     }
 
     pub(crate) fn prekeys(&self, one_time: u32) -> PrekeyUpload {
-        let expires = NOW.plus(Duration::from_secs(100 * 365 * 86_400));
+        let expires = NOW.plus(Duration::from_hours(876_000));
         let next = || self.count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let ec = |domain| {
             EcPrekey::sign(&self.key, domain, next(), AgreementKey::from_bytes([2; 32]), expires)

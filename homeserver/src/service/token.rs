@@ -1,6 +1,6 @@
 //! Tokens: what a session lives by.
 //!
-//! The access token is a JWT (RFC 7519, EdDSA) bound to the device's key by its thumbprint (RFC 7800, RFC 7638): whoever steals it lacks the
+//! The access token is a JWT (RFC 7519, `EdDSA`) bound to the device's key by its thumbprint (RFC 7800, RFC 7638): whoever steals it lacks the
 //! key. The refresh token of a generation is made from the session and the generation by a secret of the server (a keyed BLAKE3), so that
 //! its successor can be given again until it is used (`DECISIONS.md` D10), while the database holds hashes only; and so that a token of an
 //! earlier generation is known for what it is, however old.
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::{identity::Identity, repository::session::TokenHash};
 
 /// How long an access token is good: a stolen laptop that is revoked is cut at once, so this bounds only what many nodes have to agree on.
-pub const ACCESS_LIFETIME: Duration = Duration::from_secs(15 * 60);
+pub const ACCESS_LIFETIME: Duration = Duration::from_mins(15);
 
 /// What an access token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,7 +159,7 @@ impl Mint {
     #[must_use]
     pub fn refresh(&self, session: SessionId, generation: u64) -> (String, TokenHash) {
         let generation_bytes = generation.to_be_bytes();
-        let mac = self.mac(session, &generation_bytes);
+        let mac = self.mac(session, generation_bytes);
         let bytes = [&session.as_bytes()[..], &generation_bytes, mac.as_bytes()].concat();
         (URL_SAFE_NO_PAD.encode(&bytes), hash(&bytes))
     }
@@ -174,15 +174,15 @@ impl Mint {
         let generation: [u8; 8] = generation.try_into().ok()?;
         // blake3 compares hashes in constant time.
         let theirs = blake3::Hash::from_bytes(mac.try_into().ok()?);
-        (self.mac(session, &generation) == theirs).then(|| Refresh {
+        (self.mac(session, generation) == theirs).then(|| Refresh {
             session,
             generation: u64::from_be_bytes(generation),
             hash: hash(&bytes),
         })
     }
 
-    fn mac(&self, session: SessionId, generation: &[u8; 8]) -> blake3::Hash {
-        blake3::keyed_hash(&self.refresh, &[&session.as_bytes()[..], generation].concat())
+    fn mac(&self, session: SessionId, generation: [u8; 8]) -> blake3::Hash {
+        blake3::keyed_hash(&self.refresh, &[&session.as_bytes()[..], &generation].concat())
     }
 }
 

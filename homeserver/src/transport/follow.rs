@@ -286,7 +286,7 @@ async fn up(
         let Ok(up) = codec::decode::<FollowUp>(&bytes) else { return Ok(()) };
         match up {
             FollowUp::Acknowledge { through } => {
-                message::acknowledge(services, who.device, through)
+                message::acknowledge(services, who.device, through);
             }
             FollowUp::Follow(followed) => follow::more(services, who, feed, followed).await?,
             FollowUp::Unfollow { chain } => {

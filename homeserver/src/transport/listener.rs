@@ -27,7 +27,7 @@ use crate::{
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection may prove nothing: a person who registers thinks of a password before, not after, connecting.
-const ANONYMOUS: Duration = Duration::from_secs(120);
+const ANONYMOUS: Duration = Duration::from_mins(2);
 /// How long one frame may take to arrive. A batch of 1 MiB takes that long at 300 kbit/s.
 const FRAME: Duration = Duration::from_secs(30);
 /// How long the last answers of a server that stops may take to get out.
@@ -156,7 +156,7 @@ impl Stream {
         match self.request().await {
             Ok(()) => {}
             Err(FrameError::TooLarge { .. }) => {
-                self.finish(&router::refuse(&Refusal::TooLarge)).await
+                self.finish(&router::refuse(&Refusal::TooLarge)).await;
             }
             // Whoever asked is gone.
             Err(FrameError::Broken(_)) => self.send.reset(),

@@ -4,8 +4,15 @@ use std::future::{Ready, ready};
 
 use rookery_protocol::{
     request::{
-        Anyone, LoggedIn, Outcome, account::*, device::ListDevices, link::*, server::ServerInfo,
-        session::*,
+        Anyone, LoggedIn, Outcome,
+        account::{
+            AppendStatements, ChangePassword, ChangeSettings, CloseAccount, FetchBoxes,
+            FetchProfile, PutProfile, ReadSettings, Register,
+        },
+        device::ListDevices,
+        link::{ClosePlace, OpenPlace, PutLetter, TakeLetter},
+        server::ServerInfo,
+        session::{EndSession, ListSessions, Login, OpenSession, Refresh},
     },
     session::Authenticated,
 };

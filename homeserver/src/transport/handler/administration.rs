@@ -2,7 +2,13 @@
 
 use std::path::Path;
 
-use rookery_protocol::request::{Administrator, Outcome, admin::*};
+use rookery_protocol::request::{
+    Administrator, Outcome,
+    admin::{
+        Backup, ChangeUser, CreateInvite, ListInvites, ListUsers, ResetPassword, RevokeInvite,
+        ShowUser, Status,
+    },
+};
 
 use crate::{
     service::{admin, invite},

@@ -2,7 +2,12 @@
 
 use rookery_protocol::{
     request::{
-        LoggedIn, Outcome, chain::*, contact::*, message::SendMessage, prekey::*, presence::*,
+        LoggedIn, Outcome,
+        chain::{AppendJournal, NameOfUser, ReadChain, ResolveUser, UserNameReply},
+        contact::{ChangeContact, ListContacts, RequestContact},
+        message::SendMessage,
+        prekey::{ClaimPrekeys, PublishPrekeys},
+        presence::{ListPresence, SetPresence},
     },
     session::{Authenticated, Principal},
 };

@@ -1,5 +1,9 @@
 //! Handlers, a file a request family: each takes a request to its service and says no more.
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every handler is given its own context and request"
+)]
 mod account;
 mod administration;
 mod conversation;

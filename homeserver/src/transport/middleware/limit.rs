@@ -28,7 +28,7 @@ impl Middleware for Limit {
             SendMessage::METHOD | Register::METHOD => {}
             // These prove a key, and check no password.
             OpenSession::METHOD | Refresh::METHOD => {
-                limiter.take(Bucket::Open, &Subject::address(address))?
+                limiter.take(Bucket::Open, &Subject::address(address))?;
             }
             _ if call.principal == Principal::Administrator => {}
             _ => limiter.charge(call.rate, &call.principal, address)?,
