@@ -122,25 +122,30 @@ fn private_directory(directory: &Path) -> Result<(), CommandError> {
         CommandError::new(Kind::Failed, format!("the directory {} cannot be made: {error}", directory.display()))
     })?;
     let metadata = fs::metadata(directory)?;
-    if metadata.permissions().mode() & 0o077 != 0 && metadata.uid() == own_uid()? {
+    if !is_private(&metadata) && metadata.uid() == own_uid()? {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
 }
 
+/// Whether nobody but its owner may do anything with a file.
+#[must_use]
+#[expect(clippy::verbose_bit_mask, reason = "permissions are read in octal")]
+pub fn is_private(metadata: &fs::Metadata) -> bool {
+    metadata.permissions().mode() & 0o077 == 0
+}
+
 /// The user that this process runs as.
 pub fn own_uid() -> io::Result<u32> {
     // Whoever makes a file owns it, and that is all that is needed here: no call into the C library for it.
-    match fs::metadata("/proc/self") {
-        Ok(metadata) => Ok(metadata.uid()),
-        Err(_) => {
-            let path = std::env::temp_dir().join(format!("rookery-uid-{}", std::process::id()));
-            let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            let uid = file.metadata()?.uid();
-            fs::remove_file(path)?;
-            Ok(uid)
-        }
+    if let Ok(metadata) = fs::metadata("/proc/self") {
+        return Ok(metadata.uid());
     }
+    let path = std::env::temp_dir().join(format!("rookery-uid-{}", std::process::id()));
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let uid = file.metadata()?.uid();
+    fs::remove_file(path)?;
+    Ok(uid)
 }
 
 /// Writes a new file with mode 0600, through to the disk. One that is there is never overwritten.
@@ -223,7 +228,8 @@ impl KnownHosts {
                 if !text.is_empty() && !text.ends_with('\n') {
                     text.push('\n');
                 }
-                text.push_str(&format!("{} {} {}\n", host.address, host.server, host.key));
+                let line = format!("{} {} {}\n", host.address, host.server, host.key);
+                text.push_str(&line);
                 if let Some(parent) = self.path.parent() {
                     private_directory(parent)?;
                 }

@@ -84,12 +84,19 @@ impl Remote {
     pub async fn connect(path: &Path) -> Result<Option<Self>, CommandError> {
         let stream = match UnixStream::connect(path).await {
             Ok(stream) => stream,
-            // Nobody has bound it, or who did is gone.
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused) => return Ok(None),
+            // Nobody has bound it, or who did is gone, perhaps just now.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe
+                ) =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(CommandError::new(Kind::Failed, format!("the agent's socket {} cannot be used: {error}", path.display()))),
         };
-        let uid = stream.peer_cred()?.uid();
-        if uid != crate::config::own_uid()? {
+        let Ok(peer) = stream.peer_cred() else { return Ok(None) };
+        if peer.uid() != crate::config::own_uid()? {
             return Err(CommandError::new(Kind::Trust, format!("the agent's socket {} belongs to another user; nothing was sent to it", path.display())));
         }
         let (reader, writer) = stream.into_split();
@@ -128,7 +135,7 @@ impl Remote {
                 }
                 continue;
             }
-            if response.id != Value::from(id) {
+            if response.id != id {
                 continue;
             }
             return Asked::Answered(match (response.result, response.error) {

@@ -81,7 +81,7 @@ impl Response {
 
     /// An event of call `id`.
     #[must_use]
-    pub fn event(id: Value, event: Value) -> Self {
+    pub fn event(id: &Value, event: &Value) -> Self {
         Self {
             method: Some("event".to_owned()),
             params: Some(serde_json::json!({ "call": id, "event": event })),

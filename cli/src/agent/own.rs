@@ -188,7 +188,7 @@ async fn find(place: &Place, source: &SecretSource) -> Result<(Agent, Option<Own
         }
     };
     // A passphrase that somebody types is not waited for here: the lock is held by then.
-    tokio::time::timeout(PATIENCE.saturating_add(Duration::from_secs(120)), search).await.unwrap_or_else(|_| {
+    tokio::time::timeout(PATIENCE.saturating_add(Duration::from_mins(2)), search).await.unwrap_or_else(|_| {
         Err(CommandError::new(Kind::Failed, "another rookery holds this profile, and does not answer").hint("look for a hanging `rookery` process, and end it"))
     })
 }

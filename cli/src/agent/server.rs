@@ -25,7 +25,7 @@ const MAX_CALLERS: usize = 64;
 /// How long calls under way get to end when the owner ends.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long calls get to end whose caller has nothing more to ask: as long as a call to the home may take, and some.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The agent's socket, served for as long as the owner lives.
 #[derive(Debug)]
@@ -129,12 +129,9 @@ where
         if line.trim().is_empty() {
             continue;
         }
-        let request = match serde_json::from_str::<Request>(&line) {
-            Ok(request) => request,
-            Err(_) => {
-                answers.send(Response::unreadable(-32700, "this line is no JSON-RPC request")).await.ok();
-                continue;
-            }
+        let Ok(request) = serde_json::from_str::<Request>(&line) else {
+            answers.send(Response::unreadable(-32700, "this line is no JSON-RPC request")).await.ok();
+            continue;
         };
         let (answers, engine, gone, ending) = (answers.clone(), Arc::clone(&engine), gone.clone(), ending.clone());
         calls.spawn(async move {
@@ -171,7 +168,7 @@ async fn answer(request: Request, engine: Arc<Engine>, answers: &mpsc::Sender<Re
         tokio::select! {
             biased;
             Some(event) = coming.recv() => {
-                answers.send(Response::event(id.clone().unwrap_or_default(), event)).await.ok();
+                answers.send(Response::event(&id.clone().unwrap_or_default(), &event)).await.ok();
             }
             outcome = &mut run => break Some(outcome),
             // A call that goes on for ever ends with its owner; its caller finds the next one.
@@ -179,7 +176,7 @@ async fn answer(request: Request, engine: Arc<Engine>, answers: &mpsc::Sender<Re
         }
     };
     while let Ok(event) = coming.try_recv() {
-        answers.send(Response::event(id.clone().unwrap_or_default(), event)).await.ok();
+        answers.send(Response::event(&id.clone().unwrap_or_default(), &event)).await.ok();
     }
     if let (Some(outcome), Some(id)) = (outcome, id) {
         answers.send(Response::answer(id, outcome)).await.ok();

@@ -51,9 +51,9 @@ pub enum TextSource {
 impl TextSource {
     /// What the command line says: `-` and nothing mean standard input, but nobody is made to type there unasked.
     pub fn of(text: Option<String>) -> Result<Self, CommandError> {
-        match text.as_deref() {
-            Some("-") => Ok(Self::Input),
-            Some(text) => Ok(Self::Given(text.to_owned())),
+        match text {
+            Some(text) if text == "-" => Ok(Self::Input),
+            Some(text) => Ok(Self::Given(text)),
             None if std::io::stdin().is_terminal() => {
                 Err(CommandError::new(Kind::Usage, "no text was given").hint("give it as an argument, through a pipe, or type `-` to write it here"))
             }

@@ -1,7 +1,5 @@
 //! `doctor`: what is checked when something does not work.
 
-use std::os::unix::fs::MetadataExt as _;
-
 use serde::Serialize;
 
 use super::Context;
@@ -14,7 +12,8 @@ use crate::{
 #[derive(Debug, Serialize)]
 struct Check {
     v: u32,
-    check: &'static str,
+    #[serde(rename = "check")]
+    what: &'static str,
     ok: bool,
     detail: String,
 }
@@ -33,7 +32,7 @@ pub(super) async fn doctor(context: &Context) -> Result<(), CommandError> {
     }
     let wrong = checks.iter().filter(|check| !check.ok).count();
     for check in &checks {
-        context.line(check, &[if check.ok { "ok" } else { "wrong" }, check.check, &check.detail])?;
+        context.line(check, &[if check.ok { "ok" } else { "wrong" }, check.what, &check.detail])?;
     }
     if wrong == 0 { Ok(()) } else { Err(CommandError::new(Kind::Failed, format!("{wrong} of {} checks found something wrong", checks.len()))) }
 }
@@ -41,7 +40,7 @@ pub(super) async fn doctor(context: &Context) -> Result<(), CommandError> {
 fn files(context: &Context) -> Vec<Check> {
     let mut checks = vec![];
     let place = &context.place;
-    let private = |path: &std::path::Path| std::fs::metadata(path).map(|metadata| metadata.mode() & 0o077 == 0);
+    let private = |path: &std::path::Path| std::fs::metadata(path).map(|metadata| crate::config::is_private(&metadata));
     for (what, path) in [("directory", place.directory().to_owned()), ("key file", place.key_file())] {
         let (ok, detail) = match private(&path) {
             Ok(true) => (true, format!("{} is private", path.display())),
@@ -62,6 +61,6 @@ fn files(context: &Context) -> Vec<Check> {
     checks
 }
 
-const fn check(check: &'static str, ok: bool, detail: String) -> Check {
-    Check { v: 1, check, ok, detail }
+const fn check(what: &'static str, ok: bool, detail: String) -> Check {
+    Check { v: 1, what, ok, detail }
 }

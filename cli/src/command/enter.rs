@@ -115,7 +115,7 @@ fn code_of(line: &str) -> &str {
 /// A newly certified device publishes its keys and reads what there is, so that it is of use at once.
 pub(super) async fn settle_in(context: &Context, lock: Lock, store: Store) -> Result<(), CommandError> {
     let owner = Owner::start(&context.place, lock, store).await?;
-    let outcome = owner.engine().settle_in(Duration::from_secs(60)).await;
+    let outcome = owner.engine().settle_in(Duration::from_mins(1)).await;
     owner.stop().await;
     outcome
 }

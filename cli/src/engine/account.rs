@@ -24,8 +24,7 @@ use crate::{
 };
 
 /// The word for how far a device has come.
-#[must_use]
-pub const fn stage_word(stage: AccountStage) -> &'static str {
+const fn stage_word(stage: AccountStage) -> &'static str {
     match stage {
         AccountStage::Uncertified => "uncertified",
         AccountStage::Certified => "certified",

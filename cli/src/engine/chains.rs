@@ -201,7 +201,8 @@ impl Engine {
         for _ in 0..MAX_PAGES {
             let have = self.store.read().await?.person(person).await?;
             let after = have.as_ref().map(|state| state.head.seq);
-            let page = client.call(&ReadChain { chain: ChainId::of_user(person), after, limit: PAGE }).await?;
+            let request = ReadChain { chain: ChainId::of_user(person), after, limit: PAGE };
+            let page = self.watched(client, client.call(&request)).await?;
             let mut unit = self.store.write().await?;
             // Another task may have taken some of them in meanwhile.
             let mut state = unit.person(person).await?;

@@ -52,6 +52,18 @@ pub(super) fn trust_word(contact: &ContactRow) -> &'static str {
     }
 }
 
+fn contact_line(contact: &ContactRow) -> ContactLine {
+    ContactLine {
+        v: 1,
+        name: contact.address(),
+        state: standing_word(contact.standing).to_owned(),
+        trust: Some(trust_word(contact).to_owned()),
+        since: Some(rfc3339(contact.since)),
+        user: Some(contact.user.to_string()),
+        display_name: super::profile::display_name(contact),
+    }
+}
+
 impl Engine {
     /// Asks somebody to be a contact.
     pub(crate) async fn add_contact(&self, who: &str) -> Result<ContactLine, CommandError> {
@@ -83,7 +95,7 @@ impl Engine {
         self.refresh_contacts(&client).await?;
         let account = self.account();
         let known = self.store.read().await?.contact_named(&address.name, &account.server).await?;
-        let line = known.map(|contact| self.contact_line(&contact));
+        let line = known.map(|contact| contact_line(&contact));
         Ok(line.unwrap_or_else(|| ContactLine {
             v: 1,
             name: format!("{}@{}", address.name, account.server),
@@ -108,7 +120,7 @@ impl Engine {
                 None => None,
             };
             lines.push(match row {
-                Some(row) => self.contact_line(&row),
+                Some(row) => contact_line(&row),
                 None => ContactLine {
                     v: 1,
                     name: format!("{}@{server}", contact.name),
@@ -121,18 +133,6 @@ impl Engine {
             });
         }
         Ok(lines)
-    }
-
-    fn contact_line(&self, contact: &ContactRow) -> ContactLine {
-        ContactLine {
-            v: 1,
-            name: contact.address(),
-            state: standing_word(contact.standing).to_owned(),
-            trust: Some(trust_word(contact).to_owned()),
-            since: Some(rfc3339(contact.since)),
-            user: Some(contact.user.to_string()),
-            display_name: super::profile::display_name(contact),
-        }
     }
 
     /// Takes over the home's list, follows new contacts' chains, and sends them the profile key.

@@ -177,7 +177,7 @@ impl Engine {
                     let known = contact.pin.take();
                     let verified_at = pin.verified_at.or(known.as_ref().and_then(|known| known.verified_at));
                     let head = known.as_ref().map_or(pin.head, |known| known.head);
-                    contact.pin = Some(crate::e2ee::verify::Pin { verified_at, head, ..pin.clone() });
+                    contact.pin = Some(crate::e2ee::verify::Pin { head, verified_at, ..pin.clone() });
                     unit.put_contact(&contact).await?;
                 }
                 Ok(false)
@@ -263,7 +263,7 @@ impl Engine {
                 }
             }
             if !items.is_empty() {
-                client.call(&AppendJournal { items }).await.map_err(|error| failed(Kind::Failed, error))?;
+                self.watched(client, client.call(&AppendJournal { items })).await.map_err(|error| failed(Kind::Failed, error))?;
             }
             let mut unit = self.store.write().await?;
             for item in settled {

@@ -6,7 +6,10 @@ use rookery_protocol::{
     delivery::Backoff,
     io::client::{CallError, Client, Trust},
     name::HostPort,
-    request::session::{OpenError, Refresh, RefreshError},
+    request::{
+        server::ServerInfo,
+        session::{OpenError, Refresh, RefreshError},
+    },
     session::{FollowDown, FollowUp, prove_login},
     time::Timestamp,
 };
@@ -20,8 +23,10 @@ use crate::{
 
 /// The first wait before connecting again, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// How long a server may be silent before it is asked whether it is there, and how long that may take.
+const SUSPICION: Duration = Duration::from_secs(2);
 /// A token that ends this soon is refreshed first.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 /// What came down and was not taken in yet. The stream's own window holds the rest back.
 const DOWN: usize = 256;
 /// What waits to go up: acknowledgements and chains to follow.
@@ -196,6 +201,25 @@ impl Engine {
                 }
                 Err(ChainError::Ended(error)) => return Attempt::Never(error),
                 Err(error) => return Attempt::Again(error.into()),
+            }
+        }
+    }
+
+    /// Waits for `call`, and for the connection under it: a server that was killed says nothing, and its restarted self does not know us.
+    /// When there is no answer for a while the server is asked something small, and the connection is given up if that stays unanswered.
+    pub(super) async fn watched<T>(&self, client: &Client, call: impl Future<Output = T>) -> T {
+        let mut call = std::pin::pin!(call);
+        loop {
+            tokio::select! {
+                answer = &mut call => return answer,
+                () = tokio::time::sleep(SUSPICION) => {
+                    if tokio::time::timeout(SUSPICION, client.call(&ServerInfo {})).await.is_err() {
+                        tracing::debug!("the server is silent; the connection is given up");
+                        // Which ends the call as well.
+                        client.close();
+                        return call.await;
+                    }
+                }
             }
         }
     }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long the new device waits for the old one's person.
-const NEW_SIDE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+const NEW_SIDE_PATIENCE: std::time::Duration = std::time::Duration::from_mins(5);
 
 /// A link that waits for its person's word.
 pub(super) struct Asked {

@@ -257,7 +257,7 @@ impl Engine {
     }
 }
 
-/// A new id for a message or an entry: UUIDv7, as the protocol asks.
+/// A new id for a message or an entry: `UUIDv7`, as the protocol asks.
 fn new_item() -> ItemId {
     ItemId::from_bytes(uuid::Uuid::now_v7().into_bytes())
 }

@@ -42,9 +42,9 @@ const AT_ONCE: u32 = 8;
 /// How often one attempt follows a chain that goes on meanwhile.
 const MAX_STALE: usize = 5;
 /// The first and the longest wait after a failure.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(60));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_mins(1));
 /// The longest wait while a receiver's mailbox is full, or their device has no keys yet.
-const SLOW: Duration = Duration::from_secs(300);
+const SLOW: Duration = Duration::from_mins(5);
 /// How long `send` waits by default for the home's answer.
 const SENT_PATIENCE: Duration = Duration::from_secs(30);
 /// A message's text, in bytes: what fits into an envelope with its padding.
@@ -262,7 +262,7 @@ impl Engine {
                     }
                 }
             }
-            let sleep = wake_at.map_or(Duration::from_secs(3600), |at| at.since(self.now()).max(Duration::from_millis(1)));
+            let sleep = wake_at.map_or(Duration::from_hours(1), |at| at.since(self.now()).max(Duration::from_millis(1)));
             tokio::select! {
                 () = self.drain.cancelled(), if in_flight.is_empty() => return,
                 Some(done) = in_flight.join_next() => match done {
@@ -311,7 +311,7 @@ impl Engine {
                 envelopes: request.envelopes,
                 purpose: outgoing.purpose,
             };
-            match client.call(&message).await {
+            match self.watched(client, client.call(&message)).await {
                 Ok(sent) => return Ok(self.note_sent(&outgoing, sent.at).await?),
                 Err(CallError::Request(SendError::Stale { to_head, own_head })) => {
                     self.reach_head(client, outgoing.to, to_head).await?;
@@ -435,7 +435,7 @@ impl Engine {
 
     async fn claim(&self, client: &Client, person: UserId, devices: Vec<DeviceId>) -> Result<Vec<Bundle>, Undelivered> {
         let claim = ClaimPrekeys { claim: new_item(), user: person, devices };
-        match client.call(&claim).await {
+        match self.watched(client, client.call(&claim)).await {
             Ok(bundles) => Ok(bundles.bundles),
             Err(CallError::Request(ClaimError::NotFound)) => Err(Undelivered::Failed(ClaimError::NotFound.to_string())),
             Err(CallError::Refused(Refusal::Throttled { retry_after_ms })) => Err(throttled(retry_after_ms)),

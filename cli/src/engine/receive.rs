@@ -255,7 +255,7 @@ impl Engine {
 }
 
 /// How far ahead of its home's clock an author's may be.
-const AHEAD: std::time::Duration = std::time::Duration::from_secs(600);
+const AHEAD: std::time::Duration = std::time::Duration::from_mins(10);
 
 impl Unit {
     /// Marks the mailbox as taken in through `position`.

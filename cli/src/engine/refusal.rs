@@ -16,6 +16,7 @@ pub(super) fn failed<E: std::error::Error + 'static>(kind: Kind, error: CallErro
 }
 
 /// A call's failure, whose own error is of the kind that `kind_of` says.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 pub(super) fn failed_as<E: std::error::Error + 'static>(error: CallError<E>, kind_of: impl FnOnce(&E) -> Kind) -> CommandError {
     match &error {
         CallError::Request(own) => CommandError::new(kind_of(own), chain_of(own)),

@@ -1,7 +1,7 @@
 //! Reading a conversation, and following everything that arrives.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     time::Duration,
 };
 
@@ -139,9 +139,9 @@ impl Engine {
     async fn line(&self, names: &mut BTreeMap<UserId, (String, bool)>, placed: Placed) -> Result<MessageLine, StoreError> {
         let (author, conversation) = (placed.message.author, placed.message.conversation);
         for user in [author, conversation] {
-            if !names.contains_key(&user) {
+            if let Entry::Vacant(place) = names.entry(user) {
                 let is_stranger = user != self.user && !self.store.read().await?.contact(user).await?.is_some_and(|contact| contact.is_accepted());
-                names.insert(user, (self.address_of(user).await?, is_stranger));
+                place.insert((self.address_of(user).await?, is_stranger));
             }
         }
         let name_of = |user: UserId| names.get(&user).cloned().unwrap_or_default();

@@ -3,7 +3,7 @@
 //! Never is a person asked when nobody is at a terminal, and never is a keyring required: a box without a desktop opens its store by a key
 //! file of mode 0600 beside it, or by what systemd hands to the service.
 
-use std::{io, os::unix::fs::MetadataExt as _, path::Path};
+use std::{io, path::Path};
 
 use zeroize::Zeroizing;
 
@@ -134,7 +134,7 @@ fn find_key(place: &Place) -> Result<Option<Found>, UnlockError> {
     }
     let path = place.key_file();
     let Some(bytes) = read_optional(&path)? else { return Ok(None) };
-    if std::fs::metadata(&path)?.mode() & 0o077 != 0 {
+    if !config::is_private(&std::fs::metadata(&path)?) {
         return Err(UnlockError::Exposed);
     }
     Ok(Some(Found::Key(KeyFile::from_slice(&bytes).ok_or_else(short)?)))

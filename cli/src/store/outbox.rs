@@ -97,7 +97,7 @@ pub struct Receipt {
 }
 
 /// How long plaintext is kept for a message that nobody took: 35 days, as long as prekeys live.
-pub const KEPT: std::time::Duration = std::time::Duration::from_secs(35 * 24 * 3600);
+const KEPT: std::time::Duration = std::time::Duration::from_hours(35 * 24);
 
 impl Unit {
     /// Puts something into the outbox, unless it is there already; says whether it is new.
@@ -162,7 +162,7 @@ impl Unit {
         Ok(())
     }
 
-    /// Keeps the content of a message that was sent, until it is delivered or [`KEPT`] has passed.
+    /// Keeps the content of a message that was sent, until it is delivered or 35 days has passed.
     pub async fn keep_unconfirmed(&mut self, from: UserId, unconfirmed: &Unconfirmed) -> Result<(), StoreError> {
         let key = item_key(&self.vault, unconfirmed.to, from, unconfirmed.item);
         let sealed = self.vault.seal("unconfirmed", &key, unconfirmed);
@@ -194,7 +194,7 @@ impl Unit {
         Ok(())
     }
 
-    /// Lets go of what nobody took for [`KEPT`].
+    /// Lets go of what nobody took for 35 days.
     pub async fn forget_unconfirmed(&mut self, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM unconfirmed WHERE until < $1").bind(now.to_row()).execute(&mut *self.transaction).await?;
         Ok(())

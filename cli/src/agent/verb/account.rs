@@ -396,6 +396,7 @@ pub struct AccountSettings {
 
 /// The settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, by name in JSON")]
 pub struct SettingsLine {
     /// The version of this object: 1.
     pub v: u32,
