@@ -39,7 +39,9 @@ impl Address {
             return Ok(Self::Postgres(text.to_owned()));
         }
         // The text itself may hold a password, and is not repeated.
-        Err(StorageError::Unavailable("storage.database is neither sqlite:PATH nor postgres://…".to_owned()))
+        Err(StorageError::Unavailable(
+            "storage.database is neither sqlite:PATH nor postgres://…".to_owned(),
+        ))
     }
 }
 
@@ -47,17 +49,27 @@ impl Address {
 pub async fn open(text: Option<&str>, data: &Path) -> Result<Arc<dyn Storage>, StorageError> {
     let incarnation = new_incarnation()?;
     Ok(match Address::parse(text, data)? {
-        Address::Sqlite(path) => Arc::new(Sqlite::open(sqlite::Settings { path, readers: READERS, incarnation }).await?),
-        Address::Postgres(url) => {
-            Arc::new(Postgres::open(&postgres::Settings { url, connections: CONNECTIONS, incarnation }).await?)
+        Address::Sqlite(path) => {
+            Arc::new(Sqlite::open(sqlite::Settings { path, readers: READERS, incarnation }).await?)
         }
+        Address::Postgres(url) => Arc::new(
+            Postgres::open(&postgres::Settings { url, connections: CONNECTIONS, incarnation })
+                .await?,
+        ),
     })
+}
+
+/// How this program uses the PostgreSQL database at `url`.
+#[must_use]
+pub fn postgres_settings(url: String, incarnation: u64) -> postgres::Settings {
+    postgres::Settings { url, connections: CONNECTIONS, incarnation }
 }
 
 /// A number for a new life of a database: random, so that no two lives share it. 63 bits, because databases have signed integers.
 pub fn new_incarnation() -> Result<u64, StorageError> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|_| StorageError::Broken("the system gives no randomness".to_owned()))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|_| StorageError::Broken("the system gives no randomness".to_owned()))?;
     Ok(u64::from_be_bytes(bytes) >> 1)
 }
 
@@ -69,7 +81,10 @@ mod tests {
     fn a_database_is_a_file_beside_the_keys_unless_said_otherwise() {
         let data = Path::new("/data");
         assert_eq!(Address::parse(None, data).unwrap(), Address::Sqlite("/data/rookery.db".into()));
-        assert_eq!(Address::parse(Some("sqlite:/x/y.db"), data).unwrap(), Address::Sqlite("/x/y.db".into()));
+        assert_eq!(
+            Address::parse(Some("sqlite:/x/y.db"), data).unwrap(),
+            Address::Sqlite("/x/y.db".into())
+        );
         assert!(matches!(Address::parse(Some("postgres://h/d"), data), Ok(Address::Postgres(_))));
         let error = Address::parse(Some("mysql://u:secret@h"), data).unwrap_err().to_string();
         assert!(!error.contains("secret"));

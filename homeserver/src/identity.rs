@@ -61,7 +61,9 @@ pub enum DataDirError {
     #[error("the system gives no randomness")]
     NoRandomness,
     /// The name differs from the one that accounts were opened under.
-    #[error("this server is called {known}; accounts are bound to that name, so it cannot become {wanted}")]
+    #[error(
+        "this server is called {known}; accounts are bound to that name, so it cannot become {wanted}"
+    )]
     OtherName {
         /// What it is called.
         known: ServerName,
@@ -110,7 +112,13 @@ impl DataDir {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong)?;
         }
         let mut options = OpenOptions::new();
-        let lock = options.create(true).truncate(false).write(true).mode(0o600).open(path.join("lock")).map_err(wrong)?;
+        let lock = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path.join("lock"))
+            .map_err(wrong)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(fs::TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),
@@ -131,7 +139,11 @@ impl DataDir {
     }
 
     /// The server's identity; made with `name` when there is none yet.
-    pub fn identity(&self, name: Option<&ServerName>, now: Timestamp) -> Result<Identity, DataDirError> {
+    pub fn identity(
+        &self,
+        name: Option<&ServerName>,
+        now: Timestamp,
+    ) -> Result<Identity, DataDirError> {
         let (root, online) = (self.key(ROOT)?, self.key(ONLINE)?);
         let path = self.path.join(RECORD);
         let server = root.verifying_key().server_id();
@@ -148,7 +160,10 @@ impl DataDir {
         if let (Some((record, _)), Some(wanted)) = (&known, name)
             && record.name != *wanted
         {
-            return Err(DataDirError::OtherName { known: record.name.clone(), wanted: wanted.clone() });
+            return Err(DataDirError::OtherName {
+                known: record.name.clone(),
+                wanted: wanted.clone(),
+            });
         }
         let number = known.as_ref().map_or(1, |(record, _)| record.number.saturating_add(1));
         let name = known.as_ref().map(|(record, _)| record.name.clone()).or_else(|| name.cloned());
@@ -157,7 +172,13 @@ impl DataDir {
             Some((record, signed)) if record.online == online.verifying_key() => signed,
             _ => {
                 let (root_key, online_key) = (root.verifying_key(), online.verifying_key());
-                let record = ServerRecord { name: name.clone(), root: root_key, online: online_key, number, since: now };
+                let record = ServerRecord {
+                    name: name.clone(),
+                    root: root_key,
+                    online: online_key,
+                    number,
+                    since: now,
+                };
                 let signed = record.sign(&root).map_err(|_| damaged())?;
                 write_private(&path, &codec::encode(&signed)).map_err(wrong)?;
                 signed
@@ -176,7 +197,8 @@ impl DataDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut seed = Zeroizing::new([0; 32]);
                 getrandom::fill(&mut *seed).map_err(|_| DataDirError::NoRandomness)?;
-                write_private(&path, format!("{}\n", to_base32(&*seed)).as_bytes()).map_err(wrong)?;
+                write_private(&path, format!("{}\n", to_base32(&*seed)).as_bytes())
+                    .map_err(wrong)?;
                 return Ok(SigningKey::from_seed(&seed));
             }
             Err(error) => return Err(wrong(error)),
@@ -220,7 +242,8 @@ fn host_name() -> ServerName {
 /// Writes a file that only its owner may read, whole or not at all.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
+    let mut file =
+        OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
     file.write_all(bytes)?;
     file.sync_all()?;
@@ -245,9 +268,16 @@ mod tests {
         drop(taken);
         let taken = DataDir::take(&path, Absent::Refuse).unwrap();
         let second = taken.identity(None, now).unwrap();
-        assert_eq!((first.server(), &first.record, first.name), (second.server(), &second.record, second.name));
+        assert_eq!(
+            (first.server(), &first.record, first.name),
+            (second.server(), &second.record, second.name)
+        );
         for file in KEY_FILES {
-            assert_eq!(fs::metadata(path.join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+            assert_eq!(
+                fs::metadata(path.join(file)).unwrap().permissions().mode() & 0o777,
+                0o600,
+                "{file}"
+            );
         }
         let other = "other.example".parse().unwrap();
         assert!(matches!(taken.identity(Some(&other), now), Err(DataDirError::OtherName { .. })));
@@ -256,6 +286,9 @@ mod tests {
     #[test]
     fn a_server_that_is_not_there_is_not_made_by_looking() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(DataDir::take(folder.path(), Absent::Refuse), Err(DataDirError::Absent { .. })));
+        assert!(matches!(
+            DataDir::take(folder.path(), Absent::Refuse),
+            Err(DataDirError::Absent { .. })
+        ));
     }
 }

@@ -22,7 +22,8 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// Waits for SIGTERM or SIGINT, or for a task that panicked.
     pub async fn asked_to_stop(&self) -> std::io::Result<()> {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         tokio::select! {
             _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
             _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),

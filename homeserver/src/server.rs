@@ -1,6 +1,6 @@
 //! A whole server: storage, services and transport, put together, started and stopped.
 
-use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use rookery_protocol::{
@@ -22,6 +22,10 @@ use crate::{
     service::{Parts, Services, invite, password::Passwords, retention},
     transport::{self, Place, Router, admin, health, listener},
 };
+
+/// How often the invite that a start prints can be used, and how long.
+const FIRST_USES: u32 = 10;
+const FIRST_INVITE: Duration = Duration::from_secs(7 * 86_400);
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +114,15 @@ impl Offline {
         let advertised = advertised(&config, config.listen, &identity.name);
         let tasks = lifecycle.tasks.clone();
         let listen = config.listen.to_string();
-        let services = Services::start(Parts { clock, storage, identity, config, advertised, passwords, tasks });
+        let services = Services::start(Parts {
+            clock,
+            storage,
+            identity,
+            config,
+            advertised,
+            passwords,
+            tasks,
+        });
         let place = Place { listen, data: data.path().to_owned() };
         Ok(Self { router: transport::router(services, place), lifecycle, _data: data })
     }
@@ -125,7 +137,10 @@ impl Offline {
 }
 
 /// Starts a server.
-pub async fn start(ingredients: Ingredients, metrics: Option<PrometheusHandle>) -> Result<Running, StartError> {
+pub async fn start(
+    ingredients: Ingredients,
+    metrics: Option<PrometheusHandle>,
+) -> Result<Running, StartError> {
     let Ingredients { data, storage, config, clock, passwords } = ingredients;
     let identity = data.identity(config.name.as_ref(), clock.now())?;
     let tls = match (&config.certificate, &config.certificate_key) {
@@ -141,18 +156,26 @@ pub async fn start(ingredients: Ingredients, metrics: Option<PrometheusHandle>) 
     let advertised = advertised(&config, address, &identity.name);
     let health_address = config.metrics;
     let tasks = lifecycle.tasks.clone();
-    let services = Services::start(Parts { clock, storage, identity, config, advertised, passwords, tasks });
+    let services =
+        Services::start(Parts { clock, storage, identity, config, advertised, passwords, tasks });
     let place = Place { listen: address.to_string(), data: data.path().to_owned() };
     let router = Arc::new(transport::router(Arc::clone(&services), place));
 
     let socket = admin::socket_path(data.path());
     let bound = admin::bind(&socket);
-    let bound = bound.map_err(|source| StartError::Socket { place: socket.display().to_string(), source })?;
+    let bound = bound
+        .map_err(|source| StartError::Socket { place: socket.display().to_string(), source })?;
     lifecycle.tasks.spawn(admin::serve(bound, socket, Arc::clone(&router), lifecycle.clone()));
     if let (Some(address), Some(handle)) = (health_address, metrics) {
         let bound = health::bind(address).await;
-        let bound = bound.map_err(|source| StartError::Socket { place: address.to_string(), source })?;
-        lifecycle.tasks.spawn(health::serve(bound, handle, Arc::clone(&services), lifecycle.clone()));
+        let bound =
+            bound.map_err(|source| StartError::Socket { place: address.to_string(), source })?;
+        lifecycle.tasks.spawn(health::serve(
+            bound,
+            handle,
+            Arc::clone(&services),
+            lifecycle.clone(),
+        ));
     }
     lifecycle.tasks.spawn(retention::run(Arc::downgrade(&services), lifecycle.drain.clone()));
     lifecycle.tasks.spawn(listener::serve(Arc::clone(&listener), router, lifecycle.clone()));
@@ -161,9 +184,14 @@ pub async fn start(ingredients: Ingredients, metrics: Option<PrometheusHandle>) 
 }
 
 impl Running {
-    /// A link with an invite that can be used once, for whoever starts a server for the first time.
+    /// A link with an invite for whoever starts a server: for a few people and devices, and for a week.
     pub async fn first_invite(&self) -> Result<JoinLink, StorageError> {
-        let request = CreateInvite { uses: 1, expires: None, note: Some("made when the server started".to_owned()) };
+        let expires = Some(self.services.clock.now().plus(FIRST_INVITE));
+        let request = CreateInvite {
+            uses: FIRST_USES,
+            expires,
+            note: Some("made when the server started".to_owned()),
+        };
         match invite::create(&self.services, request).await {
             Ok(invite) => Ok(self.services.link(invite.token)),
             Err(Failure::Error(_) | Failure::Refused(_)) => {
@@ -180,7 +208,7 @@ impl Running {
         drop(services);
         lifecycle.stop().await;
         listener.close(CloseReason::GoingAway);
-        tokio::time::timeout(std::time::Duration::from_secs(1), listener.drained()).await.ok();
+        tokio::time::timeout(Duration::from_secs(1), listener.drained()).await.ok();
         storage.close().await;
         drop(data);
     }
@@ -195,6 +223,10 @@ fn advertised(config: &Config, address: SocketAddr, name: &ServerName) -> HostPo
     if let Some(advertised) = &config.advertise {
         return advertised.clone();
     }
-    let host = if address.ip().is_unspecified() { name.to_string() } else { address.ip().to_string() };
+    let host =
+        if address.ip().is_unspecified() { name.to_string() } else { address.ip().to_string() };
     HostPort { host, port: address.port() }
 }
+
+#[cfg(test)]
+mod tests;

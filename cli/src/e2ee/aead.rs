@@ -8,7 +8,7 @@ use chacha20poly1305::{
 };
 use zeroize::Zeroizing;
 
-use super::random::{Random, array, secret};
+use super::random::{Random, array};
 
 /// It does not open: another key, another context, or other bytes. There is one error for all of them, so that none can be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,8 +17,6 @@ pub struct Unopenable;
 
 /// How many bytes a nonce takes.
 pub(crate) const NONCE_BYTES: usize = 24;
-/// How many bytes a seal adds: nonce and tag.
-pub(crate) const OVERHEAD: usize = NONCE_BYTES + 16;
 
 /// A key for one purpose.
 pub(crate) struct Key(Zeroizing<[u8; 32]>);
@@ -26,10 +24,6 @@ pub(crate) struct Key(Zeroizing<[u8; 32]>);
 impl Key {
     pub(crate) fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
         Self(bytes)
-    }
-
-    pub(crate) fn generate(random: &mut dyn Random) -> Self {
-        Self(secret(random))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
@@ -55,13 +49,7 @@ impl Key {
             reason = "the cipher takes 256 GiB, and no plaintext here has 1 MiB"
         )]
         let sealed = cipher
-            .encrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: plaintext,
-                    aad: context,
-                },
-            )
+            .encrypt(&XNonce::from(nonce), Payload { msg: plaintext, aad: context })
             .expect("the plaintext is shorter than the cipher's bound");
         [&nonce[..], &sealed].concat()
     }
@@ -72,18 +60,10 @@ impl Key {
         context: &[u8],
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
-        let (nonce, ciphertext) = sealed
-            .split_first_chunk::<NONCE_BYTES>()
-            .ok_or(Unopenable)?;
+        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(Unopenable)?;
         let cipher = XChaCha20Poly1305::new((&*self.0).into());
         cipher
-            .decrypt(
-                &XNonce::from(*nonce),
-                Payload {
-                    msg: ciphertext,
-                    aad: context,
-                },
-            )
+            .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: context })
             .map(Zeroizing::new)
             .map_err(|_| Unopenable)
     }
@@ -103,12 +83,12 @@ mod tests {
     #[test]
     fn every_changed_bit_cut_and_context_is_refused() {
         let mut random = SeededRandom::new(1);
-        let key = Key::generate(&mut random);
+        let key = Key::new(crate::e2ee::random::secret(&mut random));
         let sealed = key.seal(b"here", b"words", &mut random);
         assert_eq!(key.open(b"here", &sealed).unwrap().as_slice(), b"words");
         assert_eq!(key.open(b"there", &sealed), Err(Unopenable));
         assert_eq!(
-            Key::generate(&mut random).open(b"here", &sealed),
+            Key::new(crate::e2ee::random::secret(&mut random)).open(b"here", &sealed),
             Err(Unopenable)
         );
         for bit in 0..sealed.len() * 8 {

@@ -24,13 +24,9 @@ pub(crate) fn encode_secret<T: Encode<()>>(value: &T) -> Zeroizing<Vec<u8>> {
         clippy::expect_used,
         reason = "counting is infallible, and no type here refuses to be encoded"
     )]
-    Encoder::new(&mut length)
-        .encode(value)
-        .expect("a counter takes every byte");
+    Encoder::new(&mut length).encode(value).expect("a counter takes every byte");
     let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
     #[expect(clippy::expect_used, reason = "writing to a vector is infallible")]
-    Encoder::new(&mut *bytes)
-        .encode(value)
-        .expect("a vector takes every byte");
+    Encoder::new(&mut *bytes).encode(value).expect("a vector takes every byte");
     bytes
 }

@@ -43,12 +43,7 @@ impl<'a> Me<'a> {
     #[must_use]
     pub fn of(state: &State, secrets: &'a DeviceSecrets) -> Self {
         let puk_generation = state.puk().map_or(0, |puk| puk.generation);
-        Self {
-            user: state.user,
-            head: state.head.into(),
-            puk_generation,
-            secrets,
-        }
+        Self { user: state.user, head: state.head.into(), puk_generation, secrets }
     }
 
     pub(crate) fn party(&self) -> Party {
@@ -76,13 +71,7 @@ impl<'a> Peer<'a> {
     pub fn of(state: &'a State, device: DeviceId) -> Option<Self> {
         let keys = &state.live_device(device)?.keys;
         let puk_generation = state.puk().map_or(0, |puk| puk.generation);
-        Some(Self {
-            user: state.user,
-            device,
-            head: state.head.into(),
-            puk_generation,
-            keys,
-        })
+        Some(Self { user: state.user, device, head: state.head.into(), puk_generation, keys })
     }
 
     /// Whose.
@@ -98,11 +87,7 @@ impl<'a> Peer<'a> {
     }
 
     pub(crate) fn party(&self) -> Party {
-        Party {
-            user: self.user,
-            device: self.device,
-            identity: self.keys.identity,
-        }
+        Party { user: self.user, device: self.device, identity: self.keys.identity }
     }
 }
 
@@ -152,10 +137,12 @@ pub(crate) fn initiate(
 ) -> Result<Initiated, NoHandshake> {
     let ephemeral = StaticSecret::from(*secret(random));
     let ephemeral_public = AgreementKey::from_bytes(PublicKey::from(&ephemeral).to_bytes());
-    let (kem, kem_id, kem_is_one_time) = bundle.one_time_kem.as_ref().map_or(
-        (&bundle.signed_kem.public, bundle.signed_kem.id, false),
-        |one_time| (&one_time.public, one_time.id, true),
-    );
+    let (kem, kem_id, kem_is_one_time) = bundle
+        .one_time_kem
+        .as_ref()
+        .map_or((&bundle.signed_kem.public, bundle.signed_kem.id, false), |one_time| {
+            (&one_time.public, one_time.id, true)
+        });
     let (shared, ciphertext) = encapsulate(kem, random).map_err(|_| NoHandshake)?;
     let signed = bundle.signed.public;
     let one_time = bundle.one_time.as_ref();
@@ -187,11 +174,7 @@ pub(crate) fn initiate(
         initiation: &initiation,
     };
     let agreed = agreements.agree(&shared, &transcript);
-    Ok(Initiated {
-        agreed,
-        remote: signed,
-        initiation,
-    })
+    Ok(Initiated { agreed, remote: signed, initiation })
 }
 
 /// The responder's side: agreed, with its first ratchet key.
@@ -210,16 +193,12 @@ pub(crate) fn respond(
     prekeys: &PrekeyStore,
     initiation: &Initiation,
 ) -> Result<Responded, NoHandshake> {
-    let signed = prekeys
-        .signed(initiation.signed_prekey)
-        .ok_or(NoHandshake)?;
+    let signed = prekeys.signed(initiation.signed_prekey).ok_or(NoHandshake)?;
     let one_time = match initiation.one_time {
         Some(id) => Some(prekeys.one_time(id).ok_or(NoHandshake)?),
         None => None,
     };
-    let kem = prekeys
-        .kem(initiation.kem_prekey, initiation.kem_is_one_time)
-        .ok_or(NoHandshake)?;
+    let kem = prekeys.kem(initiation.kem_prekey, initiation.kem_is_one_time).ok_or(NoHandshake)?;
     let shared =
         decapsulate(&kem, initiation.kem_ciphertext.as_slice()).map_err(|_| NoHandshake)?;
     let mut agreements = Agreements::new();
@@ -245,11 +224,13 @@ pub(crate) fn respond(
         one_time_kem: initiation.kem_is_one_time.then_some(initiation.kem_prekey),
     };
     let any = spent.one_time.is_some() || spent.one_time_kem.is_some();
-    Ok(Responded {
-        agreed,
-        ratchet: signed,
-        spent: any.then_some(spent),
-    })
+    Ok(Responded { agreed, ratchet: signed, spent: any.then_some(spent) })
+}
+
+/// Where the initiator's ratchet stands before its first message.
+pub(crate) struct FirstStep {
+    pub(crate) root: Zeroizing<[u8; 32]>,
+    pub(crate) chain: Zeroizing<[u8; 32]>,
 }
 
 /// The initiator's first step of the ratchet: `HKDF(salt = root, ikm = DH(T_A, SPK_B), info = "OLM_RATCHET")` to the next root key and the
@@ -258,14 +239,14 @@ pub(crate) fn first_step(
     root: &[u8; 32],
     ratchet: &StaticSecret,
     remote: &AgreementKey,
-) -> Result<(Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>), NoHandshake> {
+) -> Result<FirstStep, NoHandshake> {
     let shared = agreement(ratchet, remote)?;
     let output = expand::<64>(Some(root), shared.as_ref(), b"OLM_RATCHET");
-    let mut keys = (Zeroizing::new([0; 32]), Zeroizing::new([0; 32]));
+    let mut step = FirstStep { root: Zeroizing::new([0; 32]), chain: Zeroizing::new([0; 32]) };
     let (next, chain) = output.split_at(32);
-    keys.0.copy_from_slice(next);
-    keys.1.copy_from_slice(chain);
-    Ok(keys)
+    step.root.copy_from_slice(next);
+    step.chain.copy_from_slice(chain);
+    Ok(step)
 }
 
 /// X25519 (RFC 7748) that refuses a key of small order, whose result everybody knows.
@@ -274,11 +255,7 @@ fn agreement(
     public: &AgreementKey,
 ) -> Result<Zeroizing<[u8; 32]>, NoHandshake> {
     let shared = secret.diffie_hellman(&PublicKey::from(*public.as_bytes()));
-    if shared.was_contributory() {
-        Ok(Zeroizing::new(shared.to_bytes()))
-    } else {
-        Err(NoHandshake)
-    }
+    if shared.was_contributory() { Ok(Zeroizing::new(shared.to_bytes())) } else { Err(NoHandshake) }
 }
 
 /// `0xFF³² ‖ DH1 ‖ DH2 ‖ DH3 ‖ [DH4] ‖ ss`, as it grows. The bytes before keep it apart from every encoding of a curve point, as in X3DH.
@@ -292,8 +269,7 @@ impl Agreements {
     }
 
     fn add(&mut self, secret: &StaticSecret, public: &AgreementKey) -> Result<(), NoHandshake> {
-        self.0
-            .extend_from_slice(agreement(secret, public)?.as_ref());
+        self.0.extend_from_slice(agreement(secret, public)?.as_ref());
         Ok(())
     }
 
@@ -304,9 +280,7 @@ impl Agreements {
         let mut part = output.chunks(32);
         let mut next = || {
             let mut key = Zeroizing::new([0; 32]);
-            key.iter_mut()
-                .zip(part.next().unwrap_or_default())
-                .for_each(|(to, from)| *to = *from);
+            key.iter_mut().zip(part.next().unwrap_or_default()).for_each(|(to, from)| *to = *from);
             key
         };
         let (root, from_initiator, from_responder, id) = (next(), next(), next(), next());
@@ -340,10 +314,8 @@ impl Transcript<'_> {
     /// `LH("pqxdh", suite, user_A, dev_A, head_A, user_B, dev_B, head_B, IK_A, IK_B, EK_A, SPK_B, OPK_B or nothing, PQ_B, ct,
     /// [previous session])`; a head is its place in eight bytes and its hash.
     fn hash(&self) -> Digest {
-        let (source, destination) = (
-            head(self.initiation.src_head),
-            head(self.initiation.dst_head),
-        );
+        let (source, destination) =
+            (head(self.initiation.src_head), head(self.initiation.dst_head));
         let mut parts: Vec<&[u8]> = vec![
             &[SUITE],
             self.initiator.user.as_bytes(),

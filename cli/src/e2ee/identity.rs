@@ -63,7 +63,7 @@ impl DeviceSecrets {
         AgreementKey::from_bytes(PublicKey::from(&self.identity).to_bytes())
     }
 
-    /// The public halves, with the device's name as [`PukRing::seal_device_name`] sealed it.
+    /// The public halves, with the device's name as [`PukRing::seal_device_name`](super::puk::PukRing::seal_device_name) sealed it.
     #[must_use]
     pub fn public(&self, made_for: MadeFor, sealed_name: Octets<256>) -> DeviceKeys {
         DeviceKeys {
@@ -78,10 +78,7 @@ impl DeviceSecrets {
     /// The device's consent to be added with `keys` after `head` (its reverse signature).
     #[must_use]
     pub fn consent(&self, user: UserId, head: Digest, keys: &DeviceKeys) -> Signature {
-        self.signing.sign(
-            Domain::REVERSE,
-            &reverse_message(user, head, &codec::encode(keys)),
-        )
+        self.signing.sign(Domain::REVERSE, &reverse_message(user, head, &codec::encode(keys)))
     }
 
     /// The secrets as bytes, for the sealed store.
@@ -141,14 +138,8 @@ mod tests {
         let device = DeviceSecrets::generate(&mut SeededRandom::new(1));
         let again = DeviceSecrets::from_bytes(&device.to_bytes()).unwrap();
         let name = Octets::default();
-        assert_eq!(
-            device.public(MadeFor::Bot, name.clone()),
-            again.public(MadeFor::Bot, name)
-        );
-        assert_ne!(
-            device.id(),
-            DeviceSecrets::generate(&mut SeededRandom::new(2)).id()
-        );
+        assert_eq!(device.public(MadeFor::Bot, name.clone()), again.public(MadeFor::Bot, name));
+        assert_ne!(device.id(), DeviceSecrets::generate(&mut SeededRandom::new(2)).id());
         assert!(DeviceSecrets::from_bytes(&device.to_bytes()[1..]).is_err());
     }
 
@@ -157,9 +148,6 @@ mod tests {
         let device = DeviceSecrets::generate(&mut SeededRandom::new(1));
         let (signing, identity) = (*device.signing.to_seed(), device.identity.to_bytes());
         assert!(signing != identity && &identity != device.sealing.seed());
-        assert_eq!(
-            format!("{device:?}"),
-            format!("DeviceSecrets(secret of {:?})", device.id())
-        );
+        assert_eq!(format!("{device:?}"), format!("DeviceSecrets(secret of {:?})", device.id()));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! The ratchet and the seals are not to be had from outside this module, so these tests stand inside it.
 
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test's own")]
+
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -59,10 +61,8 @@ impl Python {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("ROOKERY_TEST_PYTHON={python} does not run: {error}"));
-        let (to, from) = (
-            child.stdin.take().unwrap(),
-            BufReader::new(child.stdout.take().unwrap()),
-        );
+        let (to, from) =
+            (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { child, to, from }
     }
 
@@ -113,6 +113,9 @@ fn agreed(root: [u8; 32]) -> Agreed {
     }
 }
 
+/// A text, and what it was sealed to.
+type Sample = (Vec<u8>, Vec<u8>);
+
 /// One of our sessions against the independent one.
 struct Duel {
     python: Python,
@@ -129,25 +132,19 @@ impl Duel {
     }
 
     fn they_open(&mut self, message: &[u8]) -> Value {
-        self.python
-            .ask(&json!({"op": "open", "message": hex(message), "previous": self.chain.1}))
+        self.python.ask(&json!({"op": "open", "message": hex(message), "previous": self.chain.1}))
     }
 
     /// Each side seals ten, and the other opens them out of order, one of the ten only in the next round. Returns how many were opened.
     fn rounds(&mut self, rounds: usize) -> usize {
         let mut opened = 0;
-        let (mut ours_late, mut theirs_late): (
-            Option<(Vec<u8>, Vec<u8>)>,
-            Option<(Vec<u8>, Vec<u8>)>,
-        ) = (None, None);
+        let (mut ours_late, mut theirs_late): (Option<Sample>, Option<Sample>) = (None, None);
         for round in 0..rounds {
             let texts: Vec<Vec<u8>> = (0..10)
                 .map(|number| format!("{round} {number}").repeat(number + 1).into_bytes())
                 .collect();
-            let mut sealed: Vec<(Vec<u8>, Vec<u8>)> = texts
-                .iter()
-                .map(|text| (text.clone(), self.we_seal(text)))
-                .collect();
+            let mut sealed: Vec<Sample> =
+                texts.iter().map(|text| (text.clone(), self.we_seal(text))).collect();
             self.shuffle(&mut sealed);
             let late = ours_late.replace(sealed.pop().unwrap());
             for (text, message) in sealed.into_iter().chain(late) {
@@ -155,13 +152,12 @@ impl Duel {
                 assert!(self.they_open(&message).get("error").is_some(), "a replay");
                 opened += 1;
             }
-            let mut sealed: Vec<(Vec<u8>, Vec<u8>)> = texts
+            let mut sealed: Vec<Sample> = texts
                 .iter()
                 .map(|text| {
                     (
                         text.clone(),
-                        self.python
-                            .bytes(&json!({"op": "seal", "text": hex(text)}), "message"),
+                        self.python.bytes(&json!({"op": "seal", "text": hex(text)}), "message"),
                     )
                 })
                 .collect();
@@ -188,10 +184,7 @@ impl Duel {
 #[test]
 fn our_session_begun_by_us_talks_with_an_independent_double_ratchet() {
     let mut random = SeededRandom::new(1);
-    let (root, own) = (
-        *secret(&mut random),
-        StaticSecret::from(*secret(&mut random)),
-    );
+    let (root, own) = (*secret(&mut random), StaticSecret::from(*secret(&mut random)));
     let initiation = Initiation {
         ephemeral: AgreementKey::from_bytes([4; 32]),
         signed_prekey: 1,
@@ -199,64 +192,37 @@ fn our_session_begun_by_us_talks_with_an_independent_double_ratchet() {
         kem_prekey: 1,
         kem_is_one_time: false,
         kem_ciphertext: Octets::default(),
-        src_head: HeadRef {
-            seq: 0,
-            hash: Digest::ZERO,
-        },
-        dst_head: HeadRef {
-            seq: 0,
-            hash: Digest::ZERO,
-        },
+        src_head: HeadRef { seq: 0, hash: Digest::ZERO },
+        dst_head: HeadRef { seq: 0, hash: Digest::ZERO },
         previous: None,
         resync: None,
     };
     let remote = AgreementKey::from_bytes(PublicKey::from(&own).to_bytes());
-    let initiated = Initiated {
-        agreed: agreed(root),
-        remote,
-        initiation,
-    };
+    let initiated = Initiated { agreed: agreed(root), remote, initiation };
     let mut ours =
         Session::initiate(initiated, (1, 1), Timestamp::from_millis(0), &mut random).unwrap();
     let mut python = Python::run("ratchet.py");
     let first = ours.encrypt_bare(b"hello");
     let join = json!({"op": "join", "root": hex(&root), "own": hex(&own.to_bytes()), "message": hex(&first)});
     assert_eq!(python.bytes(&join, "text"), b"hello");
-    let mut duel = Duel {
-        python,
-        ours,
-        random,
-        chain: (1, 0),
-    };
+    let mut duel = Duel { python, ours, random, chain: (1, 0) };
     assert_eq!(duel.rounds(16), 16 * 20 - 2);
 }
 
 #[test]
 fn our_session_begun_by_an_independent_double_ratchet_talks_with_it() {
     let mut random = SeededRandom::new(2);
-    let (root, own) = (
-        *secret(&mut random),
-        StaticSecret::from(*secret(&mut random)),
-    );
+    let (root, own) = (*secret(&mut random), StaticSecret::from(*secret(&mut random)));
     let mut python = Python::run("ratchet.py");
     let remote = PublicKey::from(&own).to_bytes();
     let begin =
         json!({"op": "begin", "root": hex(&root), "remote": hex(&remote), "text": hex(b"hello")});
     let first = python.bytes(&begin, "message");
-    let responded = Responded {
-        agreed: agreed(root),
-        ratchet: own,
-        spent: None,
-    };
-    let (responder, _) = Responder::new(responded, (1, 1), Timestamp::from_millis(0), &mut random);
+    let answer = Responded { agreed: agreed(root), ratchet: own, spent: None };
+    let (responder, _) = Responder::new(answer, (1, 1), Timestamp::from_millis(0), &mut random);
     let (ours, text) = responder.decrypt_bare(&first).unwrap();
     assert_eq!(text, b"hello");
-    let mut duel = Duel {
-        python,
-        ours,
-        random,
-        chain: (0, 0),
-    };
+    let mut duel = Duel { python, ours, random, chain: (0, 0) };
     assert_eq!(duel.rounds(16), 16 * 20 - 2);
 }
 
@@ -313,9 +279,8 @@ fn vodozemac_still_is_olm_to_libolm() {
                     format!("{round} {}", 4 - number).into_bytes()
                 );
             }
-            let answers: Vec<OlmMessage> = (0..5)
-                .map(|number| session.encrypt(format!("{number}")).unwrap())
-                .collect();
+            let answers: Vec<OlmMessage> =
+                (0..5).map(|number| session.encrypt(format!("{number}")).unwrap()).collect();
             for (number, message) in answers.into_iter().enumerate().rev() {
                 let (kind, body) = message.to_parts();
                 let body = data_encoding::BASE64_NOPAD.encode(&body);
@@ -333,19 +298,13 @@ fn our_boxes_and_openssl_s_open_each_other() {
     let mut python = Python::run("hpke.py");
     for round in 0..5_u8 {
         let key = KemSecret::generate(&mut OsRandom);
-        let (info, text) = (
-            vec![round; usize::from(round) * 9],
-            vec![7; usize::from(round) * 50],
-        );
+        let (info, text) = (vec![round; usize::from(round) * 9], vec![7; usize::from(round) * 50]);
         let sealed = seal_box(&key.public(), &info, b"", &text, &mut OsRandom).unwrap();
         let open = json!({"op": "open", "seed": hex(key.seed()), "info": hex(&info), "sealed": hex(sealed.as_slice())});
         assert_eq!(python.bytes(&open, "text"), text);
         let seal = json!({"op": "seal", "public": hex(key.public().as_bytes()), "info": hex(&info), "text": hex(&text)});
         let sealed = HpkeBox::parse(python.bytes(&seal, "sealed")).unwrap();
-        assert_eq!(
-            open_box(&key, &info, b"", &sealed).unwrap().as_slice(),
-            &text[..]
-        );
+        assert_eq!(open_box(&key, &info, b"", &sealed).unwrap().as_slice(), &text[..]);
         assert!(open_box(&key, b"other", b"", &sealed).is_err());
         assert!(KemKey::from_slice(key.public().as_bytes()).is_some());
     }
@@ -355,15 +314,10 @@ fn our_boxes_and_openssl_s_open_each_other() {
 fn our_key_exchange_by_a_code_agrees_with_its_first_implementation() {
     let mut python = Python::run("pake.py");
     let (new, old) = (b"the new device".as_slice(), b"the old device".as_slice());
-    for (ours_is_new, password, same) in [
-        (true, "a-b-c", true),
-        (false, "a-b-c", true),
-        (true, "a-b-d", false),
-    ] {
-        let (mine, ids) = (
-            Password::new("a-b-c"),
-            (Identity::new(new), Identity::new(old)),
-        );
+    for (ours_is_new, password, same) in
+        [(true, "a-b-c", true), (false, "a-b-c", true), (true, "a-b-d", false)]
+    {
+        let (mine, ids) = (Password::new("a-b-c"), (Identity::new(new), Identity::new(old)));
         let start = if ours_is_new {
             Spake2::<Ed25519Group>::start_a_with_rng
         } else {

@@ -138,21 +138,9 @@ impl JournalWriter<'_> {
         random: &mut dyn Random,
     ) -> Result<Submission, codec::Malformed> {
         let chain = ChainId::of_journal(self.user);
-        let place = JournalPlace {
-            chain,
-            item,
-            author: self.device.id(),
-        };
+        let place = JournalPlace { chain, item, author: self.device.id() };
         let body = seal_journal(self.ring, place, plaintext, random);
-        Submission::sign(
-            self.device.signing(),
-            chain,
-            item,
-            Kind::Journal,
-            body,
-            now,
-            seen,
-        )
+        Submission::sign(self.device.signing(), chain, item, Kind::Journal, body, now, seen)
     }
 }
 
@@ -164,11 +152,7 @@ pub fn read_journal(
     entry: &Entry,
 ) -> Result<JournalItem, JournalError> {
     let item = entry.signed.verify().map_err(|_| JournalError::NotOurs)?;
-    let author = entry
-        .signed
-        .author()
-        .ok_or(JournalError::NotOurs)?
-        .device_id();
+    let author = entry.signed.author().ok_or(JournalError::NotOurs)?.device_id();
     let chain = ChainId::of_journal(state.user);
     let ours = entry.chain == chain && item.chain == chain && item.kind == Kind::Journal;
     if !ours || !state.devices.contains_key(&author) {
@@ -179,18 +163,9 @@ pub fn read_journal(
         .as_ref()
         .filter(|body| hash::plain(body.as_slice()) == item.body_hash)
         .ok_or(Unopenable)?;
-    let place = JournalPlace {
-        chain,
-        item: item.item_id,
-        author,
-    };
+    let place = JournalPlace { chain, item: item.item_id, author };
     let plaintext = open_journal(ring, place, body.as_slice())?;
-    Ok(JournalItem {
-        author,
-        item: item.item_id,
-        at: item.at,
-        plaintext,
-    })
+    Ok(JournalItem { author, item: item.item_id, at: item.at, plaintext })
 }
 
 /// How long a device's name may be, in bytes of UTF-8.
@@ -209,14 +184,9 @@ impl PukRing {
         random: &mut dyn Random,
     ) -> Octets<256> {
         let (generation, key) = self.state_key("device-name");
-        let name = name
-            .get(..name.floor_char_boundary(DEVICE_NAME_BYTES))
-            .unwrap_or_default();
-        let sealed = key.seal(
-            &name_context(device, generation),
-            &pad(name.as_bytes(), PADDED_NAME),
-            random,
-        );
+        let name = name.get(..name.floor_char_boundary(DEVICE_NAME_BYTES)).unwrap_or_default();
+        let sealed =
+            key.seal(&name_context(device, generation), &pad(name.as_bytes(), PADDED_NAME), random);
         Octets::parse(codec::encode(&Body { generation, sealed })).unwrap_or_default()
     }
 
@@ -237,12 +207,7 @@ impl PukRing {
 }
 
 fn name_context(device: DeviceId, generation: u32) -> Vec<u8> {
-    labelled(
-        "device-name",
-        &[device.as_bytes(), &generation.to_be_bytes()],
-    )
-    .as_bytes()
-    .to_vec()
+    labelled("device-name", &[device.as_bytes(), &generation.to_be_bytes()]).as_bytes().to_vec()
 }
 
 /// What of a user's profile is sealed.
@@ -302,8 +267,7 @@ impl ProfileKey {
         plaintext: &[u8],
         random: &mut dyn Random,
     ) -> Vec<u8> {
-        self.part_key(part)
-            .seal(user.as_bytes(), &pad(plaintext, part.floor()), random)
+        self.part_key(part).seal(user.as_bytes(), &pad(plaintext, part.floor()), random)
     }
 
     /// Opens `part` of `user`'s profile.
@@ -346,23 +310,11 @@ mod tests {
         let mut random = SeededRandom::new(1);
         let ring = PukRing::generate(&mut random);
         let body = seal_journal(&ring, place(), b"words", &mut random);
-        assert_eq!(
-            open_journal(&ring, place(), &body).unwrap().as_slice(),
-            b"words"
-        );
+        assert_eq!(open_journal(&ring, place(), &body).unwrap().as_slice(), b"words");
         let others = [
-            JournalPlace {
-                chain: ChainId::from_bytes([9; 32]),
-                ..place()
-            },
-            JournalPlace {
-                item: ItemId::from_bytes([9; 16]),
-                ..place()
-            },
-            JournalPlace {
-                author: DeviceId::from_bytes([9; 32]),
-                ..place()
-            },
+            JournalPlace { chain: ChainId::from_bytes([9; 32]), ..place() },
+            JournalPlace { item: ItemId::from_bytes([9; 16]), ..place() },
+            JournalPlace { author: DeviceId::from_bytes([9; 32]), ..place() },
         ];
         for other in others {
             assert_eq!(
@@ -371,10 +323,7 @@ mod tests {
             );
         }
         let other = PukRing::generate(&mut random);
-        assert_eq!(
-            open_journal(&other, place(), &body),
-            Err(JournalError::Unopenable(Unopenable))
-        );
+        assert_eq!(open_journal(&other, place(), &body), Err(JournalError::Unopenable(Unopenable)));
     }
 
     #[test]
@@ -382,10 +331,7 @@ mod tests {
         let mut random = SeededRandom::new(2);
         let ring = PukRing::generate(&mut random);
         let body = seal_journal(&ring, place(), b"words", &mut random);
-        assert_eq!(
-            body.len(),
-            seal_journal(&ring, place(), &[7; 200], &mut random).len()
-        );
+        assert_eq!(body.len(), seal_journal(&ring, place(), &[7; 200], &mut random).len());
         for bit in 0..body.len() * 8 {
             let mut changed = body.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -416,10 +362,7 @@ mod tests {
         let sealed = ring.seal_device_name(one, &"é".repeat(80), &mut random);
         assert_eq!(ring.open_device_name(one, &sealed).unwrap(), "é".repeat(50));
         assert!(ring.open_device_name(other, &sealed).is_err());
-        assert_eq!(
-            sealed.len(),
-            ring.seal_device_name(one, "", &mut random).len()
-        );
+        assert_eq!(sealed.len(), ring.seal_device_name(one, "", &mut random).len());
     }
 
     #[test]
@@ -428,19 +371,8 @@ mod tests {
         let key = ProfileKey::generate(&mut random);
         let (one, other) = (UserId::from_bytes([1; 32]), UserId::from_bytes([2; 32]));
         let sealed = key.seal(one, ProfilePart::Status, b"away", &mut random);
-        assert_eq!(
-            key.open(one, ProfilePart::Status, &sealed)
-                .unwrap()
-                .as_slice(),
-            b"away"
-        );
-        assert_eq!(
-            key.open(one, ProfilePart::Profile, &sealed),
-            Err(Unopenable)
-        );
-        assert_eq!(
-            key.open(other, ProfilePart::Status, &sealed),
-            Err(Unopenable)
-        );
+        assert_eq!(key.open(one, ProfilePart::Status, &sealed).unwrap().as_slice(), b"away");
+        assert_eq!(key.open(one, ProfilePart::Profile, &sealed), Err(Unopenable));
+        assert_eq!(key.open(other, ProfilePart::Status, &sealed), Err(Unopenable));
     }
 }

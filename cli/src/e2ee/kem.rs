@@ -25,7 +25,7 @@ use super::{
 /// A public key that is none: its ML-KEM half is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the X-Wing key is not valid")]
-pub struct BadKey;
+pub(crate) struct BadKey;
 
 /// An X-Wing secret key, kept as the 32 bytes that it is expanded from.
 pub struct KemSecret(Zeroizing<[u8; 32]>);
@@ -50,6 +50,10 @@ impl KemSecret {
     }
 
     /// The public half.
+    ///
+    /// # Panics
+    ///
+    /// Never: X-Wing's public keys have one length.
     #[must_use]
     pub fn public(&self) -> KemKey {
         #[expect(
@@ -102,10 +106,8 @@ pub(crate) fn open_box(
     aad: &[u8],
     sealed: &HpkeBox,
 ) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
-    let (encapsulated, ciphertext) = sealed
-        .as_slice()
-        .split_at_checked(KEM_CIPHERTEXT_BYTES)
-        .ok_or(Unopenable)?;
+    let (encapsulated, ciphertext) =
+        sealed.as_slice().split_at_checked(KEM_CIPHERTEXT_BYTES).ok_or(Unopenable)?;
     let encapsulated =
         <XWing as hpke::Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| Unopenable)?;
     hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, XWing>(
@@ -128,10 +130,7 @@ pub(crate) fn encapsulate(
     let to = <XWing as hpke::Kem>::PublicKey::from_bytes(to.as_bytes()).map_err(|_| BadKey)?;
     let (shared, ciphertext) =
         XWing::encap_with_rng(&to, None, &mut Source(random)).map_err(|_| BadKey)?;
-    Ok((
-        Zeroizing::new(shared.0.into()),
-        ciphertext.to_bytes().to_vec(),
-    ))
+    Ok((Zeroizing::new(shared.0.into()), ciphertext.to_bytes().to_vec()))
 }
 
 /// The shared secret that `ciphertext` carries for `secret`. X-Wing rejects implicitly: a wrong ciphertext gives another secret.

@@ -1,9 +1,9 @@
 //! What is sealed, and how: everything that can decrypt.
 //!
 //! Pure and without I/O: time and randomness are arguments, and whatever changes state hands back the state to be stored. A *user* is a
-//! signed chain that certifies *devices* ([`identity`], [`recovery`]); a user's devices share a *per-user key* ([`puk`]) under which they
+//! signed chain that certifies *devices* ([`identity`], [`statement`], [`recovery`]); a user's devices share a *per-user key* ([`puk`]) under which they
 //! keep a *journal* ([`journal`], [`journal_state`]); two devices talk by a Double Ratchet session that a post-quantum handshake begins
-//! ([`prekey`], [`handshake`], [`session`], [`pair`]); what they say is a [`payload`]. [`link`] brings in another device by a typed code,
+//! ([`prekey`], `handshake`, `session`, [`pair`]); what they say is a [`payload`]. [`link`] brings in another device by a typed code,
 //! [`verify`] lets two people compare a number, [`store_seal`] seals what a device keeps on its disk.
 //!
 //! Three habits hold everywhere. Every key has one purpose, made by HKDF under a label of its own. Every seal names its whole context as

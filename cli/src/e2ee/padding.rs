@@ -1,5 +1,5 @@
-//! Padding, so that a length tells little: PADMÉ (Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with
-//! PURBs", PoPETs 2019), at most 12 % more, and 6 % at a megabyte.
+//! Padding, so that a length tells little: PADMÉ (Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication
+//! with `PURBs`", `PoPETs` 2019), at most 12 % more, and 6 % at a megabyte.
 
 use zeroize::Zeroizing;
 
@@ -31,10 +31,7 @@ pub(crate) fn pad(plaintext: &[u8], floor: usize) -> Zeroizing<Vec<u8>> {
 
 /// Takes off what [`pad`] put on. Only bytes that were authenticated get here.
 pub(crate) fn unpad(padded: &[u8], floor: usize) -> Result<&[u8], Unopenable> {
-    let end = padded
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .ok_or(Unopenable)?;
+    let end = padded.iter().rposition(|byte| *byte != 0).ok_or(Unopenable)?;
     let (plaintext, rest) = padded.split_at_checked(end).ok_or(Unopenable)?;
     let expected = padme(plaintext.len().saturating_add(1)).max(floor);
     if rest.first() != Some(&0x80) || padded.len() != expected {
@@ -44,20 +41,16 @@ pub(crate) fn unpad(padded: &[u8], floor: usize) -> Result<&[u8], Unopenable> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test's own")]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     #[test]
     fn padme_is_as_the_paper_has_it() {
-        for (length, padded) in [
-            (0, 0),
-            (1, 1),
-            (9, 10),
-            (100, 104),
-            (1_000, 1_024),
-            (1_000_000, 1_015_808),
-        ] {
+        for (length, padded) in
+            [(0, 0), (1, 1), (9, 10), (100, 104), (1_000, 1_024), (1_000_000, 1_015_808)]
+        {
             assert_eq!(padme(length), padded, "{length}");
         }
     }

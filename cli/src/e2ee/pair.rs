@@ -40,11 +40,11 @@ pub use outcome::{
 };
 
 /// How long a session is used before a new handshake heals it.
-pub const REHANDSHAKE_AFTER: Duration = Duration::from_secs(7 * 24 * 3_600);
+pub const REHANDSHAKE_AFTER: Duration = Duration::from_hours(7 * 24);
 /// How many messages of both directions a session carries before a new handshake heals it.
 pub const REHANDSHAKE_MESSAGES: u32 = 1_000;
 /// How long a former session still opens what comes, once the other device is known to have its successor.
-pub const FORMER_FOR: Duration = Duration::from_secs(24 * 3_600);
+pub const FORMER_FOR: Duration = Duration::from_hours(24);
 /// How long a payload's encoding may be: what is left of an envelope's 48 KiB in the worst case of padding.
 pub const PAYLOAD_BYTES: usize = 40 * 1024;
 
@@ -52,12 +52,12 @@ pub const PAYLOAD_BYTES: usize = 40 * 1024;
 const FORMER_CAP: usize = 4;
 /// How many failures within [`FAILURES_WITHIN`] call for a reset.
 const FAILURES: usize = 3;
-const FAILURES_WITHIN: Duration = Duration::from_secs(24 * 3_600);
+const FAILURES_WITHIN: Duration = Duration::from_hours(24);
 /// How long after a reset the next one may be.
-const RESET_PAUSE: Duration = Duration::from_secs(3_600);
+const RESET_PAUSE: Duration = Duration::from_hours(1);
 /// How many resets within [`RESETS_WITHIN`] are alarming.
 const RESETS: usize = 3;
-const RESETS_WITHIN: Duration = Duration::from_secs(30 * 24 * 3_600);
+const RESETS_WITHIN: Duration = Duration::from_hours(30 * 24);
 /// How many times are remembered of failures and of resets.
 const TIMES_CAP: usize = 16;
 
@@ -145,9 +145,7 @@ impl Pair {
     pub fn note_failure(&mut self, now: Timestamp) -> AfterFailure {
         remember(&mut self.failures, now);
         self.failures.retain(|at| now.since(*at) < FAILURES_WITHIN);
-        let paused = self
-            .own_reset
-            .is_some_and(|last| now.since(last) < RESET_PAUSE);
+        let paused = self.own_reset.is_some_and(|last| now.since(last) < RESET_PAUSE);
         if self.failures.len() >= FAILURES && !paused {
             AfterFailure::Resync
         } else {
@@ -159,11 +157,7 @@ impl Pair {
     /// in Secure Messaging", CCS 2020).
     #[must_use]
     pub fn clone_alarm(&self, now: Timestamp) -> bool {
-        self.resets
-            .iter()
-            .filter(|at| now.since(**at) < RESETS_WITHIN)
-            .count()
-            >= RESETS
+        self.resets.iter().filter(|at| now.since(**at) < RESETS_WITHIN).count() >= RESETS
     }
 
     /// Drops the sessions, and keeps the numbers: what to do when the stored state may be an old copy (a restored backup).
@@ -200,19 +194,12 @@ impl Pair {
             .former
             .iter()
             .map(|former| {
-                Ok(Former {
-                    session: Session::from_record(&former.session)?,
-                    until: former.until,
-                })
+                Ok(Former { session: Session::from_record(&former.session)?, until: former.until })
             })
             .collect();
         Ok(Self {
             next: record.next,
-            active: record
-                .active
-                .as_ref()
-                .map(Session::from_record)
-                .transpose()?,
+            active: record.active.as_ref().map(Session::from_record).transpose()?,
             former: former?,
             seen: record.seen,
             failures: record.failures,
@@ -225,10 +212,8 @@ impl Pair {
 impl Pair {
     /// A second copy, for trying something on; one of the two is dropped.
     fn duplicate(&self) -> Self {
-        let former = |former: &Former| Former {
-            session: former.session.duplicate(),
-            until: former.until,
-        };
+        let former =
+            |former: &Former| Former { session: former.session.duplicate(), until: former.until };
         Self {
             next: self.next,
             active: self.active.as_ref().map(Session::duplicate),
@@ -243,10 +228,7 @@ impl Pair {
     /// Puts `session` in the active one's place, which from now on only opens.
     fn succeed(&mut self, session: Session) {
         if let Some(active) = self.active.replace(session) {
-            self.former.push(Former {
-                session: active,
-                until: None,
-            });
+            self.former.push(Former { session: active, until: None });
         }
     }
 
@@ -259,8 +241,7 @@ impl Pair {
 
     /// Drops former sessions whose time is over, or that are too many.
     fn prune(&mut self, now: Timestamp) {
-        self.former
-            .retain(|former| former.until.is_none_or(|until| now < until));
+        self.former.retain(|former| former.until.is_none_or(|until| now < until));
         let excess = self.former.len().saturating_sub(FORMER_CAP);
         self.former.drain(..excess);
     }
@@ -274,11 +255,7 @@ impl Default for Pair {
 
 impl fmt::Debug for Pair {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "Pair(secret, next {}, {:?})",
-            self.next, self.active
-        )
+        write!(formatter, "Pair(secret, next {}, {:?})", self.next, self.active)
     }
 }
 
@@ -324,13 +301,8 @@ fn context(header: &[u8], initiation: Option<&Initiation>) -> Vec<u8> {
 
 /// What a device signs to reset a session: the header, both heads, and everything else that begins the new one.
 fn reset_message(header: &[u8], initiation: &Initiation) -> Vec<u8> {
-    let unsigned = Initiation {
-        resync: None,
-        ..initiation.clone()
-    };
-    labelled("resync", &[header, &codec::encode(&unsigned)])
-        .as_bytes()
-        .to_vec()
+    let unsigned = Initiation { resync: None, ..initiation.clone() };
+    labelled("resync", &[header, &codec::encode(&unsigned)]).as_bytes().to_vec()
 }
 
 /// Appends `now` to times of which the last few are kept.

@@ -196,12 +196,7 @@ impl Payload {
             Self::RESET => codec::decode(bytes).map(Self::Reset).ok(),
             _ => None,
         };
-        known.unwrap_or_else(|| {
-            Self::Unknown(Unknown {
-                kind,
-                bytes: bytes.to_vec(),
-            })
-        })
+        known.unwrap_or_else(|| Self::Unknown(Unknown { kind, bytes: bytes.to_vec() }))
     }
 }
 
@@ -224,10 +219,7 @@ impl Record {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Self {
         let Ok(Tagged { kind, bytes }) = codec::decode(bytes) else {
-            return Self::Unknown(Unknown {
-                kind: 0,
-                bytes: bytes.to_vec(),
-            });
+            return Self::Unknown(Unknown { kind: 0, bytes: bytes.to_vec() });
         };
         let known = match kind {
             Self::ARCHIVE => Archive::decode(&bytes).map(Self::Archive),
@@ -240,18 +232,8 @@ impl Record {
 
 impl Archive {
     fn encode(&self) -> Vec<u8> {
-        let Self {
-            peer,
-            message,
-            from,
-            device,
-            at,
-            payload,
-        } = self;
-        let payload = Tagged {
-            kind: payload.kind(),
-            bytes: payload.encode(),
-        };
+        let Self { peer, message, from, device, at, payload } = self;
+        let payload = Tagged { kind: payload.kind(), bytes: payload.encode() };
         codec::encode(&ArchiveRecord {
             peer: *peer,
             message: *message,
@@ -263,14 +245,8 @@ impl Archive {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let ArchiveRecord {
-            peer,
-            message,
-            from,
-            device,
-            at,
-            payload,
-        } = codec::decode(bytes).ok()?;
+        let ArchiveRecord { peer, message, from, device, at, payload } =
+            codec::decode(bytes).ok()?;
         Some(Self {
             peer,
             message,
@@ -291,20 +267,11 @@ mod tests {
     fn payloads() -> Vec<Payload> {
         let id = ItemId::from_bytes([7; 16]);
         vec![
-            Payload::Text(Text {
-                text: "Grüße".to_owned(),
-                reply_to: Some(id),
-            }),
-            Payload::Receipt(Receipt {
-                kind: ReceiptKind::Read,
-                messages: vec![id, id],
-            }),
+            Payload::Text(Text { text: "Grüße".to_owned(), reply_to: Some(id) }),
+            Payload::Receipt(Receipt { kind: ReceiptKind::Read, messages: vec![id, id] }),
             Payload::ProfileKey(SharedProfileKey { key: [3; 32] }),
             Payload::Reset(Reset { last_good: Some(9) }),
-            Payload::Unknown(Unknown {
-                kind: 77,
-                bytes: vec![1, 2, 3],
-            }),
+            Payload::Unknown(Unknown { kind: 77, bytes: vec![1, 2, 3] }),
         ]
     }
 
@@ -327,33 +294,24 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_kept_as_it_came() {
-        let unknown = Record::Unknown(Unknown {
-            kind: 99,
-            bytes: vec![0xff; 5],
-        });
+        let unknown = Record::Unknown(Unknown { kind: 99, bytes: vec![0xff; 5] });
         assert_eq!(Record::decode(&unknown.encode()), unknown);
         assert_eq!(
             Payload::decode(1, b"no text"),
-            Payload::Unknown(Unknown {
-                kind: 1,
-                bytes: b"no text".to_vec()
-            })
+            Payload::Unknown(Unknown { kind: 1, bytes: b"no text".to_vec() })
         );
     }
 
     #[test]
     fn a_profile_key_is_not_printed() {
-        assert_eq!(
-            format!("{:?}", SharedProfileKey { key: [65; 32] }),
-            "SharedProfileKey(secret)"
-        );
+        assert_eq!(format!("{:?}", SharedProfileKey { key: [65; 32] }), "SharedProfileKey(secret)");
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_a_decoder_panic(kind in 0_u32..6, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Payload::decode(kind, &bytes);
-            let _ = Record::decode(&bytes);
+            drop(Payload::decode(kind, &bytes));
+            drop(Record::decode(&bytes));
         }
     }
 }

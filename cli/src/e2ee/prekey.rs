@@ -20,11 +20,11 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use super::{Random, cbor::encode_secret, identity::DeviceSecrets, kem::KemSecret, random::secret};
 
 /// How often the signed prekeys are renewed.
-pub const RENEWAL: Duration = Duration::from_secs(7 * 24 * 3_600);
+pub const RENEWAL: Duration = Duration::from_hours(7 * 24);
 /// How long a signed prekey's private half is kept once another has taken its place.
-pub const RETENTION: Duration = Duration::from_secs(35 * 24 * 3_600);
+pub const RETENTION: Duration = Duration::from_hours(35 * 24);
 /// How long a one-time key's private half is kept at most.
-pub const ONE_TIME_RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
+pub const ONE_TIME_RETENTION: Duration = Duration::from_hours(90 * 24);
 /// How many one-time X25519 and X-Wing keys are published.
 pub const PUBLISHED: (u32, u32) = (50, 10);
 /// Below how many of either there are made more.
@@ -85,13 +85,7 @@ impl PrekeyStore {
     /// No prekeys at all; [`PrekeyStore::maintain`] makes the first.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            next: 1,
-            signed: vec![],
-            signed_kem: vec![],
-            one_time: vec![],
-            one_time_kem: vec![],
-        }
+        Self { next: 1, signed: vec![], signed_kem: vec![], one_time: vec![], one_time_kem: vec![] }
     }
 
     /// Renews, refills and erases what is due. `left` is what the server says that it still has (nothing is refilled when absent, but for
@@ -106,17 +100,11 @@ impl PrekeyStore {
     ) -> bool {
         let first = self.next == 1;
         let mut changed = self.renew(now, random) | self.erase(now);
-        let left = left.or(first.then_some(PrekeyCount {
-            one_time: 0,
-            one_time_kem: 0,
-        }));
+        let left = left.or(first.then_some(PrekeyCount { one_time: 0, one_time_kem: 0 }));
         if let Some(left) = left {
             let missing_ec = missing(&self.one_time, left.one_time, (REFILL_BELOW.0, PUBLISHED.0));
-            let missing_kem = missing(
-                &self.one_time_kem,
-                left.one_time_kem,
-                (REFILL_BELOW.1, PUBLISHED.1),
-            );
+            let missing_kem =
+                missing(&self.one_time_kem, left.one_time_kem, (REFILL_BELOW.1, PUBLISHED.1));
             for _ in 0..missing_ec {
                 let key = self.draw(now, random);
                 self.one_time.push(key);
@@ -185,13 +173,7 @@ impl PrekeyStore {
             .iter()
             .chain(&upload.one_time)
             .map(|key| key.id)
-            .chain(
-                upload
-                    .signed_kem
-                    .iter()
-                    .chain(&upload.one_time_kem)
-                    .map(|key| key.id),
-            )
+            .chain(upload.signed_kem.iter().chain(&upload.one_time_kem).map(|key| key.id))
             .collect();
         for key in self.all_mut() {
             key.confirmed |= taken.contains(&key.id);
@@ -201,8 +183,7 @@ impl PrekeyStore {
     /// Erases the private halves of one-time keys that were used.
     pub fn spend(&mut self, spent: SpentPrekeys) {
         self.one_time.retain(|key| Some(key.id) != spent.one_time);
-        self.one_time_kem
-            .retain(|key| Some(key.id) != spent.one_time_kem);
+        self.one_time_kem.retain(|key| Some(key.id) != spent.one_time_kem);
     }
 
     /// Erases all one-time keys. After the server was restored from a backup it would hand old ones out twice, so it has dropped its own.
@@ -234,42 +215,26 @@ impl PrekeyStore {
 
     /// The private half of an X-Wing key.
     pub(crate) fn kem(&self, id: u32, one_time: bool) -> Option<KemSecret> {
-        let keys = if one_time {
-            &self.one_time_kem
-        } else {
-            &self.signed_kem
-        };
+        let keys = if one_time { &self.one_time_kem } else { &self.signed_kem };
         find(keys, id).map(|key| KemSecret::from_seed(Zeroizing::new(key.secret)))
     }
 
     fn draw(&mut self, now: Timestamp, random: &mut dyn Random) -> Prekey {
         let id = self.next;
         self.next = self.next.saturating_add(1);
-        Prekey {
-            id,
-            created: now,
-            replaced: None,
-            confirmed: false,
-            secret: *secret(random),
-        }
+        Prekey { id, created: now, replaced: None, confirmed: false, secret: *secret(random) }
     }
 
     /// Puts a new signed pair in force when the old one has served its time, by the local clock and nothing else. A clock that was a day
     /// ahead when the key was made, and has been set right since, counts as well.
     fn renew(&mut self, now: Timestamp, random: &mut dyn Random) -> bool {
         let serves = self.signed.last().is_some_and(|key| {
-            now.since(key.created) < RENEWAL
-                && key.created.since(now) < Duration::from_secs(24 * 3_600)
+            now.since(key.created) < RENEWAL && key.created.since(now) < Duration::from_hours(24)
         });
         if serves {
             return false;
         }
-        for key in self
-            .signed
-            .last_mut()
-            .into_iter()
-            .chain(self.signed_kem.last_mut())
-        {
+        for key in self.signed.last_mut().into_iter().chain(self.signed_kem.last_mut()) {
             key.replaced = Some(now);
         }
         let (key, kem) = (self.draw(now, random), self.draw(now, random));
@@ -282,32 +247,18 @@ impl PrekeyStore {
     /// year still opens what was sealed with the last one that it published.
     fn erase(&mut self, now: Timestamp) -> bool {
         let before = self.all_mut().count();
-        let stays = |key: &Prekey| {
-            key.replaced
-                .is_none_or(|replaced| now.since(replaced) < RETENTION)
-        };
+        let stays =
+            |key: &Prekey| key.replaced.is_none_or(|replaced| now.since(replaced) < RETENTION);
         self.signed.retain(stays);
         self.signed_kem.retain(stays);
-        self.one_time
-            .retain(|key| now.since(key.created) < ONE_TIME_RETENTION);
-        self.one_time_kem
-            .retain(|key| now.since(key.created) < ONE_TIME_RETENTION);
+        self.one_time.retain(|key| now.since(key.created) < ONE_TIME_RETENTION);
+        self.one_time_kem.retain(|key| now.since(key.created) < ONE_TIME_RETENTION);
         before != self.all_mut().count()
     }
 
     fn all_mut(&mut self) -> impl Iterator<Item = &mut Prekey> {
-        let Self {
-            next: _,
-            signed,
-            signed_kem,
-            one_time,
-            one_time_kem,
-        } = self;
-        signed
-            .iter_mut()
-            .chain(signed_kem)
-            .chain(one_time)
-            .chain(one_time_kem)
+        let Self { next: _, signed, signed_kem, one_time, one_time_kem } = self;
+        signed.iter_mut().chain(signed_kem).chain(one_time).chain(one_time_kem)
     }
 }
 
@@ -340,11 +291,7 @@ fn unconfirmed(keys: &[Prekey]) -> impl Iterator<Item = &Prekey> {
 fn missing(keys: &[Prekey], left: u32, (below, published): (u32, u32)) -> u32 {
     let pending = u32::try_from(unconfirmed(keys).count()).unwrap_or(u32::MAX);
     let there = left.saturating_add(pending);
-    if there < below {
-        published.saturating_sub(there)
-    } else {
-        0
-    }
+    if there < below { published.saturating_sub(there) } else { 0 }
 }
 
 /// Drops the oldest beyond [`ONE_TIME_CAP`].
@@ -355,191 +302,5 @@ fn cap(keys: &mut Vec<Prekey>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::e2ee::SeededRandom;
-
-    const DAY: Duration = Duration::from_secs(24 * 3_600);
-    const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
-    const FULL: Option<PrekeyCount> = Some(PrekeyCount {
-        one_time: 50,
-        one_time_kem: 10,
-    });
-
-    struct World {
-        random: SeededRandom,
-        device: DeviceSecrets,
-        keys: PrekeyStore,
-    }
-
-    fn world() -> World {
-        let mut random = SeededRandom::new(1);
-        let device = DeviceSecrets::generate(&mut random);
-        let mut keys = PrekeyStore::new();
-        assert!(keys.maintain(None, NOW, &mut random));
-        World {
-            random,
-            device,
-            keys,
-        }
-    }
-
-    #[test]
-    fn the_first_upload_is_whole_signed_and_repeated_until_it_is_confirmed() {
-        let World {
-            device, mut keys, ..
-        } = world();
-        let upload = keys.upload(&device).unwrap();
-        assert_eq!((upload.one_time.len(), upload.one_time_kem.len()), (50, 10));
-        let key = device.signing().verifying_key();
-        upload
-            .signed
-            .as_ref()
-            .unwrap()
-            .verify(key, Domain::PREKEY_EC)
-            .unwrap();
-        upload
-            .signed_kem
-            .as_ref()
-            .unwrap()
-            .verify(key, Domain::PREKEY_PQ)
-            .unwrap();
-        assert!(
-            upload
-                .one_time
-                .iter()
-                .all(|one| one.verify(key, Domain::ONE_TIME_EC).is_ok())
-        );
-        assert!(
-            upload
-                .one_time_kem
-                .iter()
-                .all(|one| one.verify(key, Domain::ONE_TIME_PQ).is_ok())
-        );
-        assert_eq!(keys.upload(&device).as_ref(), Some(&upload));
-        keys.confirm(&upload);
-        assert_eq!(keys.upload(&device), None);
-    }
-
-    #[test]
-    fn the_signed_pair_turns_by_the_clock_and_is_kept_for_35_days_more() {
-        let World {
-            mut random,
-            device,
-            mut keys,
-        } = world();
-        let upload = keys.upload(&device).unwrap();
-        keys.confirm(&upload);
-        let first = upload.signed.unwrap().id;
-        assert!(!keys.maintain(FULL, NOW.plus(DAY * 6), &mut random));
-        assert!(keys.maintain(FULL, NOW.plus(DAY * 7), &mut random));
-        assert_ne!(keys.upload(&device).unwrap().signed.unwrap().id, first);
-        keys.maintain(FULL, NOW.plus(DAY * 41), &mut random);
-        assert!(
-            keys.signed(first).is_some(),
-            "34 days after it was replaced"
-        );
-        keys.maintain(FULL, NOW.plus(DAY * 43), &mut random);
-        assert!(
-            keys.signed(first).is_none(),
-            "36 days after it was replaced"
-        );
-    }
-
-    #[test]
-    fn a_device_that_was_away_for_a_year_still_has_what_it_published_last() {
-        let World {
-            mut random,
-            device,
-            mut keys,
-        } = world();
-        let first = keys.upload(&device).unwrap().signed.unwrap().id;
-        keys.maintain(FULL, NOW.plus(DAY * 365), &mut random);
-        assert!(keys.signed(first).is_some());
-        assert_eq!(keys.one_time.len(), 0, "one-time keys are kept for 90 days");
-    }
-
-    #[test]
-    fn a_refill_comes_below_the_mark_and_counts_what_is_on_its_way() {
-        let World {
-            mut random,
-            device,
-            mut keys,
-        } = world();
-        let upload = keys.upload(&device).unwrap();
-        keys.confirm(&upload);
-        assert!(!keys.maintain(
-            Some(PrekeyCount {
-                one_time: 20,
-                one_time_kem: 4
-            }),
-            NOW,
-            &mut random
-        ));
-        assert!(keys.maintain(
-            Some(PrekeyCount {
-                one_time: 19,
-                one_time_kem: 3
-            }),
-            NOW,
-            &mut random
-        ));
-        let refill = keys.upload(&device).unwrap();
-        assert_eq!((refill.one_time.len(), refill.one_time_kem.len()), (31, 7));
-        assert!(!keys.maintain(
-            Some(PrekeyCount {
-                one_time: 19,
-                one_time_kem: 3
-            }),
-            NOW,
-            &mut random
-        ));
-    }
-
-    #[test]
-    fn a_drained_store_keeps_at_most_500_private_halves_and_no_number_is_given_twice() {
-        let World {
-            mut random,
-            device,
-            mut keys,
-        } = world();
-        let mut numbers = BTreeSet::new();
-        for _ in 0..15 {
-            let upload = keys.upload(&device).unwrap();
-            for key in &upload.one_time {
-                assert!(numbers.insert(key.id));
-            }
-            keys.confirm(&upload);
-            keys.maintain(
-                Some(PrekeyCount {
-                    one_time: 0,
-                    one_time_kem: 10,
-                }),
-                NOW,
-                &mut random,
-            );
-        }
-        assert_eq!(keys.one_time.len(), ONE_TIME_CAP);
-    }
-
-    #[test]
-    fn a_spent_key_is_gone_and_the_rest_survives_being_stored() {
-        let World {
-            device, mut keys, ..
-        } = world();
-        let upload = keys.upload(&device).unwrap();
-        let (spent, kept) = (upload.one_time[0].id, upload.one_time[1].id);
-        keys.spend(SpentPrekeys {
-            one_time: Some(spent),
-            one_time_kem: Some(upload.one_time_kem[0].id),
-        });
-        let keys = PrekeyStore::from_bytes(&keys.to_bytes()).unwrap();
-        assert!(keys.one_time(spent).is_none() && keys.one_time(kept).is_some());
-        assert!(keys.kem(upload.one_time_kem[0].id, true).is_none());
-        assert!(
-            keys.kem(upload.one_time_kem[1].id, false).is_none(),
-            "a one-time key is no signed key"
-        );
-        assert_eq!(keys.upload(&device).unwrap().one_time.len(), 49);
-    }
-}
+#[path = "prekey/tests.rs"]
+mod tests;

@@ -85,9 +85,7 @@ impl PukRing {
     /// A user's first generation.
     #[must_use]
     pub fn generate(random: &mut dyn Random) -> Self {
-        Self {
-            seeds: BTreeMap::from([(1, secret(random))]),
-        }
+        Self { seeds: BTreeMap::from([(1, secret(random))]) }
     }
 
     /// Opens the newest box that is for `holder`, checks it against the chain, and walks back to the first generation.
@@ -104,9 +102,7 @@ impl PukRing {
         let public = state
             .puks
             .get(&sealed.generation)
-            .ok_or(PukError::Unknown {
-                generation: sealed.generation,
-            })?;
+            .ok_or(PukError::Unknown { generation: sealed.generation })?;
         let secret = match holder {
             Holder::Device(device) => device.sealing(),
             Holder::Recovery(recovery) => recovery.sealing(),
@@ -119,9 +115,7 @@ impl PukRing {
     /// The ring of whoever was given the seed of `generation`, as a device that is being linked is.
     pub fn from_seed(state: &State, generation: u32, seed: &[u8]) -> Result<Self, PukError> {
         let seed: [u8; 32] = seed.try_into().map_err(|_| PukError::OtherSeed)?;
-        let mut ring = Self {
-            seeds: BTreeMap::new(),
-        };
+        let mut ring = Self { seeds: BTreeMap::new() };
         ring.insert(state, generation, Zeroizing::new(seed))?;
         ring.walk_back(state, generation)?;
         Ok(ring)
@@ -144,25 +138,19 @@ impl PukRing {
     /// The newest generation that is known.
     #[must_use]
     pub fn generation(&self) -> u32 {
-        self.seeds
-            .last_key_value()
-            .map_or(0, |(generation, _)| *generation)
+        self.seeds.last_key_value().map_or(0, |(generation, _)| *generation)
     }
 
     /// Whether the ring has the generation that `state` has in force.
     #[must_use]
     pub fn is_current(&self, state: &State) -> bool {
-        state
-            .puk()
-            .is_some_and(|puk| self.seeds.contains_key(&puk.generation))
+        state.puk().is_some_and(|puk| self.seeds.contains_key(&puk.generation))
     }
 
     /// The seed of the newest generation, for a device that is being linked.
     #[must_use]
     pub(crate) fn newest_seed(&self) -> Option<(u32, &[u8; 32])> {
-        self.seeds
-            .last_key_value()
-            .map(|(generation, seed)| (*generation, &**seed))
+        self.seeds.last_key_value().map(|(generation, seed)| (*generation, &**seed))
     }
 
     /// What is sealed for the user opens with this.
@@ -196,10 +184,7 @@ impl PukRing {
         let seeds = self
             .seeds
             .iter()
-            .map(|(generation, seed)| SeedRecord {
-                generation: *generation,
-                seed: **seed,
-            })
+            .map(|(generation, seed)| SeedRecord { generation: *generation, seed: **seed })
             .collect();
         encode_secret(&RingRecord { seeds })
     }
@@ -221,8 +206,7 @@ impl PukRing {
 
     /// Draws the next generation; it is in force once it is stated.
     pub(crate) fn advance(&mut self, random: &mut dyn Random) {
-        self.seeds
-            .insert(self.generation().saturating_add(1), secret(random));
+        self.seeds.insert(self.generation().saturating_add(1), secret(random));
     }
 
     /// The newest generation as the chain will show it, with a box for each of `recipients`. The user is absent in a genesis.
@@ -246,20 +230,14 @@ impl PukRing {
             .collect();
         let boxes = boxes?;
         public.boxes_root = PukBox::root(&boxes);
-        let former = generation
-            .checked_sub(1)
-            .and_then(|former| self.seeds.get(&former));
+        let former = generation.checked_sub(1).and_then(|former| self.seeds.get(&former));
         let previous = match (user, former) {
             (Some(user), Some(former)) => {
                 link_key(seed).seal(&link_context(user, generation), former.as_ref(), random)
             }
             _ => vec![],
         };
-        Ok(Generation {
-            public,
-            previous: Octets::parse(previous).map_err(|_| BadKey)?,
-            boxes,
-        })
+        Ok(Generation { public, previous: Octets::parse(previous).map_err(|_| BadKey)?, boxes })
     }
 
     /// A box of the newest generation, which `state` has, for one more device.
@@ -270,10 +248,7 @@ impl PukRing {
         random: &mut dyn Random,
     ) -> Result<PukBox, PukError> {
         let (generation, seed) = self.newest_seed().ok_or(PukError::NoBox)?;
-        let public = state
-            .puks
-            .get(&generation)
-            .ok_or(PukError::Unknown { generation })?;
+        let public = state.puks.get(&generation).ok_or(PukError::Unknown { generation })?;
         Ok(seal_for(Some(state.user), public, recipient, seed, random).map_err(|_| Unopenable)?)
     }
 
@@ -281,19 +256,11 @@ impl PukRing {
     fn walk_back(&mut self, state: &State, generation: u32) -> Result<(), PukError> {
         for newer in (2..=generation).rev() {
             let older = newer.saturating_sub(1);
-            let link = state
-                .puk_links
-                .get(&newer)
-                .ok_or(PukError::Unknown { generation: older })?;
-            let seed = self
-                .seeds
-                .get(&newer)
-                .ok_or(PukError::Unknown { generation: newer })?;
+            let link =
+                state.puk_links.get(&newer).ok_or(PukError::Unknown { generation: older })?;
+            let seed = self.seeds.get(&newer).ok_or(PukError::Unknown { generation: newer })?;
             let opened = link_key(seed).open(&link_context(state.user, newer), link)?;
-            let opened: [u8; 32] = opened
-                .as_slice()
-                .try_into()
-                .map_err(|_| PukError::OtherSeed)?;
+            let opened: [u8; 32] = opened.as_slice().try_into().map_err(|_| PukError::OtherSeed)?;
             self.insert(state, older, Zeroizing::new(opened))?;
         }
         Ok(())
@@ -305,13 +272,8 @@ impl PukRing {
         generation: u32,
         seed: Zeroizing<[u8; 32]>,
     ) -> Result<(), PukError> {
-        let public = state
-            .puks
-            .get(&generation)
-            .ok_or(PukError::Unknown { generation })?;
-        let same = commitment(generation, &seed)
-            .as_bytes()
-            .ct_eq(public.commit.as_bytes());
+        let public = state.puks.get(&generation).ok_or(PukError::Unknown { generation })?;
+        let same = commitment(generation, &seed).as_bytes().ct_eq(public.commit.as_bytes());
         if !bool::from(same) {
             return Err(PukError::OtherSeed);
         }
@@ -322,24 +284,13 @@ impl PukRing {
 
 impl fmt::Debug for PukRing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "PukRing(secret, generations to {})",
-            self.generation()
-        )
+        write!(formatter, "PukRing(secret, generations to {})", self.generation())
     }
 }
 
 /// `LH("puk", lane, generation, seed)`.
 fn commitment(generation: u32, seed: &[u8; 32]) -> Digest {
-    labelled(
-        "puk",
-        &[
-            &Lane::Durable.number().to_be_bytes(),
-            &generation.to_be_bytes(),
-            seed,
-        ],
-    )
+    labelled("puk", &[&Lane::Durable.number().to_be_bytes(), &generation.to_be_bytes(), seed])
 }
 
 /// What seals the seed before this one.
@@ -348,9 +299,7 @@ fn link_key(seed: &[u8; 32]) -> Key {
 }
 
 fn link_context(user: UserId, generation: u32) -> Vec<u8> {
-    labelled("puk/prev", &[user.as_bytes(), &generation.to_be_bytes()])
-        .as_bytes()
-        .to_vec()
+    labelled("puk/prev", &[user.as_bytes(), &generation.to_be_bytes()]).as_bytes().to_vec()
 }
 
 /// Everything that a box is bound to. The first generation is boxed before its user has an id (which is the hash of a genesis that names
@@ -376,18 +325,8 @@ fn seal_for(
     seed: &[u8; 32],
     random: &mut dyn Random,
 ) -> Result<PukBox, BadKey> {
-    let sealed = seal_box(
-        recipient.1,
-        INFO,
-        &box_context(user, public, recipient),
-        seed,
-        random,
-    )?;
-    Ok(PukBox {
-        generation: public.generation,
-        device: recipient.0,
-        sealed,
-    })
+    let sealed = seal_box(recipient.1, INFO, &box_context(user, public, recipient), seed, random)?;
+    Ok(PukBox { generation: public.generation, device: recipient.0, sealed })
 }
 
 #[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]

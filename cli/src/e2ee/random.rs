@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use rand_core::{TryCryptoRng, TryRng};
 use sha2::{Digest as _, Sha256};
-use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// Gives bytes that nobody can guess.
 pub trait Random {
@@ -37,10 +37,7 @@ impl SeededRandom {
     /// The source that `seed` stands for.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self {
-            seed: Sha256::digest(seed.to_be_bytes()).into(),
-            block: 0,
-        }
+        Self { seed: Sha256::digest(seed.to_be_bytes()).into(), block: 0 }
     }
 }
 
@@ -52,10 +49,7 @@ impl Random for SeededRandom {
                 .chain_update(self.block.to_be_bytes())
                 .finalize();
             self.block = self.block.wrapping_add(1);
-            chunk
-                .iter_mut()
-                .zip(block)
-                .for_each(|(to, from)| *to = from);
+            chunk.iter_mut().zip(block).for_each(|(to, from)| *to = from);
         }
     }
 }

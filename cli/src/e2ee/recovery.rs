@@ -63,19 +63,14 @@ impl RecoveryKey {
     fn from_root(root: Zeroizing<[u8; 32]>) -> Self {
         let signing = SigningKey::from_seed(&derive(root.as_ref(), "recovery/sign", &[]));
         let sealing = KemSecret::from_seed(derive(root.as_ref(), "recovery/kem", &[]));
-        Self {
-            root,
-            signing,
-            sealing,
-        }
+        Self { root, signing, sealing }
     }
 
     /// Reads what [`RecoveryKey::to_text`] wrote: in either case, with or without hyphens and spaces.
     pub fn parse(text: &str) -> Result<Self, NotARecoveryKey> {
         let mut characters = Zeroizing::new(String::with_capacity(text.len()));
         characters.extend(
-            text.chars()
-                .filter(|character| !character.is_whitespace() && *character != '-'),
+            text.chars().filter(|character| !character.is_whitespace() && *character != '-'),
         );
         if let Some(found) = characters
             .chars()
@@ -84,16 +79,11 @@ impl RecoveryKey {
             return Err(NotARecoveryKey::Character { found });
         }
         if characters.len() != KEY_CHARACTERS.saturating_add(CHECK_CHARACTERS) {
-            return Err(NotARecoveryKey::Length {
-                found: characters.len(),
-            });
+            return Err(NotARecoveryKey::Length { found: characters.len() });
         }
         let (key, check) = characters.split_at(KEY_CHARACTERS);
         let bytes = Zeroizing::new(from_base32(key).ok_or(NotARecoveryKey::Mistyped)?);
-        let root: [u8; 32] = bytes
-            .as_slice()
-            .try_into()
-            .map_err(|_| NotARecoveryKey::Mistyped)?;
+        let root: [u8; 32] = bytes.as_slice().try_into().map_err(|_| NotARecoveryKey::Mistyped)?;
         let root = Zeroizing::new(root);
         if check.eq_ignore_ascii_case(&check_of(&root)) {
             Ok(Self::from_root(root))
@@ -119,10 +109,7 @@ impl RecoveryKey {
     /// The public halves, as the chain shows them.
     #[must_use]
     pub fn public(&self) -> RecoveryKeys {
-        RecoveryKeys {
-            signing: self.signing.verifying_key(),
-            sealing: self.sealing.public(),
-        }
+        RecoveryKeys { signing: self.signing.verifying_key(), sealing: self.sealing.public() }
     }
 
     /// What signs for the user.
@@ -140,21 +127,14 @@ impl RecoveryKey {
 
 impl fmt::Debug for RecoveryKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "RecoveryKey(secret of {:?})",
-            self.signing.verifying_key()
-        )
+        write!(formatter, "RecoveryKey(secret of {:?})", self.signing.verifying_key())
     }
 }
 
 /// The check: 20 bits of a hash of the key, which a slip of the pen passes once in a million.
 fn check_of(root: &[u8; 32]) -> String {
     let hash = labelled("recovery/check", &[root]);
-    to_base32(hash.as_bytes())
-        .chars()
-        .take(CHECK_CHARACTERS)
-        .collect()
+    to_base32(hash.as_bytes()).chars().take(CHECK_CHARACTERS).collect()
 }
 
 #[cfg(test)]
@@ -171,12 +151,9 @@ mod tests {
         let text = key().to_text();
         assert_eq!((text.len(), text.split('-').count()), (69, 14));
         assert!(text.split('-').all(|group| group.len() == 4));
-        for typed in [
-            text.to_uppercase(),
-            text.replace('-', ""),
-            text.replace('-', " \n"),
-            text.to_string(),
-        ] {
+        for typed in
+            [text.to_uppercase(), text.replace('-', ""), text.replace('-', " \n"), text.to_string()]
+        {
             assert_eq!(RecoveryKey::parse(&typed).unwrap().public(), key().public());
         }
     }

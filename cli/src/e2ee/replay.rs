@@ -1,4 +1,4 @@
-//! Which numbers were taken in: a high-water mark and a window below it, as IPsec keeps them (RFC 4303 §3.4.3).
+//! Which numbers were taken in: a high-water mark and a window below it, as ESP keeps them (RFC 4303 §3.4.3).
 //!
 //! Neither Olm nor a mailbox that is restored from a backup keeps a message from coming twice. Numbers count per pair of devices and
 //! outlive every session, so that a first envelope replayed after its session was forgotten is known all the same.
@@ -24,17 +24,11 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) const fn new() -> Self {
-        Self {
-            highest: 0,
-            bits: [0; BYTES],
-        }
+        Self { highest: 0, bits: [0; BYTES] }
     }
 
     pub(crate) const fn duplicate(&self) -> Self {
-        Self {
-            highest: self.highest,
-            bits: self.bits,
-        }
+        Self { highest: self.highest, bits: self.bits }
     }
 
     /// The highest number that was taken in.
@@ -79,13 +73,11 @@ impl Seen {
 
 fn place(n: u64) -> (usize, u8) {
     let bit = n.rem_euclid(WINDOW);
-    (
-        usize::try_from(bit >> 3).unwrap_or_default(),
-        1 << (bit & 7),
-    )
+    (usize::try_from(bit >> 3).unwrap_or_default(), 1 << (bit & 7))
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test's own")]
 mod tests {
     use std::collections::BTreeSet;
 

@@ -21,7 +21,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use super::{
     Random,
     aead::{Key, Unopenable},
-    handshake::{Agreed, Initiated, NoHandshake, Responded, first_step},
+    handshake::{Agreed, FirstStep, Initiated, NoHandshake, Responded, first_step},
     prekey::SpentPrekeys,
     random::secret,
 };
@@ -75,20 +75,11 @@ impl Session {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Result<Self, NoHandshake> {
-        let Initiated {
-            agreed,
-            remote,
-            initiation,
-        } = initiated;
+        let Initiated { agreed, remote, initiation } = initiated;
         let own = StaticSecret::from(*secret(random));
-        let (root, chain) = first_step(&agreed.root, &own, &remote)?;
+        let FirstStep { root, chain } = first_step(&agreed.root, &own, &remote)?;
         let ratchet = ratchet(&agreed.names, &root, &chain, &own);
-        let Agreed {
-            id,
-            from_initiator,
-            from_responder,
-            ..
-        } = agreed;
+        let Agreed { id, from_initiator, from_responder, .. } = agreed;
         Ok(Self {
             id,
             began: now,
@@ -111,9 +102,7 @@ impl Session {
     ) -> Result<(Self, Vec<u8>), Unopenable> {
         let message = self.encrypt(plaintext)?;
         self.messages = self.messages.saturating_add(1);
-        let sealed = self
-            .sending
-            .seal(context, &[&n.to_be_bytes()[..], &message].concat(), random);
+        let sealed = self.sending.seal(context, &[&n.to_be_bytes()[..], &message].concat(), random);
         Ok((self, sealed))
     }
 
@@ -122,37 +111,26 @@ impl Session {
         let outer = self.receiving.open(context, sealed)?;
         let (n, message) = outer.split_first_chunk::<8>().ok_or(Unopenable)?;
         let message = Message::from_bytes(message).map_err(|_| Unopenable)?;
-        Ok(Unread {
-            n: u64::from_be_bytes(*n),
-            message,
-        })
+        Ok(Unread { n: u64::from_be_bytes(*n), message })
     }
 
     /// Opens a message on a copy: on an error this session is as it was.
     pub(crate) fn open(&self, unread: Unread) -> Result<Advanced, Unopenable> {
         let mut session = self.duplicate();
-        let plaintext = session
-            .ratchet
-            .decrypt(&OlmMessage::Normal(unread.message))
-            .map_err(|_| Unopenable)?;
+        let plaintext =
+            session.ratchet.decrypt(&OlmMessage::Normal(unread.message)).map_err(|_| Unopenable)?;
         session.messages = session.messages.saturating_add(1);
         session.initiation = None;
-        Ok(Advanced {
-            session,
-            n: unread.n,
-            plaintext: Zeroizing::new(plaintext),
-        })
+        Ok(Advanced { session, n: unread.n, plaintext: Zeroizing::new(plaintext) })
     }
 
     /// One step of the ratchet, to an Olm message.
     fn encrypt(&mut self, plaintext: &[u8]) -> Result<Vec<u8>, Unopenable> {
-        Ok(
-            match self.ratchet.encrypt(plaintext).map_err(|_| Unopenable)? {
-                OlmMessage::Normal(message) => message.to_bytes(),
-                // The handshake is ours: Olm's framing of first messages is left off.
-                OlmMessage::PreKey(first) => first.message().to_bytes(),
-            },
-        )
+        Ok(match self.ratchet.encrypt(plaintext).map_err(|_| Unopenable)? {
+            OlmMessage::Normal(message) => message.to_bytes(),
+            // The handshake is ours: Olm's framing of first messages is left off.
+            OlmMessage::PreKey(first) => first.message().to_bytes(),
+        })
     }
 
     /// A second copy, for trying something on; one of the two is dropped.
@@ -213,19 +191,10 @@ impl Responder {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> (Self, Option<SpentPrekeys>) {
-        let Responded {
-            agreed,
-            ratchet: own,
-            spent,
-        } = responded;
+        let Responded { agreed, ratchet: own, spent } = responded;
         let dummy = secret(random);
         let ratchet = ratchet(&agreed.names, &agreed.root, &dummy, &own);
-        let Agreed {
-            id,
-            from_initiator,
-            from_responder,
-            ..
-        } = agreed;
+        let Agreed { id, from_initiator, from_responder, .. } = agreed;
         let session = Session {
             id,
             began: now,
@@ -296,18 +265,8 @@ fn ratchet(
     own: &StaticSecret,
 ) -> Ratchet {
     let [identity, base, one_time] = names.map(Curve25519PublicKey::from_bytes);
-    let keys = SessionKeys {
-        identity_key: identity,
-        base_key: base,
-        one_time_key: one_time,
-    };
-    Ratchet::from_root_key_material(
-        SessionConfig::version_2(),
-        keys,
-        *root,
-        *chain,
-        own.to_bytes(),
-    )
+    let keys = SessionKeys { identity_key: identity, base_key: base, one_time_key: one_time };
+    Ratchet::from_root_key_material(SessionConfig::version_2(), keys, *root, *chain, own.to_bytes())
 }
 
 /// The ratchet without the outer seal, for the interop tests.
@@ -319,9 +278,7 @@ impl Session {
 
     pub(crate) fn decrypt_bare(&mut self, message: &[u8]) -> Result<Vec<u8>, Unopenable> {
         let message = Message::from_bytes(message).map_err(|_| Unopenable)?;
-        self.ratchet
-            .decrypt(&OlmMessage::Normal(message))
-            .map_err(|_| Unopenable)
+        self.ratchet.decrypt(&OlmMessage::Normal(message)).map_err(|_| Unopenable)
     }
 }
 
@@ -331,5 +288,82 @@ impl Responder {
         let Self { mut session } = self;
         let plaintext = session.decrypt_bare(message)?;
         Ok((session, plaintext))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rookery_protocol::{chain::HeadRef, codec::Octets, id::Digest, key::AgreementKey};
+    use x25519_dalek::PublicKey;
+
+    use super::*;
+    use crate::e2ee::SeededRandom;
+
+    const NOW: Timestamp = Timestamp::from_millis(0);
+
+    fn agreed() -> Agreed {
+        Agreed {
+            root: Zeroizing::new([5; 32]),
+            from_initiator: Key::new(Zeroizing::new([1; 32])),
+            from_responder: Key::new(Zeroizing::new([2; 32])),
+            id: RatchetId::from_bytes([3; 16]),
+            names: [[4; 32]; 3],
+        }
+    }
+
+    fn sides(random: &mut SeededRandom) -> (Session, Responder) {
+        let own = StaticSecret::from(*secret(random));
+        let head = HeadRef { seq: 0, hash: Digest::ZERO };
+        let initiation = Initiation {
+            ephemeral: AgreementKey::from_bytes([4; 32]),
+            signed_prekey: 1,
+            one_time: None,
+            kem_prekey: 1,
+            kem_is_one_time: false,
+            kem_ciphertext: Octets::default(),
+            src_head: head,
+            dst_head: head,
+            previous: None,
+            resync: None,
+        };
+        let remote = AgreementKey::from_bytes(PublicKey::from(&own).to_bytes());
+        let begun = Initiated { agreed: agreed(), remote, initiation };
+        let answer = Responded { agreed: agreed(), ratchet: own, spent: None };
+        let session = Session::initiate(begun, (1, 1), NOW, random).unwrap();
+        (session, Responder::new(answer, (1, 1), NOW, random).0)
+    }
+
+    #[test]
+    fn a_message_of_olm_s_first_version_with_its_short_mac_is_refused() {
+        let mut random = SeededRandom::new(1);
+        let (mut session, responder) = sides(&mut random);
+        let message = session.encrypt_bare(b"words");
+        let mut old = message[..message.len() - 24].to_vec();
+        old[0] = 3;
+        assert!(Message::from_bytes(&old).is_ok(), "it is well formed, as vodozemac sees it");
+        let mut other = responder.session.duplicate();
+        assert!(other.decrypt_bare(&old).is_err());
+        assert!(responder.decrypt_bare(&message).is_ok());
+    }
+
+    #[test]
+    fn a_seal_opens_in_its_own_direction_and_context_only() {
+        let mut random = SeededRandom::new(2);
+        let (session, responder) = sides(&mut random);
+        let (session, sealed) = session.seal(b"here", 1, b"words", &mut random).unwrap();
+        assert!(session.peek(b"here", &sealed).is_err(), "reflected");
+        assert!(responder.peek(b"there", &sealed).is_err());
+        let unread = responder.peek(b"here", &sealed).unwrap();
+        assert_eq!(unread.n, 1);
+        assert_eq!(responder.open(unread).unwrap().plaintext.as_slice(), b"words");
+    }
+
+    #[test]
+    fn what_was_opened_does_not_open_again_in_the_session_that_came_of_it() {
+        let mut random = SeededRandom::new(3);
+        let (session, responder) = sides(&mut random);
+        let (_, sealed) = session.seal(b"", 1, b"words", &mut random).unwrap();
+        let after = responder.open(responder.peek(b"", &sealed).unwrap()).unwrap().session;
+        assert!(after.open(after.peek(b"", &sealed).unwrap()).is_err());
     }
 }

@@ -96,41 +96,22 @@ pub fn found(
     now: Timestamp,
     random: &mut dyn Random,
 ) -> Result<Founding, StatementError> {
-    let Founder {
-        device,
-        keys,
-        recovery,
-        ring,
-    } = founder;
+    let Founder { device, keys, recovery, ring } = founder;
     let recovery_keys = recovery.public();
-    let recipients = [
-        (Some(device.id()), &keys.sealing),
-        (None, &recovery_keys.sealing),
-    ];
+    let recipients = [(Some(device.id()), &keys.sealing), (None, &recovery_keys.sealing)];
     let generation = ring
         .announce(None, &recipients, random)
         .map_err(|_| StatementError::Unfit("a key is not valid"))?;
     let nonce = Octets::parse(array::<16>(random).to_vec())
         .map_err(|_| StatementError::Unfit("the nonce"))?;
     let puk = generation.public;
-    let genesis = Genesis {
-        home,
-        home_key,
-        recovery: recovery_keys,
-        device: keys.clone(),
-        puk,
-        nonce,
-    };
+    let genesis =
+        Genesis { home, home_key, recovery: recovery_keys, device: keys.clone(), puk, nonce };
     let body = codec::encode(&Statement::genesis(genesis));
     let user = Statement::user_id(&body);
     let signers = [Signer::Device(device), Signer::Recovery(recovery)];
     let (genesis, state) = submit(user, None, body, &signers, now, random)?;
-    Ok(Founding {
-        user,
-        genesis,
-        boxes: generation.boxes,
-        state,
-    })
+    Ok(Founding { user, genesis, boxes: generation.boxes, state })
 }
 
 /// Statements in the making: each is signed, checked, and follows the one before.
@@ -156,11 +137,7 @@ impl Draft {
     /// Begins after the head of `state`, which has to be what the home has: it answers `Stale` otherwise.
     #[must_use]
     pub fn after(state: &State) -> Self {
-        Self {
-            state: state.clone(),
-            statements: vec![],
-            boxes: vec![],
-        }
+        Self { state: state.clone(), statements: vec![], boxes: vec![] }
     }
 
     /// The chain as the draft leaves it; its head is what a new device's [`DeviceSecrets::consent`] has to name.
@@ -178,12 +155,7 @@ impl Draft {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Result<(), StatementError> {
-        self.append(
-            Action::DeviceAdd(DeviceAdd { keys, reverse }),
-            &[signer],
-            now,
-            random,
-        )
+        self.append(Action::DeviceAdd(DeviceAdd { keys, reverse }), &[signer], now, random)
     }
 
     /// Adds a box of `ring`'s newest generation for a live device, so that it reads what came before.
@@ -193,10 +165,7 @@ impl Draft {
         ring: &PukRing,
         random: &mut dyn Random,
     ) -> Result<(), StatementError> {
-        let live = self
-            .state
-            .live_device(device)
-            .ok_or(Denied::UnknownDevice)?;
+        let live = self.state.live_device(device).ok_or(Denied::UnknownDevice)?;
         let sealed = ring.box_for(&self.state, (Some(device), &live.keys.sealing), random)?;
         self.boxes.push(sealed);
         Ok(())
@@ -214,11 +183,7 @@ impl Draft {
     ) -> Result<(), StatementError> {
         let author = *signers.first().ok_or(StatementError::NoSigner)?;
         self.append(Action::DeviceRevoke(revoke), signers, now, random)?;
-        if self.state.owes_rotation {
-            self.rotate_puk(author, ring, now, random)
-        } else {
-            Ok(())
-        }
+        if self.state.owes_rotation { self.rotate_puk(author, ring, now, random) } else { Ok(()) }
     }
 
     /// Signs one's own device out. The new per-user key is for the others to make, before anything else: one that goes must not know it.
@@ -233,12 +198,7 @@ impl Draft {
             reason: RevokeReason::SignedOut,
             since_seq: None,
         };
-        self.append(
-            Action::DeviceRevoke(revoke),
-            &[Signer::Device(device)],
-            now,
-            random,
-        )
+        self.append(Action::DeviceRevoke(revoke), &[Signer::Device(device)], now, random)
     }
 
     /// Makes a new generation of the per-user key, boxed to every live device and the recovery key.
@@ -266,10 +226,7 @@ impl Draft {
         let generation = ring
             .announce(Some(state.user), &recipients, random)
             .map_err(|_| StatementError::Unfit("a device's key is not valid"))?;
-        let rotate = PukRotate {
-            puk: generation.public,
-            previous: generation.previous,
-        };
+        let rotate = PukRotate { puk: generation.public, previous: generation.previous };
         self.append(Action::PukRotate(rotate), &[signer], now, random)?;
         self.boxes.extend(generation.boxes);
         Ok(())
@@ -285,11 +242,8 @@ impl Draft {
         random: &mut dyn Random,
     ) -> Result<(), StatementError> {
         let recovery = new.public();
-        let message = reverse_message(
-            self.state.user,
-            self.state.head.hash,
-            &codec::encode(&recovery),
-        );
+        let message =
+            reverse_message(self.state.user, self.state.head.hash, &codec::encode(&recovery));
         let reverse = new.signing().sign(Domain::REVERSE, &message);
         self.append(
             Action::RecoveryRotate(RecoveryRotate { recovery, reverse }),
@@ -313,11 +267,7 @@ impl Draft {
     /// What goes to the home.
     #[must_use]
     pub fn finish(self) -> Stated {
-        Stated {
-            statements: self.statements,
-            boxes: self.boxes,
-            state: self.state,
-        }
+        Stated { statements: self.statements, boxes: self.boxes, state: self.state }
     }
 
     /// Signs one statement, and goes on from it.
@@ -329,14 +279,8 @@ impl Draft {
         random: &mut dyn Random,
     ) -> Result<(), StatementError> {
         let body = codec::encode(&Statement::next(self.state.user, self.state.head, action));
-        let (statement, state) = submit(
-            self.state.user,
-            Some(&self.state),
-            body,
-            signers,
-            now,
-            random,
-        )?;
+        let (statement, state) =
+            submit(self.state.user, Some(&self.state), body, signers, now, random)?;
         self.statements.push(statement);
         self.state = state;
         Ok(())
@@ -356,24 +300,13 @@ fn submit(
     let head = state.map(|state| state.head);
     let (author, cosigners) = signers.split_first().ok_or(StatementError::NoSigner)?;
     let item = ItemId::from_bytes(array(random));
-    let mut submission = Submission::sign(
-        author.key(),
-        chain,
-        item,
-        Kind::UserStatement,
-        body,
-        now,
-        head,
-    )
-    .map_err(|_| StatementError::Unfit("it is too long"))?;
+    let mut submission =
+        Submission::sign(author.key(), chain, item, Kind::UserStatement, body, now, head)
+            .map_err(|_| StatementError::Unfit("it is too long"))?;
     for cosigner in cosigners {
         submission.signed = submission.signed.cosign(cosigner.key());
     }
-    let state = verify_and_apply(
-        user,
-        state,
-        &submission.clone().place(chain, OWNER_EPOCH, head),
-    )?;
+    let state = verify_and_apply(user, state, &submission.clone().place(chain, OWNER_EPOCH, head))?;
     Ok((submission, state))
 }
 

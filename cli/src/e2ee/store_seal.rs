@@ -4,12 +4,13 @@
 //! the 32 bytes of a key file or a systemd credential. The header stands in the clear, and commits to the store key: a slot that opens to
 //! another key is found out (a non-committing AEAD alone would not notice).
 
+mod header;
+
 use std::{fmt, time::Duration};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use minicbor::{Decode, Encode};
-use rookery_protocol::{codec, hash::labelled, id::Digest};
-use subtle::ConstantTimeEq as _;
+use rookery_protocol::{hash::labelled, id::Digest};
 use zeroize::Zeroizing;
 
 use super::{
@@ -17,17 +18,16 @@ use super::{
     aead::Key,
     kdf::derive,
     padding::{pad, unpad},
-    random::{array, secret},
+    random::secret,
 };
+
+pub use header::StoreHeader;
 
 /// How long trying a passphrase takes at least, where the machine lets it.
 const WANTED: Duration = Duration::from_millis(700);
 /// What no header may ask for: 4 GiB, 64 passes, 16 lanes. A header that was changed must not stop the machine.
-const CEILING: PassphraseCost = PassphraseCost {
-    memory_kib: 4 * 1024 * 1024,
-    passes: 64,
-    lanes: 16,
-};
+const CEILING: PassphraseCost =
+    PassphraseCost { memory_kib: 4 * 1024 * 1024, passes: 64, lanes: 16 };
 /// What texts are padded to at least.
 const TEXT_FLOOR: usize = 64;
 
@@ -48,17 +48,9 @@ pub struct PassphraseCost {
 
 impl PassphraseCost {
     /// The least that is ever used: 64 MiB, three passes, one lane.
-    pub const FLOOR: Self = Self {
-        memory_kib: 64 * 1024,
-        passes: 3,
-        lanes: 1,
-    };
+    pub const FLOOR: Self = Self { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
     /// What is used where the machine has the memory: 256 MiB.
-    pub const DEFAULT: Self = Self {
-        memory_kib: 256 * 1024,
-        passes: 3,
-        lanes: 1,
-    };
+    pub const DEFAULT: Self = Self { memory_kib: 256 * 1024, passes: 3, lanes: 1 };
 
     /// The cost at which `measure` (which tries a cost, and says how long it took) takes 0.7 s at least, from [`PassphraseCost::DEFAULT`]
     /// on; where there is not the memory for a cost, half of it is tried, down to the floor.
@@ -68,7 +60,7 @@ impl PassphraseCost {
             match measure(cost) {
                 None if cost.memory_kib > Self::FLOOR.memory_kib => cost.memory_kib >>= 1,
                 Some(took) if took < WANTED && cost.passes < CEILING.passes => {
-                    cost.passes = cost.passes.saturating_add(1)
+                    cost.passes = cost.passes.saturating_add(1);
                 }
                 _ => return cost,
             }
@@ -78,9 +70,7 @@ impl PassphraseCost {
     /// Stretches a fixed passphrase once, so that its time can be measured; nothing when there is not enough memory.
     #[must_use]
     pub fn try_once(self) -> Option<()> {
-        self.stretch("a passphrase to measure by", &[0; 16])
-            .ok()
-            .map(|_| ())
+        self.stretch("a passphrase to measure by", &[0; 16]).ok().map(|_| ())
     }
 
     /// Argon2id (RFC 9106), version 1.3, 32 bytes.
@@ -93,9 +83,7 @@ impl PassphraseCost {
             .map_err(|error| LockedError::Damaged(error.to_string()))?;
         let blocks = params.block_count();
         let mut memory: Vec<argon2::Block> = Vec::new();
-        memory
-            .try_reserve_exact(blocks)
-            .map_err(|_| LockedError::Memory)?;
+        memory.try_reserve_exact(blocks).map_err(|_| LockedError::Memory)?;
         memory.resize(blocks, argon2::Block::default());
         let mut output = Zeroizing::new([0; 32]);
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
@@ -147,10 +135,7 @@ impl KeyFile {
     /// The bytes of the file, which have to be 32.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes
-            .try_into()
-            .ok()
-            .map(|bytes| Self(Zeroizing::new(bytes)))
+        bytes.try_into().ok().map(|bytes| Self(Zeroizing::new(bytes)))
     }
 
     /// The bytes for the file.
@@ -178,222 +163,6 @@ pub enum LockedError {
     /// There is not enough memory to stretch the passphrase.
     #[error("there is not enough memory to open the store with a passphrase")]
     Memory,
-}
-
-/// How a slot's key is made.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-enum SlotKind {
-    /// Argon2id over a passphrase.
-    #[n(1)]
-    Passphrase(#[n(0)] PassphraseCost),
-    /// The bytes of a key file.
-    #[n(2)]
-    KeyFile,
-    /// Reserved: the recovery key.
-    #[n(3)]
-    Recovery,
-}
-
-/// One way to the store key.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-struct Slot {
-    #[n(0)]
-    kind: SlotKind,
-    #[cbor(n(1), with = "minicbor::bytes")]
-    salt: [u8; 16],
-    /// The store key, sealed.
-    #[cbor(n(2), with = "minicbor::bytes")]
-    wrapped: Vec<u8>,
-}
-
-/// The header of a store: its slots, in the clear.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct StoreHeader {
-    /// 1.
-    #[n(0)]
-    version: u32,
-    /// 16 random bytes: no header's slot fits into another's.
-    #[cbor(n(1), with = "minicbor::bytes")]
-    store: [u8; 16],
-    /// A hash of the store key.
-    #[n(2)]
-    commit: Digest,
-    #[n(3)]
-    slots: Vec<Slot>,
-}
-
-impl StoreHeader {
-    /// A new store with one slot. `cost` counts for a passphrase, and is raised to the floor.
-    pub fn create(
-        first: Unlock<'_>,
-        cost: PassphraseCost,
-        random: &mut dyn Random,
-    ) -> Result<(Self, StoreKey), LockedError> {
-        let key = StoreKey(secret(random));
-        let store = array(random);
-        let mut header = Self {
-            version: 1,
-            store,
-            commit: key.commitment(&store),
-            slots: vec![],
-        };
-        header.add_slot(&key, first, cost, random)?;
-        Ok((header, key))
-    }
-
-    /// Opens the store.
-    pub fn unlock(&self, with: Unlock<'_>) -> Result<StoreKey, LockedError> {
-        self.find(with).map(|(_, key)| key)
-    }
-
-    /// Adds a slot. `key` has to be this store's.
-    pub fn add_slot(
-        &mut self,
-        key: &StoreKey,
-        new: Unlock<'_>,
-        cost: PassphraseCost,
-        random: &mut dyn Random,
-    ) -> Result<(), LockedError> {
-        if !self.commits_to(key) {
-            return Err(LockedError::Wrong);
-        }
-        let kind = match new {
-            Unlock::Passphrase(_) => SlotKind::Passphrase(cost.at_least_the_floor()),
-            Unlock::KeyFile(_) => SlotKind::KeyFile,
-        };
-        let mut slot = Slot {
-            kind,
-            salt: array(random),
-            wrapped: vec![],
-        };
-        slot.wrapped = slot
-            .key(new)?
-            .seal(&self.context(&slot), key.0.as_ref(), random);
-        self.slots.push(slot);
-        Ok(())
-    }
-
-    /// Takes away the slot that `with` opens, unless it is the last.
-    pub fn remove_slot(&mut self, with: Unlock<'_>) -> Result<(), LockedError> {
-        let (index, _) = self.find(with)?;
-        if self.slots.len() == 1 {
-            return Err(LockedError::LastSlot);
-        }
-        self.slots.remove(index);
-        Ok(())
-    }
-
-    /// What opens it.
-    #[must_use]
-    pub fn slots(&self) -> Slots {
-        let count =
-            |is: fn(&SlotKind) -> bool| self.slots.iter().filter(|slot| is(&slot.kind)).count();
-        Slots {
-            passphrases: count(|kind| matches!(kind, SlotKind::Passphrase(_))),
-            key_files: count(|kind| matches!(kind, SlotKind::KeyFile)),
-        }
-    }
-
-    /// The header as bytes, to be stored in the clear.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        codec::encode(self)
-    }
-
-    /// Reads what [`StoreHeader::to_bytes`] wrote.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, LockedError> {
-        let header: Self =
-            codec::decode(bytes).map_err(|error| LockedError::Damaged(error.to_string()))?;
-        if header.to_bytes() != bytes {
-            return Err(LockedError::Damaged("it is not in its own form".to_owned()));
-        }
-        if header.version != 1 {
-            return Err(LockedError::Damaged(format!(
-                "version {} is not known",
-                header.version
-            )));
-        }
-        let reasonable = header.slots.iter().all(|slot| match &slot.kind {
-            SlotKind::Passphrase(cost) => cost.is_within_reason(),
-            SlotKind::KeyFile | SlotKind::Recovery => true,
-        });
-        if reasonable {
-            Ok(header)
-        } else {
-            Err(LockedError::Damaged(
-                "a passphrase costs too little or too much".to_owned(),
-            ))
-        }
-    }
-
-    fn find(&self, with: Unlock<'_>) -> Result<(usize, StoreKey), LockedError> {
-        let (what, is): (_, fn(&SlotKind) -> bool) = match with {
-            Unlock::Passphrase(_) => ("a passphrase", |kind| {
-                matches!(kind, SlotKind::Passphrase(_))
-            }),
-            Unlock::KeyFile(_) => ("a key file", |kind| matches!(kind, SlotKind::KeyFile)),
-        };
-        let mut error = LockedError::NoSlot(what);
-        for (index, slot) in self
-            .slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| is(&slot.kind))
-        {
-            match slot.key(with)?.open(&self.context(slot), &slot.wrapped) {
-                Ok(opened) => {
-                    let bytes: [u8; 32] = opened
-                        .as_slice()
-                        .try_into()
-                        .map_err(|_| LockedError::Wrong)?;
-                    let key = StoreKey(Zeroizing::new(bytes));
-                    return if self.commits_to(&key) {
-                        Ok((index, key))
-                    } else {
-                        Err(LockedError::Wrong)
-                    };
-                }
-                Err(Unopenable) => error = LockedError::Wrong,
-            }
-        }
-        Err(error)
-    }
-
-    fn commits_to(&self, key: &StoreKey) -> bool {
-        key.commitment(&self.store)
-            .as_bytes()
-            .ct_eq(self.commit.as_bytes())
-            .into()
-    }
-
-    /// What a slot's seal is bound to: the store, the commitment, and how the slot's key is made.
-    fn context(&self, slot: &Slot) -> Vec<u8> {
-        let kind = codec::encode(&slot.kind);
-        labelled(
-            "store/slot",
-            &[&self.store, self.commit.as_bytes(), &kind, &slot.salt],
-        )
-        .as_bytes()
-        .to_vec()
-    }
-}
-
-impl Slot {
-    fn key(&self, with: Unlock<'_>) -> Result<Key, LockedError> {
-        let stretched = match (&self.kind, with) {
-            (SlotKind::Passphrase(cost), Unlock::Passphrase(passphrase)) => {
-                cost.stretch(passphrase, &self.salt)?
-            }
-            (SlotKind::KeyFile, Unlock::KeyFile(file)) => {
-                derive(file.0.as_ref(), "store/key-file", &self.salt)
-            }
-            _ => return Err(LockedError::Wrong),
-        };
-        Ok(Key::new(derive(stretched.as_ref(), "store/slot", &[])))
-    }
 }
 
 /// How many slots of each kind a store has.
@@ -450,12 +219,8 @@ pub struct Place<'a> {
 
 impl Place<'_> {
     fn context(&self) -> Vec<u8> {
-        let parts: [&[u8]; 4] = [
-            self.table.as_bytes(),
-            self.column.as_bytes(),
-            self.row,
-            &self.schema.to_be_bytes(),
-        ];
+        let parts: [&[u8]; 4] =
+            [self.table.as_bytes(), self.column.as_bytes(), self.row, &self.schema.to_be_bytes()];
         labelled("store/row", &parts).as_bytes().to_vec()
     }
 }
@@ -470,8 +235,7 @@ impl StoreKey {
         plaintext: &[u8],
         random: &mut dyn Random,
     ) -> Vec<u8> {
-        self.subkey(purpose)
-            .seal(&place.context(), plaintext, random)
+        self.subkey(purpose).seal(&place.context(), plaintext, random)
     }
 
     /// Opens what [`StoreKey::seal_row`] sealed at the same place.

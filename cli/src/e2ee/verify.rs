@@ -116,12 +116,7 @@ impl Pin {
     /// Pins a user at the head of their verified chain.
     #[must_use]
     pub fn of(state: &State, how: How) -> Self {
-        Self {
-            user: state.user,
-            head: state.head.into(),
-            how,
-            verified_at: None,
-        }
+        Self { user: state.user, head: state.head.into(), how, verified_at: None }
     }
 
     /// Whether the safety number was compared.
@@ -174,21 +169,12 @@ fn half(user: UserId) -> String {
     let id = user.as_bytes();
     let mut hash = [&[0, 1][..], id, id].concat();
     for _ in 0..ITERATIONS {
-        hash = Sha512::new()
-            .chain_update(&hash)
-            .chain_update(id)
-            .finalize()
-            .to_vec();
+        hash = Sha512::new().chain_update(&hash).chain_update(id).finalize().to_vec();
     }
-    let number = |chunk: &[u8]| {
-        chunk
-            .iter()
-            .fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte))
-    };
-    hash.chunks_exact(5)
-        .take(6)
-        .map(|chunk| format!("{:05}", number(chunk).rem_euclid(100_000)))
-        .collect()
+    let number = |chunk: &[u8]| chunk.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+    hash.chunks_exact(5).take(6).fold(String::with_capacity(30), |digits, chunk| {
+        digits + &format!("{:05}", number(chunk).rem_euclid(100_000))
+    })
 }
 
 #[cfg(test)]
@@ -196,16 +182,8 @@ mod tests {
     use super::*;
 
     fn pin(verified_at: Option<Timestamp>) -> Pin {
-        let head = HeadRef {
-            seq: 1,
-            hash: rookery_protocol::id::Digest::ZERO,
-        };
-        Pin {
-            user: UserId::from_bytes([1; 32]),
-            head,
-            how: How::FirstUse,
-            verified_at,
-        }
+        let head = HeadRef { seq: 1, hash: rookery_protocol::id::Digest::ZERO };
+        Pin { user: UserId::from_bytes([1; 32]), head, how: How::FirstUse, verified_at }
     }
 
     #[test]
@@ -227,11 +205,7 @@ mod tests {
             (Event::FirstSight, Reaction::Pin, Reaction::Pin),
             (Event::Routine, Reaction::Line, Reaction::Line),
             (Event::RecoveryReplaced, Reaction::Notice, Reaction::Notice),
-            (
-                Event::NameMoved,
-                Reaction::LockUntilAccepted,
-                Reaction::LockUntilVerified,
-            ),
+            (Event::NameMoved, Reaction::LockUntilAccepted, Reaction::LockUntilVerified),
             (Event::Forked, Reaction::Stop, Reaction::Stop),
             (Event::Closed, Reaction::Notice, Reaction::Notice),
         ] {
@@ -246,10 +220,7 @@ mod tests {
     #[test]
     fn a_fork_is_the_same_place_with_another_hash() {
         let head = pin(None).head;
-        let other = HeadRef {
-            hash: rookery_protocol::id::Digest::from_bytes([1; 32]),
-            ..head
-        };
+        let other = HeadRef { hash: rookery_protocol::id::Digest::from_bytes([1; 32]), ..head };
         assert!(is_fork(head, other) && !is_fork(head, head));
         assert!(!is_fork(head, HeadRef { seq: 2, ..other }));
     }

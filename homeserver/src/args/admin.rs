@@ -9,8 +9,8 @@ use rookery_protocol::{
     request::{
         Answer, Request,
         admin::{
-            AccountChange, AccountEntry, AccountState, AdminError, ChangeUser, CreateInvite, ListInvites, ListUsers,
-            ResetPassword, RevokeInvite, ShowUser,
+            AccountChange, AccountEntry, AccountState, AdminError, ChangeUser, CreateInvite,
+            ListInvites, ListUsers, ResetPassword, RevokeInvite, ShowUser,
         },
     },
     time::{Clock as _, SystemClock},
@@ -110,7 +110,10 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
 }
 
 /// Asks the server that runs, or does it on its database when none does.
-pub(super) async fn call<R: Request>(cli: &Cli, request: &R) -> Result<Answer<R::Reply, R::Error>, Failed> {
+pub(super) async fn call<R: Request>(
+    cli: &Cli,
+    request: &R,
+) -> Result<Answer<R::Reply, R::Error>, Failed> {
     match ask(&cli.data()?, request).await {
         Err(AdminCallError::NotRunning { .. }) => {}
         other => return Ok(other?),
@@ -123,10 +126,15 @@ pub(super) async fn call<R: Request>(cli: &Cli, request: &R) -> Result<Answer<R:
 }
 
 /// The reply to an administrator's request, or why there is none.
-pub(super) async fn reply<R: Request<Error = AdminError>>(cli: &Cli, request: &R) -> Result<R::Reply, Failed> {
+pub(super) async fn reply<R: Request<Error = AdminError>>(
+    cli: &Cli,
+    request: &R,
+) -> Result<R::Reply, Failed> {
     match call(cli, request).await? {
         Answer::Reply(reply) => Ok(reply),
-        Answer::Error(error @ AdminError::NotFound { .. }) => Err(Failed::new(Kind::NotFound, error.to_string())),
+        Answer::Error(error @ AdminError::NotFound { .. }) => {
+            Err(Failed::new(Kind::NotFound, error.to_string()))
+        }
         Answer::Error(error @ AdminError::Precondition { .. }) => {
             Err(Failed::new(Kind::Precondition, error.to_string()))
         }
@@ -155,11 +163,22 @@ pub(super) async fn invite(cli: &Cli, verb: &Invite) -> Result<Report, Failed> {
         Invite::List => {
             let invites = list(cli, &ListInvites {}).await?.invites;
             let line = |invite: &rookery_protocol::request::admin::Invite| {
-                let ends = invite.expires.map_or_else(|| "never ends".to_owned(), |at| format!("ends {}", time(at)));
-                let state = if invite.revoked { "withdrawn".to_owned() } else { format!("{} left", invite.uses_left) };
-                format!("{}  {state}  {ends}  {}", invite.id, invite.note.as_deref().unwrap_or_default())
+                let ends = invite
+                    .expires
+                    .map_or_else(|| "never ends".to_owned(), |at| format!("ends {}", time(at)));
+                let state = if invite.revoked {
+                    "withdrawn".to_owned()
+                } else {
+                    format!("{} left", invite.uses_left)
+                };
+                format!(
+                    "{}  {state}  {ends}  {}",
+                    invite.id,
+                    invite.note.as_deref().unwrap_or_default()
+                )
             };
-            let lines: Vec<String> = invites.iter().map(|invite| line(invite).trim_end().to_owned()).collect();
+            let lines: Vec<String> =
+                invites.iter().map(|invite| line(invite).trim_end().to_owned()).collect();
             let invites: Vec<Value> = invites.iter().map(shown).collect();
             Ok(Report::new(json!({ "invites": invites }), lines.join("\n")))
         }
@@ -216,7 +235,9 @@ pub(super) async fn user(cli: &Cli, verb: &User) -> Result<Report, Failed> {
                     .map_err(|error| Failed::failed(format!("{}: {error}", file.display())))?,
                 None => {
                     let mut text = String::new();
-                    std::io::stdin().read_to_string(&mut text).map_err(|error| Failed::failed(error.to_string()))?;
+                    std::io::stdin()
+                        .read_to_string(&mut text)
+                        .map_err(|error| Failed::failed(error.to_string()))?;
                     text
                 }
             };
@@ -228,7 +249,12 @@ pub(super) async fn user(cli: &Cli, verb: &User) -> Result<Report, Failed> {
     }
 }
 
-async fn change(cli: &Cli, name: &UserName, change: AccountChange, done: &str) -> Result<Report, Failed> {
+async fn change(
+    cli: &Cli,
+    name: &UserName,
+    change: AccountChange,
+    done: &str,
+) -> Result<Report, Failed> {
     reply(cli, &ChangeUser { name: name.clone(), change }).await?;
     Ok(Report::new(json!({ "name": name.as_str() }), format!("{name} is {done}")))
 }
@@ -256,7 +282,8 @@ fn account(entry: &AccountEntry) -> Value {
 }
 
 fn line(entry: &AccountEntry) -> String {
-    let seen = entry.last_seen.map_or_else(|| "never seen".to_owned(), |at| format!("seen {}", time(at)));
+    let seen =
+        entry.last_seen.map_or_else(|| "never seen".to_owned(), |at| format!("seen {}", time(at)));
     format!(
         "{}  {}  {} devices, {} sessions, {} envelopes waiting, {seen}",
         entry.name,

@@ -70,7 +70,9 @@ pub(super) fn configure(cli: &Cli, verb: &Config) -> Result<Report, Failed> {
 /// A documented `rookeryd.toml` with every setting at its default: the body of its manual page.
 #[must_use]
 pub fn manual() -> String {
-    let mut text = String::from("# Every setting with its default. Lines that begin with # are as if they were not there.\n");
+    let mut text = String::from(
+        "# Every setting with its default. Lines that begin with # are as if they were not there.\n",
+    );
     let mut former = "";
     for key in KEYS {
         let (section, name) = key.name.split_once('.').unwrap_or(("", key.name));
@@ -91,7 +93,13 @@ mod tests {
     fn the_manual_names_every_setting_and_is_a_valid_file() {
         let text = manual();
         assert!(text.parse::<toml::Table>().is_ok());
-        let set: String = text.lines().map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = \"")).unwrap_or(line)).collect::<Vec<_>>().join("\n");
+        let set: String = text
+            .lines()
+            .map(|line| {
+                line.strip_prefix("# ").filter(|line| line.contains(" = \"")).unwrap_or(line)
+            })
+            .collect::<Vec<_>>()
+            .join("\n");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("rookeryd.toml");
         std::fs::write(&file, set).unwrap();

@@ -60,12 +60,19 @@ pub(super) async fn doctor(cli: &Cli) -> Result<Report, Failed> {
         findings.push(Finding::new("data directory", false, detail));
     }
     let line = |finding: &Finding| {
-        format!("{}  {}: {}", if finding.good { "ok " } else { "BAD" }, finding.name, finding.detail)
+        format!(
+            "{}  {}: {}",
+            if finding.good { "ok " } else { "BAD" },
+            finding.name,
+            finding.detail
+        )
     };
     let text = findings.iter().map(line).collect::<Vec<_>>().join("\n");
     let checks: Vec<Value> = findings
         .iter()
-        .map(|finding| json!({ "name": finding.name, "ok": finding.good, "detail": finding.detail }))
+        .map(
+            |finding| json!({ "name": finding.name, "ok": finding.good, "detail": finding.detail }),
+        )
         .collect();
     let data = json!({ "checks": checks });
     if findings.iter().all(|finding| finding.good) {
@@ -80,18 +87,27 @@ pub(super) async fn doctor(cli: &Cli) -> Result<Report, Failed> {
 fn configuration(cli: &Cli) -> Finding {
     match cli.load() {
         Ok(loaded) => {
-            let half = loaded.config.certificate.is_some() != loaded.config.certificate_key.is_some();
+            let half =
+                loaded.config.certificate.is_some() != loaded.config.certificate_key.is_some();
             let missing = [&loaded.config.certificate, &loaded.config.certificate_key]
                 .into_iter()
                 .flatten()
                 .find(|file| fs::read(file).is_err());
             match missing {
-                Some(file) => Finding::new("certificate", false, format!("{} cannot be read", file.display())),
-                None if half => Finding::new("certificate", false, "tls.certificate and tls.certificate_key go together"),
+                Some(file) => {
+                    Finding::new("certificate", false, format!("{} cannot be read", file.display()))
+                }
+                None if half => Finding::new(
+                    "certificate",
+                    false,
+                    "tls.certificate and tls.certificate_key go together",
+                ),
                 None => Finding::new("configuration", true, "valid"),
             }
         }
-        Err(_) => Finding::new("configuration", false, "not valid: `rookeryd config check` says why"),
+        Err(_) => {
+            Finding::new("configuration", false, "not valid: `rookeryd config check` says why")
+        }
     }
 }
 
@@ -148,7 +164,11 @@ fn keys(data: &Path) -> Finding {
     for file in KEY_FILES {
         match fs::metadata(data.join(file)) {
             Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
-                return Finding::new("keys", false, format!("{file} can be read by others: chmod 600 {file}"));
+                return Finding::new(
+                    "keys",
+                    false,
+                    format!("{file} can be read by others: chmod 600 {file}"),
+                );
             }
             Ok(_) => {}
             Err(error) => return Finding::new("keys", false, format!("{file}: {error}")),
@@ -162,13 +182,24 @@ async fn server(cli: &Cli, data: &Path) -> Finding {
     match ask(data, &admin::Status {}).await {
         Ok(Answer::Reply(report)) => {
             let writable = if report.writable { "can store" } else { "cannot store" };
-            let detail = format!("runs on {}, {} database, {writable}", report.address, report.database);
+            let detail =
+                format!("runs on {}, {} database, {writable}", report.address, report.database);
             Finding::new("server", report.writable, detail)
         }
-        Ok(_) => Finding::new("server", false, "answers, but not as it should: is it of another version?"),
+        Ok(_) => Finding::new(
+            "server",
+            false,
+            "answers, but not as it should: is it of another version?",
+        ),
         Err(AdminCallError::NotRunning { .. }) => match probe(cli, data).await {
-            Ok(kind) => Finding::new("server", true, format!("none runs; its {kind} database can store")),
-            Err(failed) => Finding::new("server", false, format!("none runs, and its database fails: {failed}")),
+            Ok(kind) => {
+                Finding::new("server", true, format!("none runs; its {kind} database can store"))
+            }
+            Err(failed) => Finding::new(
+                "server",
+                false,
+                format!("none runs, and its database fails: {failed}"),
+            ),
         },
         Err(error) => Finding::new("server", false, error.to_string()),
     }

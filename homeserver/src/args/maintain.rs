@@ -37,7 +37,10 @@ pub(super) async fn migrate(cli: &Cli) -> Result<Report, Failed> {
     let ingredients = serve::open(cli, cli.load()?, Absent::Refuse).await?;
     let kind = ingredients.storage.kind().to_string();
     ingredients.storage.close().await;
-    Ok(Report::new(json!({ "database": kind }), format!("the {kind} database is of this version's schema")))
+    Ok(Report::new(
+        json!({ "database": kind }),
+        format!("the {kind} database is of this version's schema"),
+    ))
 }
 
 /// Copies database and keys.
@@ -68,13 +71,15 @@ pub(super) async fn restore(cli: &Cli, restore: &Restore) -> Result<Report, Fail
     let incarnation = database::new_incarnation()?;
     match Address::parse(loaded.config.database.as_deref(), &path)? {
         Address::Sqlite(file) => sqlite::restore(&restore.from, &file, incarnation).await,
-        Address::Postgres(url) => postgres::restore(&restore.from, std::path::Path::new(&url), incarnation).await,
+        Address::Postgres(url) => {
+            postgres::restore(&restore.from, &database::postgres_settings(url, incarnation)).await
+        }
     }
-    .map_err(BackupError::from)
     .map_err(failed)?;
     // The keys come last: without them there is no server here, and a restore that broke off can be done again.
     for file in KEY_FILES.iter().rev() {
-        let copied = std::fs::read(restore.from.join(file)).and_then(|key| write_private(&path.join(file), &key));
+        let copied = std::fs::read(restore.from.join(file))
+            .and_then(|key| write_private(&path.join(file), &key));
         copied.map_err(|error| Failed::failed(format!("{file}: {error}")))?;
     }
     let text = format!(

@@ -86,7 +86,9 @@ pub fn command() -> clap::Command {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let wants_json = arguments.iter().any(|argument| argument == "--json");
-    let matched = command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let matched = command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match matched {
         Ok(cli) => cli,
         Err(error) if wants_json && error.use_stderr() => {
@@ -100,7 +102,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let json = cli.json;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return output::print(json, Err(Failed::failed(format!("no threads: {error}")))),
+        Err(error) => {
+            return output::print(json, Err(Failed::failed(format!("no threads: {error}"))));
+        }
     };
     let report = runtime.block_on(dispatch(&cli));
     output::print(json, report)
@@ -120,7 +124,10 @@ async fn dispatch(cli: &Cli) -> Result<Report, Failed> {
         Verb::Doctor => doctor::doctor(cli).await,
         Verb::Version => {
             let version = env!("CARGO_PKG_VERSION");
-            Ok(Report::new(serde_json::json!({ "version": version }), format!("rookeryd {version}")))
+            Ok(Report::new(
+                serde_json::json!({ "version": version }),
+                format!("rookeryd {version}"),
+            ))
         }
         Verb::Completions { shell } => {
             let mut script = Vec::new();
@@ -134,12 +141,16 @@ async fn dispatch(cli: &Cli) -> Result<Report, Failed> {
 impl Cli {
     /// The data directory: as given, or where the system keeps such things.
     fn data(&self) -> Result<PathBuf, Failed> {
-        let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let from = |name: &str| {
+            std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+        };
         let chosen = self.data_dir.clone().or_else(|| from("STATE_DIRECTORY"));
         let chosen = chosen.or_else(|| from("XDG_DATA_HOME").map(|home| home.join("rookeryd")));
         let chosen = chosen.or_else(|| from("HOME").map(|home| home.join(".local/share/rookeryd")));
-        let chosen = chosen.ok_or_else(|| Failed::usage("no data directory").hint("name one with --data-dir"))?;
-        std::path::absolute(&chosen).map_err(|error| Failed::failed(format!("{}: {error}", chosen.display())))
+        let chosen = chosen
+            .ok_or_else(|| Failed::usage("no data directory").hint("name one with --data-dir"))?;
+        std::path::absolute(&chosen)
+            .map_err(|error| Failed::failed(format!("{}: {error}", chosen.display())))
     }
 
     /// The configuration out of file and environment.

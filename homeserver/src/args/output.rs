@@ -123,8 +123,12 @@ impl From<StorageError> for Failed {
     fn from(error: StorageError) -> Self {
         let text = chain(&error);
         match error {
-            StorageError::Full => Self::new(Kind::Unavailable, text).hint("make room on the disk; nothing was lost"),
-            StorageError::Unavailable(_) | StorageError::Conflict => Self::new(Kind::Unavailable, text),
+            StorageError::Full => {
+                Self::new(Kind::Unavailable, text).hint("make room on the disk; nothing was lost")
+            }
+            StorageError::Unavailable(_) | StorageError::Conflict => {
+                Self::new(Kind::Unavailable, text)
+            }
             StorageError::Inconsistent { .. } | StorageError::Broken(_) => Self::failed(text),
         }
     }
@@ -135,9 +139,14 @@ impl From<StartError> for Failed {
         match error {
             StartError::DataDir(error) => error.into(),
             StartError::Storage(error) => error.into(),
-            StartError::Listen { .. } | StartError::Socket { .. } => Self::new(Kind::Unavailable, chain(&error))
-                .hint("another program may be listening there: choose another address with --listen"),
-            StartError::Tls(_) | StartError::File { .. } | StartError::HalfCertificate => Self::failed(chain(&error)),
+            StartError::Listen { .. } | StartError::Socket { .. } => {
+                Self::new(Kind::Unavailable, chain(&error)).hint(
+                    "another program may be listening there: choose another address with --listen",
+                )
+            }
+            StartError::Tls(_) | StartError::File { .. } | StartError::HalfCertificate => {
+                Self::failed(chain(&error))
+            }
         }
     }
 }
@@ -199,10 +208,13 @@ pub(super) fn time(at: rookery_protocol::time::Timestamp) -> String {
     let (era, of_era) = (since / 146_097, since % 146_097);
     let leaps = (of_era / 1_460).saturating_add(of_era / 146_096);
     let year = (of_era.saturating_sub(leaps).saturating_add(of_era / 36_524)) / 365;
-    let year_days = (365_u64.saturating_mul(year)).saturating_add(year / 4).saturating_sub(year / 100);
+    let year_days =
+        (365_u64.saturating_mul(year)).saturating_add(year / 4).saturating_sub(year / 100);
     let of_year = of_era.saturating_sub(year_days);
     let shifted = (of_year.saturating_mul(5).saturating_add(2)) / 153;
-    let day = of_year.saturating_sub((shifted.saturating_mul(153).saturating_add(2)) / 5).saturating_add(1);
+    let day = of_year
+        .saturating_sub((shifted.saturating_mul(153).saturating_add(2)) / 5)
+        .saturating_add(1);
     let month = if shifted < 10 { shifted.saturating_add(3) } else { shifted.saturating_sub(9) };
     let year = era.saturating_mul(400).saturating_add(year).saturating_add(u64::from(month <= 2));
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")

@@ -91,10 +91,14 @@ pub(super) async fn init(cli: &Cli, init: &Init) -> Result<Report, Failed> {
     }
     drop(data);
     let ingredients = open(cli, loaded, Absent::Make).await?;
-    let identity = ingredients.data.identity(ingredients.config.name.as_ref(), SystemClock.now())?;
+    let identity =
+        ingredients.data.identity(ingredients.config.name.as_ref(), SystemClock.now())?;
     ingredients.storage.close().await;
     let (name, fingerprint) = (identity.name.to_string(), identity.server().to_string());
-    let text = format!("made {name} in {}\nfingerprint {fingerprint}\n`rookeryd serve` runs it", path.display());
+    let text = format!(
+        "made {name} in {}\nfingerprint {fingerprint}\n`rookeryd serve` runs it",
+        path.display()
+    );
     Ok(Report::new(json!({ "data_dir": path, "name": name, "fingerprint": fingerprint }), text))
 }
 
@@ -120,8 +124,12 @@ pub(super) async fn serve(cli: &Cli, serve: &Serve) -> Result<Report, Failed> {
     running.lifecycle.stop_on_panic();
     let invite = running.first_invite().await?.to_string();
     let address = running.address.to_string();
-    let (name, fingerprint) = (running.services.identity.name.to_string(), running.services.identity.server().to_string());
-    let ready = json!({ "address": address, "name": name, "fingerprint": fingerprint, "invite": invite });
+    let (name, fingerprint) = (
+        running.services.identity.name.to_string(),
+        running.services.identity.server().to_string(),
+    );
+    let ready =
+        json!({ "address": address, "name": name, "fingerprint": fingerprint, "invite": invite });
     if let Some(file) = &serve.ready_file {
         write_private(file, format!("{ready}\n").as_bytes())
             .map_err(|error| Failed::failed(format!("{}: {error}", file.display())))?;
@@ -129,7 +137,9 @@ pub(super) async fn serve(cli: &Cli, serve: &Serve) -> Result<Report, Failed> {
     if cli.json {
         say(&json!({ "schema": "rookery.admin/1", "ok": true, "data": ready }).to_string());
     } else {
-        say(&format!("{name} listens on {address}\nfingerprint {fingerprint}\ninvite      {invite}"));
+        say(&format!(
+            "{name} listens on {address}\nfingerprint {fingerprint}\ninvite      {invite}"
+        ));
     }
     let stopped = running.lifecycle.asked_to_stop().await;
     running.stop().await;
@@ -145,7 +155,12 @@ pub(super) async fn serve(cli: &Cli, serve: &Serve) -> Result<Report, Failed> {
     std::process::exit(0)
 }
 
-fn set(loaded: &mut Loaded, key: &str, value: Option<&str>, flag: &'static str) -> Result<(), Failed> {
+fn set(
+    loaded: &mut Loaded,
+    key: &str,
+    value: Option<&str>,
+    flag: &'static str,
+) -> Result<(), Failed> {
     Ok(value.map_or(Ok(()), |value| loaded.set(key, value, Source::Flag(flag)))?)
 }
 
@@ -157,8 +172,12 @@ pub(super) async fn status(cli: &Cli, status: &Status) -> Result<Report, Failed>
     let report = loop {
         match ask(&data, &admin::Status {}).await {
             Ok(Answer::Reply(report)) => break report,
-            Ok(Answer::Error(_)) => return Err(Failed::failed("the server answered what it never answers")),
-            Ok(Answer::Refused(refusal)) => return Err(Failed::new(Kind::Unavailable, refusal.to_string())),
+            Ok(Answer::Error(_)) => {
+                return Err(Failed::failed("the server answered what it never answers"));
+            }
+            Ok(Answer::Refused(refusal)) => {
+                return Err(Failed::new(Kind::Unavailable, refusal.to_string()));
+            }
             Err(error) if begun.elapsed() >= patience => return Err(error.into()),
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }

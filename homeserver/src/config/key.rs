@@ -32,10 +32,14 @@ impl Key {
 
     /// The key whose name begins most like `name`.
     pub(super) fn nearest(name: &str) -> Option<&'static str> {
-        let common =
-            |key: &Self| key.name.bytes().zip(name.bytes()).take_while(|(left, right)| left == right).count();
+        let common = |key: &Self| {
+            key.name.bytes().zip(name.bytes()).take_while(|(left, right)| left == right).count()
+        };
         // Fewer than half the letters in common is a guess that helps nobody.
-        KEYS.iter().max_by_key(|key| common(key)).filter(|key| common(key) > name.len() / 2).map(|key| key.name)
+        KEYS.iter()
+            .max_by_key(|key| common(key))
+            .filter(|key| common(key) > name.len() / 2)
+            .map(|key| key.name)
     }
 
     /// The variable that sets it.

@@ -196,9 +196,9 @@ impl Loaded {
     }
 
     fn read_text(&mut self, text: &str, path: PathBuf, prefix: &str) -> Result<(), ConfigError> {
-        let table: toml::Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| ConfigError::NotToml { path: path.clone(), message: error.to_string() })?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            ConfigError::NotToml { path: path.clone(), message: error.to_string() }
+        })?;
         let mut flat = Vec::new();
         flatten(prefix, &table, &mut flat);
         for (key, value) in flat {
@@ -262,7 +262,8 @@ mod tests {
     fn every_default_is_a_valid_value_and_prints_as_it_is_written() {
         for key in KEYS {
             let mut config = key::defaults();
-            (key.set)(&mut config, key.default).unwrap_or_else(|error| panic!("{}: {error}", key.name));
+            (key.set)(&mut config, key.default)
+                .unwrap_or_else(|error| panic!("{}: {error}", key.name));
             assert_eq!((key.get)(&config), key.default, "{}", key.name);
             assert!(key.doc.ends_with('.'), "{}", key.name);
         }
@@ -271,12 +272,16 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_that_names_the_nearest() {
         let error = loaded("[server]\nlisten_on = '127.0.0.1:1'").unwrap_err().to_string();
-        assert!(error.contains("server.listen_on") && error.contains("did you mean \"server.listen\""), "{error}");
+        assert!(
+            error.contains("server.listen_on") && error.contains("did you mean \"server.listen\""),
+            "{error}"
+        );
     }
 
     #[test]
     fn flags_stand_over_the_environment_over_the_file() {
-        let mut loaded = loaded("[server]\nlisten = '127.0.0.1:1'\n[limits]\npost_user = 'off'").unwrap();
+        let mut loaded =
+            loaded("[server]\nlisten = '127.0.0.1:1'\n[limits]\npost_user = 'off'").unwrap();
         assert_eq!(loaded.config.limits.post_user, None);
         let variable = ("ROOKERYD_SERVER_LISTEN".to_owned(), "127.0.0.1:2".to_owned());
         loaded.read_environment([variable].into_iter()).unwrap();

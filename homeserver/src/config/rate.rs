@@ -62,8 +62,11 @@ impl FromStr for Rate {
         let mut words = text.split_whitespace();
         let (count, unit) = words.next().and_then(|word| word.split_once('/')).ok_or_else(wrong)?;
         let count: NonZeroU32 = count.parse().map_err(|_| wrong())?;
-        let unit =
-            Unit::ALL.iter().find(|(_, name, _)| *name == unit).ok_or_else(wrong).map(|row| row.0)?;
+        let unit = Unit::ALL
+            .iter()
+            .find(|(_, name, _)| *name == unit)
+            .ok_or_else(wrong)
+            .map(|row| row.0)?;
         let burst = match (words.next(), words.next(), words.next()) {
             (None, ..) => count,
             (Some("burst"), Some(burst), None) => burst.parse().map_err(|_| wrong())?,
@@ -93,7 +96,9 @@ mod tests {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
         }
         assert_eq!("12/min".parse::<Rate>().unwrap().replenish(), Duration::from_secs(5));
-        for text in ["", "5", "0/s", "5/week", "5/s burst", "5/s burst 0", "5/s burst 2 more", "x/s"] {
+        for text in
+            ["", "5", "0/s", "5/week", "5/s burst", "5/s burst 0", "5/s burst 2 more", "x/s"]
+        {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }

@@ -102,7 +102,8 @@ impl Value for Option<PathBuf> {
 impl Value for Duration {
     fn read(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is not a number of days from 1 to 36500, such as 90d");
-        let days: u32 = text.strip_suffix('d').and_then(|days| days.parse().ok()).ok_or_else(wrong)?;
+        let days: u32 =
+            text.strip_suffix('d').and_then(|days| days.parse().ok()).ok_or_else(wrong)?;
         if !(1..=36_500).contains(&days) {
             return Err(wrong());
         }

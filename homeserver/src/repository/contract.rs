@@ -4,22 +4,36 @@
 //! law that was not tried does not hold. Each test makes a database of its own and takes it away again.
 
 mod account;
-mod chain;
+pub(super) mod chain;
 mod contact;
-mod mailbox;
-mod place;
-mod prekey;
+pub(super) mod mailbox;
+pub(super) mod place;
+pub(super) mod prekey;
 mod retention;
 mod session;
 mod unit;
 
 use rookery_protocol::{
-    id::{DeviceId, ItemId, UserId},
-    request::account::{AccountSettings, Writers},
+    chain::Kind,
+    codec::Octets,
+    id::{ChainId, DeviceId, ItemId, UserId},
+    request::{
+        account::{AccountSettings, Writers},
+        contact::Standing,
+    },
     time::Timestamp,
+    user::PukBox,
 };
 
-use super::{Limit, Repository, Storage, account::NewAccount};
+use super::{
+    Limit, Repository, Storage,
+    account::{NewAccount, Opened},
+    chain::ChainKind,
+    contact::StoredContact,
+    device::DeviceSeen,
+    mailbox::{Deposited, MailboxLimits},
+    prekey::{NewClaim, OneTime, PrekeyCounts},
+};
 
 /// Tries each law on each storage.
 macro_rules! laws {
@@ -110,25 +124,25 @@ laws! {
 }
 
 /// A time long after 1970, and `seconds` more.
-fn at(seconds: u64) -> Timestamp {
+pub(super) fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(1_790_000_000_000_u64.saturating_add(seconds.saturating_mul(1000)))
 }
 
-fn user(number: u8) -> UserId {
+pub(super) fn user(number: u8) -> UserId {
     UserId::from_bytes([number; 32])
 }
 
-fn device(number: u8) -> DeviceId {
+pub(super) fn device(number: u8) -> DeviceId {
     DeviceId::from_bytes([number; 32])
 }
 
-fn item(number: u16) -> ItemId {
+pub(super) fn item(number: u16) -> ItemId {
     let mut bytes = [7; 16];
     bytes[..2].copy_from_slice(&number.to_be_bytes());
     ItemId::from_bytes(bytes)
 }
 
-const ALL: Limit = Limit { rows: 10_000, bytes: usize::MAX };
+pub(super) const ALL: Limit = Limit { rows: 10_000, bytes: usize::MAX };
 
 fn account(number: u8, name: &str) -> NewAccount {
     NewAccount {
@@ -150,11 +164,74 @@ async fn commit<T>(storage: &dyn Storage, work: impl AsyncFnOnce(&mut dyn Reposi
 }
 
 /// Opens the accounts of alice (1), bob (2) and carol (3).
-async fn open_accounts(storage: &dyn Storage) {
+pub(super) async fn open_accounts(storage: &dyn Storage) {
     commit(storage, async |unit| {
         for (number, name) in [(1, "alice"), (2, "bob"), (3, "carol")] {
             unit.open_account(&account(number, name)).await.unwrap();
         }
     })
     .await;
+}
+
+/// Puts something of everything into an empty storage, for [`check_restored`].
+pub(super) async fn fill(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    commit(storage, async |unit| {
+        let chain = ChainId::of_user(user(1));
+        unit.create_chain(chain, ChainKind::User, user(1), 0, at(0)).await.unwrap();
+        let entries = chain::entries(chain, Kind::UserStatement, None, 0..20);
+        unit.append_entries(chain, &entries).await.unwrap();
+        unit.create_session(&account::session(1, 1)).await.unwrap();
+        unit.create_invite(&account::invite(1, 3)).await.unwrap();
+        unit.note_seen(&[DeviceSeen { user: user(1), device: device(1), at: at(5) }])
+            .await
+            .unwrap();
+        let sealed = Octets::parse(vec![3; 100]).unwrap();
+        unit.put_boxes(user(1), &[PukBox { generation: 1, device: None, sealed }]).await.unwrap();
+        unit.put_prekeys(user(1), device(1), &prekey::upload(1, 1..9), at(0)).await.unwrap();
+        let devices = vec![(device(1), OneTime::Give)];
+        let claim = NewClaim { requester: user(2), claim: item(1), at: at(10), devices };
+        unit.claim_prekeys(&claim).await.unwrap();
+        let batch = (1..=9).map(|number| mailbox::deposit(1, number, &[(2, 2, 50)])).collect();
+        unit.deposit(batch, MailboxLimits::default()).await.unwrap();
+        unit.acknowledge(&[(device(2), 3)]).await.unwrap();
+        let contact = StoredContact {
+            owner: user(1),
+            name: "bob".parse().unwrap(),
+            user: Some(user(2)),
+            standing: Standing::Accepted,
+            since: at(0),
+        };
+        unit.put_contact(&contact).await.unwrap();
+        let absent = StoredContact { name: "nobody".parse().unwrap(), user: None, ..contact };
+        unit.put_contact(&absent).await.unwrap();
+    })
+    .await;
+}
+
+/// Checks that everything that [`fill`] stored is there, but for one-time keys.
+pub(super) async fn check_restored(storage: &dyn Storage) {
+    let mut unit = storage.begin().await.unwrap();
+    assert_eq!(unit.open_account(&account(3, "carol")).await.unwrap(), Opened::Already);
+    let chain = ChainId::of_user(user(1));
+    let entries = chain::entries(chain, Kind::UserStatement, None, 0..20);
+    assert_eq!(unit.entries(chain, None, ALL).await.unwrap().rows, entries);
+    assert_eq!(unit.sessions(user(1)).await.unwrap(), [account::session(1, 1)]);
+    assert_eq!(unit.invites().await.unwrap(), [account::invite(1, 3)]);
+    assert_eq!(unit.devices(user(1)).await.unwrap()[0].last_seen, Some(at(5)));
+    assert_eq!(unit.boxes(user(1), device(1)).await.unwrap().len(), 1);
+    let claimed = unit.claim(user(2), item(1)).await.unwrap();
+    assert_eq!(claimed[0].one_time.as_ref().unwrap().id, 1);
+    assert_eq!(unit.prekey_counts(device(1)).await.unwrap(), PrekeyCounts::default());
+    // What was published before the copy does not come back.
+    let counts = unit.put_prekeys(user(1), device(1), &prekey::upload(1, 1..9), at(0)).await;
+    assert_eq!(counts.unwrap(), PrekeyCounts::default());
+    let rows = unit.waiting(device(2), 0, ALL).await.unwrap().rows;
+    assert_eq!(rows.iter().map(|row| row.position).collect::<Vec<_>>(), [4, 5, 6, 7, 8, 9]);
+    assert_eq!(unit.deposited(user(1), item(2)).await.unwrap(), Some(at(2)));
+    assert_eq!(unit.contacts(user(1)).await.unwrap().len(), 2);
+    let batch = vec![mailbox::deposit(1, 100, &[(2, 2, 50)])];
+    let outcomes = unit.deposit(batch, MailboxLimits::default()).await.unwrap();
+    assert_eq!(outcomes, [Deposited::Stored { positions: vec![10] }]);
+    unit.commit().await.unwrap();
 }

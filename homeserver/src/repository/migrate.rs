@@ -20,12 +20,20 @@ const POSTGRES: &Steps =
 
 /// Brings an SQLite file up to date.
 pub(super) async fn sqlite(connection: &mut SqliteConnection) -> Result<(), StorageError> {
-    run(SQLITE, connection).await
+    run(SQLITE, None, connection).await
 }
 
 /// Brings a PostgreSQL database up to date, while other nodes that want the same wait.
 pub(super) async fn postgres(connection: &mut PgConnection) -> Result<(), StorageError> {
-    run(POSTGRES, connection).await
+    run(POSTGRES, None, connection).await
+}
+
+/// Gives an empty PostgreSQL database the schema that a copy was made with.
+pub(super) async fn postgres_to(
+    schema: i64,
+    connection: &mut PgConnection,
+) -> Result<(), StorageError> {
+    run(POSTGRES, Some(schema), connection).await
 }
 
 /// How far the schema of this program goes.
@@ -33,20 +41,31 @@ pub(super) fn newest() -> i64 {
     SQLITE.last().map_or(0, |step| step.0)
 }
 
-async fn run<C: Migrate>(steps: &Steps, connection: &mut C) -> Result<(), StorageError> {
+async fn run<C: Migrate>(
+    steps: &Steps,
+    target: Option<i64>,
+    connection: &mut C,
+) -> Result<(), StorageError> {
     let migrations = steps.iter().map(|(number, name, text)| {
         Migration::new(*number, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
     });
     let migrator = Migrator::with_migrations(migrations.collect());
-    migrator.run_direct(None, connection, false).await.map_err(failure)
-}
-
-fn failure(error: MigrateError) -> StorageError {
-    StorageError::Broken(match error {
-        MigrateError::VersionMissing(number) => format!(
+    migrator.run_direct(target, connection, false).await.map_err(|error| match error {
+        MigrateError::VersionMissing(number) => StorageError::Broken(format!(
             "the database has schema {number}, and this program knows up to {}: it is too old",
             newest()
-        ),
-        error => error.to_string(),
+        )),
+        error => StorageError::Broken(error.to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_databases_go_equally_far() {
+        let numbers = |steps: &Steps| steps.iter().map(|step| step.0).collect::<Vec<_>>();
+        assert_eq!(numbers(SQLITE), numbers(POSTGRES));
+    }
 }

@@ -16,6 +16,7 @@
 //!   can meet.
 
 pub mod account;
+mod backup;
 pub mod chain;
 pub mod contact;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub mod mailbox;
 pub mod memory;
 mod migrate;
 
+#[expect(clippy::duplicate_mod, reason = "the same queries, compiled once per database")]
 pub mod postgres;
 pub mod prekey;
 pub mod retention;

@@ -10,8 +10,8 @@ use rookery_protocol::{
     request::{
         Failure, Refusal,
         account::{
-            AccountSettings, ChangePassword, CloseAccount, CloseError, PasswordError, Profile, Register,
-            RegisterError, Registered, Writers,
+            AccountSettings, ChangePassword, CloseAccount, CloseError, PasswordError, Profile,
+            Register, RegisterError, Registered, Writers,
         },
         admin::AccountState,
         server::{Registration, ServerDescription},
@@ -27,9 +27,9 @@ use super::{
     feed::Live,
     invite,
     limit::{Bucket, Subject},
-    password, session,
+    password,
     seat::Seat,
-    statement,
+    session, statement,
 };
 use crate::repository::{
     account::{Account, NewAccount, Opened, StoredProfile},
@@ -60,7 +60,11 @@ struct NewUser {
 }
 
 /// Opens an account: everything in one unit of work (`DECISIONS.md` D9).
-pub async fn register(services: &Services, seat: &Seat, request: Register) -> Result<Registered, Failure<RegisterError>> {
+pub async fn register(
+    services: &Services,
+    seat: &Seat,
+    request: Register,
+) -> Result<Registered, Failure<RegisterError>> {
     if !password::LENGTH.contains(&request.password.len()) {
         return Err(Failure::Error(RegisterError::PasswordUnfit));
     }
@@ -71,7 +75,11 @@ pub async fn register(services: &Services, seat: &Seat, request: Register) -> Re
     if !session::proof_holds(services, seat, proof, request.at, &request.proof) {
         return Err(refused("the device did not prove its key, or its clock is wrong".to_owned()));
     }
-    if request.email.as_ref().is_some_and(|email| email.len() > MAX_EMAIL || email.chars().any(char::is_control)) {
+    if request
+        .email
+        .as_ref()
+        .is_some_and(|email| email.len() > MAX_EMAIL || email.chars().any(char::is_control))
+    {
         return Err(refused("the e-mail address is too long".to_owned()));
     }
     services.limiter.take(Bucket::Registrations, &Subject::Server)?;
@@ -94,7 +102,10 @@ pub async fn register(services: &Services, seat: &Seat, request: Register) -> Re
     match opened {
         Opened::NameTaken => return Err(Failure::Error(RegisterError::NameTaken)),
         Opened::Already => {
-            let usable = unit.account(new.user).await?.is_some_and(|account| account.state == AccountState::Active);
+            let usable = unit
+                .account(new.user)
+                .await?
+                .is_some_and(|account| account.state == AccountState::Active);
             if !usable {
                 return Err(Failure::Error(RegisterError::NameTaken));
             }
@@ -103,7 +114,9 @@ pub async fn register(services: &Services, seat: &Seat, request: Register) -> Re
             match (services.config.registration, &request.invite) {
                 (Registration::Closed, _) => return Err(Failure::Error(RegisterError::Closed)),
                 (Registration::Open, None) => {}
-                (Registration::Invite, None) => return Err(Failure::Error(RegisterError::InviteInvalid)),
+                (Registration::Invite, None) => {
+                    return Err(Failure::Error(RegisterError::InviteInvalid));
+                }
                 (_, Some(token)) => {
                     if !unit.take_invite(invite::hash(token), now).await? {
                         return Err(Failure::Error(RegisterError::InviteInvalid));
@@ -171,7 +184,11 @@ fn check_keys(services: &Services, request: &Register, now: Timestamp) -> Result
 }
 
 /// Checks what a device wants to publish.
-pub fn check_prekeys(upload: &PrekeyUpload, device: VerifyingKey, now: Timestamp) -> Result<(), String> {
+pub fn check_prekeys(
+    upload: &PrekeyUpload,
+    device: VerifyingKey,
+    now: Timestamp,
+) -> Result<(), String> {
     if upload.one_time.len() > 100 || upload.one_time_kem.len() > 20 {
         return Err("at most 100 and 20 one-time keys at once".to_owned());
     }
@@ -182,7 +199,8 @@ pub fn check_prekeys(upload: &PrekeyUpload, device: VerifyingKey, now: Timestamp
         check_end(key.expires, now)?;
     }
     let kem = upload.signed_kem.iter().map(|key| (key, Domain::PREKEY_PQ));
-    for (key, domain) in kem.chain(upload.one_time_kem.iter().map(|key| (key, Domain::ONE_TIME_PQ))) {
+    for (key, domain) in kem.chain(upload.one_time_kem.iter().map(|key| (key, Domain::ONE_TIME_PQ)))
+    {
         key.verify(device, domain).map_err(forged)?;
         check_end(key.expires, now)?;
     }
@@ -217,7 +235,11 @@ pub async fn change_password(
     Ok(())
 }
 
-async fn password_is(services: &Services, who: Authenticated, password: String) -> Result<bool, Refusal> {
+async fn password_is(
+    services: &Services,
+    who: Authenticated,
+    password: String,
+) -> Result<bool, Refusal> {
     let storage = |error| super::refusal(&error);
     let mut view = services.storage.read().await.map_err(storage)?;
     let account = view.account(who.user).await.map_err(storage)?;
@@ -230,14 +252,19 @@ async fn password_is(services: &Services, who: Authenticated, password: String) 
 }
 
 /// Closes the account for good.
-pub async fn close(services: &Services, who: Authenticated, request: CloseAccount) -> Result<(), Failure<CloseError>> {
+pub async fn close(
+    services: &Services,
+    who: Authenticated,
+    request: CloseAccount,
+) -> Result<(), Failure<CloseError>> {
     if !password_is(services, who, request.password).await? {
         return Err(Failure::Error(CloseError::WrongPassword));
     }
     let denied = |reason: String| Failure::Error(CloseError::Denied { reason });
     let chain = ChainId::of_user(who.user);
     let item = request.statement.verify(chain).map_err(|error| denied(error.to_string()))?;
-    let statement: Result<Statement, _> = rookery_protocol::codec::decode(request.statement.body.as_slice());
+    let statement: Result<Statement, _> =
+        rookery_protocol::codec::decode(request.statement.body.as_slice());
     if !statement.is_ok_and(|statement| matches!(statement.action, Action::Close(_))) {
         return Err(denied("the statement does not close the account".to_owned()));
     }
@@ -245,11 +272,13 @@ pub async fn close(services: &Services, who: Authenticated, request: CloseAccoun
     let resident = services.resident(who.user).await?.ok_or(Refusal::NotAuthenticated)?;
     let author = request.statement.signed.author().map(|key| key.device_id()).unwrap_or(who.device);
     let entry = request.statement.place(chain, 0, Some(resident.state.head));
-    let state = user::apply(who.user, Some(&resident.state), &entry, &item).map_err(|error| denied(error.to_string()))?;
+    let state = user::apply(who.user, Some(&resident.state), &entry, &item)
+        .map_err(|error| denied(error.to_string()))?;
     let now = services.clock.now();
     let stored = StoredEntry { entry, item: item.item_id, kind: item.kind, author, at: now };
     let mut unit = services.storage.begin().await?;
-    if !matches!(unit.append_entries(chain, std::slice::from_ref(&stored)).await?, Append::Done(_)) {
+    if !matches!(unit.append_entries(chain, std::slice::from_ref(&stored)).await?, Append::Done(_))
+    {
         return Err(Refusal::Unavailable.into());
     }
     unit.erase_account(who.user).await?;
@@ -279,7 +308,8 @@ pub async fn change_settings(
 ) -> Result<(), Refusal> {
     let storage = |error| super::refusal(&error);
     let turn = services.order.lock().await;
-    let resident = services.resident(who.user).await.map_err(storage)?.ok_or(Refusal::NotAuthenticated)?;
+    let resident =
+        services.resident(who.user).await.map_err(storage)?.ok_or(Refusal::NotAuthenticated)?;
     let mut unit = services.storage.begin().await.map_err(storage)?;
     unit.set_settings(who.user, &settings).await.map_err(storage)?;
     unit.commit().await.map_err(storage)?;
@@ -290,7 +320,11 @@ pub async fn change_settings(
 }
 
 /// Stores the sealed profile, and tells contacts that it changed.
-pub async fn put_profile(services: &Services, who: Authenticated, sealed: Octets) -> Result<(), Refusal> {
+pub async fn put_profile(
+    services: &Services,
+    who: Authenticated,
+    sealed: Octets,
+) -> Result<(), Refusal> {
     let storage = |error| super::refusal(&error);
     let profile = StoredProfile { sealed: sealed.into_vec(), at: services.clock.now() };
     let mut unit = services.storage.begin().await.map_err(storage)?;
@@ -306,7 +340,11 @@ pub async fn put_profile(services: &Services, who: Authenticated, sealed: Octets
 }
 
 /// Somebody's sealed profile, for whoever may have it.
-pub async fn profile(services: &Services, who: Authenticated, of: UserId) -> Result<Profile, Refusal> {
+pub async fn profile(
+    services: &Services,
+    who: Authenticated,
+    of: UserId,
+) -> Result<Profile, Refusal> {
     let storage = |error| super::refusal(&error);
     let none = Profile { sealed: None, at: None };
     if of != who.user {
@@ -315,15 +353,148 @@ pub async fn profile(services: &Services, who: Authenticated, of: UserId) -> Res
             return Ok(none);
         }
     }
-    let profile = services.storage.read().await.map_err(storage)?.profile(of).await.map_err(storage)?;
+    let profile =
+        services.storage.read().await.map_err(storage)?.profile(of).await.map_err(storage)?;
     let Some(profile) = profile else { return Ok(none) };
     Ok(Profile { sealed: Octets::parse(profile.sealed).ok(), at: Some(profile.at) })
 }
 
 /// The live device's key, out of the chain.
-pub async fn device_key(services: &Services, who: &Authenticated) -> Result<(Arc<Resident>, VerifyingKey), Refusal> {
+pub async fn device_key(
+    services: &Services,
+    who: &Authenticated,
+) -> Result<(Arc<Resident>, VerifyingKey), Refusal> {
     let resident = services.resident(who.user).await.map_err(|error| super::refusal(&error))?;
     let resident = resident.ok_or(Refusal::NotAuthenticated)?;
     let key = resident.state.live_device(who.device).map(|device| device.keys.signing);
     key.map(|key| (resident, key)).ok_or(Refusal::NotPermitted)
+}
+
+#[cfg(test)]
+mod tests {
+    use rookery_protocol::request::admin::{AccountChange, CreateInvite};
+
+    use super::*;
+    use crate::service::{
+        admin,
+        testing::{PASSWORD, Person, bench},
+    };
+
+    #[tokio::test]
+    async fn the_same_registration_again_takes_no_second_invite() {
+        let bench = bench(&[("server.registration", "invite")]);
+        let services = &bench.services;
+        let made = CreateInvite { uses: 1, expires: None, note: None };
+        let token = invite::create(services, made).await.unwrap().token;
+        let (alice, seat) = (Person::new("alice", &services.identity), bench.seat(1));
+        let request = alice.register(seat.exporter(), token, services.clock.now());
+        let first = register(services, &seat, request.clone()).await.unwrap();
+        let again = register(services, &seat, request).await.unwrap();
+        assert_eq!(first.user, again.user);
+        assert_ne!(first.tokens.session, again.tokens.session);
+        let bob = Person::new("bob", &services.identity).register(
+            seat.exporter(),
+            token,
+            services.clock.now(),
+        );
+        assert_eq!(
+            register(services, &seat, bob).await,
+            Err(Failure::Error(RegisterError::InviteInvalid))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_name_is_one_user_s_for_ever() {
+        let bench = bench(&[]);
+        let services = &bench.services;
+        bench.person("alice").await;
+        admin::change(services, &"alice".parse().unwrap(), AccountChange::Delete).await.unwrap();
+        let seat = bench.seat(2);
+        let mut other = Person::new("other", &services.identity);
+        other.name = "alice".to_owned();
+        let request = other.register(seat.exporter(), None, services.clock.now());
+        assert_eq!(
+            register(services, &seat, request).await,
+            Err(Failure::Error(RegisterError::NameTaken))
+        );
+    }
+
+    #[tokio::test]
+    async fn keys_that_do_not_fit_are_refused_and_nothing_is_kept() {
+        let bench = bench(&[]);
+        let (services, seat) = (&bench.services, bench.seat(1));
+        let alice = Person::new("alice", &services.identity);
+        let good = alice.register(seat.exporter(), None, services.clock.now());
+        let mut boxes = good.clone();
+        boxes.boxes.pop();
+        let mut prekeys = good.clone();
+        prekeys.prekeys.signed = None;
+        let mut swapped = good.clone();
+        swapped.prekeys.signed = good.prekeys.one_time.first().cloned();
+        let mut proof = good.clone();
+        proof.name = "alicia".parse().unwrap();
+        let elsewhere = Person::new("alice", &crate::service::testing::identity(2));
+        let elsewhere = elsewhere.register(seat.exporter(), None, services.clock.now());
+        for (what, request) in [
+            ("boxes", boxes),
+            ("prekeys", prekeys),
+            ("swapped", swapped),
+            ("proof", proof),
+            ("home", elsewhere),
+        ] {
+            let refused = register(services, &seat, request).await;
+            assert!(
+                matches!(refused, Err(Failure::Error(RegisterError::KeysRefused { .. }))),
+                "{what}: {refused:?}"
+            );
+        }
+        assert_eq!(services.storage.read().await.unwrap().census().await.unwrap().accounts, 0);
+        let mut short = good.clone();
+        short.password = "short".to_owned();
+        assert_eq!(
+            register(services, &seat, short).await,
+            Err(Failure::Error(RegisterError::PasswordUnfit))
+        );
+        register(services, &seat, good).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_disabled_account_is_cut_off_and_a_closed_server_takes_nobody() {
+        let bench = bench(&[("server.registration", "closed")]);
+        let (services, seat) = (&bench.services, bench.seat(1));
+        let alice = Person::new("alice", &services.identity);
+        let request = alice.register(seat.exporter(), None, services.clock.now());
+        assert_eq!(
+            register(services, &seat, request).await,
+            Err(Failure::Error(RegisterError::Closed))
+        );
+
+        let bench = crate::service::testing::bench(&[]);
+        let (alice, _, seat, _) = bench.person("alice").await;
+        admin::change(&bench.services, &"alice".parse().unwrap(), AccountChange::Disable)
+            .await
+            .unwrap();
+        assert_eq!(seat.ended().await, crate::service::seat::Ended::Session);
+        let seat = bench.seat(3);
+        let login = alice.device.login("alice", seat.exporter(), bench.services.clock.now());
+        let refused = session::login(&bench.services, &seat, login).await;
+        assert_eq!(
+            refused,
+            Err(Failure::Error(rookery_protocol::request::session::LoginError::Disabled))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_closed_account_leaves_its_chain_and_its_name() {
+        let bench = bench(&[]);
+        let (mut alice, who, seat, _) = bench.person("alice").await;
+        let recovery = rookery_protocol::key::SigningKey::from_seed(&alice.recovery.to_seed());
+        let statement = alice.state(&recovery, Action::Close(user::Close { successor: None }));
+        let request = CloseAccount { password: PASSWORD.to_owned(), statement };
+        close(&bench.services, who, request).await.unwrap();
+        assert_eq!(seat.ended().await, crate::service::seat::Ended::Session);
+        let resident = bench.services.resident(who.user).await.unwrap().unwrap();
+        assert!(resident.state.closed && !resident.can_receive());
+        assert_eq!(resident.head, alice.head());
+    }
 }

@@ -7,7 +7,8 @@ use rookery_protocol::{
     request::{
         Failure, Refusal,
         admin::{
-            AccountChange, AccountEntry, AccountState, AdminError, BackupReport, ListUsers, StatusReport, Users,
+            AccountChange, AccountEntry, AccountState, AdminError, BackupReport, ListUsers,
+            StatusReport, Users,
         },
     },
 };
@@ -42,7 +43,8 @@ pub async fn users(services: &Services, request: ListUsers) -> Result<Users, Ref
     let storage = |error| super::refusal(&error);
     let limit = request.limit.clamp(1, 500);
     let mut view = services.storage.read().await.map_err(storage)?;
-    let mut rows = view.accounts(request.after.as_ref(), limit.saturating_add(1)).await.map_err(storage)?;
+    let mut rows =
+        view.accounts(request.after.as_ref(), limit.saturating_add(1)).await.map_err(storage)?;
     drop(view);
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > wanted;
@@ -55,13 +57,17 @@ pub async fn users(services: &Services, request: ListUsers) -> Result<Users, Ref
 }
 
 /// Shows one account.
-pub async fn user(services: &Services, name: &UserName) -> Result<AccountEntry, Failure<AdminError>> {
+pub async fn user(
+    services: &Services,
+    name: &UserName,
+) -> Result<AccountEntry, Failure<AdminError>> {
     let row = services.storage.read().await?.account_summary(name).await?.ok_or_else(no_user)?;
     Ok(entry(services, row).await?)
 }
 
 async fn entry(services: &Services, row: AccountSummary) -> Result<AccountEntry, Refusal> {
-    let resident = services.resident(row.account.user).await.map_err(|error| super::refusal(&error))?;
+    let resident =
+        services.resident(row.account.user).await.map_err(|error| super::refusal(&error))?;
     let devices = resident.map_or(0, |resident| resident.live.len());
     Ok(AccountEntry {
         name: row.account.name,
@@ -81,9 +87,14 @@ fn no_user() -> Failure<AdminError> {
 }
 
 /// Disables, enables or deletes an account.
-pub async fn change(services: &Services, name: &UserName, change: AccountChange) -> Result<(), Failure<AdminError>> {
+pub async fn change(
+    services: &Services,
+    name: &UserName,
+    change: AccountChange,
+) -> Result<(), Failure<AdminError>> {
     let turn = services.order.lock().await;
-    let account = services.storage.read().await?.account_by_name(name).await?.ok_or_else(no_user)?;
+    let account =
+        services.storage.read().await?.account_by_name(name).await?.ok_or_else(no_user)?;
     if account.state == AccountState::Deleted {
         let reason = format!("the account {name} is deleted, and its name stays reserved");
         return Err(Failure::Error(AdminError::Precondition { reason }));
@@ -126,7 +137,8 @@ pub async fn reset_password(
         let reason = "a password has 8 to 1,024 bytes".to_owned();
         return Err(Failure::Error(AdminError::Precondition { reason }));
     }
-    let account = services.storage.read().await?.account_by_name(name).await?.ok_or_else(no_user)?;
+    let account =
+        services.storage.read().await?.account_by_name(name).await?.ok_or_else(no_user)?;
     let hash = services.passwords.hash(new).await?;
     let mut unit = services.storage.begin().await?;
     if account.state == AccountState::Deleted || !unit.set_password(account.user, &hash).await? {
@@ -140,18 +152,25 @@ pub async fn reset_password(
 }
 
 /// Copies the database and the keys into a new folder.
-pub async fn backup(services: &Services, data: &Path, to: &Path) -> Result<BackupReport, Failure<AdminError>> {
+pub async fn backup(
+    services: &Services,
+    data: &Path,
+    to: &Path,
+) -> Result<BackupReport, Failure<AdminError>> {
     let failed = |error: BackupError| match error {
         BackupError::Storage(error) => Failure::Refused(super::refusal(&error)),
         other => {
-            let cause = std::error::Error::source(&other).map(|cause| format!(": {cause}")).unwrap_or_default();
+            let cause = std::error::Error::source(&other)
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
             Failure::Error(AdminError::Precondition { reason: format!("{other}{cause}") })
         }
     };
     let mut bytes = services.storage.backup(to).await.map_err(failed)?;
     for file in KEY_FILES {
         let path = to.join(file);
-        let copied = std::fs::read(data.join(file)).and_then(|key| write_private(&path, &key).map(|()| key.len()));
+        let copied = std::fs::read(data.join(file))
+            .and_then(|key| write_private(&path, &key).map(|()| key.len()));
         let length = copied.map_err(|source| failed(BackupError::Files { path, source }))?;
         bytes = bytes.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
     }

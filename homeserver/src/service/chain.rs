@@ -57,11 +57,17 @@ impl Services {
             return Ok(true);
         }
         let owner = self.resident(owner).await?;
-        Ok(owner.is_some_and(|owner| owner.can_receive() && owner.settings.writers == Writers::Everyone))
+        Ok(owner.is_some_and(|owner| {
+            owner.can_receive() && owner.settings.writers == Writers::Everyone
+        }))
     }
 
     /// Whether `sender` may write to `receiver`, and whether as a stranger (`DECISIONS.md` D20).
-    pub async fn may_write(&self, sender: UserId, receiver: &Resident) -> Result<Option<WritesAs>, StorageError> {
+    pub async fn may_write(
+        &self,
+        sender: UserId,
+        receiver: &Resident,
+    ) -> Result<Option<WritesAs>, StorageError> {
         if !receiver.can_receive() {
             return Ok(None);
         }
@@ -73,7 +79,9 @@ impl Services {
             Some(Standing::Blocked) => None,
             // Whoever asked somebody wants to hear from them.
             Some(Standing::Accepted | Standing::Asked) => Some(WritesAs::Partner),
-            Some(Standing::Asking | Standing::Stranger) if receiver.settings.writers == Writers::Everyone => {
+            Some(Standing::Asking | Standing::Stranger)
+                if receiver.settings.writers == Writers::Everyone =>
+            {
                 Some(WritesAs::KnownStranger)
             }
             None if receiver.settings.writers == Writers::Everyone => Some(WritesAs::NewStranger),
@@ -94,7 +102,11 @@ pub enum WritesAs {
 }
 
 /// Reads some of a chain.
-pub async fn read(services: &Services, who: Principal, request: ReadChain) -> Result<Entries, Failure<ReadError>> {
+pub async fn read(
+    services: &Services,
+    who: Principal,
+    request: ReadChain,
+) -> Result<Entries, Failure<ReadError>> {
     let not_found = || Failure::Error(ReadError::NotFound);
     if !services.may_read(&who, request.chain).await? {
         return Err(not_found());
@@ -112,7 +124,11 @@ pub async fn read(services: &Services, who: Principal, request: ReadChain) -> Re
 }
 
 /// Whose name it is, for whoever may write to them.
-pub async fn resolve(services: &Services, who: Authenticated, name: &UserName) -> Result<ResolvedUser, Failure<ReadError>> {
+pub async fn resolve(
+    services: &Services,
+    who: Authenticated,
+    name: &UserName,
+) -> Result<ResolvedUser, Failure<ReadError>> {
     let resident = services.resident_by_name(name).await?;
     let resident = resident.ok_or(Failure::Error(ReadError::NotFound))?;
     let partners = services.may_read_user(who.user, resident.user).await?;
@@ -124,7 +140,11 @@ pub async fn resolve(services: &Services, who: Authenticated, name: &UserName) -
 }
 
 /// The name of a user whom the caller may read.
-pub async fn name_of(services: &Services, who: Authenticated, user: UserId) -> Result<Option<UserName>, Refusal> {
+pub async fn name_of(
+    services: &Services,
+    who: Authenticated,
+    user: UserId,
+) -> Result<Option<UserName>, Refusal> {
     let storage = |error| super::refusal(&error);
     if !services.may_read_user(who.user, user).await.map_err(storage)? {
         return Ok(None);
@@ -142,7 +162,9 @@ pub async fn tell_partners(services: &Services, resident: &Resident) {
     match contacts {
         Ok(contacts) => {
             let moved = Live::notice(&FollowDown::ChainMoved { chain, head: resident.head });
-            contacts.into_iter().for_each(|user| services.feeds.push_user_unless_following(user, chain, &moved));
+            contacts
+                .into_iter()
+                .for_each(|user| services.feeds.push_user_unless_following(user, chain, &moved));
         }
         Err(error) => tracing::warn!(%error, "contacts were not told of a chain that moved"),
     }

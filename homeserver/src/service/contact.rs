@@ -95,7 +95,8 @@ pub async fn change(
             pair.put_ours(&mut *unit, Standing::Accepted).await?;
             pair.put_theirs(&mut *unit, Standing::Accepted).await?;
         }
-        (ContactChange::Accept, Some(Standing::Accepted)) | (ContactChange::Block, Some(Standing::Blocked)) => {
+        (ContactChange::Accept, Some(Standing::Accepted))
+        | (ContactChange::Block, Some(Standing::Blocked)) => {
             return Ok(());
         }
         (ContactChange::Decline, Some(Standing::Asking | Standing::Stranger))
@@ -151,17 +152,28 @@ impl<'s> Pair<'s> {
         Ok(Self { services, me, name, them, ours: standings.ours, theirs: standings.theirs, now })
     }
 
-    async fn put_ours(&self, unit: &mut dyn Repository, standing: Standing) -> Result<(), StorageError> {
+    async fn put_ours(
+        &self,
+        unit: &mut dyn Repository,
+        standing: Standing,
+    ) -> Result<(), StorageError> {
         let user = self.them.as_ref().map(|them| them.user);
         let (owner, name) = (self.me.user, self.name.clone());
         unit.put_contact(&StoredContact { owner, name, user, standing, since: self.now }).await
     }
 
-    async fn put_theirs(&self, unit: &mut dyn Repository, standing: Standing) -> Result<(), StorageError> {
+    async fn put_theirs(
+        &self,
+        unit: &mut dyn Repository,
+        standing: Standing,
+    ) -> Result<(), StorageError> {
         // A block of theirs outlasts whatever is asked here.
-        let (Some(them), false) = (&self.them, self.theirs == Some(Standing::Blocked)) else { return Ok(()) };
+        let (Some(them), false) = (&self.them, self.theirs == Some(Standing::Blocked)) else {
+            return Ok(());
+        };
         let (user, name) = (Some(self.me.user), self.me.name.clone());
-        unit.put_contact(&StoredContact { owner: them.user, name, user, standing, since: self.now }).await
+        unit.put_contact(&StoredContact { owner: them.user, name, user, standing, since: self.now })
+            .await
     }
 
     /// Keeps the new relation in memory, and tells both sides' devices that their lists changed.
@@ -200,7 +212,14 @@ impl<'s> Pair<'s> {
 /// The caller's contacts.
 pub async fn list(services: &Services, who: Authenticated) -> Result<Contacts, Refusal> {
     let storage = |error| super::refusal(&error);
-    let rows = services.storage.read().await.map_err(storage)?.contacts(who.user).await.map_err(storage)?;
+    let rows = services
+        .storage
+        .read()
+        .await
+        .map_err(storage)?
+        .contacts(who.user)
+        .await
+        .map_err(storage)?;
     let mut contacts = Vec::with_capacity(rows.len());
     for row in rows {
         // While one's own request waits, nothing is told of whom it went to.
@@ -209,7 +228,102 @@ pub async fn list(services: &Services, who: Authenticated) -> Result<Contacts, R
             Some(user) => services.resident(user).await.map_err(storage)?.map(|them| them.head),
             None => None,
         };
-        contacts.push(Contact { name: row.name, user, standing: row.standing, since: row.since, head });
+        contacts.push(Contact {
+            name: row.name,
+            user,
+            standing: row.standing,
+            since: row.since,
+            head,
+        });
     }
     Ok(Contacts { contacts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::testing::{Bench, bench};
+
+    async fn ask(bench: &Bench, who: Authenticated, name: &str) -> RequestedContact {
+        request(&bench.services, who, name.parse().unwrap()).await.unwrap()
+    }
+
+    async fn standing(bench: &Bench, who: Authenticated, name: &str) -> Option<Standing> {
+        let contacts = list(&bench.services, who).await.unwrap().contacts;
+        contacts
+            .into_iter()
+            .find(|contact| contact.name.as_str() == name)
+            .map(|contact| contact.standing)
+    }
+
+    #[tokio::test]
+    async fn free_blocking_and_existing_names_answer_alike() {
+        let bench = bench(&[]);
+        let (_, alice, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        bench.person("carol").await;
+        change(&bench.services, bob, "alice".parse().unwrap(), ContactChange::Block).await.unwrap();
+        for name in ["bob", "carol", "nobody"] {
+            assert_eq!(ask(&bench, alice, name).await, RequestedContact::Waiting);
+        }
+        let listed = list(&bench.services, alice).await.unwrap().contacts;
+        assert!(listed.iter().all(|contact| contact.standing == Standing::Asked
+            && contact.user.is_none()
+            && contact.head.is_none()));
+        assert_eq!(listed.len(), 3);
+        assert_eq!(
+            standing(&bench, bob, "alice").await,
+            Some(Standing::Blocked),
+            "a block outlasts a request"
+        );
+    }
+
+    #[tokio::test]
+    async fn two_who_ask_each_other_are_contacts_and_either_can_end_it() {
+        let bench = bench(&[]);
+        let (_, alice, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        ask(&bench, alice, "bob").await;
+        assert_eq!(standing(&bench, bob, "alice").await, Some(Standing::Asking));
+        assert_eq!(ask(&bench, bob, "alice").await, RequestedContact::Accepted);
+        for (who, name) in [(alice, "bob"), (bob, "alice")] {
+            assert_eq!(standing(&bench, who, name).await, Some(Standing::Accepted));
+        }
+        change(&bench.services, bob, "alice".parse().unwrap(), ContactChange::Remove)
+            .await
+            .unwrap();
+        for (who, name) in [(alice, "bob"), (bob, "alice")] {
+            assert_eq!(standing(&bench, who, name).await, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_declined_request_is_not_told() {
+        let bench = bench(&[]);
+        let (_, alice, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        ask(&bench, alice, "bob").await;
+        change(&bench.services, bob, "alice".parse().unwrap(), ContactChange::Decline)
+            .await
+            .unwrap();
+        assert_eq!(standing(&bench, bob, "alice").await, None);
+        assert_eq!(standing(&bench, alice, "bob").await, Some(Standing::Asked));
+        let again =
+            change(&bench.services, bob, "alice".parse().unwrap(), ContactChange::Accept).await;
+        assert_eq!(again, Err(Failure::Error(ContactError::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn a_withdrawn_request_is_gone_on_both_sides() {
+        let bench = bench(&[]);
+        let (_, alice, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        ask(&bench, alice, "bob").await;
+        change(&bench.services, alice, "bob".parse().unwrap(), ContactChange::Remove)
+            .await
+            .unwrap();
+        assert_eq!(standing(&bench, bob, "alice").await, None);
+        let oneself = request(&bench.services, alice, "alice".parse().unwrap()).await;
+        assert_eq!(oneself, Err(Failure::Error(ContactError::Oneself)));
+    }
 }

@@ -132,18 +132,27 @@ impl Services {
     }
 
     /// The user of that name.
-    pub async fn resident_by_name(&self, name: &UserName) -> Result<Option<Arc<Resident>>, StorageError> {
+    pub async fn resident_by_name(
+        &self,
+        name: &UserName,
+    ) -> Result<Option<Arc<Resident>>, StorageError> {
         if let Some(user) = self.directory.names.get(name) {
             return self.resident(user).await;
         }
-        let Some(account) = self.storage.read().await?.account_by_name(name).await? else { return Ok(None) };
+        let Some(account) = self.storage.read().await?.account_by_name(name).await? else {
+            return Ok(None);
+        };
         // A name belongs to one user for ever, so this can never be stale.
         self.directory.names.insert(name.clone(), account.user);
         self.resident(account.user).await
     }
 
     /// Reads anew how two users stand to each other, and keeps it. Under [`Services::order`], after the commit.
-    pub async fn renew_standings(&self, user: UserId, other: UserId) -> Result<Standings, StorageError> {
+    pub async fn renew_standings(
+        &self,
+        user: UserId,
+        other: UserId,
+    ) -> Result<Standings, StorageError> {
         let standings = self.storage.read().await?.standings(user, other).await?;
         self.directory.put_standings(user, other, standings);
         Ok(standings)
@@ -160,7 +169,10 @@ impl Services {
 }
 
 /// What the chain of `user` amounts to. The entries were checked when they came, so their signatures are not checked again.
-pub async fn read_state(view: &mut (impl View + ?Sized), user: UserId) -> Result<Option<user::State>, StorageError> {
+pub async fn read_state(
+    view: &mut (impl View + ?Sized),
+    user: UserId,
+) -> Result<Option<user::State>, StorageError> {
     let chain = ChainId::of_user(user);
     let mut state = None;
     loop {
@@ -175,7 +187,11 @@ pub async fn read_state(view: &mut (impl View + ?Sized), user: UserId) -> Result
     }
 }
 
-fn replay(user: UserId, state: Option<&user::State>, entry: &Entry) -> Result<user::State, StorageError> {
+fn replay(
+    user: UserId,
+    state: Option<&user::State>,
+    entry: &Entry,
+) -> Result<user::State, StorageError> {
     let broken = StorageError::Inconsistent { table: "entry" };
     let item = codec::decode(entry.signed.payload.as_slice()).map_err(|_| broken.clone())?;
     user::apply(user, state, entry, &item).map_err(|_| broken)

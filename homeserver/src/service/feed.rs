@@ -66,7 +66,9 @@ impl Live {
 
     fn cost(&self) -> usize {
         let bytes = match self {
-            Self::Envelope { frame, .. } | Self::Entry { frame, .. } | Self::Notice(frame) => frame.len(),
+            Self::Envelope { frame, .. } | Self::Entry { frame, .. } | Self::Notice(frame) => {
+                frame.len()
+            }
             Self::Begin { .. } | Self::End { .. } => 0,
         };
         bytes.saturating_add(ITEM_BYTES)
@@ -177,8 +179,18 @@ pub struct Feeds {
 impl Feeds {
     /// Opens the device's feed. A feed that it had before ends: its connection is most likely dead.
     pub fn open(&self, user: UserId, device: DeviceId) -> Arc<Feed> {
-        let feed = Arc::new(Feed { user, device, queue: Mutex::default(), chains: Mutex::default(), filled: Notify::new() });
-        let former = self.by_device.write().unwrap_or_else(PoisonError::into_inner).insert(device, Arc::clone(&feed));
+        let feed = Arc::new(Feed {
+            user,
+            device,
+            queue: Mutex::default(),
+            chains: Mutex::default(),
+            filled: Notify::new(),
+        });
+        let former = self
+            .by_device
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(device, Arc::clone(&feed));
         if let Some(former) = former {
             former.replace();
             self.forget(&former);

@@ -9,7 +9,9 @@ use rookery_protocol::{
         Failure, Refusal,
         device::{DeviceEntry, Devices},
     },
-    session::{Authenticated, Cursor, Follow, FollowError, FollowStarted, FollowedChain, Principal},
+    session::{
+        Authenticated, Cursor, Follow, FollowError, FollowStarted, FollowedChain, Principal,
+    },
     time::Timestamp,
 };
 
@@ -34,7 +36,11 @@ pub struct Following {
 }
 
 /// Opens a device's follow stream. What is stored from now on comes through the feed; what was stored before is read by the caller.
-pub async fn open(services: &Services, who: Authenticated, request: Follow) -> Result<Following, Failure<FollowError>> {
+pub async fn open(
+    services: &Services,
+    who: Authenticated,
+    request: Follow,
+) -> Result<Following, Failure<FollowError>> {
     if request.chains.len() > MAX_CHAINS {
         let limit = u32::try_from(MAX_CHAINS).unwrap_or(u32::MAX);
         return Err(Failure::Error(FollowError::TooMany { limit }));
@@ -110,27 +116,43 @@ async fn has(services: &Services, followed: &FollowedChain) -> Result<Option<u64
 }
 
 /// Entries of a chain after `after`.
-pub async fn entries(services: &Services, chain: ChainId, after: Option<u64>) -> Result<Page<Entry>, StorageError> {
+pub async fn entries(
+    services: &Services,
+    chain: ChainId,
+    after: Option<u64>,
+) -> Result<Page<Entry>, StorageError> {
     let page = services.storage.read().await?.entries(chain, after, PAGE).await?;
     Ok(Page { rows: page.rows.into_iter().map(|stored| stored.entry).collect(), more: page.more })
 }
 
 /// The places at which `chains` stand.
-pub async fn heads(services: &Services, chains: &[ChainId]) -> Result<Vec<(ChainId, u64)>, StorageError> {
+pub async fn heads(
+    services: &Services,
+    chains: &[ChainId],
+) -> Result<Vec<(ChainId, u64)>, StorageError> {
     let stored = services.storage.read().await?.chains(chains).await?;
-    Ok(stored.into_iter().filter_map(|stored| stored.head.map(|head| (stored.chain, head.seq))).collect())
+    Ok(stored
+        .into_iter()
+        .filter_map(|stored| stored.head.map(|head| (stored.chain, head.seq)))
+        .collect())
 }
 
 /// What waits for a device after `after`.
-pub async fn waiting(services: &Services, device: DeviceId, after: u64) -> Result<Page<Waiting>, StorageError> {
+pub async fn waiting(
+    services: &Services,
+    device: DeviceId,
+    after: u64,
+) -> Result<Page<Waiting>, StorageError> {
     services.storage.read().await?.waiting(device, after, PAGE).await
 }
 
 /// When the user's live devices were last there.
 pub async fn devices(services: &Services, who: Authenticated) -> Result<Devices, Refusal> {
     let storage = |error| super::refusal(&error);
-    let resident = services.resident(who.user).await.map_err(storage)?.ok_or(Refusal::NotAuthenticated)?;
-    let facts = services.storage.read().await.map_err(storage)?.devices(who.user).await.map_err(storage)?;
+    let resident =
+        services.resident(who.user).await.map_err(storage)?.ok_or(Refusal::NotAuthenticated)?;
+    let facts =
+        services.storage.read().await.map_err(storage)?.devices(who.user).await.map_err(storage)?;
     let entry = |device: &DeviceId| {
         let known = facts.iter().find(|facts| facts.device == *device);
         let here = services.feeds.of_device(*device).map(|_| services.clock.now());

@@ -35,7 +35,10 @@ impl Services {
 }
 
 /// Makes an invite.
-pub async fn create(services: &Services, request: CreateInvite) -> Result<Invite, Failure<AdminError>> {
+pub async fn create(
+    services: &Services,
+    request: CreateInvite,
+) -> Result<Invite, Failure<AdminError>> {
     let now = services.clock.now();
     if !(1..=MAX_USES).contains(&request.uses) {
         let reason = format!("an invite can be used 1 to {MAX_USES} times");

@@ -37,7 +37,9 @@ pub async fn append(
     for submission in &request.items {
         let item = submission.verify(chain).map_err(|error| denied(error.to_string()))?;
         if submission.signed.author() != Some(key) || submission.signed.signatures.len() != 1 {
-            return Err(denied("an item is signed by the device that appends it, and by nobody else".to_owned()));
+            return Err(denied(
+                "an item is signed by the device that appends it, and by nobody else".to_owned(),
+            ));
         }
         if item.kind != Kind::Journal {
             return Err(denied("another kind of entry".to_owned()));
@@ -74,7 +76,13 @@ async fn store(
         let entry = submission.place(chain, stored.owner_epoch, head);
         head = Some(entry.seen());
         places.insert(*item, entry.seq);
-        entries.push(StoredEntry { entry, item: *item, kind: Kind::Journal, author: who.device, at: now });
+        entries.push(StoredEntry {
+            entry,
+            item: *item,
+            kind: Kind::Journal,
+            author: who.device,
+            at: now,
+        });
     }
     let head: HeadRef = head.ok_or(Refusal::Internal)?.into();
     if !entries.is_empty() {
@@ -93,4 +101,66 @@ async fn store(
     }
     let places = items.iter().filter_map(|item| places.get(item).copied()).collect();
     Ok(Appended { places, head })
+}
+
+#[cfg(test)]
+mod tests {
+    use rookery_protocol::{
+        key::SigningKey,
+        request::chain::{ReadChain, ReadError},
+        session::Principal,
+        time::Timestamp,
+    };
+
+    use super::*;
+    use crate::service::{
+        chain,
+        testing::{bench, item},
+    };
+
+    fn items(key: &SigningKey, who: Authenticated, numbers: std::ops::Range<u32>) -> AppendJournal {
+        let chain = ChainId::of_journal(who.user);
+        let one = |number| {
+            let at = Timestamp::from_millis(1);
+            Submission::sign(key, chain, item(number), Kind::Journal, vec![7; 100], at, None)
+                .unwrap()
+        };
+        AppendJournal { items: numbers.map(one).collect() }
+    }
+
+    #[tokio::test]
+    async fn an_item_that_is_there_already_keeps_its_place() {
+        let bench = bench(&[]);
+        let (alice, who, ..) = bench.person("alice").await;
+        let key = &alice.device.key;
+        assert_eq!(
+            append(&bench.services, who, items(key, who, 0..3)).await.unwrap().places,
+            [0, 1, 2]
+        );
+        assert_eq!(
+            append(&bench.services, who, items(key, who, 1..5)).await.unwrap().places,
+            [1, 2, 3, 4]
+        );
+        let request = ReadChain { chain: ChainId::of_journal(who.user), after: Some(1), limit: 2 };
+        let read = chain::read(&bench.services, Principal::Device(who), request).await.unwrap();
+        assert!(read.entries.len() == 2 && read.more);
+        let head =
+            read.head.unwrap().verify(bench.services.identity.online.verifying_key()).unwrap();
+        assert_eq!(head.heads[0].seq, 4);
+    }
+
+    #[tokio::test]
+    async fn a_journal_is_its_user_s_alone() {
+        let bench = bench(&[("storage.journal_bytes", "250")]);
+        let (alice, who, ..) = bench.person("alice").await;
+        let (bob, bobs, ..) = bench.person("bob").await;
+        let forged = append(&bench.services, who, items(&bob.device.key, who, 0..1)).await;
+        assert!(matches!(forged, Err(Failure::Error(AppendJournalError::Denied { .. }))));
+        append(&bench.services, who, items(&alice.device.key, who, 0..2)).await.unwrap();
+        let full = append(&bench.services, who, items(&alice.device.key, who, 2..3)).await;
+        assert_eq!(full, Err(Failure::Error(AppendJournalError::Full)));
+        let request = ReadChain { chain: ChainId::of_journal(who.user), after: None, limit: 10 };
+        let read = chain::read(&bench.services, Principal::Device(bobs), request).await;
+        assert_eq!(read, Err(Failure::Error(ReadError::NotFound)));
+    }
 }

@@ -137,7 +137,9 @@ impl Limiter {
     /// The buckets that `limits` asks for.
     #[must_use]
     pub fn new(limits: &Limits, clock: Arc<dyn Clock>) -> Self {
-        use Bucket::{ClaimPairs, ClaimTarget, Class, Handshake, Open, Password, Places, Registrations};
+        use Bucket::{
+            ClaimPairs, ClaimTarget, Class, Handshake, Open, Password, Places, Registrations,
+        };
         let clock = Watch(clock);
         let rows: [(Bucket, Scope, Option<Rate>); 22] = [
             (Class(RateClass::Read), Scope::Device, limits.read_device),
@@ -170,7 +172,10 @@ impl Limiter {
                 && let Some(quota) = Quota::with_period(rate.replenish())
             {
                 let quota = quota.allow_burst(rate.burst);
-                buckets.insert((bucket, scope), RateLimiter::new(quota, DashMapStateStore::default(), clock.clone()));
+                buckets.insert(
+                    (bucket, scope),
+                    RateLimiter::new(quota, DashMapStateStore::default(), clock.clone()),
+                );
             }
         }
         Self { clock, buckets }
@@ -183,15 +188,22 @@ impl Limiter {
             limiter.retain_recent();
         }
         limiter.check_key(subject).map_err(|not_until| {
-            metrics::counter!("rookery_ratelimit_hits_total", "bucket" => format!("{bucket:?}")).increment(1);
+            metrics::counter!("rookery_ratelimit_hits_total", "bucket" => format!("{bucket:?}"))
+                .increment(1);
             let wait = not_until.wait_time_from(self.clock.now());
-            let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+            let retry_after_ms =
+                u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
             Refusal::Throttled { retry_after_ms }
         })
     }
 
     /// Charges a call of `class` to whoever makes it.
-    pub fn charge(&self, class: RateClass, principal: &Principal, address: IpAddr) -> Result<(), Refusal> {
+    pub fn charge(
+        &self,
+        class: RateClass,
+        principal: &Principal,
+        address: IpAddr,
+    ) -> Result<(), Refusal> {
         let bucket = Bucket::Class(class);
         match principal {
             Principal::Administrator => Ok(()),
@@ -225,7 +237,9 @@ mod tests {
         let device = Subject::Device(DeviceId::from_bytes([1; 32]));
         let bucket = Bucket::Class(RateClass::Post);
         assert!(limiter.take(bucket, &device).is_ok() && limiter.take(bucket, &device).is_ok());
-        let Err(Refusal::Throttled { retry_after_ms }) = limiter.take(bucket, &device) else { panic!("not throttled") };
+        let Err(Refusal::Throttled { retry_after_ms }) = limiter.take(bucket, &device) else {
+            panic!("not throttled")
+        };
         let other = Subject::Device(DeviceId::from_bytes([2; 32]));
         assert!(limiter.take(bucket, &other).is_ok());
         clock.advance(Duration::from_millis(retry_after_ms));
@@ -237,6 +251,9 @@ mod tests {
         let one = Subject::address("2001:db8::1".parse().unwrap());
         assert_eq!(one, Subject::address("2001:db8::ffff:1".parse().unwrap()));
         assert_ne!(one, Subject::address("2001:db8:0:1::1".parse().unwrap()));
-        assert_eq!(Subject::address("::ffff:1.2.3.4".parse().unwrap()), Subject::address("1.2.3.4".parse().unwrap()));
+        assert_eq!(
+            Subject::address("::ffff:1.2.3.4".parse().unwrap()),
+            Subject::address("1.2.3.4".parse().unwrap())
+        );
     }
 }

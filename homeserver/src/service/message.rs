@@ -85,7 +85,10 @@ pub struct Job {
 pub fn queue() -> (Outbox, Inlet) {
     let (sends, receiver) = mpsc::channel(QUEUE);
     let acknowledged = Arc::new(Acknowledged::default());
-    (Outbox { sends, acknowledged: Arc::clone(&acknowledged) }, Inlet { sends: receiver, acknowledged })
+    (
+        Outbox { sends, acknowledged: Arc::clone(&acknowledged) },
+        Inlet { sends: receiver, acknowledged },
+    )
 }
 
 /// Sends one message: stored for all devices of both sides before the answer, or for none.
@@ -97,7 +100,8 @@ pub async fn send(services: &Services, who: Authenticated, request: SendMessage)
     // The address plays no part for whoever has logged in.
     let address = std::net::IpAddr::from([0, 0, 0, 0]);
     services.limiter.charge(class, &Principal::Device(who), address)?;
-    let letters = check(who, &request).map_err(|reason| Failure::Error(SendError::Refused { reason: reason.to_owned() }))?;
+    let letters = check(who, &request)
+        .map_err(|reason| Failure::Error(SendError::Refused { reason: reason.to_owned() }))?;
     let (answer, answered) = oneshot::channel();
     let SendMessage { message, to, to_head, own_head, .. } = request;
     let job = Job { who, to, to_head, own_head, message, letters, answer };
@@ -138,7 +142,11 @@ fn check(who: Authenticated, request: &SendMessage) -> Result<Vec<Letter>, &'sta
         if letters.iter().any(|letter| letter.device == header.dst_device) {
             return Err("two envelopes are for one device");
         }
-        letters.push(Letter { user: header.dst_user, device: header.dst_device, envelope: codec::encode(envelope) });
+        letters.push(Letter {
+            user: header.dst_user,
+            device: header.dst_device,
+            envelope: codec::encode(envelope),
+        });
     }
     Ok(letters)
 }
@@ -179,7 +187,8 @@ async fn store(services: &Services, jobs: Vec<Job>) {
     };
     let turn = services.order.lock().await;
     let at = services.clock.now();
-    let (mut deposits, mut plans) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
+    let (mut deposits, mut plans) =
+        (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
     for job in jobs {
         match judge(services, &job, at).await {
             Ok(stranger) => {
@@ -188,7 +197,12 @@ async fn store(services: &Services, jobs: Vec<Job>) {
                     (letter.device, follows.then(|| letter.envelope.clone()))
                 });
                 plans.push(Plan { copies: copies.collect(), stranger, answer: job.answer });
-                deposits.push(Deposit { sender: job.who.user, message: job.message, at, letters: job.letters });
+                deposits.push(Deposit {
+                    sender: job.who.user,
+                    message: job.message,
+                    at,
+                    letters: job.letters,
+                });
             }
             Err(failure) => refuse(services, job, failure).await,
         }
@@ -196,7 +210,8 @@ async fn store(services: &Services, jobs: Vec<Job>) {
     let count = deposits.len();
     match commit(services, deposits, &plans, &acknowledged).await {
         Ok(outcomes) => {
-            metrics::histogram!("rookery_commit_batch_rows").record(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+            metrics::histogram!("rookery_commit_batch_rows")
+                .record(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
             for (plan, outcome) in plans.into_iter().zip(outcomes) {
                 deliver(services, plan, outcome, at);
             }
@@ -216,13 +231,21 @@ async fn store(services: &Services, jobs: Vec<Job>) {
 }
 
 /// Whether the job may be stored, and the receiver's note of a stranger that goes with it.
-async fn judge(services: &Services, job: &Job, at: Timestamp) -> Result<Option<(StoredContact, Standings)>, Failure<SendError>> {
+async fn judge(
+    services: &Services,
+    job: &Job,
+    at: Timestamp,
+) -> Result<Option<(StoredContact, Standings)>, Failure<SendError>> {
     let own = services.resident(job.who.user).await?.ok_or(Refusal::NotAuthenticated)?;
     if !own.is_active() || !own.live.contains(&job.who.device) {
         return Err(Refusal::NotPermitted.into());
     }
     let not_found = || Failure::Error(SendError::NotFound);
-    let to = if job.to == own.user { Arc::clone(&own) } else { services.resident(job.to).await?.ok_or_else(not_found)? };
+    let to = if job.to == own.user {
+        Arc::clone(&own)
+    } else {
+        services.resident(job.to).await?.ok_or_else(not_found)?
+    };
     let writes = services.may_write(own.user, &to).await?.ok_or_else(not_found)?;
     if job.to_head != to.head || job.own_head != own.head {
         return Err(Failure::Error(SendError::Stale { to_head: to.head, own_head: own.head }));
@@ -249,7 +272,8 @@ async fn judge(services: &Services, job: &Job, at: Timestamp) -> Result<Option<(
 fn match_devices(job: &Job, to: &Resident, own: &Resident) -> bool {
     let others = own.live.iter().filter(|device| **device != job.who.device);
     let receivers = to.live.iter().filter(|_| to.user != own.user);
-    let wanted = others.map(|device| (own.user, *device)).chain(receivers.map(|device| (to.user, *device)));
+    let wanted =
+        others.map(|device| (own.user, *device)).chain(receivers.map(|device| (to.user, *device)));
     let mut count = 0_usize;
     for (user, device) in wanted {
         count = count.saturating_add(1);
@@ -281,10 +305,13 @@ async fn commit(
     if deposits.is_empty() && acknowledged.is_empty() {
         return Ok(vec![]);
     }
-    let limits =
-        MailboxLimits { count: services.config.mailbox_envelopes, bytes: services.config.mailbox_bytes };
+    let limits = MailboxLimits {
+        count: services.config.mailbox_envelopes,
+        bytes: services.config.mailbox_bytes,
+    };
     let mut unit = services.storage.begin().await?;
-    let outcomes = if deposits.is_empty() { vec![] } else { unit.deposit(deposits, limits).await? };
+    let outcomes =
+        if deposits.is_empty() { vec![] } else { unit.deposit(deposits, limits).await? };
     for (plan, outcome) in plans.iter().zip(&outcomes) {
         if let (Some((stranger, _)), Deposited::Stored { .. }) = (&plan.stranger, outcome)
             && unit.contact_count(stranger.owner).await? < services.config.contacts
@@ -303,14 +330,16 @@ async fn commit(
 fn deliver(services: &Services, plan: Plan, outcome: Deposited, at: Timestamp) {
     match outcome {
         Deposited::Stored { positions } => {
-            if let Some((StoredContact { owner, user: Some(user), .. }, standings)) = plan.stranger {
+            if let Some((StoredContact { owner, user: Some(user), .. }, standings)) = plan.stranger
+            {
                 services.directory.put_standings(owner, user, standings);
                 services.feeds.push_user(owner, &Live::notice(&FollowDown::ContactsChanged));
             }
             for ((device, envelope), position) in plan.copies.into_iter().zip(positions) {
                 let Some(feed) = services.feeds.of_device(device) else { continue };
                 match envelope {
-                    Some(envelope) => feed.push(Live::Envelope { position, frame: frame(position, at, &envelope) }),
+                    Some(envelope) => feed
+                        .push(Live::Envelope { position, frame: frame(position, at, &envelope) }),
                     // It began to follow while this was stored, and reads it from the database.
                     None => feed.fall_behind(),
                 }
@@ -342,18 +371,4 @@ pub fn frame(position: u64, at: Timestamp, envelope: &[u8]) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests {
-    use rookery_protocol::{envelope::Envelope, schema::Schema as _};
-
-    use super::*;
-
-    #[test]
-    fn a_frame_is_what_the_codec_makes_of_it() {
-        for (position, at) in [(1, 1), (500, 1_790_000_000_000), (u64::from(u32::MAX) + 1, 70_000)] {
-            let at = Timestamp::from_millis(at);
-            let envelope = Envelope::sample();
-            let made = frame(position, at, &codec::encode(&envelope));
-            assert_eq!(made, codec::encode(&FollowDown::Envelope { position, at, envelope }));
-        }
-    }
-}
+mod tests;

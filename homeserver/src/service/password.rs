@@ -71,7 +71,8 @@ impl Passwords {
         &self,
         work: impl FnOnce(Argon2<'_>) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Refusal::Unavailable)?;
+        let turn =
+            Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Refusal::Unavailable)?;
         let params = self.params.clone();
         let done = tokio::task::spawn_blocking(move || {
             let result = work(Argon2::new(Algorithm::Argon2id, Version::V0x13, params));

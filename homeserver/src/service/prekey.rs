@@ -43,7 +43,9 @@ pub async fn publish(
     let mut unit = services.storage.begin().await?;
     let counts = unit.put_prekeys(who.user, who.device, &request.upload, now).await?;
     if counts.one_time > MAX_ONE_TIME || counts.one_time_kem > MAX_ONE_TIME {
-        return Err(refused(format!("a device has at most {MAX_ONE_TIME} one-time keys of a kind")));
+        return Err(refused(format!(
+            "a device has at most {MAX_ONE_TIME} one-time keys of a kind"
+        )));
     }
     unit.commit().await?;
     Ok(PrekeyCount { one_time: counts.one_time, one_time_kem: counts.one_time_kem })
@@ -67,7 +69,8 @@ pub async fn claim(
     if !before.is_empty() {
         return Ok(bundles(&target, before));
     }
-    let mut devices: Vec<DeviceId> = request.devices.into_iter().filter(|device| target.live.contains(device)).collect();
+    let mut devices: Vec<DeviceId> =
+        request.devices.into_iter().filter(|device| target.live.contains(device)).collect();
     devices.sort_unstable();
     devices.dedup();
     let devices = allot(services, who, &target, writes, devices).await?;
@@ -77,7 +80,8 @@ pub async fn claim(
     let mut unit = services.storage.begin().await?;
     let claimed = unit.claim_prekeys(&claim).await?;
     let mut counts: Vec<(DeviceId, PrekeyCounts)> = Vec::new();
-    for keys in claimed.iter().filter(|keys| keys.one_time.is_some() || keys.one_time_kem.is_some()) {
+    for keys in claimed.iter().filter(|keys| keys.one_time.is_some() || keys.one_time_kem.is_some())
+    {
         counts.push((keys.device, unit.prekey_counts(keys.device).await?));
     }
     unit.commit().await?;
@@ -102,7 +106,11 @@ async fn allot(
     if target.user == who.user {
         return Ok(devices.into_iter().map(|device| (device, OneTime::Give)).collect());
     }
-    let since = services.clock.now().as_millis().saturating_sub(u64::try_from(PAIR.as_millis()).unwrap_or(0));
+    let since = services
+        .clock
+        .now()
+        .as_millis()
+        .saturating_sub(u64::try_from(PAIR.as_millis()).unwrap_or(0));
     let since = rookery_protocol::time::Timestamp::from_millis(since);
     let known = services.storage.read().await?.claimed_since(who.user, &devices, since).await?;
     let mut allotted = Vec::with_capacity(devices.len());
@@ -130,4 +138,79 @@ fn bundles(target: &Resident, claimed: Vec<ClaimedKeys>) -> Bundles {
         one_time_kem: keys.one_time_kem,
     };
     Bundles { bundles: live.map(bundle).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rookery_protocol::request::prekey::PublishPrekeys;
+
+    use super::*;
+    use crate::service::{
+        contact,
+        testing::{Bench, Person, bench, item},
+    };
+
+    async fn claim_of(
+        bench: &Bench,
+        who: Authenticated,
+        of: &Person,
+        number: u32,
+    ) -> Result<Bundles, Failure<ClaimError>> {
+        let request = ClaimPrekeys { claim: item(number), user: of.user, devices: of.live.clone() };
+        claim(&bench.services, who, request).await
+    }
+
+    #[tokio::test]
+    async fn a_stranger_gets_signed_prekeys_and_a_contact_one_time_keys_each_once() {
+        let bench = bench(&[]);
+        let (alice, alices, ..) = bench.person("alice").await;
+        let (bob, bobs, ..) = bench.person("bob").await;
+        let stranger = claim_of(&bench, bobs, &alice, 1).await.unwrap().bundles;
+        assert!(stranger.len() == 1 && stranger[0].one_time.is_none());
+        stranger[0].verify(alice.device.key.verifying_key()).unwrap();
+        contact::request(&bench.services, alices, "bob".parse().unwrap()).await.unwrap();
+        contact::request(&bench.services, bobs, "alice".parse().unwrap()).await.unwrap();
+        let first = claim_of(&bench, bobs, &alice, 2).await.unwrap();
+        assert_eq!(
+            claim_of(&bench, bobs, &alice, 2).await.unwrap(),
+            first,
+            "the same claim gets the same bundles"
+        );
+        let second = claim_of(&bench, bobs, &alice, 3).await.unwrap();
+        let id = |bundles: &Bundles| bundles.bundles[0].one_time.as_ref().unwrap().id;
+        assert_ne!(id(&first), id(&second));
+        let own = claim_of(&bench, bobs, &bob, 4).await.unwrap();
+        assert!(own.bundles[0].one_time.is_some(), "own devices count as contacts");
+    }
+
+    #[tokio::test]
+    async fn one_time_keys_cannot_be_drained() {
+        let bench = bench(&[("limits.claim_target", "2/h"), ("limits.claim_pairs", "1/h")]);
+        let (alice, alices, ..) = bench.person("alice").await;
+        let (_, bobs, ..) = bench.person("bob").await;
+        let (carol, ..) = bench.person("carol").await;
+        contact::request(&bench.services, alices, "bob".parse().unwrap()).await.unwrap();
+        contact::request(&bench.services, bobs, "alice".parse().unwrap()).await.unwrap();
+        let mut given = vec![];
+        for number in 0..3 {
+            let bundles = claim_of(&bench, bobs, &alice, number).await.unwrap().bundles;
+            given.push(bundles[0].one_time.is_some());
+        }
+        assert_eq!(given, [true, true, false]);
+        let more = claim_of(&bench, bobs, &carol, 9).await;
+        assert!(matches!(more, Err(Failure::Refused(Refusal::Throttled { .. }))), "{more:?}");
+    }
+
+    #[tokio::test]
+    async fn a_prekey_that_another_device_signed_is_refused() {
+        let bench = bench(&[]);
+        let (alice, alices, ..) = bench.person("alice").await;
+        let (bob, ..) = bench.person("bob").await;
+        let upload = bob.device.prekeys(5);
+        let refused = publish(&bench.services, alices, PublishPrekeys { upload }).await;
+        assert!(matches!(refused, Err(Failure::Error(PublishError::Refused { .. }))));
+        let upload = alice.device.prekeys(5);
+        let counts = publish(&bench.services, alices, PublishPrekeys { upload }).await.unwrap();
+        assert_eq!((counts.one_time, counts.one_time_kem), (15, 3));
+    }
 }

@@ -36,7 +36,12 @@ impl Known {
     /// How the user is to themselves.
     fn state(&self) -> PresenceState {
         let any = |state| self.devices.values().any(|device| *device == state);
-        let order = [PresenceState::Invisible, PresenceState::Busy, PresenceState::Online, PresenceState::Away];
+        let order = [
+            PresenceState::Invisible,
+            PresenceState::Busy,
+            PresenceState::Online,
+            PresenceState::Away,
+        ];
         order.into_iter().find(|state| any(*state)).unwrap_or(PresenceState::Offline)
     }
 
@@ -144,7 +149,10 @@ pub async fn list(services: &Services, who: Authenticated) -> Result<PresencesRe
 }
 
 /// How the user and their contacts are, oneself first and as one is.
-pub async fn entries(services: &Services, user: UserId) -> Result<Vec<PresenceEntry>, StorageError> {
+pub async fn entries(
+    services: &Services,
+    user: UserId,
+) -> Result<Vec<PresenceEntry>, StorageError> {
     let contacts = services.storage.read().await?.accepted_contacts(user).await?;
     let everybody: Vec<UserId> = [user].into_iter().chain(contacts.iter().copied()).collect();
     load(services, &everybody).await?;
@@ -163,7 +171,11 @@ pub async fn entries(services: &Services, user: UserId) -> Result<Vec<PresenceEn
 
 /// Tells all accepted contacts, and the user's own devices, how the user is.
 pub async fn announce(services: &Services, user: UserId) {
-    let own = services.presences.known().get(&user).map(|own| PresenceEntry { state: own.state(), ..own.shown(user) });
+    let own = services
+        .presences
+        .known()
+        .get(&user)
+        .map(|own| PresenceEntry { state: own.state(), ..own.shown(user) });
     if let Some(own) = own {
         services.feeds.push_user(user, &Live::notice(&notice(own)));
     }
@@ -194,14 +206,23 @@ pub async fn announce_to(services: &Services, user: UserId, to: UserId) {
 }
 
 /// How `user` is as far as `to` may know: nothing, unless each has accepted the other.
-async fn shown_to(services: &Services, user: UserId, to: UserId) -> Result<Option<PresenceEntry>, StorageError> {
+async fn shown_to(
+    services: &Services,
+    user: UserId,
+    to: UserId,
+) -> Result<Option<PresenceEntry>, StorageError> {
     let standings = services.standings(user, to).await?;
     if standings.ours != Some(Standing::Accepted) || standings.theirs != Some(Standing::Accepted) {
         return Ok(None);
     }
     let Some(resident) = services.resident(user).await? else { return Ok(None) };
     if !resident.settings.presence {
-        return Ok(Some(PresenceEntry { user, state: PresenceState::Offline, last_online: None, status: None }));
+        return Ok(Some(PresenceEntry {
+            user,
+            state: PresenceState::Offline,
+            last_online: None,
+            status: None,
+        }));
     }
     let known = services.presences.known();
     Ok(Some(known.get(&user).cloned().unwrap_or_default().shown(user)))
@@ -221,7 +242,11 @@ pub fn offline(user: UserId) -> FollowDown {
 }
 
 /// Passes on that somebody types, to an accepted contact only.
-pub async fn typing(services: &Services, who: Authenticated, to: UserId) -> Result<(), StorageError> {
+pub async fn typing(
+    services: &Services,
+    who: Authenticated,
+    to: UserId,
+) -> Result<(), StorageError> {
     let standings = services.standings(who.user, to).await?;
     if standings.ours == Some(Standing::Accepted) && standings.theirs == Some(Standing::Accepted) {
         services.feeds.push_user(to, &Live::notice(&FollowDown::Typing { user: who.user }));
@@ -272,4 +297,81 @@ pub async fn write_down(services: &Services) -> Result<(), StorageError> {
     let mut unit = services.storage.begin().await?;
     unit.note_presences(&rows).await?;
     unit.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use rookery_protocol::request::contact::ContactChange;
+
+    use super::*;
+    use crate::service::{
+        contact,
+        testing::{Bench, bench},
+    };
+
+    async fn seen(bench: &Bench, who: Authenticated, of: UserId) -> Option<PresenceState> {
+        let entries = entries(&bench.services, who.user).await.unwrap();
+        entries.into_iter().find(|entry| entry.user == of).map(|entry| entry.state)
+    }
+
+    #[tokio::test]
+    async fn presence_is_told_to_accepted_contacts_only() {
+        let bench = bench(&[]);
+        let services = &bench.services;
+        let (_, alice, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        let (_, carol, ..) = bench.person("carol").await;
+        contact::request(services, alice, "bob".parse().unwrap()).await.unwrap();
+        let (bobs, carols) = (
+            services.feeds.open(bob.user, bob.device),
+            services.feeds.open(carol.user, carol.device),
+        );
+        connected(services, alice).await.unwrap();
+        assert_eq!(seen(&bench, bob, alice.user).await, None, "a request is no contact yet");
+        assert!(bobs.take().is_none());
+        contact::change(services, bob, "alice".parse().unwrap(), ContactChange::Accept)
+            .await
+            .unwrap();
+        assert_eq!(seen(&bench, bob, alice.user).await, Some(PresenceState::Online));
+        assert!(bobs.take().is_some_and(|taken| !taken.items.is_empty()));
+        contact::change(services, bob, "alice".parse().unwrap(), ContactChange::Block)
+            .await
+            .unwrap();
+        connected(services, bob).await.unwrap();
+        assert_eq!(seen(&bench, alice, bob.user).await, None, "a block hides who blocks");
+        assert_eq!(seen(&bench, carol, alice.user).await, None);
+        assert!(carols.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_invisible_user_is_offline_to_others_and_devices_add_up() {
+        let bench = bench(&[]);
+        let services = &bench.services;
+        let (mut alice, first, ..) = bench.person("alice").await;
+        let (_, bob, ..) = bench.person("bob").await;
+        contact::request(services, first, "bob".parse().unwrap()).await.unwrap();
+        contact::request(services, bob, "alice".parse().unwrap()).await.unwrap();
+        let (_, second, _) = bench.second(&mut alice, first).await;
+        connected(services, first).await.unwrap();
+        connected(services, second).await.unwrap();
+        set(services, first, PresenceState::Away, None).await.unwrap();
+        assert_eq!(
+            seen(&bench, bob, alice.user).await,
+            Some(PresenceState::Online),
+            "the other device is there"
+        );
+        set(services, second, PresenceState::Invisible, None).await.unwrap();
+        assert_eq!(seen(&bench, bob, alice.user).await, Some(PresenceState::Offline));
+        assert_eq!(
+            seen(&bench, first, alice.user).await,
+            Some(PresenceState::Invisible),
+            "to oneself one is what one is"
+        );
+        disconnected(services, second).await;
+        disconnected(services, first).await;
+        assert_eq!(seen(&bench, bob, alice.user).await, Some(PresenceState::Offline));
+        write_down(services).await.unwrap();
+        let stored = services.storage.read().await.unwrap().presences(&[alice.user]).await.unwrap();
+        assert!(stored[0].last_online.is_some());
+    }
 }

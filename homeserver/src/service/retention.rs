@@ -73,12 +73,17 @@ pub async fn run(services: Weak<Services>, stop: CancellationToken) {
             continue;
         }
         if let Some(apart) = watch.jump(services.clock.now(), Instant::now()) {
-            tracing::error!(hours = apart.as_secs() / 3_600, "the clock has jumped: nothing is forgotten until the server is started again");
+            tracing::error!(
+                hours = apart.as_secs() / 3_600,
+                "the clock has jumped: nothing is forgotten until the server is started again"
+            );
             continue;
         }
         match purge(&services).await {
             Ok(purged) => tracing::info!(?purged, "what is over was forgotten"),
-            Err(error) => tracing::warn!(%error, "what is over was not forgotten; it is tried again in an hour"),
+            Err(error) => {
+                tracing::warn!(%error, "what is over was not forgotten; it is tried again in an hour")
+            }
         }
     }
 }
@@ -95,7 +100,11 @@ pub async fn write_down(services: &Services) {
 /// Forgets what is over.
 pub async fn purge(services: &Services) -> Result<Purged, StorageError> {
     let now = services.clock.now();
-    let before = |kept: Duration| Timestamp::from_millis(now.as_millis().saturating_sub(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX)));
+    let before = |kept: Duration| {
+        Timestamp::from_millis(
+            now.as_millis().saturating_sub(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX)),
+        )
+    };
     let purge = Purge {
         messages_before: before(services.config.keep_message_ids),
         sessions_ended_before: before(services.config.keep_ended_sessions),

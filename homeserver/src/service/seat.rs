@@ -106,7 +106,12 @@ pub struct Crowd {
 
 impl Seats {
     /// Gives a new connection from `address` its seat, unless `limit` of them are there already.
-    pub fn sit(&self, address: IpAddr, exporter: [u8; 32], limit: Option<u32>) -> Option<Arc<Seat>> {
+    pub fn sit(
+        &self,
+        address: IpAddr,
+        exporter: [u8; 32],
+        limit: Option<u32>,
+    ) -> Option<Arc<Seat>> {
         let mut rows = self.rows();
         let count = rows.by_address.entry(address).or_default();
         if limit.is_some_and(|limit| *count >= limit) {
@@ -147,17 +152,25 @@ impl Seats {
         let mut rows = self.rows();
         match former {
             Principal::Anonymous => rows.anonymous = rows.anonymous.saturating_sub(1),
-            Principal::Device(old) | Principal::Uncertified(old) => rows.forget(seat.number, old.user),
+            Principal::Device(old) | Principal::Uncertified(old) => {
+                rows.forget(seat.number, old.user)
+            }
             Principal::Administrator => {}
         }
         let seats = rows.by_user.entry(who.user).or_default();
         seats.push(Arc::clone(seat));
         let of_device = |seat: &Arc<Seat>| seat.device() == Some(who.device);
         let surplus = |count: usize, limit: Option<u32>| {
-            limit.map_or(0, |limit| count.saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX)))
+            limit.map_or(0, |limit| {
+                count.saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX))
+            })
         };
         let too_many = surplus(seats.iter().filter(|seat| of_device(seat)).count(), crowd.device);
-        seats.iter().filter(|seat| of_device(seat)).take(too_many).for_each(|seat| seat.end(Ended::Replaced));
+        seats
+            .iter()
+            .filter(|seat| of_device(seat))
+            .take(too_many)
+            .for_each(|seat| seat.end(Ended::Replaced));
         let too_many = surplus(seats.len(), crowd.user);
         seats.iter().take(too_many).for_each(|seat| seat.end(Ended::Replaced));
         drop(rows);
@@ -175,7 +188,9 @@ impl Seats {
             }
         }
         match seat.principal() {
-            Principal::Device(who) | Principal::Uncertified(who) => rows.forget(seat.number, who.user),
+            Principal::Device(who) | Principal::Uncertified(who) => {
+                rows.forget(seat.number, who.user)
+            }
             Principal::Anonymous => rows.anonymous = rows.anonymous.saturating_sub(1),
             Principal::Administrator => {}
         }

@@ -23,12 +23,15 @@ impl Seen {
 
 /// Writes down what was noted.
 pub async fn write_down(services: &Services) -> Result<(), StorageError> {
-    let noted = std::mem::take(&mut *services.seen.0.lock().unwrap_or_else(PoisonError::into_inner));
+    let noted =
+        std::mem::take(&mut *services.seen.0.lock().unwrap_or_else(PoisonError::into_inner));
     if noted.is_empty() {
         return Ok(());
     }
-    let devices: Vec<DeviceSeen> =
-        noted.iter().map(|(who, at)| DeviceSeen { user: who.user, device: who.device, at: *at }).collect();
+    let devices: Vec<DeviceSeen> = noted
+        .iter()
+        .map(|(who, at)| DeviceSeen { user: who.user, device: who.device, at: *at })
+        .collect();
     let sessions: Vec<_> = noted.iter().map(|(who, at)| (who.session, *at)).collect();
     let mut unit = services.storage.begin().await?;
     unit.note_seen(&devices).await?;

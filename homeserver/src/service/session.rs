@@ -9,8 +9,8 @@ use rookery_protocol::{
         Failure, Refusal,
         admin::AccountState,
         session::{
-            EndError, LoggedInReply, Login, LoginError, OpenError, OpenSession, Refresh, RefreshError,
-            SessionEntry, SessionOpened, Sessions, Tokens,
+            EndError, LoggedInReply, Login, LoginError, OpenError, OpenSession, Refresh,
+            RefreshError, SessionEntry, SessionOpened, Sessions, Tokens,
         },
     },
     session::{Authenticated, LOGIN_TOLERANCE, Principal, check_connection, check_login},
@@ -29,8 +29,18 @@ use crate::repository::{
 };
 
 /// Logs a device in.
-pub async fn login(services: &Services, seat: &Seat, request: Login) -> Result<LoggedInReply, Failure<LoginError>> {
-    if !proof_holds(services, seat, (request.device, request.name.as_str()), request.at, &request.proof) {
+pub async fn login(
+    services: &Services,
+    seat: &Seat,
+    request: Login,
+) -> Result<LoggedInReply, Failure<LoginError>> {
+    if !proof_holds(
+        services,
+        seat,
+        (request.device, request.name.as_str()),
+        request.at,
+        &request.proof,
+    ) {
         return Err(Failure::Error(LoginError::BadProof));
     }
     services.limiter.take(Bucket::Password, &Subject::Name(request.name.clone()))?;
@@ -55,7 +65,8 @@ pub async fn login(services: &Services, seat: &Seat, request: Login) -> Result<L
     }
     let mut unit = services.storage.begin().await?;
     // The account is looked at again in the unit: it may have been disabled since.
-    if unit.account(account.user).await?.is_none_or(|account| account.state != AccountState::Active) {
+    if unit.account(account.user).await?.is_none_or(|account| account.state != AccountState::Active)
+    {
         return Err(Failure::Error(LoginError::Disabled));
     }
     let tokens = begin(services, &mut *unit, account.user, request.device).await?;
@@ -95,10 +106,16 @@ pub async fn begin(
     }
 }
 
-fn tokens(services: &Services, session: &StoredSession, refresh: String) -> Result<Tokens, Refusal> {
+fn tokens(
+    services: &Services,
+    session: &StoredSession,
+    refresh: String,
+) -> Result<Tokens, Refusal> {
     let who = (session.user, session.session);
-    let (access, access_expires) =
-        services.mint.access(who, session.key, session.generation, services.clock.now()).map_err(|error| {
+    let (access, access_expires) = services
+        .mint
+        .access(who, session.key, session.generation, services.clock.now())
+        .map_err(|error| {
             tracing::error!(%error, "an access token could not be signed");
             Refusal::Internal
         })?;
@@ -106,7 +123,11 @@ fn tokens(services: &Services, session: &StoredSession, refresh: String) -> Resu
 }
 
 /// Exchanges a refresh token for the next pair (`DECISIONS.md` D10).
-pub async fn refresh(services: &Services, seat: &Seat, request: Refresh) -> Result<Tokens, Failure<RefreshError>> {
+pub async fn refresh(
+    services: &Services,
+    seat: &Seat,
+    request: Refresh,
+) -> Result<Tokens, Failure<RefreshError>> {
     if !proof_holds(services, seat, (request.device, &request.token), request.at, &request.proof) {
         return Err(Failure::Error(RefreshError::BadProof));
     }
@@ -114,7 +135,8 @@ pub async fn refresh(services: &Services, seat: &Seat, request: Refresh) -> Resu
     let shown = services.mint.read_refresh(&request.token).ok_or_else(ended)?;
     let now = services.clock.now();
     let mut unit = services.storage.begin().await?;
-    let row = unit.session(shown.session).await?.filter(|row| row.ended.is_none()).ok_or_else(ended)?;
+    let row =
+        unit.session(shown.session).await?.filter(|row| row.ended.is_none()).ok_or_else(ended)?;
     match unit.account(row.user).await?.map(|account| account.state) {
         Some(AccountState::Active) => {}
         Some(AccountState::Disabled) => return Err(Failure::Error(RefreshError::Disabled)),
@@ -168,7 +190,11 @@ fn judge(row: &StoredSession, generation: u64, hash: TokenHash, device: Verifyin
 }
 
 /// Raises a connection to its device's principal.
-pub async fn open(services: &Services, seat: &Arc<Seat>, request: OpenSession) -> Result<SessionOpened, Failure<OpenError>> {
+pub async fn open(
+    services: &Services,
+    seat: &Arc<Seat>,
+    request: OpenSession,
+) -> Result<SessionOpened, Failure<OpenError>> {
     let now = services.clock.now();
     let refused = |reason: &'static str, error: OpenError| {
         metrics::counter!("rookery_auth_failures_total", "reason" => reason).increment(1);
@@ -181,7 +207,8 @@ pub async fn open(services: &Services, seat: &Arc<Seat>, request: OpenSession) -
     let row = services.storage.read().await?.session(access.session).await?;
     let row = row.filter(|row| row.ended.is_none() && row.user == access.user);
     let row = row.ok_or_else(|| refused("ended", OpenError::Ended))?;
-    let proven = check_connection(row.key, seat.exporter(), &request.access, &request.proof).is_ok();
+    let proven =
+        check_connection(row.key, seat.exporter(), &request.access, &request.proof).is_ok();
     if !proven || !access.is_bound_to(row.key) {
         return Err(refused("device", OpenError::WrongDevice));
     }
@@ -229,7 +256,11 @@ pub async fn list(services: &Services, who: Authenticated) -> Result<Sessions, R
 }
 
 /// Ends one of the user's sessions.
-pub async fn end(services: &Services, who: Authenticated, which: Option<SessionId>) -> Result<(), Failure<EndError>> {
+pub async fn end(
+    services: &Services,
+    who: Authenticated,
+    which: Option<SessionId>,
+) -> Result<(), Failure<EndError>> {
     let session = which.unwrap_or(who.session);
     let mut unit = services.storage.begin().await?;
     let is_theirs = unit.session(session).await?.is_some_and(|row| row.user == who.user);
@@ -257,4 +288,153 @@ pub fn proof_holds(
     let now = services.clock.now();
     let apart = now.since(at).max(at.since(now));
     apart <= LOGIN_TOLERANCE && check_login(key, seat.exporter(), secret, at, proof).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rookery_protocol::{key::SigningKey, session::prove_login};
+
+    use super::*;
+    use crate::service::{
+        account,
+        testing::{Bench, Device, PASSWORD, bench},
+    };
+
+    async fn refresh_as(
+        bench: &Bench,
+        device: &SigningKey,
+        token: &str,
+    ) -> Result<Tokens, Failure<RefreshError>> {
+        let (seat, at) = (bench.seat(0x22), bench.services.clock.now());
+        let proof = prove_login(device, seat.exporter(), token, at);
+        let request =
+            Refresh { token: token.to_owned(), device: device.verifying_key(), proof, at };
+        refresh(&bench.services, &seat, request).await
+    }
+
+    #[tokio::test]
+    async fn a_refresh_token_gets_one_successor_until_that_is_used_and_then_is_theft() {
+        let bench = bench(&[]);
+        let (alice, who, seat, first) = bench.person("alice").await;
+        let key = &alice.device.key;
+        let second = refresh_as(&bench, key, &first.refresh).await.unwrap();
+        let again = refresh_as(&bench, key, &first.refresh).await.unwrap();
+        assert_eq!(
+            (&second.refresh, second.session),
+            (&again.refresh, who.session),
+            "a retry after a lost answer"
+        );
+        let third = refresh_as(&bench, key, &second.refresh).await.unwrap();
+        assert_eq!(
+            refresh_as(&bench, key, &first.refresh).await,
+            Err(Failure::Error(RefreshError::Reused))
+        );
+        assert_eq!(
+            refresh_as(&bench, key, &third.refresh).await,
+            Err(Failure::Error(RefreshError::Ended))
+        );
+        assert_eq!(seat.ended().await, Ended::Session);
+    }
+
+    use crate::service::seat::Ended;
+
+    #[tokio::test]
+    async fn using_what_came_with_the_successor_ends_the_old_token() {
+        let bench = bench(&[]);
+        let (alice, _, _, first) = bench.person("alice").await;
+        let second = refresh_as(&bench, &alice.device.key, &first.refresh).await.unwrap();
+        bench.open(&bench.seat(0x33), &alice.device, &second).await;
+        assert_eq!(
+            refresh_as(&bench, &alice.device.key, &first.refresh).await,
+            Err(Failure::Error(RefreshError::Reused))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refresh_token_in_another_device_s_hands_ends_the_session() {
+        let bench = bench(&[]);
+        let (alice, _, _, tokens) = bench.person("alice").await;
+        let thief = SigningKey::from_seed(&[0x66; 32]);
+        assert_eq!(
+            refresh_as(&bench, &thief, &tokens.refresh).await,
+            Err(Failure::Error(RefreshError::Reused))
+        );
+        assert_eq!(
+            refresh_as(&bench, &alice.device.key, &tokens.refresh).await,
+            Err(Failure::Error(RefreshError::Ended))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_and_an_absent_name_are_told_alike() {
+        let bench = bench(&[]);
+        bench.person("alice").await;
+        let (seat, device) = (bench.seat(5), Device::new([5; 32]));
+        let at = bench.services.clock.now();
+        for (name, password) in [("alice", "incorrect horse"), ("nobody", PASSWORD)] {
+            let request =
+                Login { password: password.to_owned(), ..device.login(name, seat.exporter(), at) };
+            let refused = login(&bench.services, &seat, request).await;
+            assert_eq!(refused, Err(Failure::Error(LoginError::WrongCredentials)), "{name}");
+        }
+        let late = device.login(
+            "alice",
+            seat.exporter(),
+            at.plus(LOGIN_TOLERANCE + Duration::from_secs(1)),
+        );
+        assert_eq!(
+            login(&bench.services, &seat, late).await,
+            Err(Failure::Error(LoginError::BadProof))
+        );
+    }
+
+    #[tokio::test]
+    async fn passwords_of_one_account_are_tried_slowly_from_wherever() {
+        let bench = bench(&[("limits.login_account", "1/min burst 2")]);
+        bench.person("alice").await;
+        let device = Device::new([5; 32]);
+        let mut answers = vec![];
+        for address in 0..3_u8 {
+            let seat = bench.services.seats.sit([10, 0, 0, address].into(), [0; 32], None).unwrap();
+            let request = device.login("alice", seat.exporter(), bench.services.clock.now());
+            answers.push(login(&bench.services, &seat, request).await.is_ok());
+        }
+        assert_eq!(answers, [true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn another_password_ends_all_other_sessions() {
+        let bench = bench(&[]);
+        let (mut alice, who, seat, _) = bench.person("alice").await;
+        let (_, _, second) = bench.second(&mut alice, who).await;
+        let request = rookery_protocol::request::account::ChangePassword {
+            old: PASSWORD.to_owned(),
+            new: "battery staple".to_owned(),
+        };
+        account::change_password(&bench.services, who, request).await.unwrap();
+        assert_eq!(second.ended().await, Ended::Session);
+        let left = list(&bench.services, who).await.unwrap().sessions;
+        assert!(left.len() == 1 && left[0].current);
+        assert!(tokio::time::timeout(Duration::from_millis(1), seat.ended()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_ended_session_opens_nothing() {
+        let bench = bench(&[]);
+        let (alice, who, _, tokens) = bench.person("alice").await;
+        end(&bench.services, who, None).await.unwrap();
+        let seat = bench.seat(9);
+        let proof = rookery_protocol::session::prove_connection(
+            &alice.device.key,
+            seat.exporter(),
+            &tokens.access,
+        );
+        let request = OpenSession { access: tokens.access, proof };
+        assert_eq!(
+            open(&bench.services, &seat, request).await,
+            Err(Failure::Error(OpenError::Ended))
+        );
+    }
 }

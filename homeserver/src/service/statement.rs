@@ -55,8 +55,12 @@ pub async fn append(
     let incomplete = |reason: String| Failure::Error(AppendError::Incomplete { reason });
     check_whole(who, &batch).map_err(incomplete)?;
     check_batch_boxes(&batch, &request.boxes).map_err(incomplete)?;
-    let revoked: Vec<DeviceId> =
-        resident.live.iter().copied().filter(|device| batch.state.live_device(*device).is_none()).collect();
+    let revoked: Vec<DeviceId> = resident
+        .live
+        .iter()
+        .copied()
+        .filter(|device| batch.state.live_device(*device).is_none())
+        .collect();
 
     let chain = ChainId::of_user(who.user);
     let now = services.clock.now();
@@ -64,7 +68,9 @@ pub async fn append(
     match unit.append_entries(chain, &batch.entries).await? {
         Append::Done(_) => {}
         Append::Stale(_) => return Err(Failure::Error(AppendError::Stale)),
-        Append::ItemExists => return Err(denied("a statement's item id was used before".to_owned())),
+        Append::ItemExists => {
+            return Err(denied("a statement's item id was used before".to_owned()));
+        }
         Append::NoChain => return Err(Refusal::Internal.into()),
     }
     unit.put_boxes(who.user, &request.boxes).await?;
@@ -98,10 +104,17 @@ pub async fn append(
 }
 
 /// Where the chain stands, if all of the statements are in it: a retry after a lost answer.
-async fn already(services: &Services, who: Authenticated, statements: &[Submission]) -> Result<Option<HeadRef>, Failure<AppendError>> {
+async fn already(
+    services: &Services,
+    who: Authenticated,
+    statements: &[Submission],
+) -> Result<Option<HeadRef>, Failure<AppendError>> {
     let items: Vec<_> = statements
         .iter()
-        .filter_map(|submission| codec::decode::<rookery_protocol::chain::Item>(submission.signed.payload.as_slice()).ok())
+        .filter_map(|submission| {
+            codec::decode::<rookery_protocol::chain::Item>(submission.signed.payload.as_slice())
+                .ok()
+        })
         .map(|item| item.item_id)
         .collect();
     let chain = ChainId::of_user(who.user);
@@ -140,7 +153,13 @@ fn judge(
         let entry = submission.place(chain, 0, Some(head));
         batch.state = user::apply(who.user, Some(&batch.state), &entry, &item)
             .map_err(|error| denied(error.to_string()))?;
-        batch.entries.push(StoredEntry { entry, item: item.item_id, kind: item.kind, author, at: now });
+        batch.entries.push(StoredEntry {
+            entry,
+            item: item.item_id,
+            kind: item.kind,
+            author,
+            at: now,
+        });
         batch.actions.push(statement.action);
     }
     Ok(batch)
@@ -154,7 +173,8 @@ fn check_whole(who: Authenticated, batch: &Batch) -> Result<(), String> {
     }
     let signs_itself_out = match batch.actions.as_slice() {
         [Action::DeviceRevoke(revoke)] => {
-            revoke.devices == [who.device] && batch.entries.iter().all(|stored| stored.author == who.device)
+            revoke.devices == [who.device]
+                && batch.entries.iter().all(|stored| stored.author == who.device)
         }
         _ => false,
     };
@@ -178,7 +198,8 @@ fn check_batch_boxes(batch: &Batch, boxes: &[PukBox]) -> Result<(), String> {
         return Ok(());
     }
     let generation = batch.state.puk().map_or(0, |puk| puk.generation);
-    let new_recovery = batch.actions.iter().any(|action| matches!(action, Action::RecoveryRotate(_)));
+    let new_recovery =
+        batch.actions.iter().any(|action| matches!(action, Action::RecoveryRotate(_)));
     if new_recovery && !boxes.iter().any(|sealed| sealed.device.is_none()) {
         return Err("the box for the new recovery key is missing".to_owned());
     }
@@ -199,10 +220,13 @@ pub fn check_boxes(state: &user::State, boxes: &[PukBox]) -> Result<(), String> 
     let generation = state.puk().map_or(0, |puk| puk.generation);
     let mut receivers: Vec<Option<DeviceId>> = boxes.iter().map(|sealed| sealed.device).collect();
     receivers.sort_unstable();
-    let mut wanted: Vec<Option<DeviceId>> = state.live_device_ids().into_iter().map(Some).chain([None]).collect();
+    let mut wanted: Vec<Option<DeviceId>> =
+        state.live_device_ids().into_iter().map(Some).chain([None]).collect();
     wanted.sort_unstable();
     if receivers != wanted {
-        return Err("the boxes are not one for each live device and one for the recovery key".to_owned());
+        return Err(
+            "the boxes are not one for each live device and one for the recovery key".to_owned()
+        );
     }
     if boxes.iter().any(|sealed| sealed.generation != generation) {
         return Err("a box is of another generation".to_owned());
@@ -215,4 +239,107 @@ pub async fn boxes(services: &Services, who: Authenticated) -> Result<Boxes, Ref
     let storage = |error| super::refusal(&error);
     let mut view = services.storage.read().await.map_err(storage)?;
     Ok(Boxes { boxes: view.boxes(who.user, who.device).await.map_err(storage)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use rookery_protocol::{key::SigningKey, request::account::AppendError, session::Principal};
+
+    use super::*;
+    use crate::service::{
+        message,
+        seat::Ended,
+        testing::{Person, bench, item},
+    };
+
+    fn key_of(person: &Person) -> SigningKey {
+        SigningKey::from_seed(&person.device.key.to_seed())
+    }
+
+    #[tokio::test]
+    async fn a_revoked_device_is_cut_off_at_once_with_all_that_was_kept_for_it() {
+        let bench = bench(&[]);
+        let services = &bench.services;
+        let (mut alice, who, _, _) = bench.person("alice").await;
+        let (second, second_who, seat) = bench.second(&mut alice, who).await;
+        let to_self = alice.message(who.device, &alice, item(1), 50);
+        message::send(services, who, to_self).await.unwrap();
+
+        let key = key_of(&alice);
+        let revoke = alice.revoke(&key, second.id());
+        let (rotate, boxes) = alice.rotate(2);
+        let request = AppendStatements { statements: vec![revoke, rotate], boxes };
+        let head = append(services, who, request.clone()).await.unwrap();
+        assert_eq!(head, alice.head());
+        assert_eq!(
+            append(services, who, request).await.unwrap(),
+            head,
+            "the same again is answered as the first time"
+        );
+        assert_eq!(seat.ended().await, Ended::Session);
+        let mut view = services.storage.read().await.unwrap();
+        assert_eq!(view.mailbox_head(second.id()).await.unwrap().count, 0);
+        assert!(view.session(second_who.session).await.unwrap().unwrap().ended.is_some());
+        let refused =
+            message::send(services, second_who, alice.message(second.id(), &alice, item(2), 5))
+                .await;
+        assert_eq!(refused, Err(Refusal::NotPermitted.into()));
+    }
+
+    #[tokio::test]
+    async fn a_revocation_without_the_new_key_is_incomplete_unless_a_device_signs_itself_out() {
+        let bench = bench(&[]);
+        let services = &bench.services;
+        let (mut alice, who, _, _) = bench.person("alice").await;
+        let (second, second_who, _) = bench.second(&mut alice, who).await;
+        let (head, live) = (alice.head, alice.live.clone());
+        let key = key_of(&alice);
+        let revoke = alice.revoke(&key, second.id());
+        let request = AppendStatements { statements: vec![revoke], boxes: vec![] };
+        assert!(matches!(
+            append(services, who, request).await,
+            Err(Failure::Error(AppendError::Incomplete { .. }))
+        ));
+        (alice.head, alice.live) = (head, live);
+        let signs_out = alice.revoke(&second.key, second.id());
+        let request = AppendStatements { statements: vec![signs_out], boxes: vec![] };
+        append(services, second_who, request).await.unwrap();
+        let resident = services.resident(who.user).await.unwrap().unwrap();
+        assert!(resident.state.owes_rotation && resident.live == [who.device]);
+    }
+
+    #[tokio::test]
+    async fn boxes_are_for_every_live_device_and_no_other() {
+        let bench = bench(&[]);
+        let (mut alice, who, _, _) = bench.person("alice").await;
+        let (second, ..) = bench.second(&mut alice, who).await;
+        alice.live.retain(|device| *device != second.id());
+        let (rotate, boxes) = alice.rotate(2);
+        let request = AppendStatements { statements: vec![rotate], boxes };
+        assert!(matches!(
+            append(&bench.services, who, request).await,
+            Err(Failure::Error(AppendError::Incomplete { .. }))
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_statement_for_another_place_is_stale() {
+        let bench = bench(&[]);
+        let (mut alice, who, _, _) = bench.person("alice").await;
+        alice.rotate(2);
+        let (skipped, boxes) = alice.rotate(3);
+        let request = AppendStatements { statements: vec![skipped], boxes };
+        assert_eq!(
+            append(&bench.services, who, request).await,
+            Err(Failure::Error(AppendError::Stale))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_device_that_is_certified_may_do_more_on_the_same_connection() {
+        let bench = bench(&[]);
+        let (mut alice, who, _, _) = bench.person("alice").await;
+        let (_, second, seat) = bench.second(&mut alice, who).await;
+        assert_eq!(seat.principal(), Principal::Device(second));
+    }
 }

@@ -1,16 +1,366 @@
-//! A server without a network, and people on it, for tests.
+//! A server without a network, and people on it, for tests. What they seal is nonsense: nothing here could open it.
 
-use rookery_protocol::{key::SigningKey, request::server::ServerRecord, time::Timestamp};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use crate::identity::Identity;
+use rookery_protocol::{
+    chain::{HeadRef, Kind, Seen, Submission},
+    codec::{self, Octets},
+    envelope::{Envelope, EnvelopeHeader, EnvelopeKind},
+    id::{ChainId, DeviceId, Digest, InviteToken, ItemId, RatchetId, UserId},
+    key::{AgreementKey, Domain, HpkeBox, KEM_KEY_BYTES, KemKey, SigningKey},
+    prekey::{EcPrekey, KemPrekey, PrekeyUpload},
+    request::{
+        account::Register,
+        message::{Purpose, SendMessage},
+        server::ServerRecord,
+        session::{Login, OpenSession, Tokens},
+    },
+    session::{Authenticated, Principal, prove_connection, prove_login},
+    time::{Clock as _, ManualClock, Timestamp},
+    user::{
+        Action, DeviceAdd, DeviceKeys, DeviceRevoke, Genesis, Lane, PukBox, PukPublic, PukRotate,
+        RecoveryKeys, RevokeReason, Statement, reverse_message,
+    },
+};
+use tokio_util::task::TaskTracker;
+
+use super::{Parts, Services, account, password::Passwords, seat::Seat, session};
+use crate::{
+    config::{Config, Loaded, Source},
+    identity::Identity,
+    repository::memory::Memory,
+};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+pub(crate) const PASSWORD: &str = "correct horse";
 
 pub(crate) fn identity(seed: u8) -> Identity {
-    let (root, online) = (SigningKey::from_seed(&[seed; 32]), SigningKey::from_seed(&[seed ^ 0x80; 32]));
+    let (root, online) =
+        (SigningKey::from_seed(&[seed; 32]), SigningKey::from_seed(&[seed ^ 0x80; 32]));
     let name: rookery_protocol::name::ServerName = "nest.example".parse().unwrap();
     let (root_key, online_key) = (root.verifying_key(), online.verifying_key());
-    let record = ServerRecord { name: name.clone(), root: root_key, online: online_key, number: 1, since: NOW };
+    let record = ServerRecord {
+        name: name.clone(),
+        root: root_key,
+        online: online_key,
+        number: 1,
+        since: NOW,
+    };
     let record = record.sign(&root).unwrap();
     Identity { name, root, online, record }
+}
+
+/// A server without a network, its clock, and its storage.
+pub(crate) struct Bench {
+    pub(crate) services: Arc<Services>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) storage: Memory,
+}
+
+/// A configuration that is open and has no limits but those in `settings`.
+pub(crate) fn config(settings: &[(&str, &str)]) -> Config {
+    let mut loaded = Loaded::default();
+    loaded.lift_limits(&Source::Default);
+    loaded.set("server.registration", "open", Source::Default).unwrap();
+    for (key, value) in settings {
+        loaded.set(key, value, Source::Default).unwrap();
+    }
+    loaded.config
+}
+
+pub(crate) fn bench(settings: &[(&str, &str)]) -> Bench {
+    let clock = Arc::new(ManualClock::at(NOW));
+    let storage = Memory::new(7);
+    let services = Services::start(Parts {
+        clock: clock.clone(),
+        storage: Arc::new(storage.clone()),
+        identity: identity(1),
+        config: config(settings),
+        advertised: "nest.example".parse().unwrap(),
+        passwords: Passwords::cheap(),
+        tasks: TaskTracker::new(),
+    });
+    Bench { services, clock, storage }
+}
+
+/// One device of a person: its key, and the last id that it gave to anything.
+pub(crate) struct Device {
+    pub(crate) key: SigningKey,
+    count: std::sync::atomic::AtomicU32,
+}
+
+impl Device {
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
+        Self { key: SigningKey::from_seed(&seed), count: std::sync::atomic::AtomicU32::new(1) }
+    }
+
+    pub(crate) fn id(&self) -> DeviceId {
+        self.key.verifying_key().device_id()
+    }
+
+    pub(crate) fn keys(&self) -> DeviceKeys {
+        DeviceKeys {
+            signing: self.key.verifying_key(),
+            identity: AgreementKey::from_bytes([1; 32]),
+            sealing: kem(),
+            bot: false,
+            sealed_name: Octets::default(),
+        }
+    }
+
+    pub(crate) fn prekeys(&self, one_time: u32) -> PrekeyUpload {
+        let expires = NOW.plus(Duration::from_secs(100 * 365 * 86_400));
+        let next = || self.count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let ec = |domain| {
+            EcPrekey::sign(&self.key, domain, next(), AgreementKey::from_bytes([2; 32]), expires)
+        };
+        let kem = |domain| KemPrekey::sign(&self.key, domain, next(), kem(), expires);
+        PrekeyUpload {
+            signed: Some(ec(Domain::PREKEY_EC)),
+            signed_kem: Some(kem(Domain::PREKEY_PQ)),
+            one_time: (0..one_time).map(|_| ec(Domain::ONE_TIME_EC)).collect(),
+            one_time_kem: (0..one_time / 5).map(|_| kem(Domain::ONE_TIME_PQ)).collect(),
+        }
+    }
+
+    /// A log-in for the connection with this exporter.
+    pub(crate) fn login(&self, name: &str, exporter: &[u8; 32], at: Timestamp) -> Login {
+        Login {
+            name: name.parse().unwrap(),
+            password: PASSWORD.to_owned(),
+            device: self.key.verifying_key(),
+            proof: prove_login(&self.key, exporter, name, at),
+            at,
+        }
+    }
+}
+
+fn kem() -> KemKey {
+    KemKey::from_slice(&[3; KEM_KEY_BYTES]).unwrap()
+}
+
+/// A person with a chain, as their first device makes it.
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) user: UserId,
+    pub(crate) device: Device,
+    pub(crate) recovery: SigningKey,
+    genesis: Submission,
+    boxes: Vec<PukBox>,
+    pub(crate) head: Seen,
+    pub(crate) live: Vec<DeviceId>,
+}
+
+fn boxes(generation: u32, devices: &[DeviceId]) -> Vec<PukBox> {
+    let receivers = devices.iter().copied().map(Some).chain([None]);
+    let sealed = HpkeBox::parse(vec![9; 40]).unwrap();
+    receivers.map(|device| PukBox { generation, device, sealed: sealed.clone() }).collect()
+}
+
+fn puk(generation: u32, boxes: &[PukBox]) -> PukPublic {
+    let commit = Digest::from_bytes([u8::try_from(generation).unwrap(); 32]);
+    PukPublic {
+        lane: Lane::Durable,
+        generation,
+        public: kem(),
+        commit,
+        boxes_root: PukBox::root(boxes),
+    }
+}
+
+impl Person {
+    /// Somebody new at the home of `home`.
+    pub(crate) fn new(name: &str, home: &Identity) -> Self {
+        let seed =
+            |what: &str| *rookery_protocol::hash::labelled(what, &[name.as_bytes()]).as_bytes();
+        let (device, recovery) =
+            (Device::new(seed("device")), SigningKey::from_seed(&seed("recovery")));
+        let boxes = boxes(1, &[device.id()]);
+        let statement = Statement::genesis(Genesis {
+            home: home.name.clone(),
+            home_key: home.server(),
+            recovery: RecoveryKeys { signing: recovery.verifying_key(), sealing: kem() },
+            device: device.keys(),
+            puk: puk(1, &boxes),
+            nonce: Octets::parse(seed("nonce")[..16].to_vec()).unwrap(),
+        });
+        let body = codec::encode(&statement);
+        let user = Statement::user_id(&body);
+        let chain = ChainId::of_user(user);
+        let mut genesis = Submission::sign(
+            &device.key,
+            chain,
+            ItemId::from_bytes([0; 16]),
+            Kind::UserStatement,
+            body,
+            NOW,
+            None,
+        )
+        .unwrap();
+        genesis.signed = genesis.signed.cosign(&recovery);
+        let head = genesis.clone().place(chain, 0, None).seen();
+        let live = vec![device.id()];
+        Self { name: name.to_owned(), user, device, recovery, genesis, boxes, head, live }
+    }
+
+    pub(crate) fn register(
+        &self,
+        exporter: &[u8; 32],
+        invite: Option<InviteToken>,
+        at: Timestamp,
+    ) -> Register {
+        Register {
+            name: self.name.parse().unwrap(),
+            password: PASSWORD.to_owned(),
+            invite,
+            genesis: self.genesis.clone(),
+            boxes: self.boxes.clone(),
+            prekeys: self.device.prekeys(10),
+            proof: prove_login(&self.device.key, exporter, &self.name, at),
+            at,
+            email: None,
+        }
+    }
+
+    /// The next statement, signed by `author`; `self` takes it for accepted.
+    pub(crate) fn state(&mut self, author: &SigningKey, action: Action) -> Submission {
+        let statement = Statement::next(self.user, self.head, action);
+        let chain = ChainId::of_user(self.user);
+        let id = ItemId::from_bytes([u8::try_from(statement.seq).unwrap(); 16]);
+        let body = codec::encode(&statement);
+        let made =
+            Submission::sign(author, chain, id, Kind::UserStatement, body, NOW, Some(self.head))
+                .unwrap();
+        self.head = made.clone().place(chain, 0, Some(self.head)).seen();
+        made
+    }
+
+    /// The statement that adds `device`, signed by the first device.
+    pub(crate) fn add(&mut self, device: &Device) -> Submission {
+        let message = reverse_message(self.user, self.head.hash, &codec::encode(&device.keys()));
+        let reverse = device.key.sign(Domain::REVERSE, &message);
+        self.live.push(device.id());
+        let key = SigningKey::from_seed(&self.device.key.to_seed());
+        self.state(&key, Action::DeviceAdd(DeviceAdd { keys: device.keys(), reverse }))
+    }
+
+    /// The statement that revokes `device`, signed by `author`.
+    pub(crate) fn revoke(&mut self, author: &SigningKey, device: DeviceId) -> Submission {
+        self.live.retain(|live| *live != device);
+        let revoke =
+            DeviceRevoke { devices: vec![device], reason: RevokeReason::Retired, since_seq: None };
+        self.state(author, Action::DeviceRevoke(revoke))
+    }
+
+    /// The statement with the next per-user key, and its boxes.
+    pub(crate) fn rotate(&mut self, generation: u32) -> (Submission, Vec<PukBox>) {
+        let boxes = boxes(generation, &self.live);
+        let rotate = PukRotate { puk: puk(generation, &boxes), previous: Octets::default() };
+        let key = SigningKey::from_seed(&self.device.key.to_seed());
+        (self.state(&key, Action::PukRotate(rotate)), boxes)
+    }
+
+    pub(crate) fn head(&self) -> HeadRef {
+        self.head.into()
+    }
+
+    /// A message to `to` from this person's `device`, with an envelope of `bytes` for each device that should get one.
+    pub(crate) fn message(
+        &self,
+        device: DeviceId,
+        to: &Self,
+        message: ItemId,
+        bytes: usize,
+    ) -> SendMessage {
+        let others =
+            self.live.iter().filter(|live| **live != device).map(|live| (self.user, *live));
+        let theirs = to.live.iter().filter(|_| to.user != self.user).map(|live| (to.user, *live));
+        let envelope = |(dst_user, dst_device): (UserId, DeviceId)| {
+            let header = EnvelopeHeader {
+                suite: 1,
+                kind: EnvelopeKind::Message,
+                dst_user,
+                dst_device,
+                src_user: self.user,
+                src_device: device,
+                session: RatchetId::from_bytes([4; 16]),
+                message,
+            };
+            Envelope {
+                header: Octets::parse(codec::encode(&header)).unwrap(),
+                sealed: Octets::parse(vec![0x5e; bytes]).unwrap(),
+                initiation: None,
+            }
+        };
+        SendMessage {
+            message,
+            to: to.user,
+            to_head: to.head(),
+            own_head: self.head(),
+            envelopes: others.chain(theirs).map(envelope).collect(),
+            purpose: Purpose::Message,
+        }
+    }
+}
+
+/// An item id made of a number.
+pub(crate) fn item(number: u32) -> ItemId {
+    let mut bytes = [0; 16];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    ItemId::from_bytes(bytes)
+}
+
+impl Bench {
+    pub(crate) fn seat(&self, exporter: u8) -> Arc<Seat> {
+        self.services.seats.sit(IpAddr::from([127, 0, 0, 1]), [exporter; 32], None).unwrap()
+    }
+
+    /// Somebody who has registered, logged in on a connection of their own.
+    pub(crate) async fn person(&self, name: &str) -> (Person, Authenticated, Arc<Seat>, Tokens) {
+        let person = Person::new(name, &self.services.identity);
+        let seat = self.seat(name.as_bytes()[0]);
+        let request = person.register(seat.exporter(), None, self.clock.now());
+        let registered = account::register(&self.services, &seat, request).await.unwrap();
+        let who = self.open(&seat, &person.device, &registered.tokens).await;
+        (person, who, seat, registered.tokens)
+    }
+
+    /// Opens a session on a connection.
+    pub(crate) async fn open(
+        &self,
+        seat: &Arc<Seat>,
+        device: &Device,
+        tokens: &Tokens,
+    ) -> Authenticated {
+        let proof = prove_connection(&device.key, seat.exporter(), &tokens.access);
+        let request = OpenSession { access: tokens.access.clone(), proof };
+        session::open(&self.services, seat, request).await.unwrap();
+        match seat.principal() {
+            Principal::Device(who) | Principal::Uncertified(who) => who,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Adds a second device to a person, logged in on a connection of its own.
+    pub(crate) async fn second(
+        &self,
+        person: &mut Person,
+        who: Authenticated,
+    ) -> (Device, Authenticated, Arc<Seat>) {
+        let device = Device::new([0x77; 32]);
+        let seat = self.seat(0x77);
+        let login = device.login(&person.name, seat.exporter(), self.clock.now());
+        let reply = session::login(&self.services, &seat, login).await.unwrap();
+        assert!(!reply.certified);
+        let second = self.open(&seat, &device, &reply.tokens).await;
+        assert!(matches!(seat.principal(), Principal::Uncertified(_)));
+        let add = person.add(&device);
+        let request = rookery_protocol::request::account::AppendStatements {
+            statements: vec![add],
+            boxes: vec![],
+        };
+        super::statement::append(&self.services, who, request).await.unwrap();
+        assert!(matches!(seat.principal(), Principal::Device(_)), "certified at once");
+        (device, second, seat)
+    }
 }

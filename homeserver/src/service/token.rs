@@ -99,7 +99,8 @@ impl Mint {
     #[must_use]
     pub fn new(identity: &Identity) -> Self {
         // RFC 8410 §7: the ASN.1 around an Ed25519 seed in PKCS #8.
-        const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+        const PKCS8: [u8; 16] =
+            [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
         let der = Zeroizing::new([&PKCS8[..], &identity.online.to_seed()[..]].concat());
         Self {
             issuer: identity.server().to_string(),
@@ -173,8 +174,11 @@ impl Mint {
         let generation: [u8; 8] = generation.try_into().ok()?;
         // blake3 compares hashes in constant time.
         let theirs = blake3::Hash::from_bytes(mac.try_into().ok()?);
-        (self.mac(session, &generation) == theirs)
-            .then(|| Refresh { session, generation: u64::from_be_bytes(generation), hash: hash(&bytes) })
+        (self.mac(session, &generation) == theirs).then(|| Refresh {
+            session,
+            generation: u64::from_be_bytes(generation),
+            hash: hash(&bytes),
+        })
     }
 
     fn mac(&self, session: SessionId, generation: &[u8; 8]) -> blake3::Hash {
@@ -208,7 +212,10 @@ mod tests {
     fn the_thumbprint_is_the_one_of_rfc_8037() {
         // RFC 8037 A.3.
         let key = URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
-        assert_eq!(thumbprint(VerifyingKey::from_slice(&key).unwrap()), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+        assert_eq!(
+            thumbprint(VerifyingKey::from_slice(&key).unwrap()),
+            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+        );
     }
 
     #[test]
@@ -218,8 +225,14 @@ mod tests {
         let now = Timestamp::from_millis(1_790_000_000_000);
         let (token, expires) = mint(1).access(who, key, 3, now).unwrap();
         let access = mint(1).read_access(&token, now).unwrap();
-        assert_eq!((access.user, access.session, access.device, access.generation), (who.0, who.1, key.device_id(), 3));
-        assert!(access.is_bound_to(key) && !access.is_bound_to(SigningKey::from_seed(&[2; 32]).verifying_key()));
+        assert_eq!(
+            (access.user, access.session, access.device, access.generation),
+            (who.0, who.1, key.device_id(), 3)
+        );
+        assert!(
+            access.is_bound_to(key)
+                && !access.is_bound_to(SigningKey::from_seed(&[2; 32]).verifying_key())
+        );
         assert_eq!(mint(1).read_access(&token, expires), Err(BadAccess::Expired));
         assert_eq!(mint(2).read_access(&token, now), Err(BadAccess::Invalid));
         for position in 0..token.len() {

@@ -1,8 +1,7 @@
 //! The administrator's socket: the same typed requests, over a Unix socket that only its owner can open.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -54,7 +53,12 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers administrators until the lifecycle drains.
-pub async fn serve(listener: UnixListener, path: PathBuf, router: Arc<Router>, lifecycle: Lifecycle) {
+pub async fn serve(
+    listener: UnixListener,
+    path: PathBuf,
+    router: Arc<Router>,
+    lifecycle: Lifecycle,
+) {
     let streams = TaskTracker::new();
     loop {
         tokio::select! {
@@ -124,7 +128,10 @@ pub enum AdminCallError {
 }
 
 /// Asks the server that runs on `data`.
-pub async fn ask<R: Request>(data: &Path, request: &R) -> Result<Answer<R::Reply, R::Error>, AdminCallError> {
+pub async fn ask<R: Request>(
+    data: &Path,
+    request: &R,
+) -> Result<Answer<R::Reply, R::Error>, AdminCallError> {
     let path = socket_path(data);
     let mut stream = UnixStream::connect(&path).await.map_err(|source| match source.kind() {
         io::ErrorKind::PermissionDenied => AdminCallError::Denied { path: path.clone() },

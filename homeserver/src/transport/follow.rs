@@ -115,10 +115,13 @@ async fn open(
     let who = match principal {
         Principal::Device(who) => who,
         Principal::Anonymous => return Err(Refusal::NotAuthenticated.into()),
-        Principal::Uncertified(_) | Principal::Administrator => return Err(Refusal::NotPermitted.into()),
+        Principal::Uncertified(_) | Principal::Administrator => {
+            return Err(Refusal::NotPermitted.into());
+        }
     };
     services.limiter.charge(RateClass::Follow, &principal, seat.address())?;
-    let request: Follow = codec::decode_within(body, codec::MAX_BATCH).map_err(|_| Refusal::Malformed)?;
+    let request: Follow =
+        codec::decode_within(body, codec::MAX_BATCH).map_err(|_| Refusal::Malformed)?;
     Ok((who, follow::open(services, who, request).await?))
 }
 
@@ -269,7 +272,12 @@ impl Down<'_> {
 }
 
 /// The half that listens.
-async fn up(services: &Services, recv: &mut RecvStream, who: Authenticated, feed: &Arc<Feed>) -> Result<(), End> {
+async fn up(
+    services: &Services,
+    recv: &mut RecvStream,
+    who: Authenticated,
+    feed: &Arc<Feed>,
+) -> Result<(), End> {
     loop {
         let Some(bytes) = recv.read_frame(MAX_FRAME).await? else {
             // The device says no more, and may go on listening.
@@ -277,7 +285,9 @@ async fn up(services: &Services, recv: &mut RecvStream, who: Authenticated, feed
         };
         let Ok(up) = codec::decode::<FollowUp>(&bytes) else { return Ok(()) };
         match up {
-            FollowUp::Acknowledge { through } => message::acknowledge(services, who.device, through),
+            FollowUp::Acknowledge { through } => {
+                message::acknowledge(services, who.device, through)
+            }
             FollowUp::Follow(followed) => follow::more(services, who, feed, followed).await?,
             FollowUp::Unfollow { chain } => {
                 services.feeds.unfollow(feed, chain);

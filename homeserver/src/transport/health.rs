@@ -27,7 +27,12 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Answers until the lifecycle drains.
-pub async fn serve(listener: TcpListener, handle: PrometheusHandle, services: Arc<Services>, lifecycle: Lifecycle) {
+pub async fn serve(
+    listener: TcpListener,
+    handle: PrometheusHandle,
+    services: Arc<Services>,
+    lifecycle: Lifecycle,
+) {
     let streams = TaskTracker::new();
     loop {
         tokio::select! {
@@ -42,7 +47,11 @@ pub async fn serve(listener: TcpListener, handle: PrometheusHandle, services: Ar
     }
 }
 
-async fn answer(mut stream: TcpStream, handle: &PrometheusHandle, services: &Services) -> std::io::Result<()> {
+async fn answer(
+    mut stream: TcpStream,
+    handle: &PrometheusHandle,
+    services: &Services,
+) -> std::io::Result<()> {
     let mut request = Vec::new();
     let mut chunk = [0; 1024];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < MAX_REQUEST {
@@ -77,9 +86,12 @@ async fn measure(handle: &PrometheusHandle, services: &Services) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float by definition")]
     let float = |count: u64| count as f64;
     let (taken, anonymous) = services.seats.count();
-    metrics::gauge!("rookery_conns", "kind" => "device", "transport" => "quic").set(float(taken.saturating_sub(anonymous)));
-    metrics::gauge!("rookery_conns", "kind" => "anonymous", "transport" => "quic").set(float(anonymous));
-    metrics::gauge!("rookery_up_seconds").set(services.clock.now().since(services.since).as_secs_f64());
+    metrics::gauge!("rookery_conns", "kind" => "device", "transport" => "quic")
+        .set(float(taken.saturating_sub(anonymous)));
+    metrics::gauge!("rookery_conns", "kind" => "anonymous", "transport" => "quic")
+        .set(float(anonymous));
+    metrics::gauge!("rookery_up_seconds")
+        .set(services.clock.now().since(services.since).as_secs_f64());
     metrics::gauge!("rookery_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     if let Ok(mut view) = services.storage.read().await
         && let Ok(census) = view.census().await

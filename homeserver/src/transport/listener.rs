@@ -82,7 +82,9 @@ async fn connection(incoming: Incoming, router: Arc<Router>, lifecycle: Lifecycl
     let services = Arc::clone(router.services());
     let address = connection.remote().ip();
     let exporter = connection.exporter(EXPORTER_DEVICE);
-    let Some(seat) = services.seats.sit(address, exporter, services.config.limits.connections_per_address) else {
+    let Some(seat) =
+        services.seats.sit(address, exporter, services.config.limits.connections_per_address)
+    else {
         metrics::counter!("rookery_conn_rejected_total", "reason" => "address").increment(1);
         connection.close(CloseReason::TooMany);
         return;
@@ -153,7 +155,9 @@ impl Stream {
     async fn serve(mut self) {
         match self.request().await {
             Ok(()) => {}
-            Err(FrameError::TooLarge { .. }) => self.finish(&router::refuse(&Refusal::TooLarge)).await,
+            Err(FrameError::TooLarge { .. }) => {
+                self.finish(&router::refuse(&Refusal::TooLarge)).await
+            }
             // Whoever asked is gone.
             Err(FrameError::Broken(_)) => self.send.reset(),
         }
@@ -161,7 +165,8 @@ impl Stream {
 
     async fn request(&mut self) -> Result<(), FrameError> {
         let late = |_| FrameError::Broken(std::io::ErrorKind::TimedOut.into());
-        let name = tokio::time::timeout(FRAME, self.recv.read_frame(MAX_METHOD)).await.map_err(late)??;
+        let name =
+            tokio::time::timeout(FRAME, self.recv.read_frame(MAX_METHOD)).await.map_err(late)??;
         let Some(name) = name else { return Ok(()) };
         let method = str::from_utf8(&name).unwrap_or_default();
         let follows = method == Follow::METHOD;
@@ -176,10 +181,19 @@ impl Stream {
                 return Ok(());
             }
         };
-        let body = tokio::time::timeout(FRAME, self.recv.read_frame(limit)).await.map_err(late)??;
+        let body =
+            tokio::time::timeout(FRAME, self.recv.read_frame(limit)).await.map_err(late)??;
         let Some(body) = body else { return Ok(()) };
         if follows {
-            return follow::serve(&mut self.send, &mut self.recv, &self.seat, &self.router, &self.lifecycle, &body).await;
+            return follow::serve(
+                &mut self.send,
+                &mut self.recv,
+                &self.seat,
+                &self.router,
+                &self.lifecycle,
+                &body,
+            )
+            .await;
         }
         let answer = self.router.answer(method, body, Arc::clone(&self.seat)).await;
         self.finish(&answer).await;

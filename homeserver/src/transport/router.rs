@@ -87,10 +87,13 @@ impl Router {
                     Principal::Anonymous => Refusal::NotAuthenticated,
                     _ => Refusal::NotPermitted,
                 })?;
-                let request = codec::decode_within(&call.body, R::MAX_BYTES).map_err(|error| match error {
-                    codec::Malformed::TooLarge { .. } => Refusal::TooLarge,
-                    _ => Refusal::Malformed,
-                })?;
+                let request =
+                    codec::decode_within(&call.body, R::MAX_BYTES).map_err(
+                        |error| match error {
+                            codec::Malformed::TooLarge { .. } => Refusal::TooLarge,
+                            _ => Refusal::Malformed,
+                        },
+                    )?;
                 drop(call.body);
                 answer_bytes::<R>(handler(call.context, caller, request).await)
             })
@@ -124,9 +127,14 @@ impl Router {
     pub async fn answer(&self, method: &str, body: Vec<u8>, seat: Arc<Seat>) -> Bytes {
         let answered = match self.routes.get(method) {
             Some(route) => {
-                let context = Context { services: Arc::clone(&self.services), place: Arc::clone(&self.place), seat };
+                let context = Context {
+                    services: Arc::clone(&self.services),
+                    place: Arc::clone(&self.place),
+                    seat,
+                };
                 let principal = context.seat.principal();
-                let call = Call { method: route.method, rate: route.rate, body, principal, context };
+                let call =
+                    Call { method: route.method, rate: route.rate, body, principal, context };
                 Next { rest: &self.middleware, handler: &*route.handler }.run(call).await
             }
             None => Err(Refusal::UnknownMethod),

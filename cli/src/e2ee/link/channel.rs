@@ -44,14 +44,7 @@ pub(super) struct Subject {
 
 impl Subject {
     fn hash(&self, tag: &str) -> Digest {
-        labelled(
-            tag,
-            &[
-                self.user.as_bytes(),
-                self.device.as_bytes(),
-                &self.place.to_be_bytes(),
-            ],
-        )
+        labelled(tag, &[self.user.as_bytes(), self.device.as_bytes(), &self.place.to_be_bytes()])
     }
 }
 
@@ -77,32 +70,15 @@ impl Exchange {
             Side::New => Spake2::start_a_with_rng(&password, &new, &old, Source(random)),
             Side::Old => Spake2::start_b_with_rng(&password, &new, &old, Source(random)),
         };
-        (
-            Self {
-                subject,
-                side,
-                spake,
-            },
-            message,
-        )
+        (Self { subject, side, spake }, message)
     }
 
     /// Takes the other side's half.
     pub(super) fn finish(self, message: &[u8]) -> Result<Channel, LinkError> {
-        let shared = Zeroizing::new(
-            self.spake
-                .finish(message)
-                .map_err(|_| LinkError::Unexpected)?,
-        );
+        let shared = Zeroizing::new(self.spake.finish(message).map_err(|_| LinkError::Unexpected)?);
         let context = self.subject.hash("link");
         let key = derive(&shared, "link", context.as_bytes());
-        Ok(Channel {
-            subject: self.subject,
-            side: self.side,
-            key,
-            sent: 1,
-            taken: 1,
-        })
+        Ok(Channel { subject: self.subject, side: self.side, key, sent: 1, taken: 1 })
     }
 }
 
@@ -136,9 +112,7 @@ impl Channel {
         let number = self.sent;
         self.sent = self.sent.saturating_add(1);
         let plaintext = padding::pad(&codec::encode(value), padding::FLOOR);
-        let sealed = self
-            .letter_key(self.side)
-            .seal(&letter_context(number), &plaintext, random);
+        let sealed = self.letter_key(self.side).seal(&letter_context(number), &plaintext, random);
         // The longest letter is an introduction or a consent, below 3 KiB.
         let proof = self.proof(self.side);
         Letter::parse(codec::encode(&Confirmed { proof, sealed })).unwrap_or_default()
@@ -151,37 +125,23 @@ impl Channel {
     ) -> Result<T, LinkError> {
         let Confirmed { proof, sealed } =
             codec::decode(letter.as_slice()).map_err(|_| LinkError::Unexpected)?;
-        let other = if self.side == Side::New {
-            Side::Old
-        } else {
-            Side::New
-        };
+        let other = if self.side == Side::New { Side::Old } else { Side::New };
         if !bool::from(proof.as_bytes().ct_eq(self.proof(other).as_bytes())) {
             return Err(LinkError::WrongCode);
         }
         let number = self.taken;
-        let plaintext = self
-            .letter_key(other)
-            .open(&letter_context(number), &sealed)?;
+        let plaintext = self.letter_key(other).open(&letter_context(number), &sealed)?;
         self.taken = self.taken.saturating_add(1);
         codec::decode(padding::unpad(&plaintext, padding::FLOOR)?)
             .map_err(|_| LinkError::Unexpected)
     }
 
     fn proof(&self, side: Side) -> Digest {
-        Digest::from_bytes(*derive(
-            self.key.as_ref(),
-            "link/confirm",
-            side.label().as_bytes(),
-        ))
+        Digest::from_bytes(*derive(self.key.as_ref(), "link/confirm", side.label().as_bytes()))
     }
 
     fn letter_key(&self, side: Side) -> Key {
-        Key::new(derive(
-            self.key.as_ref(),
-            "link/letter",
-            side.label().as_bytes(),
-        ))
+        Key::new(derive(self.key.as_ref(), "link/letter", side.label().as_bytes()))
     }
 }
 
@@ -192,7 +152,5 @@ impl From<Unopenable> for LinkError {
 }
 
 fn letter_context(number: u32) -> Vec<u8> {
-    labelled("link/letter", &[&number.to_be_bytes()])
-        .as_bytes()
-        .to_vec()
+    labelled("link/letter", &[&number.to_be_bytes()]).as_bytes().to_vec()
 }

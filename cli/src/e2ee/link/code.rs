@@ -35,10 +35,7 @@ impl LinkCode {
             let number = u16::from_be_bytes(array(random)).rem_euclid(COUNT);
             WORDS.lines().nth(number.into()).unwrap_or_default()
         };
-        Self {
-            place,
-            words: [draw(), draw(), draw()],
-        }
+        Self { place, words: [draw(), draw(), draw()] }
     }
 
     /// Reads what [`LinkCode::to_text`] wrote: in either case, with hyphens or spaces.
@@ -46,23 +43,13 @@ impl LinkCode {
         let mut parts = text
             .split(|letter: char| letter == '-' || letter.is_whitespace())
             .filter(|part| !part.is_empty());
-        let place = parts
-            .next()
-            .and_then(|number| number.parse().ok())
-            .ok_or(NotACode::Shape)?;
+        let place = parts.next().and_then(|number| number.parse().ok()).ok_or(NotACode::Shape)?;
         let mut word = || {
             let typed = parts.next().ok_or(NotACode::Shape)?.to_lowercase();
-            WORDS
-                .lines()
-                .find(|word| *word == typed)
-                .ok_or(NotACode::UnknownWord(typed))
+            WORDS.lines().find(|word| *word == typed).ok_or(NotACode::UnknownWord(typed))
         };
         let words = [word()?, word()?, word()?];
-        if parts.next().is_some() {
-            Err(NotACode::Shape)
-        } else {
-            Ok(Self { place, words })
-        }
+        if parts.next().is_some() { Err(NotACode::Shape) } else { Ok(Self { place, words }) }
     }
 
     /// `NNN-word-word-word`.
@@ -100,16 +87,10 @@ mod tests {
     fn the_list_has_2048_words_that_differ_in_four_letters() {
         let words: Vec<&str> = WORDS.lines().collect();
         assert_eq!(words.len(), usize::from(COUNT));
-        let starts: BTreeSet<String> = words
-            .iter()
-            .map(|word| word.chars().take(4).collect())
-            .collect();
+        let starts: BTreeSet<String> =
+            words.iter().map(|word| word.chars().take(4).collect()).collect();
         assert_eq!(starts.len(), words.len());
-        assert!(
-            words
-                .iter()
-                .all(|word| word.bytes().all(|letter| letter.is_ascii_lowercase()))
-        );
+        assert!(words.iter().all(|word| word.bytes().all(|letter| letter.is_ascii_lowercase())));
     }
 
     #[test]
@@ -124,18 +105,9 @@ mod tests {
 
     #[test]
     fn errors_say_which_word_is_wrong() {
-        assert_eq!(
-            LinkCode::parse("7-river-oxygen").unwrap_err(),
-            NotACode::Shape
-        );
-        assert_eq!(
-            LinkCode::parse("7-river-oxygen-stage-zoo").unwrap_err(),
-            NotACode::Shape
-        );
-        assert_eq!(
-            LinkCode::parse("river-oxygen-stage-zoo").unwrap_err(),
-            NotACode::Shape
-        );
+        assert_eq!(LinkCode::parse("7-river-oxygen").unwrap_err(), NotACode::Shape);
+        assert_eq!(LinkCode::parse("7-river-oxygen-stage-zoo").unwrap_err(), NotACode::Shape);
+        assert_eq!(LinkCode::parse("river-oxygen-stage-zoo").unwrap_err(), NotACode::Shape);
         assert_eq!(
             LinkCode::parse("7-river-oxigen-stage").unwrap_err(),
             NotACode::UnknownWord("oxigen".to_owned())

@@ -60,17 +60,10 @@ impl NewDevice {
         random: &mut dyn Random,
     ) -> (Self, Letter) {
         let device = secrets.signing().verifying_key();
-        let subject = Subject {
-            user,
-            device,
-            place: code.place(),
-        };
+        let subject = Subject { user, device, place: code.place() };
         let (exchange, message) = Exchange::begin(subject, Side::New, code, random);
-        let hello = Letter::parse(codec::encode(&Hello {
-            device,
-            exchange: message,
-        }))
-        .unwrap_or_default();
+        let hello =
+            Letter::parse(codec::encode(&Hello { device, exchange: message })).unwrap_or_default();
         (Self { exchange }, hello)
     }
 
@@ -94,13 +87,7 @@ impl NewDevice {
             platform: cut(portrait.platform),
         };
         let letter = channel.seal(&description, random);
-        Ok((
-            NewDeviceWaiting {
-                channel,
-                made_for: portrait.made_for,
-            },
-            letter,
-        ))
+        Ok((NewDeviceWaiting { channel, made_for: portrait.made_for }, letter))
     }
 }
 
@@ -112,19 +99,11 @@ impl NewDeviceWaiting {
         secrets: &DeviceSecrets,
         random: &mut dyn Random,
     ) -> Result<(NewDeviceConsented, Letter), LinkError> {
-        let Self {
-            mut channel,
-            made_for,
-        } = self;
+        let Self { mut channel, made_for } = self;
         match channel.open(letter)? {
-            OldWord::Offer { head, sealed_name } => Ok(consent(
-                channel,
-                made_for,
-                head,
-                sealed_name,
-                secrets,
-                random,
-            )),
+            OldWord::Offer { head, sealed_name } => {
+                Ok(consent(channel, made_for, head, sealed_name, secrets, random))
+            }
             OldWord::Welcome { .. } => Err(LinkError::Unexpected),
         }
     }
@@ -147,10 +126,7 @@ impl NewDeviceConsented {
         secrets: &DeviceSecrets,
         random: &mut dyn Random,
     ) -> Result<Answer, LinkError> {
-        let Self {
-            mut channel,
-            made_for,
-        } = self;
+        let Self { mut channel, made_for } = self;
         Ok(match channel.open(letter)? {
             OldWord::Offer { head, sealed_name } => {
                 let (next, letter) = consent(channel, made_for, head, sealed_name, secrets, random);
@@ -197,10 +173,7 @@ fn consent(
 }
 
 fn cut(words: &str) -> String {
-    words
-        .get(..words.floor_char_boundary(WORDS_BYTES))
-        .unwrap_or_default()
-        .to_owned()
+    words.get(..words.floor_char_boundary(WORDS_BYTES)).unwrap_or_default().to_owned()
 }
 
 impl fmt::Debug for NewDeviceConsented {

@@ -83,11 +83,7 @@ impl OldDevice {
         if device.device_id() != from {
             return Err(LinkError::OtherKeys);
         }
-        let subject = Subject {
-            user: self.user,
-            device,
-            place: self.code.place(),
-        };
+        let subject = Subject { user: self.user, device, place: self.code.place() };
         let (own, message) = Exchange::begin(subject, Side::Old, &self.code, random);
         let channel = own.finish(&exchange)?;
         let letter =
@@ -106,11 +102,7 @@ impl OldDeviceExchanged {
             name: description.name.clone(),
             platform: description.platform.clone(),
         };
-        Ok(OldDeviceAsked {
-            channel,
-            description,
-            introduction,
-        })
+        Ok(OldDeviceAsked { channel, description, introduction })
     }
 }
 
@@ -138,12 +130,7 @@ impl OldDeviceAsked {
 impl OldDeviceOffered {
     /// Takes letter 2 (or 3) of the new side, and checks that it consents to exactly what it was offered, with the keys that it announced.
     pub fn handle_consent(self, letter: &Letter) -> Result<OldDeviceAgreed, LinkError> {
-        let Self {
-            mut channel,
-            description,
-            head,
-            sealed_name,
-        } = self;
+        let Self { mut channel, description, head, sealed_name } = self;
         let Consent { keys, reverse } = channel.open(letter)?;
         let Subject { user, device, .. } = channel.subject();
         let announced = DeviceKeys {
@@ -157,12 +144,7 @@ impl OldDeviceOffered {
         if keys != announced || device.verify(Domain::REVERSE, &message, &reverse).is_err() {
             return Err(LinkError::OtherKeys);
         }
-        Ok(OldDeviceAgreed {
-            channel,
-            description,
-            keys,
-            consent: reverse,
-        })
+        Ok(OldDeviceAgreed { channel, description, keys, consent: reverse })
     }
 }
 
@@ -178,12 +160,7 @@ impl OldDeviceAgreed {
     /// The home answered `Stale`: offers a place after the head of `state` instead. A side has four letters, so this can be done once.
     #[must_use]
     pub fn offer_again(self, state: &State, random: &mut dyn Random) -> (OldDeviceOffered, Letter) {
-        let Self {
-            channel,
-            description,
-            keys,
-            ..
-        } = self;
+        let Self { channel, description, keys, .. } = self;
         offer(channel, description, state, keys.sealed_name, random)
     }
 }
@@ -196,22 +173,8 @@ fn offer(
     random: &mut dyn Random,
 ) -> (OldDeviceOffered, Letter) {
     let head = state.head.into();
-    let letter = channel.seal(
-        &OldWord::Offer {
-            head,
-            sealed_name: sealed_name.clone(),
-        },
-        random,
-    );
-    (
-        OldDeviceOffered {
-            channel,
-            description,
-            head,
-            sealed_name,
-        },
-        letter,
-    )
+    let letter = channel.seal(&OldWord::Offer { head, sealed_name: sealed_name.clone() }, random);
+    (OldDeviceOffered { channel, description, head, sealed_name }, letter)
 }
 
 /// Gives a state that holds secrets a `Debug` that prints none.
@@ -225,9 +188,4 @@ macro_rules! redacted {
     )* };
 }
 
-redacted!(
-    OldDeviceExchanged,
-    OldDeviceAsked,
-    OldDeviceOffered,
-    OldDeviceAgreed
-);
+redacted!(OldDeviceExchanged, OldDeviceAsked, OldDeviceOffered, OldDeviceAgreed);

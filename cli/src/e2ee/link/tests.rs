@@ -14,11 +14,8 @@ use crate::e2ee::{
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
-const PORTRAIT: Portrait<'static> = Portrait {
-    made_for: MadeFor::Person,
-    name: "desk",
-    platform: "Linux",
-};
+const PORTRAIT: Portrait<'static> =
+    Portrait { made_for: MadeFor::Person, name: "desk", platform: "Linux" };
 
 struct World {
     random: SeededRandom,
@@ -31,43 +28,15 @@ struct World {
 
 fn world() -> World {
     let mut random = SeededRandom::new(1);
-    let (old, new) = (
-        DeviceSecrets::generate(&mut random),
-        DeviceSecrets::generate(&mut random),
-    );
-    let (recovery, ring) = (
-        RecoveryKey::generate(&mut random),
-        PukRing::generate(&mut random),
-    );
-    let keys = old.public(
-        MadeFor::Person,
-        ring.seal_device_name(old.id(), "laptop", &mut random),
-    );
-    let founder = Founder {
-        device: &old,
-        keys: &keys,
-        recovery: &recovery,
-        ring: &ring,
-    };
+    let (old, new) = (DeviceSecrets::generate(&mut random), DeviceSecrets::generate(&mut random));
+    let (recovery, ring) = (RecoveryKey::generate(&mut random), PukRing::generate(&mut random));
+    let keys = old.public(MadeFor::Person, ring.seal_device_name(old.id(), "laptop", &mut random));
+    let founder = Founder { device: &old, keys: &keys, recovery: &recovery, ring: &ring };
     let home = "home.example".parse().unwrap();
-    let state = found(
-        home,
-        ServerId::from_bytes([9; 32]),
-        founder,
-        NOW,
-        &mut random,
-    )
-    .unwrap()
-    .state;
+    let state =
+        found(home, ServerId::from_bytes([9; 32]), founder, NOW, &mut random).unwrap().state;
     let code = LinkCode::generate(7, &mut random);
-    World {
-        random,
-        old,
-        new,
-        ring,
-        state,
-        code,
-    }
+    World { random, old, new, ring, state, code }
 }
 
 impl World {
@@ -83,9 +52,8 @@ impl World {
         let (old, letter) = OldDevice::begin(user, self.typed())
             .handle_exchange(&letter, self.new.id(), &mut self.random)
             .unwrap();
-        let (new, letter) = new
-            .handle_exchange(&letter, &self.new, PORTRAIT, &mut self.random)
-            .unwrap();
+        let (new, letter) =
+            new.handle_exchange(&letter, &self.new, PORTRAIT, &mut self.random).unwrap();
         (new, old.handle_introduction(&letter).unwrap())
     }
 
@@ -93,9 +61,7 @@ impl World {
     fn agreed(&mut self) -> (NewDeviceConsented, OldDeviceAgreed) {
         let (new, old) = self.asked();
         let (old, letter) = old.accept(&self.state, &self.ring, &mut self.random);
-        let (new, letter) = new
-            .handle_offer(&letter, &self.new, &mut self.random)
-            .unwrap();
+        let (new, letter) = new.handle_offer(&letter, &self.new, &mut self.random).unwrap();
         (new, old.handle_consent(&letter).unwrap())
     }
 
@@ -103,17 +69,9 @@ impl World {
         let mut draft = Draft::after(&self.state);
         let keys = agreed.keys.clone();
         draft
-            .add_device(
-                Signer::Device(&self.old),
-                keys,
-                agreed.consent,
-                NOW,
-                &mut self.random,
-            )
+            .add_device(Signer::Device(&self.old), keys, agreed.consent, NOW, &mut self.random)
             .unwrap();
-        draft
-            .box_for(self.new.id(), &self.ring, &mut self.random)
-            .unwrap();
+        draft.box_for(self.new.id(), &self.ring, &mut self.random).unwrap();
         draft.finish()
     }
 }
@@ -124,34 +82,21 @@ fn a_device_is_linked_and_reads_what_came_before() {
     let (_, asked) = world.asked();
     let introduction = asked.introduction();
     assert_eq!(
-        (
-            introduction.device,
-            introduction.name.as_str(),
-            introduction.platform.as_str()
-        ),
+        (introduction.device, introduction.name.as_str(), introduction.platform.as_str()),
         (world.new.id(), "desk", "Linux")
     );
     let (new, agreed) = world.agreed();
     let stated = world.add(&agreed);
-    let letter = agreed.welcome(
-        stated.state.head.into(),
-        stated.boxes.first().cloned(),
-        &mut world.random,
-    );
-    let Answer::Welcome(welcome) = new
-        .handle_answer(&letter, &world.new, &mut world.random)
-        .unwrap()
+    let letter =
+        agreed.welcome(stated.state.head.into(), stated.boxes.first().cloned(), &mut world.random);
+    let Answer::Welcome(welcome) =
+        new.handle_answer(&letter, &world.new, &mut world.random).unwrap()
     else {
         panic!()
     };
     assert_eq!(welcome.head, stated.state.head.into());
     let ring = welcome.ring(&stated.state, &world.new).unwrap();
-    let name = &stated
-        .state
-        .live_device(world.new.id())
-        .unwrap()
-        .keys
-        .sealed_name;
+    let name = &stated.state.live_device(world.new.id()).unwrap().keys.sealed_name;
     assert_eq!(ring.open_device_name(world.new.id(), name).unwrap(), "desk");
 }
 
@@ -161,17 +106,13 @@ fn history_can_be_withheld() {
     let (new, agreed) = world.agreed();
     let stated = world.add(&agreed);
     let letter = agreed.welcome(stated.state.head.into(), None, &mut world.random);
-    let Answer::Welcome(welcome) = new
-        .handle_answer(&letter, &world.new, &mut world.random)
-        .unwrap()
+    let Answer::Welcome(welcome) =
+        new.handle_answer(&letter, &world.new, &mut world.random).unwrap()
     else {
         panic!()
     };
     assert!(!welcome.shares_history());
-    assert_eq!(
-        welcome.ring(&stated.state, &world.new).unwrap_err(),
-        PukError::NoBox
-    );
+    assert_eq!(welcome.ring(&stated.state, &world.new).unwrap_err(), PukError::NoBox);
 }
 
 #[test]
@@ -179,14 +120,7 @@ fn a_chain_that_went_on_meanwhile_is_offered_again() {
     let mut world = world();
     let (new, agreed) = world.agreed();
     let mut draft = Draft::after(&world.state);
-    draft
-        .rotate_puk(
-            Signer::Device(&world.old),
-            &mut world.ring,
-            NOW,
-            &mut world.random,
-        )
-        .unwrap();
+    draft.rotate_puk(Signer::Device(&world.old), &mut world.ring, NOW, &mut world.random).unwrap();
     world.state = draft.finish().state;
     let mut stale = Draft::after(&world.state);
     let refused = stale.add_device(
@@ -198,32 +132,21 @@ fn a_chain_that_went_on_meanwhile_is_offered_again() {
     );
     assert!(refused.is_err(), "the consent was for another place");
     let (old, letter) = agreed.offer_again(&world.state, &mut world.random);
-    let Answer::OfferedAgain(new, letter) = new
-        .handle_answer(&letter, &world.new, &mut world.random)
-        .unwrap()
+    let Answer::OfferedAgain(new, letter) =
+        new.handle_answer(&letter, &world.new, &mut world.random).unwrap()
     else {
         panic!()
     };
     let agreed = old.handle_consent(&letter).unwrap();
     let stated = world.add(&agreed);
-    let letter = agreed.welcome(
-        stated.state.head.into(),
-        stated.boxes.last().cloned(),
-        &mut world.random,
-    );
-    let Answer::Welcome(welcome) = new
-        .handle_answer(&letter, &world.new, &mut world.random)
-        .unwrap()
+    let letter =
+        agreed.welcome(stated.state.head.into(), stated.boxes.last().cloned(), &mut world.random);
+    let Answer::Welcome(welcome) =
+        new.handle_answer(&letter, &world.new, &mut world.random).unwrap()
     else {
         panic!()
     };
-    assert_eq!(
-        welcome
-            .ring(&stated.state, &world.new)
-            .unwrap()
-            .generation(),
-        2
-    );
+    assert_eq!(welcome.ring(&stated.state, &world.new).unwrap().generation(), 2);
 }
 
 #[test]
@@ -235,13 +158,9 @@ fn a_wrong_code_is_found_out_before_anything_is_shown_or_sent() {
     let (old, letter) = OldDevice::begin(user, world.typed())
         .handle_exchange(&letter, world.new.id(), &mut world.random)
         .unwrap();
-    let (_, letter) = new
-        .handle_exchange(&letter, &world.new, PORTRAIT, &mut world.random)
-        .unwrap();
-    assert_eq!(
-        old.handle_introduction(&letter).unwrap_err(),
-        LinkError::WrongCode
-    );
+    let (_, letter) =
+        new.handle_exchange(&letter, &world.new, PORTRAIT, &mut world.random).unwrap();
+    assert_eq!(old.handle_introduction(&letter).unwrap_err(), LinkError::WrongCode);
 }
 
 #[test]
@@ -255,13 +174,9 @@ fn another_user_place_or_device_gives_another_key() {
         let (old, letter) = OldDevice::begin(user, world.typed())
             .handle_exchange(&letter, world.new.id(), &mut world.random)
             .unwrap();
-        let (_, letter) = new
-            .handle_exchange(&letter, &world.new, PORTRAIT, &mut world.random)
-            .unwrap();
-        assert_eq!(
-            old.handle_introduction(&letter).unwrap_err(),
-            LinkError::WrongCode
-        );
+        let (_, letter) =
+            new.handle_exchange(&letter, &world.new, PORTRAIT, &mut world.random).unwrap();
+        assert_eq!(old.handle_introduction(&letter).unwrap_err(), LinkError::WrongCode);
     }
     let (_, letter) = NewDevice::begin(&world.new, user, &world.typed(), &mut world.random);
     let another = DeviceId::from_bytes([2; 32]);
@@ -280,29 +195,18 @@ fn a_letter_that_is_changed_replayed_or_reflected_ends_it() {
         let bit = bit % (bytes.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
         let changed = Letter::parse(bytes).unwrap();
-        assert!(
-            new.handle_offer(&changed, &world.new, &mut world.random)
-                .is_err(),
-            "bit {bit}"
-        );
+        assert!(new.handle_offer(&changed, &world.new, &mut world.random).is_err(), "bit {bit}");
     }
     let mut world = world();
     let (new, old) = world.asked();
     let (old, offer) = old.accept(&world.state, &world.ring, &mut world.random);
-    let (new, _) = new
-        .handle_offer(&offer, &world.new, &mut world.random)
-        .unwrap();
+    let (new, _) = new.handle_offer(&offer, &world.new, &mut world.random).unwrap();
     assert_eq!(
-        new.handle_answer(&offer, &world.new, &mut world.random)
-            .unwrap_err(),
+        new.handle_answer(&offer, &world.new, &mut world.random).unwrap_err(),
         LinkError::Unexpected,
         "replayed"
     );
-    assert_eq!(
-        old.handle_consent(&offer).unwrap_err(),
-        LinkError::WrongCode,
-        "reflected"
-    );
+    assert_eq!(old.handle_consent(&offer).unwrap_err(), LinkError::WrongCode, "reflected");
 }
 
 #[test]
@@ -311,11 +215,6 @@ fn a_new_device_cannot_consent_with_other_keys_than_it_announced() {
     let (new, old) = world.asked();
     let (old, letter) = old.accept(&world.state, &world.ring, &mut world.random);
     let other = DeviceSecrets::generate(&mut world.random);
-    let (_, letter) = new
-        .handle_offer(&letter, &other, &mut world.random)
-        .unwrap();
-    assert_eq!(
-        old.handle_consent(&letter).unwrap_err(),
-        LinkError::OtherKeys
-    );
+    let (_, letter) = new.handle_offer(&letter, &other, &mut world.random).unwrap();
+    assert_eq!(old.handle_consent(&letter).unwrap_err(), LinkError::OtherKeys);
 }

@@ -24,6 +24,7 @@ use crate::e2ee::{
 };
 
 /// Where the session of an envelope stands.
+#[derive(Clone, Copy)]
 enum Place {
     Active,
     Former(usize),
@@ -62,13 +63,9 @@ impl Pair {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Result<Opened, OpenError> {
-        let header = envelope
-            .read_header()
-            .map_err(|_| OpenError::Undecryptable)?;
-        let (to, from) = (
-            (header.dst_user, header.dst_device),
-            (header.src_user, header.src_device),
-        );
+        let header = envelope.read_header().map_err(|_| OpenError::Undecryptable)?;
+        let (to, from) =
+            ((header.dst_user, header.dst_device), (header.src_user, header.src_device));
         if to != (me.user, me.secrets.id()) || from != (peer.user, peer.device) {
             return Err(OpenError::Misdirected);
         }
@@ -76,12 +73,7 @@ impl Pair {
             return Err(OpenError::Undecryptable);
         }
         let context = context(envelope.header.as_slice(), envelope.initiation.as_ref());
-        let incoming = Incoming {
-            envelope,
-            header,
-            context,
-            now,
-        };
+        let incoming = Incoming { envelope, header, context, now };
         let (advanced, place) = self.advance(me, peer, prekeys, &incoming, random)?;
         let inner = read_inner(me, peer, &incoming, &advanced)?;
         if let Some(initiation) = &envelope.initiation {
@@ -95,20 +87,8 @@ impl Pair {
         }
         let (session, spent) = pair.settle(advanced.session, place, &incoming, &payload);
         let message = incoming.header.message;
-        let Inner {
-            n, seen, at, to, ..
-        } = *inner;
-        Ok(Opened {
-            pair: Box::new(pair),
-            spent,
-            message,
-            to,
-            n,
-            seen,
-            at,
-            payload,
-            session,
-        })
+        let Inner { n, seen, at, to, .. } = *inner;
+        Ok(Opened { pair: Box::new(pair), spent, message, to, n, seen, at, payload, session })
     }
 
     /// Finds the session or joins it, and opens with it. A number that was taken in before is found out here, by the outer seal alone:
@@ -129,11 +109,7 @@ impl Pair {
             }
             return Ok((session.open(unread)?, place));
         }
-        let initiation = incoming
-            .envelope
-            .initiation
-            .as_ref()
-            .ok_or(OpenError::Undecryptable)?;
+        let initiation = incoming.envelope.initiation.as_ref().ok_or(OpenError::Undecryptable)?;
         if let Some(signature) = &initiation.resync {
             let message = reset_message(incoming.envelope.header.as_slice(), initiation);
             peer.keys
@@ -141,9 +117,9 @@ impl Pair {
                 .verify(Domain::RESYNC, &message, signature)
                 .map_err(|_| OpenError::Undecryptable)?;
         }
-        let responded = respond(me, peer, prekeys, initiation)?;
+        let answer = respond(me, peer, prekeys, initiation)?;
         let generations = (me.puk_generation, peer.puk_generation);
-        let (responder, spent) = Responder::new(responded, generations, incoming.now, random);
+        let (responder, spent) = Responder::new(answer, generations, incoming.now, random);
         if responder.id() != incoming.header.session {
             return Err(OpenError::Undecryptable);
         }
@@ -161,9 +137,7 @@ impl Pair {
             .iter()
             .enumerate()
             .map(|(index, former)| (&former.session, Place::Former(index)));
-        active
-            .chain(former)
-            .find(|(session, _)| session.id == header.session)
+        active.chain(former).find(|(session, _)| session.id == header.session)
     }
 
     /// Puts the session that opened something into its place.
@@ -203,20 +177,14 @@ impl Pair {
         incoming: &Incoming<'_>,
         payload: &Payload,
     ) -> SessionEvent {
-        let previous = incoming
-            .envelope
-            .initiation
-            .as_ref()
-            .and_then(|initiation| initiation.previous);
+        let previous =
+            incoming.envelope.initiation.as_ref().and_then(|initiation| initiation.previous);
         let is_reset = incoming.header.kind == EnvelopeKind::Resync;
         let ours_wins = self.active.as_ref().is_some_and(|active| {
             active.initiation.is_some() && previous != Some(active.id) && active.id < session.id
         });
         if ours_wins && !is_reset {
-            self.former.push(Former {
-                session,
-                until: None,
-            });
+            self.former.push(Former { session, until: None });
         } else {
             self.succeed(session);
             self.confirm_active(incoming.now);
@@ -249,11 +217,7 @@ fn read_inner(
     let bound = inner.bind == bind(incoming.envelope.header.as_slice()) && inner.n == advanced.n;
     // One's own other devices send copies of what went to others; everybody else writes to this user.
     let addressed = peer.user == me.user || inner.to == me.user;
-    if bound && addressed {
-        Ok(Box::new(inner))
-    } else {
-        Err(OpenError::Undecryptable)
-    }
+    if bound && addressed { Ok(Box::new(inner)) } else { Err(OpenError::Undecryptable) }
 }
 
 /// What an envelope of each kind carries.

@@ -1,4 +1,4 @@
-//! What goes into a [`Pair`](super::Pair) and what comes out of it.
+//! What goes into a [`Pair`] and what comes out of it.
 
 use rookery_protocol::{
     envelope::Envelope,

@@ -49,17 +49,10 @@ impl Pair {
                 self.begin(me, peer, bundle, now, random).map(Some)
             }
         };
-        let letter = Letter {
-            kind: EnvelopeKind::Message,
-            outgoing,
-            now,
-        };
+        let letter = Letter { kind: EnvelopeKind::Message, outgoing, now };
         match begun.and_then(|begun| self.compose(me, peer, begun, &letter, random)) {
             Ok((session, envelope)) => Ok(self.sealed_with(session, envelope, now)),
-            Err(reason) => Err(Unsealed {
-                pair: Box::new(self),
-                reason,
-            }),
+            Err(reason) => Err(Unsealed { pair: Box::new(self), reason }),
         }
     }
 
@@ -73,28 +66,12 @@ impl Pair {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Result<Sealed, Unsealed> {
-        if self
-            .own_reset
-            .is_some_and(|last| now.since(last) < RESET_PAUSE)
-        {
-            return Err(Unsealed {
-                pair: Box::new(self),
-                reason: SealError::TooSoon,
-            });
+        if self.own_reset.is_some_and(|last| now.since(last) < RESET_PAUSE) {
+            return Err(Unsealed { pair: Box::new(self), reason: SealError::TooSoon });
         }
-        let payload = Payload::Reset(Reset {
-            last_good: self.seen.highest(),
-        });
-        let outgoing = Outgoing {
-            message,
-            to: peer.user,
-            payload: &payload,
-        };
-        let letter = Letter {
-            kind: EnvelopeKind::Resync,
-            outgoing: &outgoing,
-            now,
-        };
+        let payload = Payload::Reset(Reset { last_good: self.seen.highest() });
+        let outgoing = Outgoing { message, to: peer.user, payload: &payload };
+        let letter = Letter { kind: EnvelopeKind::Resync, outgoing: &outgoing, now };
         let composed = self
             .begin(me, peer, bundle, now, random)
             .and_then(|begun| self.compose(me, peer, Some(begun), &letter, random));
@@ -105,10 +82,7 @@ impl Pair {
                 remember(&mut self.resets, now);
                 Ok(self.sealed_with(session, envelope, now))
             }
-            Err(reason) => Err(Unsealed {
-                pair: Box::new(self),
-                reason,
-            }),
+            Err(reason) => Err(Unsealed { pair: Box::new(self), reason }),
         }
     }
 
@@ -167,29 +141,17 @@ impl Pair {
             let message = reset_message(&header, &initiation);
             let resync = (kind == EnvelopeKind::Resync)
                 .then(|| me.secrets.signing().sign(Domain::RESYNC, &message));
-            Initiation {
-                resync,
-                ..initiation
-            }
+            Initiation { resync, ..initiation }
         });
         let inner = self.inner(&header, letter)?;
         let context = context(&header, initiation.as_ref());
         let (session, sealed) = session
             .seal(&context, self.next, &pad(&inner, FLOOR), random)
             .map_err(|_| SealError::Exhausted)?;
-        let too_long = |_| SealError::TooLong {
-            limit: PAYLOAD_BYTES,
-        };
+        let too_long = |_| SealError::TooLong { limit: PAYLOAD_BYTES };
         let header = Octets::parse(header).map_err(too_long)?;
         let sealed = Octets::<MAX_BODY>::parse(sealed).map_err(too_long)?;
-        Ok((
-            session,
-            Envelope {
-                header,
-                sealed,
-                initiation,
-            },
-        ))
+        Ok((session, Envelope { header, sealed, initiation }))
     }
 
     /// What the ratchet seals, encoded.
@@ -200,9 +162,7 @@ impl Pair {
     ) -> Result<zeroize::Zeroizing<Vec<u8>>, SealError> {
         let payload = letter.outgoing.payload.encode();
         if payload.len() > PAYLOAD_BYTES {
-            return Err(SealError::TooLong {
-                limit: PAYLOAD_BYTES,
-            });
+            return Err(SealError::TooLong { limit: PAYLOAD_BYTES });
         }
         if self.next == u64::MAX {
             return Err(SealError::Exhausted);
@@ -220,19 +180,12 @@ impl Pair {
 
     fn sealed_with(mut self, session: Session, envelope: Envelope, now: Timestamp) -> Sealed {
         self.next = self.next.saturating_add(1);
-        if self
-            .active
-            .as_ref()
-            .is_some_and(|active| active.id == session.id)
-        {
+        if self.active.as_ref().is_some_and(|active| active.id == session.id) {
             self.active = Some(session);
         } else {
             self.succeed(session);
         }
         self.prune(now);
-        Sealed {
-            pair: Box::new(self),
-            envelope,
-        }
+        Sealed { pair: Box::new(self), envelope }
     }
 }

@@ -1,5 +1,7 @@
 //! Two devices against each other in simulated time.
 
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test's own")]
+
 use rookery_protocol::{
     chain::HeadRef,
     codec::Octets,
@@ -23,7 +25,7 @@ use crate::e2ee::{
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
-const DAY: Duration = Duration::from_secs(24 * 3_600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// A user with one device.
 pub(crate) struct End {
@@ -37,37 +39,16 @@ pub(crate) struct End {
 pub(crate) fn end(seed: u64) -> End {
     let mut random = SeededRandom::new(seed);
     let device = DeviceSecrets::generate(&mut random);
-    let (recovery, ring) = (
-        RecoveryKey::generate(&mut random),
-        PukRing::generate(&mut random),
-    );
+    let (recovery, ring) = (RecoveryKey::generate(&mut random), PukRing::generate(&mut random));
     let public = device.public(MadeFor::Person, Octets::default());
-    let founder = Founder {
-        device: &device,
-        keys: &public,
-        recovery: &recovery,
-        ring: &ring,
-    };
+    let founder = Founder { device: &device, keys: &public, recovery: &recovery, ring: &ring };
     let home = "home.example".parse().unwrap();
-    let state = found(
-        home,
-        ServerId::from_bytes([9; 32]),
-        founder,
-        NOW,
-        &mut random,
-    )
-    .unwrap()
-    .state;
+    let state =
+        found(home, ServerId::from_bytes([9; 32]), founder, NOW, &mut random).unwrap().state;
     let mut keys = PrekeyStore::new();
     keys.maintain(None, NOW, &mut random);
     let upload = keys.upload(&device).unwrap();
-    End {
-        state,
-        device,
-        keys,
-        upload,
-        random,
-    }
+    End { state, device, keys, upload, random }
 }
 
 impl End {
@@ -95,10 +76,7 @@ impl End {
 }
 
 fn text(words: &str) -> Payload {
-    Payload::Text(Text {
-        text: words.to_owned(),
-        reply_to: None,
-    })
+    Payload::Text(Text { text: words.to_owned(), reply_to: None })
 }
 
 fn seal_at(
@@ -111,11 +89,7 @@ fn seal_at(
 ) -> Result<Sealed, Unsealed> {
     let payload = text(words);
     let message = ItemId::from_bytes(array(&mut from.random));
-    let outgoing = Outgoing {
-        message,
-        to: to.state.user,
-        payload: &payload,
-    };
+    let outgoing = Outgoing { message, to: to.state.user, payload: &payload };
     let me = Me::of(&from.state, &from.device);
     pair.seal(&me, &to.peer(), bundle, &outgoing, now, &mut from.random)
 }
@@ -143,14 +117,13 @@ fn open_at(
 }
 
 /// Opens, and does what the store does: keeps the pair, spends the prekeys.
+#[expect(clippy::needless_pass_by_value, reason = "the pair that was is not used again")]
 fn take(to: &mut End, pair: Pair, from: &End, envelope: &Envelope) -> (Pair, String, SessionEvent) {
     let opened = open_at(to, &pair, from, envelope, NOW).unwrap();
     if let Some(spent) = opened.spent {
         to.keys.spend(spent);
     }
-    let Payload::Text(Text { text, .. }) = opened.payload else {
-        panic!("no text")
-    };
+    let Payload::Text(Text { text, .. }) = opened.payload else { panic!("no text") };
     (*opened.pair, text, opened.session)
 }
 
@@ -192,17 +165,10 @@ fn two_devices_talk_both_ways_in_any_order() {
 #[test]
 fn a_first_envelope_works_with_signed_prekeys_only() {
     let (mut alice, mut bob) = (end(1), end(2));
-    let bundle = Bundle {
-        one_time: None,
-        one_time_kem: None,
-        ..bob.bundle(0)
-    };
+    let bundle = Bundle { one_time: None, one_time_kem: None, ..bob.bundle(0) };
     let (_, envelope) = seal(&mut alice, Pair::new(), &bob, Some(&bundle), "hello");
     let opened = open_at(&mut bob, &Pair::new(), &alice, &envelope, NOW).unwrap();
-    assert_eq!(
-        (opened.spent, opened.session, opened.n),
-        (None, SessionEvent::Begun, 1)
-    );
+    assert_eq!((opened.spent, opened.session, opened.n), (None, SessionEvent::Begun, 1));
 }
 
 #[test]
@@ -228,10 +194,7 @@ fn one_time_keys_are_spent_by_what_opens_and_not_by_what_does_not() {
 fn nothing_seals_without_a_bundle_and_the_pair_comes_back() {
     let (mut alice, bob) = (end(1), end(2));
     let unsealed = seal_at(&mut alice, Pair::new(), &bob, None, "hello", NOW).unwrap_err();
-    assert_eq!(
-        (unsealed.reason, unsealed.pair.next),
-        (SealError::NeedsBundle, 1)
-    );
+    assert_eq!((unsealed.reason, unsealed.pair.next), (SealError::NeedsBundle, 1));
 }
 
 fn flip<const MAX: usize>(bytes: &[u8], bit: usize) -> Octets<MAX> {
@@ -248,10 +211,9 @@ fn a_changed_bit_anywhere_is_refused_and_changes_nothing() {
     let (_, first) = seal(&mut alice, Pair::new(), &bob, Some(&bundle), "hello");
     let (mut alice2, mut bob2, a, b) = talking();
     let (_, later) = seal(&mut alice2, a, &bob2, None, "words");
-    for (envelope, from, to, pair) in [
-        (&first, &alice, &mut bob, Pair::new()),
-        (&later, &alice2, &mut bob2, b),
-    ] {
+    for (envelope, from, to, pair) in
+        [(&first, &alice, &mut bob, Pair::new()), (&later, &alice2, &mut bob2, b)]
+    {
         let before = pair.to_bytes();
         let whole = codec::encode(envelope);
         for bit in (0..whole.len() * 8).step_by(7) {
@@ -260,27 +222,15 @@ fn a_changed_bit_anywhere_is_refused_and_changes_nothing() {
             let Ok(changed) = codec::decode::<Envelope>(&bytes) else {
                 continue;
             };
-            assert!(
-                open_at(to, &pair, from, &changed, NOW).is_err(),
-                "bit {bit}"
-            );
+            assert!(open_at(to, &pair, from, &changed, NOW).is_err(), "bit {bit}");
         }
         for length in (0..envelope.sealed.len()).step_by(13) {
             let sealed = Octets::parse(envelope.sealed.as_slice()[..length].to_vec()).unwrap();
-            let cut = Envelope {
-                sealed,
-                ..envelope.clone()
-            };
-            assert_eq!(
-                open_at(to, &pair, from, &cut, NOW).unwrap_err(),
-                OpenError::Undecryptable
-            );
+            let cut = Envelope { sealed, ..envelope.clone() };
+            assert_eq!(open_at(to, &pair, from, &cut, NOW).unwrap_err(), OpenError::Undecryptable);
         }
         assert_eq!(pair.to_bytes(), before);
-        assert!(
-            open_at(to, &pair, from, envelope, NOW).is_ok(),
-            "the true one still opens"
-        );
+        assert!(open_at(to, &pair, from, envelope, NOW).is_ok(), "the true one still opens");
     }
 }
 
@@ -288,10 +238,7 @@ fn a_changed_bit_anywhere_is_refused_and_changes_nothing() {
 fn with_header(envelope: &Envelope, change: impl FnOnce(&mut EnvelopeHeader)) -> Envelope {
     let mut header = envelope.read_header().unwrap();
     change(&mut header);
-    Envelope {
-        header: Octets::parse(codec::encode(&header)).unwrap(),
-        ..envelope.clone()
-    }
+    Envelope { header: Octets::parse(codec::encode(&header)).unwrap(), ..envelope.clone() }
 }
 
 #[test]
@@ -305,17 +252,9 @@ fn no_field_of_the_header_can_be_another_s() {
         with_header(&one, |header| header.kind = EnvelopeKind::Handshake),
         with_header(&one, |header| header.kind = EnvelopeKind::Resync),
         with_header(&one, |header| header.suite = 2),
-        with_header(&one, |header| {
-            header.session = RatchetId::from_bytes([0; 16])
-        }),
-        Envelope {
-            sealed: two.sealed.clone(),
-            ..one.clone()
-        },
-        Envelope {
-            header: two.header.clone(),
-            ..one.clone()
-        },
+        with_header(&one, |header| header.session = RatchetId::from_bytes([0; 16])),
+        Envelope { sealed: two.sealed.clone(), ..one.clone() },
+        Envelope { header: two.header.clone(), ..one.clone() },
     ];
     for changed in changed {
         assert_eq!(
@@ -327,9 +266,7 @@ fn no_field_of_the_header_can_be_another_s() {
         with_header(&one, |header| header.dst_user = header.src_user),
         with_header(&one, |header| header.dst_device = header.src_device),
         with_header(&one, |header| header.src_user = header.dst_user),
-        with_header(&one, |header| {
-            header.src_device = DeviceId::from_bytes([1; 32])
-        }),
+        with_header(&one, |header| header.src_device = DeviceId::from_bytes([1; 32])),
     ];
     for changed in misdirected {
         assert_eq!(
@@ -355,28 +292,18 @@ fn what_was_taken_in_is_replayed_and_not_a_failure() {
         }
     }
     for envelope in &sent {
-        assert_eq!(
-            open_at(&mut bob, &b, &alice, envelope, NOW).unwrap_err(),
-            OpenError::Replayed
-        );
+        assert_eq!(open_at(&mut bob, &b, &alice, envelope, NOW).unwrap_err(), OpenError::Replayed);
     }
 }
 
 #[test]
 fn a_first_envelope_that_is_replayed_after_its_session_was_forgotten_is_known() {
     let (mut alice, mut bob) = (end(1), end(2));
-    let bundle = Bundle {
-        one_time: None,
-        one_time_kem: None,
-        ..bob.bundle(0)
-    };
+    let bundle = Bundle { one_time: None, one_time_kem: None, ..bob.bundle(0) };
     let (_, first) = seal(&mut alice, Pair::new(), &bob, Some(&bundle), "hello");
     let (mut b, ..) = take(&mut bob, Pair::new(), &alice, &first);
     b.quarantine();
-    assert_eq!(
-        open_at(&mut bob, &b, &alice, &first, NOW).unwrap_err(),
-        OpenError::Replayed
-    );
+    assert_eq!(open_at(&mut bob, &b, &alice, &first, NOW).unwrap_err(), OpenError::Replayed);
 }
 
 #[test]
@@ -422,15 +349,9 @@ fn of_two_simultaneous_sessions_the_lower_wins_on_both_sides_and_nothing_is_lost
         assert_eq!(words, "from bob");
         let (b, words, _) = take(&mut bob, b, &alice, &from_alice);
         assert_eq!(words, "from alice");
-        let lower = from_alice
-            .read_header()
-            .unwrap()
-            .session
-            .min(from_bob.read_header().unwrap().session);
-        assert_eq!(
-            (a.active.as_ref().unwrap().id, b.active.as_ref().unwrap().id),
-            (lower, lower)
-        );
+        let lower =
+            from_alice.read_header().unwrap().session.min(from_bob.read_header().unwrap().session);
+        assert_eq!((a.active.as_ref().unwrap().id, b.active.as_ref().unwrap().id), (lower, lower));
         let (a, envelope) = seal(&mut alice, a, &bob, None, "on");
         let (b, ..) = take(&mut bob, b, &alice, &envelope);
         let (_, envelope) = seal(&mut bob, b, &alice, None, "and on");
@@ -441,34 +362,16 @@ fn of_two_simultaneous_sessions_the_lower_wins_on_both_sides_and_nothing_is_lost
 #[test]
 fn a_session_is_healed_by_time_by_count_and_by_a_new_per_user_key() {
     let (mut alice, bob, a, _) = talking();
-    assert_eq!(
-        a.bundle_need(&alice.me(), &bob.peer(), NOW.plus(DAY * 6)),
-        BundleNeed::None
-    );
-    assert_eq!(
-        a.bundle_need(&alice.me(), &bob.peer(), NOW.plus(DAY * 7)),
-        BundleNeed::Due
-    );
-    assert_eq!(
-        a.bundle_need(&alice.me(), &bob.peer(), NOW.plus(DAY * 14)),
-        BundleNeed::Required
-    );
-    let turned = Me {
-        puk_generation: 2,
-        ..alice.me()
-    };
+    assert_eq!(a.bundle_need(&alice.me(), &bob.peer(), NOW.plus(DAY * 6)), BundleNeed::None);
+    assert_eq!(a.bundle_need(&alice.me(), &bob.peer(), NOW.plus(DAY * 7)), BundleNeed::Due);
+    assert_eq!(a.bundle_need(&alice.me(), &bob.peer(), NOW.plus(DAY * 14)), BundleNeed::Required);
+    let turned = Me { puk_generation: 2, ..alice.me() };
     assert_eq!(a.bundle_need(&turned, &bob.peer(), NOW), BundleNeed::Due);
-    let turned = Peer {
-        puk_generation: 2,
-        ..bob.peer()
-    };
+    let turned = Peer { puk_generation: 2, ..bob.peer() };
     assert_eq!(a.bundle_need(&alice.me(), &turned, NOW), BundleNeed::Due);
     let mut a = a;
     a.active.as_mut().unwrap().messages = REHANDSHAKE_MESSAGES;
-    assert_eq!(
-        a.bundle_need(&alice.me(), &bob.peer(), NOW),
-        BundleNeed::Due
-    );
+    assert_eq!(a.bundle_need(&alice.me(), &bob.peer(), NOW), BundleNeed::Due);
     // Without a bundle the old session still serves.
     assert!(seal_at(&mut alice, a, &bob, None, "on", NOW).is_ok());
 }
@@ -485,9 +388,8 @@ fn a_healed_session_names_the_old_one_and_the_old_one_opens_for_a_day_more() {
     assert_eq!(envelope.initiation.as_ref().unwrap().previous, Some(old));
     let opened = open_at(&mut bob, &b, &alice, &envelope, later).unwrap();
     assert_eq!(opened.session, SessionEvent::Begun);
-    let Sealed {
-        envelope: answer, ..
-    } = seal_at(&mut bob, *opened.pair, &alice, None, "good", later).unwrap();
+    let Sealed { envelope: answer, .. } =
+        seal_at(&mut bob, *opened.pair, &alice, None, "good", later).unwrap();
     let a = *open_at(&mut alice, &a, &bob, &answer, later).unwrap().pair;
     assert!(open_at(&mut alice, &a, &bob, &on_its_way, later.plus(DAY / 2)).is_ok());
     let Sealed { pair: a, .. } = seal_at(&mut alice, a, &bob, None, "on", later.plus(DAY)).unwrap();
@@ -501,15 +403,8 @@ fn a_healed_session_names_the_old_one_and_the_old_one_opens_for_a_day_more() {
 fn an_old_session_stays_until_the_other_device_is_heard_in_the_new_one() {
     let (mut alice, mut bob, a, b) = talking();
     let bundle = bob.bundle(1);
-    let Sealed { pair: a, .. } = seal_at(
-        &mut alice,
-        a,
-        &bob,
-        Some(&bundle),
-        "healed",
-        NOW.plus(DAY * 8),
-    )
-    .unwrap();
+    let Sealed { pair: a, .. } =
+        seal_at(&mut alice, a, &bob, Some(&bundle), "healed", NOW.plus(DAY * 8)).unwrap();
     // Bob was away for a month, and writes before he reads.
     let (_, envelope) = seal(&mut bob, b, &alice, None, "I am back");
     assert!(open_at(&mut alice, &a, &bob, &envelope, NOW.plus(DAY * 38)).is_ok());
@@ -527,14 +422,8 @@ fn three_failures_within_a_day_call_for_one_reset_an_hour() {
     assert_eq!(pair.note_failure(NOW.plus(DAY * 2)), AfterFailure::Wait);
     assert_eq!(pair.note_failure(NOW.plus(DAY * 2)), AfterFailure::Resync);
     pair.own_reset = Some(NOW.plus(DAY * 2));
-    assert_eq!(
-        pair.note_failure(NOW.plus(DAY * 2 + DAY / 25)),
-        AfterFailure::Wait
-    );
-    assert_eq!(
-        pair.note_failure(NOW.plus(DAY * 2 + DAY / 24)),
-        AfterFailure::Resync
-    );
+    assert_eq!(pair.note_failure(NOW.plus(DAY * 2 + DAY / 25)), AfterFailure::Wait);
+    assert_eq!(pair.note_failure(NOW.plus(DAY * 2 + DAY / 24)), AfterFailure::Resync);
 }
 
 #[test]
@@ -546,17 +435,12 @@ fn a_reset_is_signed_shown_counted_and_tells_how_far_its_sender_got() {
     let bundle = alice.bundle(3);
     let message = ItemId::from_bytes([5; 16]);
     let me = Me::of(&bob.state, &bob.device);
-    let Sealed { pair: b, envelope } = b
-        .seal_reset(&me, &alice.peer(), &bundle, message, NOW, &mut bob.random)
-        .unwrap();
+    let Sealed { pair: b, envelope } =
+        b.seal_reset(&me, &alice.peer(), &bundle, message, NOW, &mut bob.random).unwrap();
     let unsigned = with_header(&envelope, |header| header.kind = EnvelopeKind::Handshake);
     let mut forged = envelope.clone();
-    forged.initiation.as_mut().unwrap().resync = Some(
-        alice
-            .device
-            .signing()
-            .sign(rookery_protocol::key::Domain::RESYNC, b"no"),
-    );
+    forged.initiation.as_mut().unwrap().resync =
+        Some(alice.device.signing().sign(rookery_protocol::key::Domain::RESYNC, b"no"));
     for wrong in [unsigned, forged] {
         assert_eq!(
             open_at(&mut alice, &a, &bob, &wrong, NOW).unwrap_err(),
@@ -567,10 +451,7 @@ fn a_reset_is_signed_shown_counted_and_tells_how_far_its_sender_got() {
     assert_eq!(opened.session, SessionEvent::Reset { last_good: Some(1) });
     let (a, envelope) = seal(&mut alice, *opened.pair, &bob, None, "again");
     let (b, words, _) = take(&mut bob, *b, &alice, &envelope);
-    assert_eq!(
-        (words.as_str(), a.resets.len(), b.resets.len()),
-        ("again", 1, 1)
-    );
+    assert_eq!((words.as_str(), a.resets.len(), b.resets.len()), ("again", 1, 1));
     let soon = b.seal_reset(
         &Me::of(&bob.state, &bob.device),
         &alice.peer(),
@@ -608,9 +489,8 @@ fn a_sender_on_an_old_copy_skips_the_numbers_that_are_taken() {
     let bundle = alice.bundle(4);
     let me = Me::of(&bob.state, &bob.device);
     let message = ItemId::from_bytes([5; 16]);
-    let Sealed { envelope, .. } = b
-        .seal_reset(&me, &alice.peer(), &bundle, message, NOW, &mut bob.random)
-        .unwrap();
+    let Sealed { envelope, .. } =
+        b.seal_reset(&me, &alice.peer(), &bundle, message, NOW, &mut bob.random).unwrap();
     let opened = open_at(&mut alice, &restored, &bob, &envelope, NOW).unwrap();
     assert_eq!(opened.pair.next, 7);
 }
@@ -625,36 +505,18 @@ fn a_bundle_that_is_another_s_forged_or_weak_is_refused() {
     let forged = || SealError::BadBundle("a signature does not hold");
     let good = bob.bundle(0);
     refuse(
-        Bundle {
-            device: DeviceId::from_bytes([1; 32]),
-            ..good.clone()
-        },
+        Bundle { device: DeviceId::from_bytes([1; 32]), ..good.clone() },
         SealError::BadBundle("it is another device's"),
     );
-    refuse(
-        Bundle {
-            suite: 2,
-            ..good.clone()
-        },
-        forged(),
-    );
+    refuse(Bundle { suite: 2, ..good.clone() }, forged());
     let mut moved = good.clone();
     moved.signed.id += 1;
     refuse(moved, forged());
     let mut swapped = good.clone();
     swapped.one_time = Some(swapped.signed.clone());
     refuse(swapped, forged());
-    let fork = HeadRef {
-        hash: Digest::from_bytes([1; 32]),
-        ..good.chain_head
-    };
-    refuse(
-        Bundle {
-            chain_head: fork,
-            ..good.clone()
-        },
-        SealError::Forked,
-    );
+    let fork = HeadRef { hash: Digest::from_bytes([1; 32]), ..good.chain_head };
+    refuse(Bundle { chain_head: fork, ..good.clone() }, SealError::Forked);
     // A key of small order, signed by its device all the same.
     for zero in [[0; 32], {
         let mut one = [0; 32];
@@ -666,10 +528,7 @@ fn a_bundle_that_is_another_s_forged_or_weak_is_refused() {
         let signed =
             rookery_protocol::prekey::EcPrekey::sign(bob.device.signing(), domain, 9, zero, NOW);
         refuse(
-            Bundle {
-                signed,
-                ..good.clone()
-            },
+            Bundle { signed, ..good.clone() },
             SealError::BadBundle("a key contributes nothing"),
         );
     }
@@ -730,15 +589,11 @@ fn disagreeing_about_who_somebody_is_gives_different_keys() {
 fn a_stranger_cannot_put_words_under_another_conversation() {
     let (mut alice, mut bob, a, b) = talking();
     let payload = text("x");
-    let outgoing = Outgoing {
-        message: ItemId::from_bytes([1; 16]),
-        to: alice.state.user,
-        payload: &payload,
-    };
+    let outgoing =
+        Outgoing { message: ItemId::from_bytes([1; 16]), to: alice.state.user, payload: &payload };
     let me = Me::of(&alice.state, &alice.device);
-    let Sealed { envelope, .. } = a
-        .seal(&me, &bob.peer(), None, &outgoing, NOW, &mut alice.random)
-        .unwrap();
+    let Sealed { envelope, .. } =
+        a.seal(&me, &bob.peer(), None, &outgoing, NOW, &mut alice.random).unwrap();
     assert_eq!(
         open_at(&mut bob, &b, &alice, &envelope, NOW).unwrap_err(),
         OpenError::Undecryptable
@@ -754,12 +609,7 @@ fn small_payloads_are_all_as_long_and_too_long_ones_are_refused() {
     let (a, longest) = seal(&mut alice, a, &bob, None, &"a".repeat(PAYLOAD_BYTES - 10));
     assert!(longest.sealed.len() <= 48 * 1024);
     let refused = seal_at(&mut alice, a, &bob, None, &"a".repeat(PAYLOAD_BYTES), NOW).unwrap_err();
-    assert_eq!(
-        refused.reason,
-        SealError::TooLong {
-            limit: PAYLOAD_BYTES
-        }
-    );
+    assert_eq!(refused.reason, SealError::TooLong { limit: PAYLOAD_BYTES });
 }
 
 #[test]
@@ -776,10 +626,7 @@ fn a_revoked_device_is_no_peer() {
 fn a_pair_prints_no_secret() {
     let (.., a, _) = talking();
     let printed = format!("{a:?}");
-    assert!(
-        printed.starts_with("Pair(secret") && printed.len() < 120,
-        "{printed}"
-    );
+    assert!(printed.starts_with("Pair(secret") && printed.len() < 120, "{printed}");
 }
 
 #[test]

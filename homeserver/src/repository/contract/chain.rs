@@ -15,7 +15,7 @@ use crate::repository::{
 };
 
 /// Entries with the item ids of `numbers`, which follow `head`; their bodies have as many bytes as their numbers.
-pub(super) fn entries(
+pub(in crate::repository) fn entries(
     chain: ChainId,
     kind: Kind,
     head: Option<HeadRef>,
@@ -121,7 +121,7 @@ pub(super) async fn a_page_ends_at_its_limits(storage: &dyn Storage) {
     assert_eq!((page.rows.len(), page.more), (4, false));
     let page = reader.entries(CHAIN, None, Limit { rows: 4, bytes: 1 }).await.unwrap();
     assert_eq!((page.rows.len(), page.more), (1, true));
-    let two = usize::try_from(stored[0].bytes()).unwrap() + 1;
+    let two = usize::try_from(stored[0].bytes()).unwrap().saturating_add(1);
     let page = reader.entries(CHAIN, None, Limit { rows: 4, bytes: two }).await.unwrap();
     assert_eq!((page.rows.len(), page.more), (2, true));
     // The reader is as good as new after a page that ended early.

@@ -7,7 +7,11 @@ use crate::repository::{
 };
 
 /// A message of `sender`, with envelopes for devices: whose, which, and how many bytes.
-pub(super) fn deposit(sender: u8, message: u16, letters: &[(u8, u8, usize)]) -> Deposit {
+pub(in crate::repository) fn deposit(
+    sender: u8,
+    message: u16,
+    letters: &[(u8, u8, usize)],
+) -> Deposit {
     let letter = |(whose, which, bytes): &(u8, u8, usize)| Letter {
         user: user(*whose),
         device: device(*which),

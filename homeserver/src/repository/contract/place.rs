@@ -48,36 +48,60 @@ impl Deref for Sqlite {
     }
 }
 
-pub(super) struct Postgres {
-    storage: postgres::Postgres,
+pub(crate) struct Postgres {
+    /// Nothing while the database is empty.
+    storage: Option<postgres::Postgres>,
     server: PgConnectOptions,
     database: String,
 }
 
 impl Postgres {
-    pub(super) async fn new(law: &str) -> Self {
+    /// An open database.
+    pub(crate) async fn new(law: &str) -> Self {
+        let mut place = Self::empty(law).await;
+        place.storage = Some(place.another_node().await);
+        place
+    }
+
+    /// A database without tables.
+    pub(crate) async fn empty(law: &str) -> Self {
         let url = std::env::var("ROOKERY_TEST_POSTGRES").expect(
-            "ROOKERY_TEST_POSTGRES is not set: run the tests by `tests/postgres run cargo test`, so that the laws are tried on PostgreSQL too",
+            "ROOKERY_TEST_POSTGRES is not set: run the tests by `tests/postgres run cargo test`, \
+             so that the laws are tried on PostgreSQL too",
         );
         let server: PgConnectOptions = url.parse().unwrap();
         let mut number = [0; 4];
         getrandom::fill(&mut number).unwrap();
         let law = law.get(..40).unwrap_or(law);
         let database = format!("{law}_{:08x}", u32::from_be_bytes(number));
-        let mut connection = server.connect().await.unwrap();
-        let text = format!("CREATE DATABASE {database}");
-        sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        let url = server.clone().database(&database).to_url_lossy().to_string();
-        let settings = postgres::Settings { url, connections: 4, incarnation: INCARNATION };
-        let storage = postgres::Postgres::open(&settings).await.unwrap();
-        Self { storage, server, database }
+        let place = Self { storage: None, server, database };
+        place.on_server(format!("CREATE DATABASE {}", place.database)).await;
+        place
     }
 
-    pub(super) async fn close(self) {
-        tokio::time::timeout(Duration::from_secs(20), self.storage.close()).await.unwrap();
+    pub(crate) fn settings(&self, incarnation: u64) -> postgres::Settings {
+        let url = self.server.clone().database(&self.database).to_url_lossy().to_string();
+        postgres::Settings { url, connections: 4, incarnation }
+    }
+
+    /// The same database, opened once more.
+    pub(crate) async fn another_node(&self) -> postgres::Postgres {
+        postgres::Postgres::open(&self.settings(INCARNATION)).await.unwrap()
+    }
+
+    pub(crate) async fn close(mut self) {
+        if let Some(storage) = self.storage.take() {
+            tokio::time::timeout(Duration::from_secs(20), storage.close()).await.unwrap();
+        }
+        self.remove().await;
+    }
+
+    pub(crate) async fn remove(self) {
+        self.on_server(format!("DROP DATABASE {}", self.database)).await;
+    }
+
+    async fn on_server(&self, text: String) {
         let mut connection = self.server.connect().await.unwrap();
-        let text = format!("DROP DATABASE {}", self.database);
         sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }
@@ -86,6 +110,6 @@ impl Postgres {
 impl Deref for Postgres {
     type Target = dyn Storage;
     fn deref(&self) -> &Self::Target {
-        &self.storage
+        self.storage.as_ref().unwrap()
     }
 }

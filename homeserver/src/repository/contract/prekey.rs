@@ -15,7 +15,7 @@ use crate::repository::{
 
 /// What the device with the key of `seed` publishes: signed prekeys, and one-time keys of both kinds with these ids. A key ends as many
 /// seconds from the beginning as a thousand and its id.
-pub(super) fn upload(seed: u8, ids: Range<u32>) -> PrekeyUpload {
+pub(in crate::repository) fn upload(seed: u8, ids: Range<u32>) -> PrekeyUpload {
     let key = SigningKey::from_seed(&[seed; 32]);
     let ec = |domain, id: u32| {
         let public = AgreementKey::from_bytes([seed; 32]);

@@ -10,6 +10,11 @@
 //! group begins on a clean one. Frames of a failed commit are overwritten by the next one, so that an fsync that failed is never followed by
 //! one that only seems to make it good.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use sqlx::{
     ConnectOptions as _, Connection as _,
     sqlite::{SqliteConnectOptions, SqliteConnection},
@@ -31,6 +36,9 @@ pub(super) struct Writer {
     requests: mpsc::Sender<Request>,
     tasks: TaskTracker,
     closing: CancellationToken,
+    /// Groups that were committed.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests count the groups"))]
+    groups: Arc<AtomicU64>,
 }
 
 /// Somebody who wants the connection.
@@ -43,10 +51,24 @@ impl Writer {
     pub(super) fn start(options: SqliteConnectOptions, connection: SqliteConnection) -> Self {
         let (requests, queue) = mpsc::channel(QUEUE);
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        let task = Task { options, connection: Some(connection), queue, group: vec![], units: 0 };
+        let groups = Arc::default();
+        let task = Task {
+            options,
+            connection: Some(connection),
+            queue,
+            group: vec![],
+            units: 0,
+            groups: Arc::clone(&groups),
+        };
         tasks.spawn(task.run(closing.clone()));
         tasks.close();
-        Self { requests, tasks, closing }
+        Self { requests, tasks, closing, groups }
+    }
+
+    /// How many groups have been committed.
+    #[cfg(test)]
+    pub(super) fn groups(&self) -> u64 {
+        self.groups.load(Ordering::Relaxed)
     }
 
     /// Waits for the connection. Cancel-safe: who stops waiting is passed over.
@@ -129,6 +151,7 @@ struct Task {
     group: Vec<Answer>,
     /// Units in the open transaction, kept or undone.
     units: usize,
+    groups: Arc<AtomicU64>,
 }
 
 impl Task {
@@ -172,6 +195,7 @@ impl Task {
         let end = if self.group.is_empty() { "ROLLBACK" } else { "COMMIT" };
         self.say(end).await?;
         self.units = 0;
+        self.groups.fetch_add(1, Ordering::Relaxed);
         for answer in self.group.drain(..) {
             // Who no longer waits has chosen not to know.
             drop(answer.send(Ok(())));

@@ -4,7 +4,8 @@ use std::future::{Ready, ready};
 
 use rookery_protocol::{
     request::{
-        Anyone, LoggedIn, Outcome, account::*, device::ListDevices, link::*, server::ServerInfo, session::*,
+        Anyone, LoggedIn, Outcome, account::*, device::ListDevices, link::*, server::ServerInfo,
+        session::*,
     },
     session::Authenticated,
 };
@@ -46,31 +47,59 @@ async fn register(context: Context, _: Anyone, request: Register) -> Outcome<Reg
     account::register(&context.services, &context.seat, request).await
 }
 
-async fn change_password(context: Context, who: Authenticated, request: ChangePassword) -> Outcome<ChangePassword> {
+async fn change_password(
+    context: Context,
+    who: Authenticated,
+    request: ChangePassword,
+) -> Outcome<ChangePassword> {
     account::change_password(&context.services, who, request).await
 }
 
-async fn close(context: Context, who: Authenticated, request: CloseAccount) -> Outcome<CloseAccount> {
+async fn close(
+    context: Context,
+    who: Authenticated,
+    request: CloseAccount,
+) -> Outcome<CloseAccount> {
     account::close(&context.services, who, request).await
 }
 
-async fn read_settings(context: Context, who: Authenticated, _: ReadSettings) -> Outcome<ReadSettings> {
+async fn read_settings(
+    context: Context,
+    who: Authenticated,
+    _: ReadSettings,
+) -> Outcome<ReadSettings> {
     Ok(account::settings(&context.services, who).await?)
 }
 
-async fn change_settings(context: Context, who: Authenticated, request: ChangeSettings) -> Outcome<ChangeSettings> {
+async fn change_settings(
+    context: Context,
+    who: Authenticated,
+    request: ChangeSettings,
+) -> Outcome<ChangeSettings> {
     Ok(account::change_settings(&context.services, who, request.settings).await?)
 }
 
-async fn put_profile(context: Context, who: Authenticated, request: PutProfile) -> Outcome<PutProfile> {
+async fn put_profile(
+    context: Context,
+    who: Authenticated,
+    request: PutProfile,
+) -> Outcome<PutProfile> {
     Ok(account::put_profile(&context.services, who, request.sealed).await?)
 }
 
-async fn fetch_profile(context: Context, who: LoggedIn, request: FetchProfile) -> Outcome<FetchProfile> {
+async fn fetch_profile(
+    context: Context,
+    who: LoggedIn,
+    request: FetchProfile,
+) -> Outcome<FetchProfile> {
     Ok(account::profile(&context.services, who.0, request.user).await?)
 }
 
-async fn append(context: Context, who: LoggedIn, request: AppendStatements) -> Outcome<AppendStatements> {
+async fn append(
+    context: Context,
+    who: LoggedIn,
+    request: AppendStatements,
+) -> Outcome<AppendStatements> {
     statement::append(&context.services, who.0, request).await
 }
 
@@ -90,7 +119,11 @@ async fn open(context: Context, _: Anyone, request: OpenSession) -> Outcome<Open
     session::open(&context.services, &context.seat, request).await
 }
 
-async fn list_sessions(context: Context, who: Authenticated, _: ListSessions) -> Outcome<ListSessions> {
+async fn list_sessions(
+    context: Context,
+    who: Authenticated,
+    _: ListSessions,
+) -> Outcome<ListSessions> {
     Ok(session::list(&context.services, who).await?)
 }
 
@@ -98,7 +131,11 @@ async fn end_session(context: Context, who: LoggedIn, request: EndSession) -> Ou
     session::end(&context.services, who.0, request.session).await
 }
 
-async fn list_devices(context: Context, who: Authenticated, _: ListDevices) -> Outcome<ListDevices> {
+async fn list_devices(
+    context: Context,
+    who: Authenticated,
+    _: ListDevices,
+) -> Outcome<ListDevices> {
     Ok(follow::devices(&context.services, who).await?)
 }
 

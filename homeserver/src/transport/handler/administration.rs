@@ -26,7 +26,11 @@ async fn status(context: Context, _: Administrator, _: Status) -> Outcome<Status
     Ok(admin::status(&context.services, &context.place.listen).await?)
 }
 
-async fn create_invite(context: Context, _: Administrator, request: CreateInvite) -> Outcome<CreateInvite> {
+async fn create_invite(
+    context: Context,
+    _: Administrator,
+    request: CreateInvite,
+) -> Outcome<CreateInvite> {
     invite::create(&context.services, request).await
 }
 
@@ -34,7 +38,11 @@ async fn list_invites(context: Context, _: Administrator, _: ListInvites) -> Out
     Ok(invite::list(&context.services).await?)
 }
 
-async fn revoke_invite(context: Context, _: Administrator, request: RevokeInvite) -> Outcome<RevokeInvite> {
+async fn revoke_invite(
+    context: Context,
+    _: Administrator,
+    request: RevokeInvite,
+) -> Outcome<RevokeInvite> {
     invite::revoke(&context.services, &request.id).await
 }
 
@@ -46,11 +54,19 @@ async fn show_user(context: Context, _: Administrator, request: ShowUser) -> Out
     admin::user(&context.services, &request.name).await
 }
 
-async fn change_user(context: Context, _: Administrator, request: ChangeUser) -> Outcome<ChangeUser> {
+async fn change_user(
+    context: Context,
+    _: Administrator,
+    request: ChangeUser,
+) -> Outcome<ChangeUser> {
     admin::change(&context.services, &request.name, request.change).await
 }
 
-async fn reset_password(context: Context, _: Administrator, request: ResetPassword) -> Outcome<ResetPassword> {
+async fn reset_password(
+    context: Context,
+    _: Administrator,
+    request: ResetPassword,
+) -> Outcome<ResetPassword> {
     admin::reset_password(&context.services, &request.name, request.password).await
 }
 

@@ -1,7 +1,9 @@
 //! Messages, prekeys, chains, contacts and presence.
 
 use rookery_protocol::{
-    request::{LoggedIn, Outcome, chain::*, contact::*, message::SendMessage, prekey::*, presence::*},
+    request::{
+        LoggedIn, Outcome, chain::*, contact::*, message::SendMessage, prekey::*, presence::*,
+    },
     session::{Authenticated, Principal},
 };
 
@@ -30,11 +32,19 @@ async fn send(context: Context, who: Authenticated, request: SendMessage) -> Out
     message::send(&context.services, who, request).await
 }
 
-async fn publish(context: Context, who: Authenticated, request: PublishPrekeys) -> Outcome<PublishPrekeys> {
+async fn publish(
+    context: Context,
+    who: Authenticated,
+    request: PublishPrekeys,
+) -> Outcome<PublishPrekeys> {
     prekey::publish(&context.services, who, request).await
 }
 
-async fn claim(context: Context, who: Authenticated, request: ClaimPrekeys) -> Outcome<ClaimPrekeys> {
+async fn claim(
+    context: Context,
+    who: Authenticated,
+    request: ClaimPrekeys,
+) -> Outcome<ClaimPrekeys> {
     prekey::claim(&context.services, who, request).await
 }
 
@@ -43,7 +53,11 @@ async fn read_chain(context: Context, _: LoggedIn, request: ReadChain) -> Outcom
     chain::read(&context.services, principal, request).await
 }
 
-async fn append_journal(context: Context, who: Authenticated, request: AppendJournal) -> Outcome<AppendJournal> {
+async fn append_journal(
+    context: Context,
+    who: Authenticated,
+    request: AppendJournal,
+) -> Outcome<AppendJournal> {
     journal::append(&context.services, who, request).await
 }
 
@@ -55,22 +69,42 @@ async fn name_of(context: Context, who: LoggedIn, request: NameOfUser) -> Outcom
     Ok(UserNameReply { name: chain::name_of(&context.services, who.0, request.user).await? })
 }
 
-async fn list_contacts(context: Context, who: Authenticated, _: ListContacts) -> Outcome<ListContacts> {
+async fn list_contacts(
+    context: Context,
+    who: Authenticated,
+    _: ListContacts,
+) -> Outcome<ListContacts> {
     Ok(contact::list(&context.services, who).await?)
 }
 
-async fn request_contact(context: Context, who: Authenticated, request: RequestContact) -> Outcome<RequestContact> {
+async fn request_contact(
+    context: Context,
+    who: Authenticated,
+    request: RequestContact,
+) -> Outcome<RequestContact> {
     contact::request(&context.services, who, request.name).await
 }
 
-async fn change_contact(context: Context, who: Authenticated, request: ChangeContact) -> Outcome<ChangeContact> {
+async fn change_contact(
+    context: Context,
+    who: Authenticated,
+    request: ChangeContact,
+) -> Outcome<ChangeContact> {
     contact::change(&context.services, who, request.name, request.change).await
 }
 
-async fn set_presence(context: Context, who: Authenticated, request: SetPresence) -> Outcome<SetPresence> {
+async fn set_presence(
+    context: Context,
+    who: Authenticated,
+    request: SetPresence,
+) -> Outcome<SetPresence> {
     Ok(presence::set(&context.services, who, request.state, request.status).await?)
 }
 
-async fn list_presence(context: Context, who: Authenticated, _: ListPresence) -> Outcome<ListPresence> {
+async fn list_presence(
+    context: Context,
+    who: Authenticated,
+    _: ListPresence,
+) -> Outcome<ListPresence> {
     Ok(presence::list(&context.services, who).await?)
 }

@@ -27,7 +27,9 @@ impl Middleware for Limit {
             // What these are charged to depends on what is in them: their services see to it.
             SendMessage::METHOD | Register::METHOD => {}
             // These prove a key, and check no password.
-            OpenSession::METHOD | Refresh::METHOD => limiter.take(Bucket::Open, &Subject::address(address))?,
+            OpenSession::METHOD | Refresh::METHOD => {
+                limiter.take(Bucket::Open, &Subject::address(address))?
+            }
             _ if call.principal == Principal::Administrator => {}
             _ => limiter.charge(call.rate, &call.principal, address)?,
         }

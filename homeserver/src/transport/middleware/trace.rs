@@ -28,8 +28,10 @@ impl Middleware for Trace {
             Err(Refusal::Internal | Refusal::Unavailable | Refusal::StorageFull) => "failed",
             Err(_) => "refused",
         };
-        metrics::counter!("rookery_calls_total", "method" => method, "result" => result).increment(1);
-        metrics::histogram!("rookery_call_seconds", "method" => method).record(begun.elapsed().as_secs_f64());
+        metrics::counter!("rookery_calls_total", "method" => method, "result" => result)
+            .increment(1);
+        metrics::histogram!("rookery_call_seconds", "method" => method)
+            .record(begun.elapsed().as_secs_f64());
         if let Err(refusal) = &answer {
             tracing::debug!(method, %refusal, "a call was refused");
         }
