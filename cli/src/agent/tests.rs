@@ -44,7 +44,12 @@ async fn exchange(lines: &[String]) -> Vec<Value> {
     let (caller, agent) = tokio::io::duplex(64 * 1024);
     let (agent_reads, agent_writes) = tokio::io::split(agent);
     let tasks = tokio_util::task::TaskTracker::new();
-    tasks.spawn(serve_stream(BufReader::new(agent_reads), agent_writes, engine, CancellationToken::new()));
+    tasks.spawn(serve_stream(
+        BufReader::new(agent_reads),
+        agent_writes,
+        engine,
+        CancellationToken::new(),
+    ));
     let (reads, mut writes) = tokio::io::split(caller);
     for line in lines {
         writes.write_all(line.as_bytes()).await.unwrap();
@@ -59,13 +64,15 @@ async fn exchange(lines: &[String]) -> Vec<Value> {
     answers
 }
 
-fn call(id: u64, method: &str, params: Value) -> String {
+fn call(id: u64, method: &str, params: &Value) -> String {
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
 }
 
 #[tokio::test]
 async fn a_caller_is_answered_by_id_and_the_version_is_told() {
-    let answers = exchange(&[call(1, "hello", json!({ "version": 1 })), call(2, "whoami", json!({}))]).await;
+    let answers =
+        exchange(&[call(1, "hello", &json!({ "version": 1 })), call(2, "whoami", &json!({}))])
+            .await;
     let answer = |id: u64| answers.iter().find(|answer| answer["id"] == id).unwrap();
     assert_eq!(answer(1)["result"]["version"], 1);
     assert_eq!(answer(2)["result"]["name"], "alice@nest");
@@ -75,11 +82,20 @@ async fn a_caller_is_answered_by_id_and_the_version_is_told() {
 
 #[tokio::test]
 async fn what_is_no_request_is_refused_and_the_rest_still_answered() {
-    let lines = ["not json".to_owned(), call(1, "frobnicate", json!({})), call(2, "read", json!({ "wiht": "@bob" })), call(3, "whoami", Value::Null)];
+    let lines = [
+        "not json".to_owned(),
+        call(1, "frobnicate", &json!({})),
+        call(2, "read", &json!({ "wiht": "@bob" })),
+        call(3, "whoami", &Value::Null),
+    ];
     let answers = exchange(&lines).await;
     assert_eq!(answers.len(), 4);
-    assert!(answers.iter().any(|answer| answer["id"].is_null() && answer["error"]["code"] == -32700));
-    let code = |id: u64| answers.iter().find(|answer| answer["id"] == id).unwrap()["error"]["code"].clone();
+    assert!(
+        answers.iter().any(|answer| answer["id"].is_null() && answer["error"]["code"] == -32700)
+    );
+    let code = |id: u64| {
+        answers.iter().find(|answer| answer["id"] == id).unwrap()["error"]["code"].clone()
+    };
     assert_eq!(code(1), 1002, "an unknown method is wrong usage");
     assert_eq!(code(2), 1002, "so is a parameter that does not exist");
     assert_eq!(code(3), Value::Null);
@@ -87,7 +103,7 @@ async fn what_is_no_request_is_refused_and_the_rest_still_answered() {
 
 #[tokio::test]
 async fn at_the_end_of_input_an_endless_call_ends() {
-    let answers = exchange(&[call(1, "tail", json!({})), call(2, "whoami", json!({}))]).await;
+    let answers = exchange(&[call(1, "tail", &json!({})), call(2, "whoami", &json!({}))]).await;
     assert_eq!(answers.len(), 1, "the one that ends by itself is answered");
     assert_eq!(answers[0]["id"], 2);
 }

@@ -150,7 +150,11 @@ impl Engine {
             let mut due = self.due();
             *due.prekeys_at.get_or_insert_with(|| {
                 let is_urgent = left.one_time == 0 && left.one_time_kem == 0;
-                let jitter = if is_urgent { Duration::ZERO } else { REFILL_JITTER.mul_f64(f64::from(draw()) / f64::from(u32::MAX)) };
+                let jitter = if is_urgent {
+                    Duration::ZERO
+                } else {
+                    REFILL_JITTER.mul_f64(f64::from(draw()) / f64::from(u32::MAX))
+                };
                 now.plus(jitter)
             })
         };

@@ -122,12 +122,19 @@ impl Engine {
         };
         backoff.reset();
         let (up, up_queue) = mpsc::channel(UP);
-        self.link.send_replace(Link::Online(Online { client: client.clone(), since: self.now(), caught_up: false, up: up.clone() }));
+        self.link.send_replace(Link::Online(Online {
+            client: client.clone(),
+            since: self.now(),
+            caught_up: false,
+            up: up.clone(),
+        }));
         self.outbox_wake.notify_one();
         self.chores_wake.notify_one();
         let ended = self.follow(&client, up, up_queue).await;
         if let Some(lost) = client.connection().lost()
-            && let rookery_protocol::io::ConnectionLost::Closed(rookery_protocol::io::CloseReason::SessionEnded) = lost
+            && let rookery_protocol::io::ConnectionLost::Closed(
+                rookery_protocol::io::CloseReason::SessionEnded,
+            ) = lost
         {
             // Whether it was this session or this device, the next attempt will say.
             tracing::info!("the home has ended the session");
@@ -139,7 +146,8 @@ impl Engine {
     async fn connect(&self) -> Result<Client, Attempt> {
         let account = self.account();
         let client = reach(&account).await?;
-        let session = usable_session(&client, &self.store, &account, &self.secrets, self.now()).await?;
+        let session =
+            usable_session(&client, &self.store, &account, &self.secrets, self.now()).await?;
         let mut opened = client.open_session(self.secrets.signing(), &session.access).await;
         if matches!(opened, Err(CallError::Request(OpenError::Expired | OpenError::InvalidToken))) {
             let session = refresh(&client, &self.store, session, &self.secrets, self.now()).await?;
@@ -147,18 +155,27 @@ impl Engine {
         }
         let opened = match opened {
             Ok(opened) => opened,
-            Err(CallError::Request(OpenError::Ended)) => return Err(Attempt::Never(over("the session has ended"))),
+            Err(CallError::Request(OpenError::Ended)) => {
+                return Err(Attempt::Never(over("the session has ended")));
+            }
             Err(error) => return Err(Attempt::Again(failed_as(error, |_| Kind::Locked))),
         };
         if !opened.certified {
             self.change_account(|account| account.stage = AccountStage::Ended).await?;
-            return Err(Attempt::Never(over("this device is not in the account's chain any more: it was revoked")));
+            return Err(Attempt::Never(over(
+                "this device is not in the account's chain any more: it was revoked",
+            )));
         }
         Ok(client)
     }
 
     /// Opens the follow stream and takes in what comes, until it ends.
-    async fn follow(&self, client: &Client, up: mpsc::Sender<FollowUp>, mut up_queue: mpsc::Receiver<FollowUp>) -> Attempt {
+    async fn follow(
+        &self,
+        client: &Client,
+        up: mpsc::Sender<FollowUp>,
+        mut up_queue: mpsc::Receiver<FollowUp>,
+    ) -> Attempt {
         let follow = match self.prepare_follow(client).await {
             Ok(follow) => follow,
             Err(error) => return Attempt::Again(error),
@@ -191,13 +208,19 @@ impl Engine {
             frames.clear();
             // Taking what is there is cancel-safe: what was not taken stays in the channel.
             if down_queue.recv_many(&mut frames, DOWN).await == 0 {
-                return Attempt::Again(CommandError::new(Kind::NoConnection, "the connection to the server broke"));
+                return Attempt::Again(CommandError::new(
+                    Kind::NoConnection,
+                    "the connection to the server broke",
+                ));
             }
             match self.take_in(client, &up, std::mem::take(&mut frames)).await {
                 Ok(()) => {}
                 Err(ChainError::GoingAway(wait)) => {
                     tokio::time::sleep(wait).await;
-                    return Attempt::Again(CommandError::new(Kind::NoConnection, "the server is restarting"));
+                    return Attempt::Again(CommandError::new(
+                        Kind::NoConnection,
+                        "the server is restarting",
+                    ));
                 }
                 Err(ChainError::Ended(error)) => return Attempt::Never(error),
                 Err(error) => return Attempt::Again(error.into()),
@@ -249,8 +272,9 @@ impl Engine {
 
 /// A session that is over.
 fn over(what: &str) -> CommandError {
-    CommandError::new(Kind::Locked, format!("{what}; what is stored here can still be read"))
-        .hint("`rookery login` with the same profile logs in again; a revoked device needs a new profile")
+    CommandError::new(Kind::Locked, format!("{what}; what is stored here can still be read")).hint(
+        "`rookery login` with the same profile logs in again; a revoked device needs a new profile",
+    )
 }
 
 /// Connects to the account's home.
@@ -269,7 +293,8 @@ pub(super) async fn usable_session(
     now: Timestamp,
 ) -> Result<Session, Attempt> {
     let session = store.read().await?.session().await?;
-    let session = session.ok_or_else(|| Attempt::Never(over("nobody is logged in on this device")))?;
+    let session =
+        session.ok_or_else(|| Attempt::Never(over("nobody is logged in on this device")))?;
     if session.access_expires > now.plus(MARGIN) {
         return Ok(session);
     }
@@ -284,7 +309,12 @@ async fn refresh(
     now: Timestamp,
 ) -> Result<Session, Attempt> {
     let proof = prove_login(secrets.signing(), &client.exporter(), &session.refresh, now);
-    let request = Refresh { token: session.refresh, device: secrets.signing().verifying_key(), proof, at: now };
+    let request = Refresh {
+        token: session.refresh,
+        device: secrets.signing().verifying_key(),
+        proof,
+        at: now,
+    };
     // A lost answer costs nothing: the same token gets the same successor until that is used.
     match client.call(&request).await {
         Ok(tokens) => {
@@ -294,9 +324,9 @@ async fn refresh(
             unit.commit().await?;
             Ok(session)
         }
-        Err(CallError::Request(error @ (RefreshError::Ended | RefreshError::Reused | RefreshError::Disabled))) => {
-            Err(Attempt::Never(over(&error.to_string())))
-        }
+        Err(CallError::Request(
+            error @ (RefreshError::Ended | RefreshError::Reused | RefreshError::Disabled),
+        )) => Err(Attempt::Never(over(&error.to_string()))),
         Err(error) => Err(Attempt::Again(failed_as(error, |_| Kind::Failed))),
     }
 }

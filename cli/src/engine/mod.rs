@@ -78,7 +78,11 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Engine").field("user", &self.user).field("device", &self.device).finish_non_exhaustive()
+        formatter
+            .debug_struct("Engine")
+            .field("user", &self.user)
+            .field("device", &self.device)
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,7 +93,11 @@ impl Engine {
     }
 
     /// The same by another clock.
-    pub async fn open_at(place: Place, store: Store, clock: Arc<dyn Clock>) -> Result<Arc<Self>, CommandError> {
+    pub async fn open_at(
+        place: Place,
+        store: Store,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, CommandError> {
         let mut unit = store.read().await?;
         let nobody = || {
             CommandError::new(Kind::Locked, "nobody is logged in here").hint("`rookery register LINK NAME` opens an account, `rookery login` adds this device to one")
@@ -146,7 +154,11 @@ impl Engine {
         if self.wait_caught_up(patience).await {
             return Ok(());
         }
-        Err(CommandError::new(Kind::Timeout, "this device is certified, and has not read all of the history yet").hint("it goes on the next time that it is online"))
+        Err(CommandError::new(
+            Kind::Timeout,
+            "this device is certified, and has not read all of the history yet",
+        )
+        .hint("it goes on the next time that it is online"))
     }
 
     /// The profile's place.
@@ -248,8 +260,14 @@ impl Engine {
     async fn is_settled(&self) -> Result<bool, StoreError> {
         let now = self.now();
         let mut unit = self.store.read().await?;
-        let waits = unit.outbox_fronts(16).await?.iter().any(|outgoing| outgoing.not_before <= now && outgoing.trouble.is_none());
-        Ok(!waits && unit.receipts_owed(1).await?.is_empty() && unit.journal_owed(1).await?.is_empty())
+        let waits = unit
+            .outbox_fronts(16)
+            .await?
+            .iter()
+            .any(|outgoing| outgoing.not_before <= now && outgoing.trouble.is_none());
+        Ok(!waits
+            && unit.receipts_owed(1).await?.is_empty()
+            && unit.journal_owed(1).await?.is_empty())
     }
 
     fn is_certified(&self) -> bool {

@@ -85,7 +85,9 @@ impl From<StoreError> for Undelivered {
 impl From<ChainError> for Undelivered {
     fn from(error: ChainError) -> Self {
         match error {
-            ChainError::NotFound => Self::Failed("there is nobody of that name whom you can write to".to_owned()),
+            ChainError::NotFound => {
+                Self::Failed("there is nobody of that name whom you can write to".to_owned())
+            }
             ChainError::Denied(_) => Self::Failed(error.to_string()),
             error => Self::Later(error.to_string(), None),
         }
@@ -96,7 +98,13 @@ impl Engine {
     /// Writes a message down, and waits until it has come as far as was asked. Gives the message and its receiver's address.
     pub async fn send(&self, order: SendOrder) -> Result<(Message, String), CommandError> {
         if order.text.is_empty() || order.text.len() > MAX_TEXT {
-            return Err(CommandError::new(Kind::Usage, format!("a message has 1 to {MAX_TEXT} bytes, and this one has {}", order.text.len())));
+            return Err(CommandError::new(
+                Kind::Usage,
+                format!(
+                    "a message has 1 to {MAX_TEXT} bytes, and this one has {}",
+                    order.text.len()
+                ),
+            ));
         }
         if !self.is_certified() {
             self.online().await?;
@@ -110,13 +118,18 @@ impl Engine {
             return Err(CommandError::new(Kind::Trust, format!("{} is not who they were: the name has come to stand for somebody else; nothing was sent", contact.address()))
                 .hint("compare safety numbers by `rookery verify`, then `rookery contact accept` takes the new person on"));
         }
-        let item = order.label.as_deref().map_or_else(new_item, |label| ItemId::from_label(label, self.device));
+        let item = order
+            .label
+            .as_deref()
+            .map_or_else(new_item, |label| ItemId::from_label(label, self.device));
         self.write_message(contact.user, item, &order.text).await?;
         self.timeline_changed();
         self.outbox_wake.notify_one();
-        let patience = order.timeout.or((order.until == MessageState::Sent).then_some(SENT_PATIENCE));
+        let patience =
+            order.timeout.or((order.until == MessageState::Sent).then_some(SENT_PATIENCE));
         let patience = patience.map(|patience| patience.saturating_sub(started.elapsed()));
-        let message = self.wait_for(contact.user, item, order.until, order.is_queued, patience).await?;
+        let message =
+            self.wait_for(contact.user, item, order.until, order.is_queued, patience).await?;
         Ok((message, contact.address()))
     }
 
@@ -147,20 +160,44 @@ impl Engine {
             }
         };
         let payload = Payload::Text(Text { text: text.to_owned(), reply_to: None });
-        let outgoing = Outgoing { since: at, ..self.outgoing(to, item, Purpose::Message, &payload) };
+        let outgoing =
+            Outgoing { since: at, ..self.outgoing(to, item, Purpose::Message, &payload) };
         unit.enqueue(self.user, &outgoing).await?;
         unit.commit().await
     }
 
     /// An entry of the outbox.
-    pub(super) fn outgoing(&self, to: UserId, item: ItemId, purpose: Purpose, payload: &Payload) -> Outgoing {
+    pub(super) fn outgoing(
+        &self,
+        to: UserId,
+        item: ItemId,
+        purpose: Purpose,
+        payload: &Payload,
+    ) -> Outgoing {
         let content = [&payload.kind().to_be_bytes()[..], &payload.encode()].concat();
         let (since, not_before) = (self.now(), Timestamp::from_millis(0));
-        Outgoing { to, item, purpose, content, since, not_before, attempts: 0, trouble: None, sealed: None }
+        Outgoing {
+            to,
+            item,
+            purpose,
+            content,
+            since,
+            not_before,
+            attempts: 0,
+            trouble: None,
+            sealed: None,
+        }
     }
 
     /// Waits until the message is in `state` or further.
-    async fn wait_for(&self, to: UserId, item: ItemId, state: MessageState, is_queued: bool, patience: Option<Duration>) -> Result<Message, CommandError> {
+    async fn wait_for(
+        &self,
+        to: UserId,
+        item: ItemId,
+        state: MessageState,
+        is_queued: bool,
+        patience: Option<Duration>,
+    ) -> Result<Message, CommandError> {
         let mut timeline = self.timeline.subscribe();
         let mut link = self.link.subscribe();
         let wait = async {
@@ -169,7 +206,8 @@ impl Engine {
                 link.mark_unchanged();
                 let mut unit = self.store.read().await?;
                 let message = unit.message(to, self.user, item).await?.map(|placed| placed.message);
-                let message = message.ok_or_else(|| CommandError::new(Kind::NotFound, "there is no such message"))?;
+                let message = message
+                    .ok_or_else(|| CommandError::new(Kind::NotFound, "there is no such message"))?;
                 let waiting = unit.outgoing(self.user, to, item).await?;
                 drop(unit);
                 if has_reached(message.state, state) {
@@ -177,20 +215,35 @@ impl Engine {
                 }
                 if message.state == MessageState::Failed {
                     let why = message.reason.clone().unwrap_or_else(|| "it was refused".to_owned());
-                    let kind = if why.contains("nobody of that name") { Kind::NotFound } else { Kind::Failed };
-                    return Err(CommandError::new(kind, format!("the message was not sent: {why}; its text is kept here")));
+                    let kind = if why.contains("nobody of that name") {
+                        Kind::NotFound
+                    } else {
+                        Kind::Failed
+                    };
+                    return Err(CommandError::new(
+                        kind,
+                        format!("the message was not sent: {why}; its text is kept here"),
+                    ));
                 }
                 let trouble = match &*self.link.borrow() {
                     Link::Offline(trouble) | Link::Ended(trouble) => Some(trouble.clone()),
                     Link::Online(_) => waiting.and_then(|waiting| waiting.trouble).map(|why| {
-                        let kind = if why.starts_with("too many") { Kind::RateLimited } else { Kind::Failed };
+                        let kind = if why.starts_with("too many") {
+                            Kind::RateLimited
+                        } else {
+                            Kind::Failed
+                        };
                         CommandError::new(kind, why)
                     }),
                     Link::Connecting => None,
                 };
                 if let Some(trouble) = trouble
                     && message.state == MessageState::Queued
-                    && patience.is_none_or(|patience| patience == SENT_PATIENCE || !is_queued || trouble.kind == Kind::NoConnection)
+                    && patience.is_none_or(|patience| {
+                        patience == SENT_PATIENCE
+                            || !is_queued
+                            || trouble.kind == Kind::NoConnection
+                    })
                 {
                     return self.leave_queued(to, item, trouble, is_queued).await;
                 }
@@ -203,28 +256,53 @@ impl Engine {
         match patience {
             None => wait.await,
             Some(patience) => tokio::time::timeout(patience, wait).await.unwrap_or_else(|_| {
-                Err(CommandError::new(Kind::Timeout, format!("the time is over before the message was {}; it is kept, and goes on by itself", state.word()))
-                    .hint("the same command with the same --id waits again, and never sends twice"))
+                let what = format!(
+                    "the time is over before the message was {}; it is kept, and goes on by itself",
+                    state.word()
+                );
+                let late = CommandError::new(Kind::Timeout, what)
+                    .hint("the same command with the same --id waits again, and never sends twice");
+                Err(CommandError { queued: Some(item.to_string()), ..late })
             }),
         }
     }
 
     /// Says that a message waits; takes it back if it may not.
-    async fn leave_queued(&self, to: UserId, item: ItemId, trouble: CommandError, is_queued: bool) -> Result<Message, CommandError> {
+    async fn leave_queued(
+        &self,
+        to: UserId,
+        item: ItemId,
+        trouble: CommandError,
+        is_queued: bool,
+    ) -> Result<Message, CommandError> {
         let mut unit = self.store.write().await?;
         let outgoing = unit.outgoing(self.user, to, item).await?;
-        let message = if is_queued { "the message is queued, and goes out by itself".to_owned() } else {
+        let mut is_perhaps_sent = false;
+        let message = if is_queued {
+            "the message is queued, and goes out by itself"
+        } else {
             match outgoing {
                 Some(outgoing) if outgoing.sealed.is_none() => {
                     unit.dequeue(self.user, to, item).await?;
-                    unit.move_message(to, self.user, item, MessageState::Failed, Some("there was no connection")).await?;
+                    unit.move_message(
+                        to,
+                        self.user,
+                        item,
+                        MessageState::Failed,
+                        Some("there was no connection"),
+                    )
+                    .await?;
                     unit.commit().await?;
-                    "the message was not sent, and is not queued".to_owned()
+                    "the message was not sent, and is not queued"
                 }
-                _ => "the message may have been sent: the answer was lost; it stays queued".to_owned(),
+                _ => {
+                    is_perhaps_sent = true;
+                    "the message may have been sent: the answer was lost; it stays queued"
+                }
             }
         };
-        Err(CommandError { message: format!("{}; {message}", trouble.message), ..trouble }
+        let queued = (is_queued || is_perhaps_sent).then(|| item.to_string());
+        Err(CommandError { message: format!("{}; {message}", trouble.message), queued, ..trouble }
             .hint(format!("its id is {item}; the same command with --id {item} never sends twice")))
     }
 
@@ -248,7 +326,10 @@ impl Engine {
                                 continue;
                             }
                             if outgoing.not_before > self.now() {
-                                wake_at = Some(wake_at.map_or(outgoing.not_before, |at| at.min(outgoing.not_before)));
+                                wake_at =
+                                    Some(wake_at.map_or(outgoing.not_before, |at| {
+                                        at.min(outgoing.not_before)
+                                    }));
                                 continue;
                             }
                             busy.insert(outgoing.to);
@@ -262,7 +343,9 @@ impl Engine {
                     }
                 }
             }
-            let sleep = wake_at.map_or(Duration::from_hours(1), |at| at.since(self.now()).max(Duration::from_millis(1)));
+            let sleep = wake_at.map_or(Duration::from_hours(1), |at| {
+                at.since(self.now()).max(Duration::from_millis(1))
+            });
             tokio::select! {
                 () = self.drain.cancelled(), if in_flight.is_empty() => return,
                 Some(done) = in_flight.join_next() => match done {
@@ -323,7 +406,12 @@ impl Engine {
         Err(Undelivered::Later("devices keep coming and going".to_owned(), None))
     }
 
-    async fn reach_head(&self, client: &Client, person: UserId, head: HeadRef) -> Result<(), Undelivered> {
+    async fn reach_head(
+        &self,
+        client: &Client,
+        person: UserId,
+        head: HeadRef,
+    ) -> Result<(), Undelivered> {
         let known = self.store.read().await?.person(person).await?;
         if known.is_none_or(|state| state.head.seq < head.seq) {
             self.fetch_chain(client, person).await?;
@@ -332,7 +420,11 @@ impl Engine {
     }
 
     /// Seals for every live device of both sides that has no envelope yet, and stores it all before anything leaves.
-    async fn seal(&self, client: &Client, outgoing: &Outgoing) -> Result<SealedRequest, Undelivered> {
+    async fn seal(
+        &self,
+        client: &Client,
+        outgoing: &Outgoing,
+    ) -> Result<SealedRequest, Undelivered> {
         if self.store.read().await?.person(outgoing.to).await?.is_none() {
             self.fetch_chain(client, outgoing.to).await?;
         }
@@ -340,11 +432,14 @@ impl Engine {
         let mut has_claimed = false;
         loop {
             let mut unit = self.store.write().await?;
-            let missing = |what: &str| Undelivered::Later(format!("{what} is not known here yet"), None);
+            let missing =
+                |what: &str| Undelivered::Later(format!("{what} is not known here yet"), None);
             let own = unit.person(self.user).await?.ok_or_else(|| missing("this account"))?;
             let theirs = unit.person(outgoing.to).await?.ok_or_else(|| missing("the receiver"))?;
             if theirs.closed {
-                return Err(Undelivered::Failed("the receiver has closed their account".to_owned()));
+                return Err(Undelivered::Failed(
+                    "the receiver has closed their account".to_owned(),
+                ));
             }
             // Another attempt may have stored envelopes meanwhile: they are kept for the devices that are still live.
             let Some(current) = unit.outgoing(self.user, outgoing.to, outgoing.item).await? else {
@@ -354,12 +449,16 @@ impl Engine {
                 .sealed
                 .iter()
                 .flat_map(|sealed| &sealed.envelopes)
-                .filter_map(|envelope| Some((envelope.read_header().ok()?.dst_device, envelope.clone())))
+                .filter_map(|envelope| {
+                    Some((envelope.read_header().ok()?.dst_device, envelope.clone()))
+                })
                 .collect();
             let targets = self.targets(&own, &theirs);
             kept.retain(|device, _| targets.iter().any(|(_, target)| target == device));
             let me = Me::of(&own, &self.secrets);
-            let wanted = self.wanted_bundles(&mut unit, &me, &own, &theirs, &targets, &kept, &bundles).await?;
+            let wanted = self
+                .wanted_bundles(&mut unit, &me, &own, &theirs, &targets, &kept, &bundles)
+                .await?;
             if !wanted.is_empty() && !has_claimed {
                 // Nothing was written; the network is not waited for with the store in hand.
                 drop(unit);
@@ -380,14 +479,22 @@ impl Engine {
                 let state = if *person == self.user { &own } else { &theirs };
                 let Some(peer) = Peer::of(state, *device) else { continue };
                 let payload = decode_content(&outgoing.content);
-                let letter = pair::Outgoing { message: outgoing.item, to: outgoing.to, payload: &payload };
+                let letter =
+                    pair::Outgoing { message: outgoing.item, to: outgoing.to, payload: &payload };
                 let pair = unit.pair(*device).await?;
-                let sealed = pair.seal(&me, &peer, bundles.get(device), &letter, written, &mut OsRandom).map_err(|unsealed| unsealable(&unsealed.reason))?;
+                let sealed = pair
+                    .seal(&me, &peer, bundles.get(device), &letter, written, &mut OsRandom)
+                    .map_err(|unsealed| unsealable(&unsealed.reason))?;
                 unit.put_pair(*device, &sealed.pair).await?;
                 kept.insert(*device, sealed.envelope);
             }
-            let request = SealedRequest { to_head: theirs.head.into(), own_head: own.head.into(), envelopes: kept.into_values().collect() };
-            unit.update_outgoing(self.user, &Outgoing { sealed: Some(request.clone()), ..current }).await?;
+            let request = SealedRequest {
+                to_head: theirs.head.into(),
+                own_head: own.head.into(),
+                envelopes: kept.into_values().collect(),
+            };
+            unit.update_outgoing(self.user, &Outgoing { sealed: Some(request.clone()), ..current })
+                .await?;
             unit.commit().await?;
             return Ok(request);
         }
@@ -395,9 +502,15 @@ impl Engine {
 
     /// All live devices of both sides but this one.
     fn targets(&self, own: &State, theirs: &State) -> Vec<(UserId, DeviceId)> {
-        let mut targets: Vec<_> = own.live_device_ids().into_iter().filter(|device| *device != self.device).map(|device| (self.user, device)).collect();
+        let mut targets: Vec<_> = own
+            .live_device_ids()
+            .into_iter()
+            .filter(|device| *device != self.device)
+            .map(|device| (self.user, device))
+            .collect();
         if theirs.user != self.user {
-            targets.extend(theirs.live_device_ids().into_iter().map(|device| (theirs.user, device)));
+            targets
+                .extend(theirs.live_device_ids().into_iter().map(|device| (theirs.user, device)));
         }
         targets
     }
@@ -427,18 +540,34 @@ impl Engine {
         Ok(wanted)
     }
 
-    pub(super) async fn claim_bundles(&self, client: &Client, person: UserId, devices: Vec<DeviceId>) -> Result<Vec<Bundle>, CommandError> {
+    pub(super) async fn claim_bundles(
+        &self,
+        client: &Client,
+        person: UserId,
+        devices: Vec<DeviceId>,
+    ) -> Result<Vec<Bundle>, CommandError> {
         self.claim(client, person, devices).await.map_err(|error| match error {
-            Undelivered::Later(why, _) | Undelivered::Failed(why) => CommandError::new(Kind::Failed, why),
+            Undelivered::Later(why, _) | Undelivered::Failed(why) => {
+                CommandError::new(Kind::Failed, why)
+            }
         })
     }
 
-    async fn claim(&self, client: &Client, person: UserId, devices: Vec<DeviceId>) -> Result<Vec<Bundle>, Undelivered> {
+    async fn claim(
+        &self,
+        client: &Client,
+        person: UserId,
+        devices: Vec<DeviceId>,
+    ) -> Result<Vec<Bundle>, Undelivered> {
         let claim = ClaimPrekeys { claim: new_item(), user: person, devices };
         match self.watched(client, client.call(&claim)).await {
             Ok(bundles) => Ok(bundles.bundles),
-            Err(CallError::Request(ClaimError::NotFound)) => Err(Undelivered::Failed(ClaimError::NotFound.to_string())),
-            Err(CallError::Refused(Refusal::Throttled { retry_after_ms })) => Err(throttled(retry_after_ms)),
+            Err(CallError::Request(ClaimError::NotFound)) => {
+                Err(Undelivered::Failed(ClaimError::NotFound.to_string()))
+            }
+            Err(CallError::Refused(Refusal::Throttled { retry_after_ms })) => {
+                Err(throttled(retry_after_ms))
+            }
             Err(error) => Err(Undelivered::Later(error.to_string(), None)),
         }
     }
@@ -448,11 +577,17 @@ impl Engine {
         unit.dequeue(self.user, outgoing.to, outgoing.item).await?;
         let mut owes_journal = false;
         if outgoing.purpose == Purpose::Message {
-            unit.move_message(outgoing.to, self.user, outgoing.item, MessageState::Sent, None).await?;
+            unit.move_message(outgoing.to, self.user, outgoing.item, MessageState::Sent, None)
+                .await?;
             if let Some(placed) = unit.message(outgoing.to, self.user, outgoing.item).await? {
                 owes_journal = self.owe_archive(&mut unit, &placed.message).await?;
                 if outgoing.to != self.user && placed.message.state == MessageState::Sent {
-                    let kept = Unconfirmed { to: outgoing.to, item: outgoing.item, content: outgoing.content.clone(), sent: at };
+                    let kept = Unconfirmed {
+                        to: outgoing.to,
+                        item: outgoing.item,
+                        content: outgoing.content.clone(),
+                        sent: at,
+                    };
                     unit.keep_unconfirmed(self.user, &kept).await?;
                 }
             }
@@ -468,25 +603,35 @@ impl Engine {
         tracing::debug!(item = %outgoing.item, why, "a message failed");
         let mut unit = self.store.write().await?;
         unit.dequeue(self.user, outgoing.to, outgoing.item).await?;
-        unit.move_message(outgoing.to, self.user, outgoing.item, MessageState::Failed, Some(why)).await?;
+        unit.move_message(outgoing.to, self.user, outgoing.item, MessageState::Failed, Some(why))
+            .await?;
         unit.commit().await
     }
 
-    async fn postpone(&self, client: &Client, outgoing: Outgoing, why: String, wait: Option<Duration>) -> Result<(), StoreError> {
+    async fn postpone(
+        &self,
+        client: &Client,
+        outgoing: Outgoing,
+        why: String,
+        wait: Option<Duration>,
+    ) -> Result<(), StoreError> {
         // A lost connection is no failure of the message's: it goes as soon as there is another.
         if client.connection().lost().is_some() {
             return Ok(());
         }
         tracing::debug!(item = %outgoing.item, why, "a message has to wait");
         let mut unit = self.store.write().await?;
-        let Some(current) = unit.outgoing(self.user, outgoing.to, outgoing.item).await? else { return Ok(()) };
+        let Some(current) = unit.outgoing(self.user, outgoing.to, outgoing.item).await? else {
+            return Ok(());
+        };
         let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
         for _ in 0..current.attempts.min(12) {
             backoff.next_delay(0);
         }
         let wait = wait.unwrap_or_else(|| backoff.next_delay(draw()));
         let attempts = current.attempts.saturating_add(1);
-        let next = Outgoing { not_before: self.now().plus(wait), attempts, trouble: Some(why), ..current };
+        let next =
+            Outgoing { not_before: self.now().plus(wait), attempts, trouble: Some(why), ..current };
         unit.update_outgoing(self.user, &next).await?;
         unit.commit().await
     }
@@ -498,7 +643,8 @@ impl Engine {
         for lost in unit.unconfirmed(person).await? {
             let item = super::derived_item("message/again", &[lost.item.as_bytes()]);
             let payload = decode_content(&lost.content);
-            unit.enqueue(self.user, &self.outgoing(person, item, Purpose::Message, &payload)).await?;
+            unit.enqueue(self.user, &self.outgoing(person, item, Purpose::Message, &payload))
+                .await?;
             unit.confirm(self.user, person, lost.item).await?;
         }
         unit.commit().await?;
@@ -509,24 +655,35 @@ impl Engine {
 
 /// What was queued, as a payload again.
 fn decode_content(content: &[u8]) -> Payload {
-    let (kind, bytes) = content.split_first_chunk::<4>().map_or((0, &[][..]), |(kind, bytes)| (u32::from_be_bytes(*kind), bytes));
+    let (kind, bytes) = content
+        .split_first_chunk::<4>()
+        .map_or((0, &[][..]), |(kind, bytes)| (u32::from_be_bytes(*kind), bytes));
     Payload::decode(kind, bytes)
 }
 
 /// Whether a message in `state` has come as far as `wanted`.
 const fn has_reached(state: MessageState, wanted: MessageState) -> bool {
     use MessageState::{Delivered, Read, Sent};
-    matches!((state, wanted), (Sent, Sent) | (Delivered, Sent | Delivered) | (Read, Sent | Delivered | Read))
+    matches!(
+        (state, wanted),
+        (Sent, Sent) | (Delivered, Sent | Delivered) | (Read, Sent | Delivered | Read)
+    )
 }
 
 fn throttled(retry_after_ms: u64) -> Undelivered {
     let wait = Duration::from_millis(retry_after_ms.clamp(10, 3_600_000));
-    Undelivered::Later(format!("too many messages: the server takes the next in {} ms", wait.as_millis()), Some(wait))
+    Undelivered::Later(
+        format!("too many messages: the server takes the next in {} ms", wait.as_millis()),
+        Some(wait),
+    )
 }
 
 fn unsealable(reason: &SealError) -> Undelivered {
     match reason {
-        SealError::NeedsBundle => Undelivered::Later("a device of the receiver has no keys at the server yet".to_owned(), None),
+        SealError::NeedsBundle => Undelivered::Later(
+            "a device of the receiver has no keys at the server yet".to_owned(),
+            None,
+        ),
         SealError::TooLong { .. } | SealError::Forked => Undelivered::Failed(reason.to_string()),
         _ => Undelivered::Later(reason.to_string(), None),
     }
@@ -534,12 +691,15 @@ fn unsealable(reason: &SealError) -> Undelivered {
 
 fn undelivered(error: CallError<SendError>) -> Undelivered {
     match error {
-        CallError::Request(SendError::MailboxFull { .. }) => {
-            Undelivered::Later(error.to_string(), Some(SLOW.mul_f64(f64::from(draw() >> 16) / 65_536.0)))
-        }
+        CallError::Request(SendError::MailboxFull { .. }) => Undelivered::Later(
+            error.to_string(),
+            Some(SLOW.mul_f64(f64::from(draw() >> 16) / 65_536.0)),
+        ),
         CallError::Request(error) => Undelivered::Failed(error.to_string()),
         CallError::Refused(Refusal::Throttled { retry_after_ms }) => throttled(retry_after_ms),
-        CallError::Refused(refusal @ (Refusal::TooLarge | Refusal::NotPermitted)) => Undelivered::Failed(refusal.to_string()),
+        CallError::Refused(refusal @ (Refusal::TooLarge | Refusal::NotPermitted)) => {
+            Undelivered::Failed(refusal.to_string())
+        }
         error => Undelivered::Later(error.to_string(), None),
     }
 }
@@ -561,10 +721,15 @@ mod tests {
     #[test]
     fn a_throttled_message_waits_as_long_as_the_server_says() {
         let error = CallError::Refused(Refusal::Throttled { retry_after_ms: 1_500 });
-        assert!(matches!(undelivered(error), Undelivered::Later(_, Some(wait)) if wait == Duration::from_millis(1_500)));
+        assert!(
+            matches!(undelivered(error), Undelivered::Later(_, Some(wait)) if wait == Duration::from_millis(1_500))
+        );
         let error = CallError::Request(SendError::NotFound);
         assert!(matches!(undelivered(error), Undelivered::Failed(_)));
         let error = CallError::Refused(Refusal::StorageFull);
-        assert!(matches!(undelivered(error), Undelivered::Later(_, None)), "a full disk is waited out");
+        assert!(
+            matches!(undelivered(error), Undelivered::Later(_, None)),
+            "a full disk is waited out"
+        );
     }
 }

@@ -55,7 +55,9 @@ async fn nothing_that_was_written_can_be_read_in_the_files() {
     let mut unit = store.write().await.unwrap();
     unit.add_message(&message(1, MessageState::Queued)).await.unwrap();
     unit.enqueue(ALICE, &outgoing(1)).await.unwrap();
-    unit.owe_receipt(Receipt { to: BOB, item: ItemId::from_bytes([7; 16]), read: true }).await.unwrap();
+    unit.owe_receipt(Receipt { to: BOB, item: ItemId::from_bytes([7; 16]), read: true })
+        .await
+        .unwrap();
     unit.put_pair(DeviceId::from_bytes([0xd0; 32]), &Pair::new()).await.unwrap();
     unit.commit().await.unwrap();
     store.close().await;
@@ -123,10 +125,18 @@ async fn a_message_is_there_once_and_keeps_its_place() {
     let mut unit = store.write().await.unwrap();
     assert_eq!(unit.add_message(&message(2, MessageState::Sent)).await.unwrap(), Some(1));
     assert_eq!(unit.add_message(&message(2, MessageState::Sent)).await.unwrap(), None);
-    assert_eq!(unit.add_message(&message(1, MessageState::Sent)).await.unwrap().map(|position| position > 1), Some(true));
+    assert_eq!(
+        unit.add_message(&message(1, MessageState::Sent))
+            .await
+            .unwrap()
+            .map(|position| position > 1),
+        Some(true)
+    );
     let arrived = unit.page(Page::After { position: 0, count: 10 }).await.unwrap();
     let written = unit.page(Page::Last { conversation: BOB, count: 10 }).await.unwrap();
-    let numbers = |page: &[Placed]| page.iter().map(|placed| placed.message.item.as_bytes()[0]).collect::<Vec<_>>();
+    let numbers = |page: &[Placed]| {
+        page.iter().map(|placed| placed.message.item.as_bytes()[0]).collect::<Vec<_>>()
+    };
     assert_eq!(numbers(&arrived), [2, 1], "tail tells in the order of arrival");
     assert_eq!(numbers(&written), [1, 2], "read tells in the order of writing");
 }
@@ -138,7 +148,9 @@ async fn a_state_never_goes_back() {
     unit.add_message(&message(1, MessageState::Queued)).await.unwrap();
     let item = ItemId::from_bytes([1; 16]);
     assert!(unit.move_message(BOB, ALICE, item, MessageState::Read, None).await.unwrap());
-    for earlier in [MessageState::Queued, MessageState::Sent, MessageState::Delivered, MessageState::Failed] {
+    for earlier in
+        [MessageState::Queued, MessageState::Sent, MessageState::Delivered, MessageState::Failed]
+    {
         assert!(!unit.move_message(BOB, ALICE, item, earlier, None).await.unwrap(), "{earlier:?}");
     }
     assert!(MessageState::Queued.may_become(MessageState::Failed));
@@ -167,7 +179,8 @@ async fn a_reading_replaces_a_delivery_that_was_owed_and_not_the_other_way_round
     let (_home, _, store) = store().await;
     let mut unit = store.write().await.unwrap();
     let item = ItemId::from_bytes([1; 16]);
-    let (delivered, read) = (Receipt { to: BOB, item, read: false }, Receipt { to: BOB, item, read: true });
+    let (delivered, read) =
+        (Receipt { to: BOB, item, read: false }, Receipt { to: BOB, item, read: true });
     unit.owe_receipt(delivered).await.unwrap();
     unit.owe_receipt(read).await.unwrap();
     unit.owe_receipt(delivered).await.unwrap();

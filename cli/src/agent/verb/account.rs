@@ -232,7 +232,8 @@ pub struct ProfileSet {
 
 impl Verb for ProfileSet {
     const METHOD: &'static str = "profile.set";
-    const ABOUT: &'static str = "Changes one's own profile: what is absent stays, what is empty goes.";
+    const ABOUT: &'static str =
+        "Changes one's own profile: what is absent stays, what is empty goes.";
     type Reply = ProfileLine;
     type Event = Nothing;
 
@@ -274,7 +275,9 @@ impl Verb for PresenceShow {
 }
 
 /// How one is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum PresenceWord {
     /// There.
@@ -362,7 +365,9 @@ pub(crate) fn parse_recovery_key(text: &str) -> Result<RecoveryKey, CommandError
 }
 
 /// Who may write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum WritersWord {
     /// Everybody; strangers' messages are marked as requests.
@@ -419,7 +424,9 @@ impl Verb for AccountSettings {
     type Event = Nothing;
 
     async fn run(self, call: Call) -> Result<SettingsLine, CommandError> {
-        call.engine.settings(self.writers, self.presence, self.suggest, self.read_receipts, self.archive).await
+        call.engine
+            .settings(self.writers, self.presence, self.suggest, self.read_receipts, self.archive)
+            .await
     }
 }
 
