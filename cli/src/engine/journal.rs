@@ -134,7 +134,7 @@ impl Engine {
                     unit.settle_journal(item.item).await?;
                 }
                 Some(Err(error)) => {
-                    tracing::warn!(%error, seq = entry.seq, "an entry of the journal was passed over")
+                    tracing::warn!(%error, seq = entry.seq, "an entry of the journal was passed over");
                 }
                 None => tracing::debug!(
                     seq = entry.seq,

@@ -11,7 +11,8 @@ use rookery_protocol::{
 
 use super::{
     Engine,
-    enter::{certify, fetch_own_chain, reach_uncertified},
+    enter::certify,
+    home::{fetch_own_chain, reach_uncertified},
     refusal::failed_as,
 };
 use crate::{

@@ -11,6 +11,7 @@ mod chores;
 mod contacts;
 mod devices;
 mod enter;
+mod home;
 mod journal;
 mod link;
 mod linking;
@@ -21,6 +22,8 @@ mod profile;
 mod receipts;
 mod receive;
 mod refusal;
+mod seal;
+mod send;
 mod timeline;
 
 use std::{
@@ -41,7 +44,7 @@ pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
 pub use link::Link;
 pub use linking::link_new_device;
-pub use outbox::SendOrder;
+pub use send::SendOrder;
 pub use timeline::{TailOrder, TailReader};
 
 use crate::{

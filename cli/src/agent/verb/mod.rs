@@ -7,6 +7,7 @@ mod account;
 mod contact;
 mod device;
 mod message;
+mod profile;
 
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, sync::LazyLock};
 
@@ -17,8 +18,7 @@ use tokio::sync::mpsc;
 
 pub(crate) use account::parse_recovery_key;
 pub use account::{
-    AccountDelete, AccountPassword, AccountSettings, Connection, Logout, PresenceLine, PresenceSet,
-    PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow, SessionEnd, SessionLine,
+    AccountDelete, AccountPassword, AccountSettings, Connection, Logout, SessionEnd, SessionLine,
     SessionList, SettingsLine, Status, StatusLine, Whoami, WhoamiLine, WritersWord,
 };
 pub use contact::{ContactAct, ContactChange, ContactLine, ContactList, Verify, VerifyLine};
@@ -27,6 +27,9 @@ pub use device::{
     RecoveryCreate, RecoveryCreated,
 };
 pub use message::{MessageLine, Read, ReadLines, Send, SendLine, Tail, Until};
+pub use profile::{
+    PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
+};
 
 use super::VERSION;
 use crate::{
