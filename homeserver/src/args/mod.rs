@@ -157,7 +157,7 @@ impl Cli {
     fn load(&self) -> Result<Loaded, Failed> {
         let mut loaded = Loaded::default();
         if let Some(file) = &self.config {
-            loaded.read_file(file, "")?
+            loaded.read_file(file, "")?;
         } else {
             let file = self.data()?.join("rookeryd.toml");
             if file.exists() {
