@@ -84,6 +84,8 @@ pub fn command() -> clap::Command {
 
 /// Does what the arguments say.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Whatever is made here, databases and copies of them too, is for nobody else.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     let matched = command()
