@@ -84,6 +84,8 @@ pub fn command() -> clap::Command {
 
 /// Does what the arguments say.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Whatever is made here, databases and copies of them too, is for nobody else.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     let matched = command()
@@ -157,7 +159,7 @@ impl Cli {
     fn load(&self) -> Result<Loaded, Failed> {
         let mut loaded = Loaded::default();
         if let Some(file) = &self.config {
-            loaded.read_file(file, "")?
+            loaded.read_file(file, "")?;
         } else {
             let file = self.data()?.join("rookeryd.toml");
             if file.exists() {

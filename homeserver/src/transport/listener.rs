@@ -13,6 +13,7 @@ use rookery_protocol::{
     session::{Follow, Principal},
     version::EXPORTER_DEVICE,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use super::{Router, follow, router};
@@ -37,42 +38,60 @@ const MAX_METHOD: usize = 64;
 
 /// Takes connections until the lifecycle drains.
 pub async fn serve(listener: Arc<Listener>, router: Arc<Router>, lifecycle: Lifecycle) {
+    let half_open = router.services().config.limits.half_open;
+    let most =
+        half_open.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(Semaphore::MAX_PERMITS);
+    let handshakes = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
     loop {
         let incoming = tokio::select! {
             () = lifecycle.drain.cancelled() => return,
             incoming = listener.accept() => incoming,
         };
         let Some(incoming) = incoming else { return };
-        if let Some(incoming) = admit(incoming, &router) {
+        if let Some((incoming, handshake)) = admit(incoming, &router, &handshakes) {
             let (router, stop) = (Arc::clone(&router), lifecycle.clone());
-            lifecycle.tasks.spawn(connection(incoming, router, stop));
+            lifecycle.tasks.spawn(connection(incoming, handshake, router, stop));
         }
     }
 }
 
 /// Turns away whoever is one too many, before anything is spent on them.
-fn admit(incoming: Incoming, router: &Router) -> Option<Incoming> {
+fn admit(
+    incoming: Incoming,
+    router: &Router,
+    handshakes: &Arc<Semaphore>,
+) -> Option<(Incoming, OwnedSemaphorePermit)> {
     let services = router.services();
     let limits = &services.config.limits;
     let rejected = |reason: &'static str| {
         metrics::counter!("rookery_conn_rejected_total", "reason" => reason).increment(1);
     };
-    if limits.half_open.is_some_and(|limit| services.seats.count().1 >= u64::from(limit)) {
+    let anonymous = services.seats.count().1;
+    let handshake = Arc::clone(handshakes).try_acquire_owned();
+    let handshake = handshake
+        .ok()
+        .filter(|_| limits.half_open.is_none_or(|limit| anonymous < u64::from(limit)));
+    let Some(handshake) = handshake else {
         rejected("half_open");
         incoming.refuse();
         return None;
-    }
+    };
     let subject = Subject::address(incoming.remote().ip());
     if !incoming.is_validated() && services.limiter.take(Bucket::Handshake, &subject).is_err() {
         rejected("retry");
         incoming.retry();
         return None;
     }
-    Some(incoming)
+    Some((incoming, handshake))
 }
 
 /// One connection, from its handshake to its end.
-async fn connection(incoming: Incoming, router: Arc<Router>, lifecycle: Lifecycle) {
+async fn connection(
+    incoming: Incoming,
+    handshake: OwnedSemaphorePermit,
+    router: Arc<Router>,
+    lifecycle: Lifecycle,
+) {
     let begun = tokio::time::Instant::now();
     let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE, incoming.establish()).await else {
         metrics::counter!("rookery_conn_rejected_total", "reason" => "handshake").increment(1);
@@ -89,6 +108,7 @@ async fn connection(incoming: Incoming, router: Arc<Router>, lifecycle: Lifecycl
         connection.close(CloseReason::TooMany);
         return;
     };
+    drop(handshake);
     let reason = carry(&connection, &seat, &router, &lifecycle).await;
     services.seats.leave(&seat);
     if let Some(reason) = reason {

@@ -3,8 +3,9 @@
 use std::future::{Ready, ready};
 
 use rookery_protocol::{
+    id::UserId,
     request::{
-        Anyone, LoggedIn, Outcome,
+        Anyone, LoggedIn, Outcome, Refusal,
         account::{
             AppendStatements, ChangePassword, ChangeSettings, CloseAccount, FetchBoxes,
             FetchProfile, PutProfile, ReadSettings, Register,
@@ -14,7 +15,7 @@ use rookery_protocol::{
         server::ServerInfo,
         session::{EndSession, ListSessions, Login, OpenSession, Refresh},
     },
-    session::Authenticated,
+    session::{Authenticated, Principal},
 };
 
 use crate::{
@@ -44,6 +45,12 @@ pub(super) fn add(router: Router) -> Router {
         .on(put_letter)
         .on(take_letter)
         .on(close_place)
+}
+
+/// Whom the caller may ask about: a device that is not certified, about its own user and nobody else (`DECISIONS.md` D8).
+pub(super) fn reach(context: &Context, who: LoggedIn, user: UserId) -> Option<UserId> {
+    let certified = matches!(context.seat.principal(), Principal::Device(_));
+    (certified || user == who.0.user).then_some(user)
 }
 
 fn server_info(context: Context, _: Anyone, _: ServerInfo) -> Ready<Outcome<ServerInfo>> {
@@ -99,7 +106,8 @@ async fn fetch_profile(
     who: LoggedIn,
     request: FetchProfile,
 ) -> Outcome<FetchProfile> {
-    Ok(account::profile(&context.services, who.0, request.user).await?)
+    let of = reach(&context, who, request.user).ok_or(Refusal::NotPermitted)?;
+    Ok(account::profile(&context.services, who.0, of).await?)
 }
 
 async fn append(

@@ -2,8 +2,8 @@
 
 use rookery_protocol::{
     request::{
-        LoggedIn, Outcome,
-        chain::{AppendJournal, NameOfUser, ReadChain, ResolveUser, UserNameReply},
+        Failure, LoggedIn, Outcome, Refusal,
+        chain::{AppendJournal, NameOfUser, ReadChain, ReadError, ResolveUser, UserNameReply},
         contact::{ChangeContact, ListContacts, RequestContact},
         message::SendMessage,
         prekey::{ClaimPrekeys, PublishPrekeys},
@@ -12,6 +12,7 @@ use rookery_protocol::{
     session::{Authenticated, Principal},
 };
 
+use super::account::reach;
 use crate::{
     service::{chain, contact, journal, message, prekey, presence},
     transport::router::{Context, Router},
@@ -67,11 +68,16 @@ async fn append_journal(
 }
 
 async fn resolve(context: Context, who: LoggedIn, request: ResolveUser) -> Outcome<ResolveUser> {
-    chain::resolve(&context.services, who.0, &request.name).await
+    let resolved = chain::resolve(&context.services, who.0, &request.name).await?;
+    match reach(&context, who, resolved.user) {
+        Some(_) => Ok(resolved),
+        None => Err(Failure::Error(ReadError::NotFound)),
+    }
 }
 
 async fn name_of(context: Context, who: LoggedIn, request: NameOfUser) -> Outcome<NameOfUser> {
-    Ok(UserNameReply { name: chain::name_of(&context.services, who.0, request.user).await? })
+    let of = reach(&context, who, request.user).ok_or(Refusal::NotPermitted)?;
+    Ok(UserNameReply { name: chain::name_of(&context.services, who.0, of).await? })
 }
 
 async fn list_contacts(
