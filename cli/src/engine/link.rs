@@ -85,8 +85,12 @@ impl Engine {
     /// Keeps the connection for as long as the engine runs.
     pub(super) async fn run_link(self: Arc<Self>) {
         if !self.is_certified() {
-            let error = CommandError::new(Kind::NotPermitted, "this device is not certified yet")
-                .hint("run `rookery device link` on another device, and `rookery login` with its code here");
+            let error = match self.account().stage {
+                AccountStage::Ended => over("this device was signed out or revoked"),
+                _ => CommandError::new(Kind::NotPermitted, "this device is not certified yet").hint(
+                    "run `rookery device link` on another device, and `rookery login` with its code here",
+                ),
+            };
             self.link.send_replace(Link::Ended(error));
             return;
         }
