@@ -25,6 +25,9 @@ use crate::{
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 /// How long a server may be silent before it is asked whether it is there, and how long that may take.
 const SUSPICION: Duration = Duration::from_secs(2);
+/// How long nothing may come down the follow stream before the server is asked whether it is there. The transport's own time-out is a
+/// minute, and a message that waits for it is a minute late.
+const QUIET: Duration = Duration::from_secs(15);
 /// A token that ends this soon is refreshed first.
 const MARGIN: Duration = Duration::from_mins(1);
 /// What came down and was not taken in yet. The stream's own window holds the rest back.
@@ -82,8 +85,12 @@ impl Engine {
     /// Keeps the connection for as long as the engine runs.
     pub(super) async fn run_link(self: Arc<Self>) {
         if !self.is_certified() {
-            let error = CommandError::new(Kind::NotPermitted, "this device is not certified yet")
-                .hint("run `rookery device link` on another device, and `rookery login` with its code here");
+            let error = match self.account().stage {
+                AccountStage::Ended => over("this device was signed out or revoked"),
+                _ => CommandError::new(Kind::NotPermitted, "this device is not certified yet").hint(
+                    "run `rookery device link` on another device, and `rookery login` with its code here",
+                ),
+            };
             self.link.send_replace(Link::Ended(error));
             return;
         }
@@ -207,11 +214,13 @@ impl Engine {
         loop {
             frames.clear();
             // Taking what is there is cancel-safe: what was not taken stays in the channel.
-            if down_queue.recv_many(&mut frames, DOWN).await == 0 {
-                return Attempt::Again(CommandError::new(
-                    Kind::NoConnection,
-                    "the connection to the server broke",
-                ));
+            let taken = tokio::time::timeout(QUIET, down_queue.recv_many(&mut frames, DOWN)).await;
+            match taken {
+                Ok(0) => return broken(),
+                Ok(_) => {}
+                // A server that was killed says nothing, and what it has for us waits until we come back.
+                Err(_) if self.is_there(client).await => continue,
+                Err(_) => return broken(),
             }
             match self.take_in(client, &up, std::mem::take(&mut frames)).await {
                 Ok(()) => {}
@@ -236,7 +245,7 @@ impl Engine {
             tokio::select! {
                 answer = &mut call => return answer,
                 () = tokio::time::sleep(SUSPICION) => {
-                    if tokio::time::timeout(SUSPICION, client.call(&ServerInfo {})).await.is_err() {
+                    if !self.is_there(client).await {
                         tracing::debug!("the server is silent; the connection is given up");
                         // Which ends the call as well.
                         client.close();
@@ -245,6 +254,15 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Whether the server answers something small in time.
+    async fn is_there(&self, client: &Client) -> bool {
+        // A refusal is an answer, too.
+        matches!(
+            tokio::time::timeout(SUSPICION, client.call(&ServerInfo {})).await,
+            Ok(Ok(_) | Err(CallError::Refused(_)))
+        )
     }
 
     /// Marks that all that had waited was taken in.
@@ -268,6 +286,11 @@ impl Engine {
             up.send(frame).await.ok();
         }
     }
+}
+
+/// A connection that is gone.
+fn broken() -> Attempt {
+    Attempt::Again(CommandError::new(Kind::NoConnection, "the connection to the server broke"))
 }
 
 /// A session that is over.
