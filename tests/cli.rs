@@ -179,8 +179,12 @@ async fn without_a_connection_a_message_is_queued_and_the_exit_code_says_so() ->
     scene.server.stop().await?;
     let status = scene.alice.run(&["status", "--json"]).await?.exit(exit::NO_CONNECTION)?;
     has_keys(&status.json()?, &["v"])?;
-    let arguments = ["send", "@bob", "later", "--json", "--id", "one", "--timeout", "20s"];
+    let arguments = ["send", "@bob", "later", "--json", "--id", "one"];
     let queued = scene.alice.run(&arguments).await?.exit(exit::NO_CONNECTION)?.json()?;
+    ensure!(queued.get("state") == Some(&Value::from("queued")), "{queued}");
+    // Told how long to wait, it waits for the server, and then says that the time is over.
+    let waiting = [&arguments[..], &["--timeout", "1s"]].concat();
+    let queued = scene.alice.run(&waiting).await?.exit(exit::TIMED_OUT)?.json()?;
     ensure!(queued.get("state") == Some(&Value::from("queued")), "{queued}");
 
     scene.server.start().await?;

@@ -17,7 +17,7 @@ use crate::{
     homeserver::Homeserver,
     oracle::Ledger,
     process::PATIENCE,
-    profile::{Message, Profile, messages},
+    profile::{Attempt, Message, Profile, messages},
     random::Random,
 };
 
@@ -107,25 +107,19 @@ async fn send_until_taken(
     text: &str,
     random: &mut Random,
 ) -> Result<()> {
-    // Taken is: sent, or queued for want of a connection, which must be as good.
-    const TAKEN: [i32; 2] = [0, 3];
     const TRIES: u32 = 60;
     let mut last = None;
     for _ in 0..TRIES {
-        let arguments = ["send", target, text, "--id", id, "--timeout", "5s", "--json"];
-        let sending = profile.run(&arguments);
+        let sending = profile.try_send(target, text, id, Some("5s"));
         let life = if random.below(20) == 0 { random.pause(0, 100) } else { PATIENCE };
         match timeout(life, sending).await {
-            Ok(finished) => {
-                let finished = finished?;
-                if TAKEN.contains(&finished.code()) {
-                    return Ok(());
-                }
-                last = Some(finished);
-                sleep(random.pause(50, 300)).await;
-            }
+            Ok(attempt) => match attempt? {
+                Attempt::Taken { .. } => return Ok(()),
+                Attempt::Failed(finished) => last = Some(finished),
+            },
             Err(_killed) => {}
         }
+        sleep(random.pause(50, 300)).await;
     }
     match last {
         Some(finished) => bail!("not taken after {TRIES} tries: {finished}"),

@@ -37,6 +37,18 @@ pub struct Message {
     pub more: Map<String, Value>,
 }
 
+/// What came of an attempt to send something.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It has been taken, and must arrive.
+    Taken {
+        /// How far it has come: `queued`, `sent`, and so on.
+        state: String,
+    },
+    /// Nothing was promised.
+    Failed(Finished),
+}
+
 /// One installation of `rookery`, with keys of its own.
 #[derive(Debug)]
 pub struct Profile {
@@ -179,6 +191,25 @@ impl Profile {
         let answer = self.ask(&["send", target, message]).await?;
         let id = answer.get("id").and_then(Value::as_str);
         Ok(id.with_context(|| format!("no id in {answer}"))?.to_owned())
+    }
+
+    /// Sends `message` to `target` under `id`, and says whether it was taken: sent, or at least kept for sending, which
+    /// must be as good. With no `timeout`, it does not wait for a connection that is not there.
+    pub async fn try_send(
+        &self,
+        target: &str,
+        message: &str,
+        id: &str,
+        timeout: Option<&str>,
+    ) -> Result<Attempt> {
+        let mut arguments = vec!["send", target, message, "--id", id, "--json"];
+        arguments.extend(timeout.into_iter().flat_map(|timeout| ["--timeout", timeout]));
+        let finished = self.run(&arguments).await?;
+        let state = |object: &Value| Some(object.get("state")?.as_str()?.to_owned());
+        Ok(match finished.json().ok().as_ref().and_then(state) {
+            Some(state) => Attempt::Taken { state },
+            None => Attempt::Failed(finished),
+        })
     }
 
     /// The last `count` messages with `target`, oldest first.
