@@ -166,7 +166,7 @@ pub async fn store_all(services: Weak<Services>, inlet: Inlet) {
             },
         }
         let Some(services) = services.upgrade() else { return };
-        store(&services, std::mem::take(&mut jobs)).await;
+        store(&services, &mut jobs).await;
     }
 }
 
@@ -180,7 +180,7 @@ struct Plan {
 }
 
 /// Judges and stores one batch, answers it, and passes it on to followers.
-async fn store(services: &Services, jobs: Vec<Job>) {
+async fn store(services: &Services, jobs: &mut Vec<Job>) {
     let acknowledged: Vec<(DeviceId, u64)> = {
         let through = &services.outbox.acknowledged.through;
         through.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
@@ -189,7 +189,7 @@ async fn store(services: &Services, jobs: Vec<Job>) {
     let at = services.clock.now();
     let (mut deposits, mut plans) =
         (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
-    for job in jobs {
+    for job in jobs.drain(..) {
         match judge(services, &job, at).await {
             Ok(stranger) => {
                 let copies = job.letters.iter().map(|letter| {
