@@ -93,7 +93,7 @@ async fn round(storage: &dyn Storage, batch: u64, next: &mut u64) {
     unit.commit().await.expect("a commit");
 }
 
-/// The message of this number: its id rises with it, as UUIDv7 does, and ends in noise.
+/// The message of this number: its id rises with it, as a UUID of version 7 does, and ends in noise.
 fn message(number: u64) -> Deposit {
     let pair = number % PAIRS;
     let noise = blake3::hash(&number.to_be_bytes());

@@ -192,7 +192,7 @@ impl Homeserver {
             None => command.arg("off"),
         };
         if let Some(filter) = log_filter {
-            command.env("RUST_LOG", filter);
+            command.env("ROOKERYD_LOG_FILTER", filter);
         }
         if let Some(url) = database {
             command.args(["--database", url]);
@@ -214,19 +214,12 @@ impl Homeserver {
         self.process.take().context("the homeserver does not run")?.stop().await
     }
 
-    /// Ends it by SIGKILL; with [`Unsynced::IsLost`], that is the power cut.
+    /// Ends it by SIGKILL, unless a fault has done so; with [`Unsynced::IsLost`], that is the power cut.
     pub async fn kill(&mut self) -> Result<()> {
         self.process.take().context("the homeserver does not run")?.kill().await
     }
 
-    /// Waits until a fault has killed it.
-    pub async fn wait_until_killed(&mut self, limit: Duration) -> Result<()> {
-        self.process.as_mut().context("the homeserver does not run")?.wait(limit).await?;
-        self.process = None;
-        Ok(())
-    }
-
-    /// Whether it runs, or has been ended, by us or by a fault.
+    /// Whether it runs; it may have been ended, by us or by a fault.
     pub fn runs(&mut self) -> Result<bool> {
         Ok(match &mut self.process {
             Some(process) => !process.has_ended()?,

@@ -51,14 +51,20 @@ use self::{
 };
 use super::{BackupError, Kind, Repository, Storage, StorageError, View, migrate};
 
+/// Whether parameters of many rows are `$1`, `$2`, … or all `?`: PostgreSQL knows numbers only.
+const NUMBERED: bool = true;
 /// Where mailboxes stand. The rows are made if need be, and held until the unit ends.
 static HEADS: Many = Many::new(
-    "INSERT INTO mailbox_head (device, user_id, last, waiting, bytes)
-     SELECT device, user_id, 0, 0, 0 FROM (",
-    2,
-    ") AS wanted (device, user_id)
-     ON CONFLICT (device) DO UPDATE SET last = mailbox_head.last
-     RETURNING device, last, waiting, bytes",
+    "WITH wanted (number, device, user_id) AS (",
+    3,
+    "), heads AS (
+         INSERT INTO mailbox_head (device, user_id, last, waiting, bytes)
+         SELECT device, user_id, 0, 0, 0 FROM wanted ORDER BY device
+         ON CONFLICT (device) DO UPDATE SET last = mailbox_head.last
+         RETURNING device, last, waiting, bytes
+     )
+     SELECT string_agg(number || ' ' || last || ' ' || waiting || ' ' || bytes, ' ')
+     FROM wanted JOIN heads ON heads.device = wanted.device",
 );
 /// Holds mailboxes that are there.
 static HOLD_HEADS: Option<Many> = Some(Many::new(

@@ -27,7 +27,7 @@ impl MailboxView for Handle {
     async fn mailbox_head(&mut self, device: DeviceId) -> Result<MailboxHead, StorageError> {
         let text = "SELECT last, waiting, bytes FROM mailbox_head WHERE device = $1";
         let row = self.first(query(text).bind(&device.as_bytes()[..])).await?;
-        row.as_ref().map_or(Ok(MailboxHead::default()), |row| head_of(row, 0))
+        row.as_ref().map_or(Ok(MailboxHead::default()), head_of)
     }
 
     async fn waiting(
@@ -90,15 +90,8 @@ impl MailboxRepository for Handle {
         let bind = |query: Query<'static>, (device, through): (&DeviceId, &u64)| {
             query.bind(device.as_bytes().to_vec()).bind(to_row(*through))
         };
-        let freed = self.all_many(&FREED, &furthest, bind).await?;
-        let freed: BTreeMap<DeviceId, (i64, i64)> =
-            freed.iter().map(freed_of).collect::<Result<_, StorageError>>()?;
-        furthest.retain(|device, _| freed.contains_key(device));
-        self.execute_many(&ERASE, &furthest, bind).await?;
-        let bind = |query: Query<'static>, (device, (count, bytes)): (&DeviceId, &(i64, i64))| {
-            query.bind(device.as_bytes().to_vec()).bind(*count).bind(*bytes)
-        };
-        self.execute_many(&SHRINK, &freed, bind).await.map(|_| ())
+        self.execute_many(&SHRINK, &furthest, bind).await?;
+        self.execute_many(&ERASE, &furthest, bind).await.map(|_| ())
     }
 }
 
@@ -123,14 +116,27 @@ impl Handle {
             let new = Standing { user: letter.user, head: MailboxHead::default(), changed: false };
             heads.entry(letter.device).or_insert(new);
         }
-        let bind = |query: Query<'static>, (device, standing): (&DeviceId, &Standing)| {
-            query.bind(device.as_bytes().to_vec()).bind(standing.user.as_bytes().to_vec())
+        let bind = |query: Query<'static>, (number, (device, standing)): Numbered<'_>| {
+            query
+                .bind(to_row(number))
+                .bind(device.as_bytes().to_vec())
+                .bind(standing.user.as_bytes().to_vec())
         };
-        for row in self.all_many(&HEADS, &heads, bind).await? {
-            let device = Cells::of("mailbox_head", &row).id(0, DeviceId::from_slice)?;
-            if let Some(standing) = heads.get_mut(&device) {
-                standing.head = head_of(&row, 1)?;
+        let rows = self.all_many(&HEADS, heads.iter().enumerate(), bind).await?;
+        // One row holds the numbers of many: a row costs more than what is in it.
+        let mut found: HashMap<usize, MailboxHead> = HashMap::with_capacity(heads.len());
+        for row in &rows {
+            let cells = Cells::of("mailbox_head", row);
+            let Some(text) = cells.text_if_any(0)? else { continue };
+            let numbers = text.split(' ').map(str::parse).collect::<Result<Vec<u64>, _>>();
+            for numbers in numbers.map_err(|_| cells.impossible())?.chunks(4) {
+                let &[number, last, count, bytes] = numbers else { return Err(cells.impossible()) };
+                let number = usize::try_from(number).map_err(|_| cells.impossible())?;
+                found.insert(number, MailboxHead { last, count, bytes });
             }
+        }
+        for (number, standing) in heads.values_mut().enumerate() {
+            standing.head = found.remove(&number).unwrap_or_default();
         }
         Ok(heads)
     }
@@ -183,6 +189,9 @@ impl Handle {
 
 /// A message, as its rows are ordered: by its id first, which rises with time.
 type Key = (ItemId, UserId);
+
+/// A mailbox of a batch, and which it is.
+type Numbered<'h> = (usize, (&'h DeviceId, &'h Standing));
 
 /// In one order for all nodes, so that two never wait for each other.
 type Heads = BTreeMap<DeviceId, Standing>;
@@ -248,15 +257,6 @@ impl Ledger {
     }
 }
 
-/// What acknowledging lets go of, by device.
-pub(super) static FREED: Many = Many::new(
-    "WITH through (device, position) AS (",
-    2,
-    ") SELECT through.device, COUNT(*), CAST(SUM(mailbox.size) AS BIGINT)
-     FROM through CROSS JOIN mailbox
-     WHERE mailbox.device = through.device AND mailbox.position <= through.position
-     GROUP BY through.device",
-);
 /// Acknowledging.
 pub(super) static ERASE: Many = Many::new(
     "WITH through (device, position) AS (",
@@ -265,13 +265,19 @@ pub(super) static ERASE: Many = Many::new(
        (SELECT mailbox.device, mailbox.position FROM through CROSS JOIN mailbox
         WHERE mailbox.device = through.device AND mailbox.position <= through.position)",
 );
-/// What is gone no longer counts.
+/// What goes no longer counts.
 pub(super) static SHRINK: Many = Many::new(
-    "WITH freed (device, waiting, bytes) AS (",
-    3,
-    ") UPDATE mailbox_head SET waiting = mailbox_head.waiting - freed.waiting,
-                               bytes = mailbox_head.bytes - freed.bytes
-       FROM freed WHERE mailbox_head.device = freed.device",
+    "WITH through (device, position) AS (",
+    2,
+    "), freed AS (
+         SELECT through.device, COUNT(*) AS waiting, CAST(SUM(mailbox.size) AS BIGINT) AS bytes
+         FROM through CROSS JOIN mailbox
+         WHERE mailbox.device = through.device AND mailbox.position <= through.position
+         GROUP BY through.device
+     )
+     UPDATE mailbox_head SET waiting = mailbox_head.waiting - freed.waiting,
+                             bytes = mailbox_head.bytes - freed.bytes
+     FROM freed WHERE mailbox_head.device = freed.device",
 );
 /// Which messages were stored before.
 pub(super) static STORED: Many = Many::new(
@@ -294,16 +300,7 @@ pub(super) static MESSAGES: Many =
 pub(super) static ROWS: Many =
     Many::new("INSERT INTO mailbox (device, position, at, size, envelope)", 5, "");
 
-fn head_of(row: &Row, from: usize) -> Result<MailboxHead, StorageError> {
+fn head_of(row: &Row) -> Result<MailboxHead, StorageError> {
     let cells = Cells::of("mailbox_head", row);
-    Ok(MailboxHead {
-        last: cells.number(from)?,
-        count: cells.number(from.saturating_add(1))?,
-        bytes: cells.number(from.saturating_add(2))?,
-    })
-}
-
-fn freed_of(row: &Row) -> Result<(DeviceId, (i64, i64)), StorageError> {
-    let cells = Cells::of("mailbox", row);
-    Ok((cells.id(0, DeviceId::from_slice)?, (cells.number(1)?, cells.number(2)?)))
+    Ok(MailboxHead { last: cells.number(0)?, count: cells.number(1)?, bytes: cells.number(2)? })
 }

@@ -1,15 +1,21 @@
 //! Queries over many rows at once: `VALUES ($1, $2), ($3, $4), …` between a beginning and an end.
 //!
-//! The text is built once for each power of two, so that both databases find it among their prepared statements; a number of rows is
-//! taken apart into powers of two.
+//! The text is built once for each of a few numbers of rows, so that the database finds it among its prepared statements; any other number
+//! is taken apart into those.
 
 use std::{
     fmt::Write as _,
     sync::{Arc, OnceLock},
 };
 
-/// Rows in one query are at most 2^8: with 9 columns a fifteenth of what SQLite can bind. More gained nothing when it was measured.
-const SIZES: usize = 9;
+use super::NUMBERED;
+
+/// Rows in one query, at most: with 8 columns a sixteenth of what SQLite can bind. More gained nothing when it was measured.
+const MOST: usize = 256;
+/// From here on a query takes a multiple of this; below, a power of two.
+const STEP: usize = 16;
+/// 1, 2, 4, 8, 16, 32, … 256.
+const SIZES: usize = 4 + MOST / STEP;
 
 /// A query over as many rows as there are.
 pub(super) struct Many {
@@ -27,10 +33,8 @@ impl Many {
 
     /// How many of `rows` to take next, at least one, and the query for so many.
     pub(super) fn text(&self, rows: usize) -> (usize, Arc<str>) {
-        let largest = SIZES.saturating_sub(1);
-        let power = usize::try_from(rows.max(1).ilog2()).unwrap_or(largest).min(largest);
-        let count = 1_usize << power;
-        let text = self.texts.get(power).map(|text| text.get_or_init(|| self.build(count)));
+        let (count, place) = size(rows.max(1));
+        let text = self.texts.get(place).map(|text| text.get_or_init(|| self.build(count)));
         (count, text.map_or_else(|| self.build(count), Arc::clone))
     }
 
@@ -39,11 +43,14 @@ impl Many {
         for row in 0..rows {
             text.push_str(if row == 0 { "(" } else { ", (" });
             for column in 0..self.columns {
-                let number =
-                    row.saturating_mul(self.columns).saturating_add(column).saturating_add(1);
-                let comma = if column == 0 { "" } else { ", " };
+                text.push_str(if column == 0 { "" } else { ", " });
+                let number = row.saturating_mul(self.columns).saturating_add(column);
                 // Writing to a string cannot fail.
-                let _infallible = write!(text, "{comma}${number}");
+                let _infallible = if NUMBERED {
+                    write!(text, "${}", number.saturating_add(1))
+                } else {
+                    write!(text, "?")
+                };
             }
             text.push(')');
         }
@@ -52,17 +59,43 @@ impl Many {
     }
 }
 
+/// How many of `rows` one query takes, and which of the sizes that is.
+fn size(rows: usize) -> (usize, usize) {
+    let steps = (rows / STEP).min(MOST / STEP);
+    if steps == 0 {
+        let power = rows.checked_ilog2().unwrap_or(0);
+        return (1 << power, usize::try_from(power).unwrap_or(0));
+    }
+    (steps.saturating_mul(STEP), steps.saturating_add(3))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_number_of_rows_is_taken_apart_into_powers_of_two() {
+    fn a_number_of_rows_is_taken_apart_into_a_few_sizes() {
+        let sizes = |mut rows| {
+            std::iter::from_fn(move || {
+                let count = (rows > 0).then(|| size(rows).0)?;
+                rows = usize::saturating_sub(rows, count);
+                Some(count)
+            })
+            .collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(1000), [256, 256, 256, 224, 8]);
+        assert_eq!(sizes(31), [16, 8, 4, 2, 1]);
+        assert_eq!((size(1), size(8), size(16), size(9999)), ((1, 0), (8, 3), (16, 4), (256, 19)));
+        assert_eq!(SIZES, 20);
+    }
+
+    #[test]
+    fn a_query_has_a_place_for_every_value() {
         let many = Many::new("INSERT INTO t", 2, " ON CONFLICT DO NOTHING");
-        let (count, text) = many.text(3);
-        assert_eq!(count, 2);
-        assert_eq!(&*text, "INSERT INTO t VALUES ($1, $2), ($3, $4) ON CONFLICT DO NOTHING");
-        assert_eq!(many.text(1).0, 1);
-        assert_eq!(many.text(100_000).0, 256);
+        let expected = if NUMBERED { "($1, $2), ($3, $4)" } else { "(?, ?), (?, ?)" };
+        assert_eq!(
+            *many.text(3).1,
+            format!("INSERT INTO t VALUES {expected} ON CONFLICT DO NOTHING")
+        );
     }
 }

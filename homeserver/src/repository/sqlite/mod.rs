@@ -56,12 +56,14 @@ use self::{
 };
 use super::{BackupError, Kind, Repository, Storage, StorageError, View, migrate};
 
+/// Whether parameters of many rows are `$1`, `$2`, … or all `?`: to find the name of each, SQLite walks through all of them.
+const NUMBERED: bool = false;
 /// Where mailboxes stand. The writer is alone, so that nothing need be held.
 static HEADS: Many = Many::new(
-    "WITH wanted (device, user_id) AS (",
-    2,
-    ") SELECT mailbox_head.device, last, waiting, bytes FROM wanted CROSS JOIN mailbox_head
-     WHERE mailbox_head.device = wanted.device",
+    "WITH wanted (number, device, user_id) AS (",
+    3,
+    ") SELECT string_agg(number || ' ' || last || ' ' || waiting || ' ' || bytes, ' ')
+     FROM wanted CROSS JOIN mailbox_head WHERE mailbox_head.device = wanted.device",
 );
 /// The writer is alone.
 static HOLD_HEADS: Option<Many> = None;

@@ -1,0 +1,439 @@
+//! The account, its sessions, its profile, its presence.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Call, Nothing, Verb};
+use crate::{
+    e2ee::recovery::RecoveryKey,
+    error::{CommandError, Kind},
+};
+
+/// Asks whose profile this is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Whoami {}
+
+/// Whose profile this is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WhoamiLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// `alice@nest.example`.
+    pub name: String,
+    /// The user id.
+    pub user: String,
+    /// The device's id.
+    pub device: String,
+    /// What the device is called.
+    pub device_name: String,
+    /// The home's name.
+    pub server: String,
+    /// Where the home listens.
+    pub address: String,
+    /// `certified`, `uncertified` or `ended`.
+    pub state: String,
+}
+
+impl Verb for Whoami {
+    const METHOD: &'static str = "whoami";
+    const ABOUT: &'static str = "Says whose profile this is.";
+    type Reply = WhoamiLine;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<WhoamiLine, CommandError> {
+        Ok(call.engine.whoami())
+    }
+}
+
+/// Asks how everything stands.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Status {}
+
+/// How the connection to the home stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connection {
+    /// There is one.
+    Online,
+    /// The first attempt is under way.
+    Connecting,
+    /// There is none; it is tried again.
+    Offline,
+    /// There will be none: log in again.
+    Ended,
+}
+
+/// How everything stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// The connection to the home.
+    pub connection: Connection,
+    /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether everything that waited at the home is here.
+    pub caught_up: bool,
+    /// What waits to be sent.
+    pub queued: u64,
+    /// What waits to be written into the journal.
+    pub journal_owed: u64,
+    /// Messages that were not read yet.
+    pub unread: u64,
+    /// `alice@nest.example`.
+    pub name: String,
+    /// The home's name.
+    pub server: String,
+    /// Where it listens.
+    pub address: String,
+    /// Its pinned fingerprint; absent where its certificate counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// `certified`, `uncertified` or `ended`.
+    pub state: String,
+    /// This device's id.
+    pub device: String,
+    /// How many devices the user has.
+    pub devices: u32,
+    /// The agent's version.
+    pub software: String,
+}
+
+impl Verb for Status {
+    const METHOD: &'static str = "status";
+    const ABOUT: &'static str = "Says how the connection, the queue and the devices stand.";
+    type Reply = StatusLine;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<StatusLine, CommandError> {
+        call.engine.status().await
+    }
+}
+
+/// Asks for the sessions.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SessionList {}
+
+/// One session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// Its id.
+    pub id: String,
+    /// Of which device.
+    pub device: String,
+    /// Since when.
+    pub created: String,
+    /// When it was last used.
+    pub last_seen: String,
+    /// Whether it is this one.
+    pub current: bool,
+}
+
+impl Verb for SessionList {
+    const METHOD: &'static str = "session.list";
+    const ABOUT: &'static str = "Lists the sessions of this user, newest first.";
+    type Reply = Vec<SessionLine>;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Vec<SessionLine>, CommandError> {
+        call.engine.list_sessions().await
+    }
+}
+
+/// Ends a session.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionEnd {
+    /// Which.
+    pub id: String,
+}
+
+impl Verb for SessionEnd {
+    const METHOD: &'static str = "session.end";
+    const ABOUT: &'static str = "Ends a session; its connections close within a second.";
+    type Reply = Nothing;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Nothing, CommandError> {
+        call.engine.end_session(&self.id).await?;
+        Ok(Nothing {})
+    }
+}
+
+/// Asks for a profile.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileShow {
+    /// Whose; one's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+}
+
+/// A profile, as its user tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProfileLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// The account's name, which is not sealed.
+    pub name: String,
+    /// The user id.
+    pub user: String,
+    /// What to call them.
+    pub display_name: Option<String>,
+    /// Their first name.
+    pub first_name: Option<String>,
+    /// Their last name.
+    pub last_name: Option<String>,
+    /// A status in words.
+    pub status: Option<String>,
+    /// Their language, as BCP 47 names it.
+    pub locale: Option<String>,
+    /// Their time zone, as IANA names it.
+    pub time_zone: Option<String>,
+}
+
+impl Verb for ProfileShow {
+    const METHOD: &'static str = "profile.show";
+    const ABOUT: &'static str = "Shows one's own profile, or a contact's.";
+    type Reply = ProfileLine;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<ProfileLine, CommandError> {
+        call.engine.show_profile(self.who.as_deref()).await
+    }
+}
+
+/// Changes one's own profile: what is absent stays, what is empty goes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProfileSet {
+    /// What to call you.
+    #[arg(long)]
+    pub display_name: Option<String>,
+    /// Your first name.
+    #[arg(long)]
+    pub first_name: Option<String>,
+    /// Your last name.
+    #[arg(long)]
+    pub last_name: Option<String>,
+    /// A status in words.
+    #[arg(long)]
+    pub status: Option<String>,
+    /// Your language, as BCP 47 names it.
+    #[arg(long)]
+    pub locale: Option<String>,
+    /// Your time zone, as IANA names it.
+    #[arg(long)]
+    pub time_zone: Option<String>,
+}
+
+impl Verb for ProfileSet {
+    const METHOD: &'static str = "profile.set";
+    const ABOUT: &'static str = "Changes one's own profile: what is absent stays, what is empty goes.";
+    type Reply = ProfileLine;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<ProfileLine, CommandError> {
+        call.engine.set_profile(self).await
+    }
+}
+
+/// Asks how the contacts are.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct PresenceShow {}
+
+/// How somebody is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PresenceLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// Who.
+    pub name: String,
+    /// `online`, `away`, `busy`, `invisible` or `offline`.
+    pub state: String,
+    /// In their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// When they were last online.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_online: Option<String>,
+}
+
+impl Verb for PresenceShow {
+    const METHOD: &'static str = "presence.show";
+    const ABOUT: &'static str = "Says how this user and their contacts are.";
+    type Reply = Vec<PresenceLine>;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Vec<PresenceLine>, CommandError> {
+        call.engine.list_presence().await
+    }
+}
+
+/// How one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum PresenceWord {
+    /// There.
+    Online,
+    /// There, but not at the keyboard.
+    Away,
+    /// Not to be disturbed.
+    Busy,
+    /// There, and shown as offline.
+    Invisible,
+}
+
+/// Says how one is.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PresenceSet {
+    /// How.
+    pub state: PresenceWord,
+    /// In words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+}
+
+impl Verb for PresenceSet {
+    const METHOD: &'static str = "presence.set";
+    const ABOUT: &'static str = "Says how one is, for as long as this device is connected.";
+    type Reply = Nothing;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Nothing, CommandError> {
+        call.engine.set_presence(self.state, self.status).await?;
+        Ok(Nothing {})
+    }
+}
+
+/// Changes the password.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccountPassword {
+    /// The one until now.
+    pub old: String,
+    /// The one from now on.
+    pub new: String,
+}
+
+impl Verb for AccountPassword {
+    const METHOD: &'static str = "account.password";
+    const ABOUT: &'static str = "Changes the password; all other sessions end.";
+    type Reply = Nothing;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Nothing, CommandError> {
+        call.engine.change_password(&self.old, &self.new).await?;
+        Ok(Nothing {})
+    }
+}
+
+/// Closes the account for good.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccountDelete {
+    /// The password.
+    pub password: String,
+    /// The recovery key, where this is not the oldest device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_key: Option<String>,
+}
+
+impl Verb for AccountDelete {
+    const METHOD: &'static str = "account.delete";
+    const ABOUT: &'static str = "Closes the account for good; its name stays reserved.";
+    type Reply = Nothing;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Nothing, CommandError> {
+        let recovery = self.recovery_key.as_deref().map(parse_recovery_key).transpose()?;
+        call.engine.close_account(&self.password, recovery.as_ref()).await?;
+        Ok(Nothing {})
+    }
+}
+
+/// Reads a recovery key that somebody typed.
+pub(crate) fn parse_recovery_key(text: &str) -> Result<RecoveryKey, CommandError> {
+    RecoveryKey::parse(text).map_err(|error| CommandError::of(Kind::Usage, &error))
+}
+
+/// Who may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum WritersWord {
+    /// Everybody; strangers' messages are marked as requests.
+    Everyone,
+    /// People who share a community with this user, and contacts.
+    CoMembers,
+    /// Accepted contacts.
+    Contacts,
+}
+
+/// Reads the settings, and changes those that are named.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccountSettings {
+    /// Who may write to you.
+    #[arg(long, value_enum)]
+    pub writers: Option<WritersWord>,
+    /// Whether contacts are told about your presence.
+    #[arg(long)]
+    pub presence: Option<bool>,
+    /// Whether you may be suggested to others.
+    #[arg(long)]
+    pub suggest: Option<bool>,
+    /// Whether contacts are told what you have read (on this device).
+    #[arg(long)]
+    pub read_receipts: Option<bool>,
+    /// Whether messages are archived for your other devices (by this device).
+    #[arg(long)]
+    pub archive: Option<bool>,
+}
+
+/// The settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SettingsLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// Who may write.
+    pub writers: WritersWord,
+    /// Whether contacts are told about presence.
+    pub presence: bool,
+    /// Whether this user may be suggested to others.
+    pub suggest: bool,
+    /// Whether contacts are told what was read.
+    pub read_receipts: bool,
+    /// Whether messages are archived for the user's other devices.
+    pub archive: bool,
+}
+
+impl Verb for AccountSettings {
+    const METHOD: &'static str = "account.settings";
+    const ABOUT: &'static str = "Reads the settings, and changes those that are named.";
+    type Reply = SettingsLine;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<SettingsLine, CommandError> {
+        call.engine.settings(self.writers, self.presence, self.suggest, self.read_receipts, self.archive).await
+    }
+}
+
+/// Signs this device out.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Logout {}
+
+impl Verb for Logout {
+    const METHOD: &'static str = "logout";
+    const ABOUT: &'static str = "Signs this device out: it is revoked, and its session ends.";
+    type Reply = Nothing;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Nothing, CommandError> {
+        call.engine.sign_out().await?;
+        Ok(Nothing {})
+    }
+}

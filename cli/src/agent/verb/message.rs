@@ -1,0 +1,223 @@
+//! Sending, reading, following messages.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Call, Nothing, Verb, rfc3339};
+use crate::{
+    engine::{SendOrder, TailOrder},
+    error::CommandError,
+    store::{MessageState, Placed},
+};
+
+/// Sends a message.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Send {
+    /// To whom: `@bob` or `bob@nest.example`.
+    pub to: String,
+    /// What it says.
+    pub text: String,
+    /// Its id: a UUID, or any word that is the same when the same message is sent again. The same id never sends twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// How far it has to come before this answers.
+    #[serde(default)]
+    pub until: Until,
+    /// How long to wait for that, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Fail rather than queue when there is no connection.
+    #[serde(default)]
+    pub no_queue: bool,
+}
+
+/// How far a message has to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Until {
+    /// Stored at its receiver's home.
+    #[default]
+    Sent,
+    /// Stored on one of their devices.
+    Delivered,
+    /// Read.
+    Read,
+}
+
+/// What came of sending.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SendLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// The message's id.
+    pub id: String,
+    /// `queued`, `sent`, `delivered`, `read` or `failed`.
+    pub state: String,
+    /// To whom.
+    pub to: String,
+    /// When it was written, RFC 3339 with milliseconds.
+    pub at: String,
+    /// Why it waits or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Verb for Send {
+    const METHOD: &'static str = "send";
+    const ABOUT: &'static str = "Sends a message and waits until it has come as far as was asked.";
+    type Reply = SendLine;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<SendLine, CommandError> {
+        let wanted = match self.until {
+            Until::Sent => MessageState::Sent,
+            Until::Delivered => MessageState::Delivered,
+            Until::Read => MessageState::Read,
+        };
+        let order = SendOrder {
+            to: self.to,
+            text: self.text,
+            label: self.id,
+            until: wanted,
+            timeout: self.timeout_ms.map(Duration::from_millis),
+            is_queued: !self.no_queue,
+        };
+        let (message, to) = call.engine.send(order).await?;
+        Ok(SendLine {
+            v: 1,
+            id: message.item.to_string(),
+            state: message.state.word().to_owned(),
+            to,
+            at: rfc3339(message.at),
+            reason: message.reason,
+        })
+    }
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MessageLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// The message's id.
+    pub id: String,
+    /// Who wrote it: `alice@nest.example`.
+    pub from: String,
+    /// With whom the conversation is.
+    pub with: String,
+    /// When it was written, by its author's clock: RFC 3339 with milliseconds.
+    pub at: String,
+    /// What it says.
+    pub text: String,
+    /// `received` or `read` of others' messages; `queued`, `sent`, `delivered`, `read` or `failed` of one's own.
+    pub state: String,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether it is from somebody who is no contact.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub request: bool,
+    /// The order of arrival at this device: what `tail` goes on after.
+    pub cursor: u64,
+}
+
+impl MessageLine {
+    /// The line for `placed`, with the names of its people.
+    #[must_use]
+    pub fn new(placed: Placed, from: String, with: String, request: bool) -> Self {
+        let Placed { position, message } = placed;
+        Self {
+            v: 1,
+            id: message.item.to_string(),
+            from,
+            with,
+            at: rfc3339(message.at),
+            text: message.text,
+            state: message.state.word().to_owned(),
+            reason: message.reason,
+            request,
+            cursor: position,
+        }
+    }
+}
+
+/// Reads the newest messages of a conversation.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Read {
+    /// With whom.
+    pub with: String,
+    /// How many.
+    #[serde(default = "default_count")]
+    pub count: u32,
+    /// Leave what is unread unread.
+    #[serde(default)]
+    pub peek: bool,
+}
+
+const fn default_count() -> u32 {
+    50
+}
+
+/// A page of a conversation.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ReadLines {
+    /// Oldest first.
+    pub messages: Vec<MessageLine>,
+    /// Whether everything that the home has was taken in first.
+    pub synced: bool,
+}
+
+impl Verb for Read {
+    const METHOD: &'static str = "read";
+    const ABOUT: &'static str = "Reads the newest messages of a conversation, oldest first, and marks them read.";
+    type Reply = ReadLines;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<ReadLines, CommandError> {
+        call.engine.read(&self.with, self.count, self.peek).await
+    }
+}
+
+/// Follows messages as they come.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tail {
+    /// With whom; everybody when empty.
+    #[serde(default)]
+    pub with: Vec<String>,
+    /// Begin after this cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Begin with what is at most this old, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<u64>,
+    /// End when everything that is there has been told.
+    #[serde(default)]
+    pub once: bool,
+}
+
+impl Verb for Tail {
+    const METHOD: &'static str = "tail";
+    const ABOUT: &'static str = "Tells messages in the order of their arrival, each once, and goes on as they come.";
+    const IS_ENDLESS: bool = true;
+    type Reply = Nothing;
+    type Event = MessageLine;
+
+    async fn run(self, call: Call) -> Result<Nothing, CommandError> {
+        let order = TailOrder {
+            with: self.with,
+            after: self.after,
+            since: self.since_ms.map(Duration::from_millis),
+            is_endless: !self.once,
+        };
+        let mut tail = call.engine.tail(order).await?;
+        while let Some(line) = tail.next().await? {
+            call.event(&line).await?;
+        }
+        Ok(Nothing {})
+    }
+}

@@ -1,0 +1,240 @@
+//! The command line: what can be typed, and nothing of what it does.
+
+mod account;
+mod value;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use account::{
+    AccountVerb, ContactVerb, DeviceVerb, LoginArgs, PresenceVerb, ProfileVerb, RecoveryVerb, RegisterArgs, SessionVerb,
+};
+pub(crate) use value::{ask_secret, read_secret};
+pub use value::{Span, TextSource};
+
+use crate::agent::verb::Until;
+
+/// End-to-end-encrypted chat for people who live in a terminal.
+///
+/// `rookery register LINK NAME` with an invitation is all that a newcomer types. Results go to standard output, everything else to standard
+/// error; `--json` writes one object a line.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 no connection (a message is queued, unless --no-queue), 4 trust, 5 rate limited, 6 not
+/// permitted, 7 no such person or message, 8 locked or not logged in, 9 the time of --timeout is over, 10 some recipients failed.
+#[derive(Debug, Parser)]
+#[command(name = "rookery", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What is the same for all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What is the same for all commands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// Which account, where there are several
+    #[arg(long, global = true, env = "ROOKERY_PROFILE", value_name = "NAME")]
+    pub profile: Option<String>,
+    /// One directory for everything, instead of the XDG directories
+    #[arg(long, global = true, env = "ROOKERY_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// One JSON object a line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Read the store's passphrase from this file
+    #[arg(long, global = true, value_name = "FILE", group = "passphrase")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Read the store's passphrase from this file descriptor
+    #[arg(long, global = true, value_name = "FD", group = "passphrase")]
+    pub passphrase_fd: Option<u32>,
+    /// Take the store's passphrase from what this command prints
+    #[arg(long, global = true, value_name = "COMMAND", group = "passphrase")]
+    pub passphrase_command: Option<String>,
+    /// Say nothing that is not asked for
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Say more on standard error; twice for everything
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Open an account with an invitation
+    Register(RegisterArgs),
+    /// Add this device to an account, or log in again
+    Login(LoginArgs),
+    /// Sign this device out: it is revoked, and its session ends
+    Logout,
+    /// Say whose profile this is
+    Whoami,
+    /// Say how the connection, the queue and the devices stand
+    Status,
+    /// Check store, clock, server and files, and say what is wrong
+    Doctor,
+    /// Show or change profiles
+    Profile {
+        /// Which of both.
+        #[command(subcommand)]
+        verb: ProfileVerb,
+    },
+    /// List or end sessions
+    Session {
+        /// Which of both.
+        #[command(subcommand)]
+        verb: SessionVerb,
+    },
+    /// List, link, revoke or rename devices
+    Device {
+        /// Which of them.
+        #[command(subcommand)]
+        verb: DeviceVerb,
+    },
+    /// Replace the recovery key, or use it
+    Recovery {
+        /// Which of both.
+        #[command(subcommand)]
+        verb: RecoveryVerb,
+    },
+    /// Ask, accept and list contacts
+    Contact {
+        /// Which of them.
+        #[command(subcommand)]
+        verb: ContactVerb,
+    },
+    /// Compare safety numbers with somebody
+    Verify {
+        /// With whom
+        #[arg(value_name = "USER")]
+        who: String,
+        /// They were the same on the other side
+        #[arg(long, conflicts_with = "different")]
+        same: bool,
+        /// They were not
+        #[arg(long)]
+        different: bool,
+    },
+    /// Send a message
+    Send(SendArgs),
+    /// Read a conversation
+    Read {
+        /// With whom: @bob or bob@nest.example
+        #[arg(value_name = "TARGET")]
+        with: String,
+        /// How many of the newest messages
+        #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+        count: u32,
+        /// Leave what is unread unread
+        #[arg(long)]
+        peek: bool,
+    },
+    /// Follow messages as they come
+    Tail(TailArgs),
+    /// Say how one is, or show how others are
+    Presence {
+        /// Which of both; `show` when absent.
+        #[command(subcommand)]
+        verb: Option<PresenceVerb>,
+    },
+    /// Password, settings, and the end of the account
+    Account {
+        /// Which of them.
+        #[command(subcommand)]
+        verb: AccountVerb,
+    },
+    /// Own the profile and serve its socket until told to end
+    Daemon,
+    /// Speak JSON-RPC on standard input and output
+    Rpc,
+    /// Print the JSON Schema of everything that `--json` and `rpc` write
+    Schema,
+    /// Print completions for a shell
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What `send` takes.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// To whom: @bob or bob@nest.example; several with commas
+    #[arg(value_name = "TARGET")]
+    pub to: String,
+    /// What it says; `-` or nothing takes all of standard input as one message
+    pub text: Option<String>,
+    /// The message's id: with the same id, the same message is never sent twice
+    #[arg(long)]
+    pub id: Option<String>,
+    /// How far it has to come
+    #[arg(long, value_enum, default_value_t = Until::Sent, value_name = "STATE")]
+    pub until: Until,
+    /// How long to wait for that, such as 30s
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<Span>,
+    /// Fail rather than queue when there is no connection
+    #[arg(long)]
+    pub no_queue: bool,
+}
+
+/// What `tail` takes.
+#[derive(Debug, Args)]
+pub struct TailArgs {
+    /// With whom; everybody when none is named
+    #[arg(value_name = "TARGET")]
+    pub with: Vec<String>,
+    /// Begin with what is at most this old, such as 1h
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Span>,
+    /// Go on after what this file says, and write into it how far it went; all that is stored when the file is new
+    #[arg(long, value_name = "FILE")]
+    pub cursor_file: Option<PathBuf>,
+    /// End when everything that is there has been told
+    #[arg(long)]
+    pub once: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(std::iter::once("rookery").chain(words.iter().copied()))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        crate::command().debug_assert();
+    }
+
+    #[test]
+    fn the_contract_for_scripts_parses() {
+        for words in [
+            &["register", "rookery://127.0.0.1:7665/join#server=nest&key=x", "alice", "--password-file", "p"][..],
+            &["login", "127.0.0.1:7665", "alice", "--password-file", "p", "--code-file", "c"],
+            &["device", "link", "--yes", "--json"],
+            &["send", "@bob", "text", "--json", "--id", "job-7", "--until", "delivered", "--timeout", "30s"],
+            &["send", "@bob", "-"],
+            &["read", "@bob", "-n", "100", "--json"],
+            &["tail", "--json", "--cursor-file", "c"],
+            &["status", "--json"],
+            &["--profile", "work", "presence"],
+            &["contact", "block", "@mallory"],
+        ] {
+            assert!(parse(words).is_ok(), "{words:?}: {}", parse(words).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_exits_with_2() {
+        for words in [&["send"][..], &["verify"], &["send", "@bob", "x", "--until", "tomorrow"], &["frobnicate"]] {
+            assert_eq!(parse(words).unwrap_err().exit_code(), 2, "{words:?}");
+        }
+    }
+}

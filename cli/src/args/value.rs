@@ -1,0 +1,126 @@
+//! Values that people type.
+
+use std::{fmt, io::Read as _, io::IsTerminal as _, path::Path, str::FromStr, time::Duration};
+
+use zeroize::Zeroizing;
+
+use crate::error::{CommandError, Kind};
+
+/// A length of time: a number and `ms`, `s`, `m`, `h` or `d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+/// Text that is no length of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a time is a number and ms, s, m, h or d, such as 30s")]
+pub struct NotASpan;
+
+impl FromStr for Span {
+    type Err = NotASpan;
+    fn from_str(text: &str) -> Result<Self, NotASpan> {
+        let split = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(split);
+        let number: u64 = number.parse().map_err(|_| NotASpan)?;
+        let milliseconds = match unit {
+            "ms" => 1,
+            "s" | "" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(NotASpan),
+        };
+        number.checked_mul(milliseconds).map(|total| Self(Duration::from_millis(total))).ok_or(NotASpan)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}ms", self.0.as_millis())
+    }
+}
+
+/// Where a message's text comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextSource {
+    /// The command line.
+    Given(String),
+    /// All of standard input.
+    Input,
+}
+
+impl TextSource {
+    /// What the command line says: `-` and nothing mean standard input, but nobody is made to type there unasked.
+    pub fn of(text: Option<String>) -> Result<Self, CommandError> {
+        match text.as_deref() {
+            Some("-") => Ok(Self::Input),
+            Some(text) => Ok(Self::Given(text.to_owned())),
+            None if std::io::stdin().is_terminal() => {
+                Err(CommandError::new(Kind::Usage, "no text was given").hint("give it as an argument, through a pipe, or type `-` to write it here"))
+            }
+            None => Ok(Self::Input),
+        }
+    }
+
+    /// The text. One line end at the end of input is the shell's, not the message's.
+    pub fn read(self) -> Result<String, CommandError> {
+        match self {
+            Self::Given(text) => Ok(text),
+            Self::Input => {
+                let mut text = String::new();
+                std::io::stdin().lock().take(MAX_INPUT).read_to_string(&mut text)?;
+                if text.ends_with('\n') {
+                    text.pop();
+                }
+                Ok(text)
+            }
+        }
+    }
+}
+
+/// More than a message may have; the rest need not be read to say so.
+const MAX_INPUT: u64 = 1024 * 1024;
+
+/// The first line of a file that holds a secret, without its line end. `-` is standard input.
+pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, CommandError> {
+    let unreadable = |error: std::io::Error| CommandError::new(Kind::Failed, format!("{} cannot be read: {error}", path.display()));
+    let text = if path == Path::new("-") {
+        let mut text = Zeroizing::new(String::new());
+        std::io::stdin().lock().take(MAX_INPUT).read_to_string(&mut text).map_err(unreadable)?;
+        text
+    } else {
+        Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?)
+    };
+    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+/// Asks for a secret at the terminal; never when nobody is there.
+pub(crate) fn ask_secret(prompt: &str, instead: &str) -> Result<Zeroizing<String>, CommandError> {
+    if !std::io::stdin().is_terminal() {
+        return Err(CommandError::new(Kind::Usage, format!("{prompt} is needed, and nobody is at a terminal to be asked")).hint(instead));
+    }
+    Ok(Zeroizing::new(rpassword::prompt_password(format!("{prompt}: "))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_with_their_units() {
+        for (text, seconds) in [("30s", 30), ("2m", 120), ("1h", 3_600), ("1d", 86_400), ("5", 5)] {
+            assert_eq!(text.parse::<Span>().unwrap().0, Duration::from_secs(seconds), "{text}");
+        }
+        assert_eq!("250ms".parse::<Span>().unwrap().0, Duration::from_millis(250));
+        for bad in ["", "s", "-1s", "1w", "1.5h", "99999999999999999999d", "18446744073709551615d"] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_the_first_line_without_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
+        std::fs::write(&path, "correct horse \r\nsecond\n").unwrap();
+        assert_eq!(read_secret(&path).unwrap().as_str(), "correct horse ");
+    }
+}

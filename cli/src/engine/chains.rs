@@ -1,0 +1,295 @@
+//! Following chains: one's own, the contacts', the journal; each entry verified before it counts.
+
+use std::time::Duration;
+
+use rookery_protocol::{
+    chain::{Entry, HeadRef},
+    id::{ChainId, UserId},
+    io::client::{CallError, Client},
+    request::{
+        account::FetchBoxes,
+        chain::{ReadChain, ReadError},
+    },
+    session::{Follow, FollowDown, FollowStarted, FollowUp, FollowedChain},
+    user::{self, State},
+};
+use tokio::sync::mpsc;
+
+use super::{Engine, refusal::failed_as, receive::Waiting};
+use crate::{
+    e2ee::{
+        puk::Holder,
+        verify::{How, Pin},
+    },
+    error::{CommandError, Kind},
+    store::{AccountStage, ContactRow, Name, StoreError, Unit},
+};
+
+/// Entries asked for at once.
+const PAGE: u32 = 256;
+/// Pages of one chain that are fetched in one go: a user's chain has tens of entries, and a home that sends more is up to something.
+const MAX_PAGES: usize = 64;
+/// How long fetching somebody's chain may hold up what waits for it.
+const FETCH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why taking in stopped.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ChainError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The connection, or the home's refusal.
+    #[error("{0}")]
+    Call(CommandError),
+    /// The home shows an entry that the rules forbid, or another one than before.
+    #[error("the server shows a chain that does not hold: {0}")]
+    Denied(#[from] user::Denied),
+    /// There is no such chain for this user to read.
+    #[error("there is no such user for you to read")]
+    NotFound,
+    /// The server restarts.
+    #[error("the server is restarting")]
+    GoingAway(Duration),
+    /// This device is not the account's any more.
+    #[error("{0}")]
+    Ended(CommandError),
+}
+
+impl From<ChainError> for CommandError {
+    fn from(error: ChainError) -> Self {
+        match error {
+            ChainError::Store(error) => error.into(),
+            ChainError::Call(error) | ChainError::Ended(error) => error,
+            ChainError::Denied(_) => Self::of(Kind::Trust, &error)
+                .hint("nothing was taken over; this is what a server that lies about somebody's devices looks like"),
+            ChainError::NotFound => Self::of(Kind::NotFound, &error),
+            ChainError::GoingAway(_) => Self::of(Kind::NoConnection, &error),
+        }
+    }
+}
+
+impl From<CallError<ReadError>> for ChainError {
+    fn from(error: CallError<ReadError>) -> Self {
+        match error {
+            CallError::Request(ReadError::NotFound) => Self::NotFound,
+            error => Self::Call(failed_as(error, |_| Kind::Failed)),
+        }
+    }
+}
+
+impl Engine {
+    /// What to follow: the mailbox, one's own chain, the journal, the contacts' chains.
+    pub(super) async fn prepare_follow(&self, client: &Client) -> Result<Follow, CommandError> {
+        if !self.store.read().await?.has_journal().await? {
+            self.replay_journal(client).await?;
+        }
+        let mut unit = self.store.read().await?;
+        let mailbox = unit.mailbox().await?;
+        let own = unit.person(self.user).await?.map(|state| HeadRef::from(state.head));
+        let journal = unit.journal_head().await?;
+        let mut chains = vec![
+            FollowedChain { chain: ChainId::of_user(self.user), have: own },
+            FollowedChain { chain: ChainId::of_journal(self.user), have: journal },
+        ];
+        for contact in unit.contacts().await? {
+            if contact.user != self.user && contact.is_accepted() {
+                let have = unit.person(contact.user).await?.map(|state| HeadRef::from(state.head));
+                chains.push(FollowedChain { chain: ChainId::of_user(contact.user), have });
+            }
+        }
+        chains.truncate(2_000);
+        Ok(Follow { mailbox, chains })
+    }
+
+    /// Takes in what the server says when the stream opens.
+    pub(super) async fn note_start(&self, started: &FollowStarted, follow: &Follow) -> Result<(), StoreError> {
+        let mut unit = self.store.write().await?;
+        if follow.mailbox.is_none_or(|cursor| cursor.incarnation != started.incarnation) {
+            if follow.mailbox.is_some() {
+                // The server was restored: it may hand out one-time keys a second time.
+                let mut prekeys = unit.prekeys().await?;
+                prekeys.forget_one_time();
+                unit.put_prekeys(&prekeys).await?;
+            }
+            unit.put_value(Name::Mailbox, &rookery_protocol::session::Cursor { incarnation: started.incarnation, position: 0 }).await?;
+            unit.commit().await?;
+        }
+        self.owe(|due| due.prekeys_left(started.one_time_left, started.one_time_kem_left));
+        Ok(())
+    }
+
+    /// Takes in frames of the follow stream in their order; letters that follow one another go into one unit of the store.
+    pub(super) async fn take_in(&self, client: &Client, up: &mpsc::Sender<FollowUp>, frames: Vec<FollowDown>) -> Result<(), ChainError> {
+        let mut letters: Vec<Waiting> = vec![];
+        for frame in frames {
+            if let FollowDown::Envelope { position, at, envelope } = frame {
+                letters.push(Waiting { position, at, envelope });
+                continue;
+            }
+            self.take_in_letters(client, up, std::mem::take(&mut letters)).await?;
+            self.take_in_frame(client, frame).await?;
+        }
+        self.take_in_letters(client, up, letters).await
+    }
+
+    async fn take_in_frame(&self, client: &Client, frame: FollowDown) -> Result<(), ChainError> {
+        match frame {
+            FollowDown::Entry(entry) if entry.chain == ChainId::of_journal(self.user) => {
+                self.take_in_journal(client, vec![entry], super::journal::Arrival::Live).await
+            }
+            FollowDown::Entry(entry) => self.take_in_statement(client, entry).await,
+            FollowDown::ChainMoved { chain, .. } if chain == ChainId::of_journal(self.user) => {
+                self.fetch_journal(client, super::journal::Arrival::Live).await
+            }
+            FollowDown::ChainMoved { chain, .. } => match self.owner_of(chain).await? {
+                Some(person) => self.fetch_chain(client, person).await.map(|_| ()),
+                None => Ok(()),
+            },
+            FollowDown::CaughtUp => {
+                self.mark_caught_up();
+                self.owe(|due| due.archived = true);
+                Ok(())
+            }
+            FollowDown::ContactsChanged => {
+                self.owe(|due| due.contacts = true);
+                Ok(())
+            }
+            FollowDown::PrekeysLeft { one_time, one_time_kem } => {
+                self.owe(|due| due.prekeys_left(one_time, one_time_kem));
+                Ok(())
+            }
+            FollowDown::ProfileChanged { user } => {
+                self.owe(|due| due.profile_of(user));
+                Ok(())
+            }
+            FollowDown::GoingAway { retry_after_ms } => Err(ChainError::GoingAway(Duration::from_millis(u64::from(retry_after_ms).min(30_000)))),
+            // Live signs of others; nothing here shows them yet, and whoever asks for presence asks the home.
+            FollowDown::Presence { .. } | FollowDown::Typing { .. } | FollowDown::Envelope { .. } => Ok(()),
+        }
+    }
+
+    async fn take_in_statement(&self, client: &Client, entry: Entry) -> Result<(), ChainError> {
+        let Some(person) = self.owner_of(entry.chain).await? else { return Ok(()) };
+        let mut unit = self.store.write().await?;
+        let state = unit.person(person).await?;
+        let next = state.as_ref().map_or(0, |state| state.head.seq.saturating_add(1));
+        if entry.seq < next {
+            return Ok(());
+        }
+        if entry.seq > next {
+            drop(unit);
+            return self.fetch_chain(client, person).await.map(|_| ());
+        }
+        let after = user::verify_and_apply(person, state.as_ref(), &entry)?;
+        unit.add_statement(person, &entry).await?;
+        self.note_state(&mut unit, &after).await?;
+        unit.commit().await?;
+        self.react(client, &after).await
+    }
+
+    /// Fetches what is missing of `person`'s chain, verifies it, and says what it amounts to.
+    pub(super) async fn fetch_chain(&self, client: &Client, person: UserId) -> Result<State, ChainError> {
+        let fetched = tokio::time::timeout(FETCH_PATIENCE, self.fetch_pages(client, person)).await;
+        let state = fetched.unwrap_or_else(|_| {
+            Err(ChainError::Call(CommandError::new(Kind::NoConnection, "the server took too long to show somebody's devices")))
+        })?;
+        self.react(client, &state).await?;
+        Ok(state)
+    }
+
+    async fn fetch_pages(&self, client: &Client, person: UserId) -> Result<State, ChainError> {
+        for _ in 0..MAX_PAGES {
+            let have = self.store.read().await?.person(person).await?;
+            let after = have.as_ref().map(|state| state.head.seq);
+            let page = client.call(&ReadChain { chain: ChainId::of_user(person), after, limit: PAGE }).await?;
+            let mut unit = self.store.write().await?;
+            // Another task may have taken some of them in meanwhile.
+            let mut state = unit.person(person).await?;
+            for entry in &page.entries {
+                if state.as_ref().is_some_and(|state| entry.seq <= state.head.seq) {
+                    continue;
+                }
+                state = Some(user::verify_and_apply(person, state.as_ref(), entry)?);
+                unit.add_statement(person, entry).await?;
+            }
+            let state = state.ok_or(ChainError::NotFound)?;
+            self.note_state(&mut unit, &state).await?;
+            unit.commit().await?;
+            if !page.more || page.entries.is_empty() {
+                return Ok(state);
+            }
+        }
+        Err(ChainError::Call(CommandError::new(Kind::Trust, "the server shows a user's chain without end")))
+    }
+
+    /// Pins who is seen for the first time, and moves the pin along.
+    async fn note_state(&self, unit: &mut Unit, state: &State) -> Result<(), StoreError> {
+        if state.user == self.user {
+            return Ok(());
+        }
+        let mut contact = match unit.contact(state.user).await? {
+            Some(contact) => contact,
+            None => ContactRow::met(state.user, None, state.home.clone(), self.now()),
+        };
+        let pin = match contact.pin.take() {
+            Some(pin) => Pin { head: state.head.into(), ..pin },
+            None => Pin::of(state, How::FirstUse),
+        };
+        contact.pin = Some(pin);
+        contact.server = state.home.clone();
+        unit.put_contact(&contact).await
+    }
+
+    /// What a new state of one's own chain calls for.
+    async fn react(&self, client: &Client, state: &State) -> Result<(), ChainError> {
+        if state.user != self.user {
+            // What waits for a newer chain can go now.
+            self.outbox_wake.notify_one();
+            return Ok(());
+        }
+        if state.closed || state.live_device(self.device).is_none() {
+            self.change_account(|account| account.stage = AccountStage::Ended).await?;
+            let what = if state.closed { "the account was closed" } else { "this device was revoked" };
+            return Err(ChainError::Ended(
+                CommandError::new(Kind::Locked, format!("{what}; what is stored here can still be read")).hint("a revoked device needs a new profile"),
+            ));
+        }
+        if state.owes_rotation {
+            self.owe(|due| due.rotation = true);
+        }
+        let ring = self.store.read().await?.per_user_keys().await?;
+        if !state.owes_rotation && ring.is_none_or(|ring| !ring.is_current(state)) {
+            self.fetch_per_user_keys(client, state).await?;
+        }
+        self.outbox_wake.notify_one();
+        Ok(())
+    }
+
+    /// Fetches the newest generation of the per-user key, and opens it.
+    pub(super) async fn fetch_per_user_keys(&self, client: &Client, state: &State) -> Result<(), ChainError> {
+        let boxes = client.call(&FetchBoxes {}).await.map_err(|error| ChainError::Call(failed_as(error, |_| Kind::Failed)))?.boxes;
+        let mut unit = self.store.write().await?;
+        let opened = match unit.per_user_keys().await? {
+            Some(mut ring) => ring.catch_up(state, Holder::Device(&self.secrets), &boxes).map(|()| ring),
+            None => crate::e2ee::puk::PukRing::open(state, Holder::Device(&self.secrets), &boxes),
+        };
+        match opened {
+            Ok(ring) => {
+                unit.put_per_user_keys(&ring).await?;
+                unit.commit().await?;
+            }
+            // Whoever rotated left this device out, or lied to it. Messages go on; the journal waits for the next generation.
+            Err(error) => tracing::warn!(%error, "the account's common key could not be had"),
+        }
+        Ok(())
+    }
+
+    /// Whose chain it is, among the people who are known here.
+    async fn owner_of(&self, chain: ChainId) -> Result<Option<UserId>, StoreError> {
+        if chain == ChainId::of_user(self.user) {
+            return Ok(Some(self.user));
+        }
+        let contacts = self.store.read().await?.contacts().await?;
+        Ok(contacts.into_iter().map(|contact| contact.user).find(|user| ChainId::of_user(*user) == chain))
+    }
+}

@@ -1,0 +1,165 @@
+//! What can wait: receipts, the journal, prekeys, contacts, profiles, rotations. One task does it, so that nothing is done twice at once.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use rookery_protocol::{
+    id::{DeviceId, UserId},
+    io::client::Client,
+    request::prekey::PrekeyCount,
+    time::Timestamp,
+};
+
+use super::{Engine, Link, draw, journal::HOLD};
+use crate::error::CommandError;
+
+/// How long receipts are gathered before they go.
+const GATHER: Duration = Duration::from_millis(30);
+/// How long a refill of prekeys is put off at most: its moment would tell who has just come online.
+const REFILL_JITTER: Duration = Duration::from_secs(30 * 60);
+/// How often there is a look at everything.
+const ROUND: Duration = Duration::from_secs(300);
+/// The wait after something failed.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What is owed, beside what the store knows.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// The contacts may have changed.
+    pub(super) contacts: bool,
+    /// Archived messages may be released.
+    pub(super) archived: bool,
+    /// A device went, and the per-user key has to follow.
+    pub(super) rotation: bool,
+    /// Sessions that are lost.
+    pub(super) resets: Vec<(UserId, DeviceId)>,
+    /// Profiles that have changed.
+    pub(super) profiles: BTreeSet<UserId>,
+    prekeys_left: Option<PrekeyCount>,
+    prekeys_at: Option<Timestamp>,
+}
+
+/// At most this many profiles are owed; whoever is beyond is fetched when next shown.
+const MAX_PROFILES: usize = 1_000;
+
+impl Due {
+    /// What is owed when the engine starts.
+    pub(super) fn at_start() -> Self {
+        Self { contacts: true, ..Self::default() }
+    }
+
+    /// The server says how many one-time keys it has left.
+    pub(super) fn prekeys_left(&mut self, one_time: u32, one_time_kem: u32) {
+        self.prekeys_left = Some(PrekeyCount { one_time, one_time_kem });
+    }
+
+    /// Somebody's profile has changed.
+    pub(super) fn profile_of(&mut self, user: UserId) {
+        if self.profiles.len() < MAX_PROFILES {
+            self.profiles.insert(user);
+        }
+    }
+}
+
+impl Engine {
+    /// Does what is owed, for as long as the engine runs.
+    pub(super) async fn run_chores(self: Arc<Self>) {
+        let mut wait = ROUND;
+        loop {
+            tokio::select! {
+                () = self.drain.cancelled() => return,
+                () = self.chores_wake.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+            let client = match &*self.link.borrow() {
+                Link::Online(online) => online.client.clone(),
+                _ => {
+                    wait = ROUND;
+                    continue;
+                }
+            };
+            let round = tokio::select! {
+                () = self.drain.cancelled() => return,
+                round = self.do_round(&client) => round,
+            };
+            wait = match round {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::debug!(%error, "a chore has to wait");
+                    RETRY
+                }
+            };
+        }
+    }
+
+    /// One look at everything; says when to look again at the latest.
+    async fn do_round(&self, client: &Client) -> Result<Duration, CommandError> {
+        let mut next = ROUND;
+        self.write_journal(client).await?;
+        if !self.store.read().await?.receipts_owed(1).await?.is_empty() {
+            tokio::time::sleep(GATHER).await;
+            self.send_receipts().await?;
+        }
+        if std::mem::take(&mut self.due().contacts)
+            && let Err(error) = self.refresh_contacts(client).await
+        {
+            self.due().contacts = true;
+            return Err(error);
+        }
+        if std::mem::take(&mut self.due().rotation) {
+            // Every other device has seen the same: whoever comes first does it, and the others find it done.
+            let jitter = Duration::from_millis(u64::from(draw() % 500));
+            tokio::time::sleep(jitter).await;
+            if let Err(error) = self.rotate_owed(client).await {
+                self.due().rotation = true;
+                return Err(error);
+            }
+        }
+        let resets = std::mem::take(&mut self.due().resets);
+        for (user, device) in resets {
+            if let Err(error) = self.reset_session(client, user, device).await {
+                tracing::debug!(%error, "a session could not be begun anew yet");
+            }
+        }
+        let profiles = std::mem::take(&mut self.due().profiles);
+        for user in profiles {
+            if let Err(error) = self.fetch_profile(client, user).await {
+                tracing::debug!(%error, "a profile could not be fetched");
+            }
+        }
+        next = next.min(self.do_prekeys(client).await?);
+        let caught_up = matches!(&*self.link.borrow(), Link::Online(online) if online.caught_up && self.now() >= online.since.plus(HOLD));
+        if caught_up {
+            self.release_archived().await?;
+        }
+        if self.store.read().await?.has_archived().await? {
+            next = next.min(HOLD.saturating_add(Duration::from_millis(100)));
+        }
+        let mut unit = self.store.write().await?;
+        unit.forget_unconfirmed(self.now()).await?;
+        unit.commit().await?;
+        Ok(next)
+    }
+
+    /// Refills at a random time after it was found necessary, at once when a session could not be begun otherwise.
+    async fn do_prekeys(&self, client: &Client) -> Result<Duration, CommandError> {
+        let now = self.now();
+        let left = self.due().prekeys_left.clone();
+        let Some(left) = left else { return Ok(ROUND) };
+        let at = {
+            let mut due = self.due();
+            *due.prekeys_at.get_or_insert_with(|| {
+                let is_urgent = left.one_time == 0 && left.one_time_kem == 0;
+                let jitter = if is_urgent { Duration::ZERO } else { REFILL_JITTER.mul_f64(f64::from(draw()) / f64::from(u32::MAX)) };
+                now.plus(jitter)
+            })
+        };
+        if at > now {
+            return Ok(at.since(now));
+        }
+        self.publish_prekeys(client, Some(left)).await?;
+        let mut due = self.due();
+        due.prekeys_left = None;
+        due.prekeys_at = None;
+        Ok(ROUND)
+    }
+}

@@ -1,0 +1,278 @@
+//! The engine: joins the connection, [`crate::e2ee`] and the [`Store`] of one profile.
+//!
+//! What is decided is written down before it is done, so that a kill at any moment loses nothing: a message is in the store before it is in
+//! the outbox's hands, a ratchet's next state before the envelope leaves, a received message before its acknowledgement. Three tasks work
+//! on that: the *link* keeps a connection and takes in what comes, the *outbox* sends, the *chores* do what can wait (receipts, the
+//! journal, prekeys, contacts). They share nothing but the store and a few signals; the store's one writer is what orders them.
+
+mod account;
+mod chains;
+mod chores;
+mod contacts;
+mod devices;
+mod enter;
+mod journal;
+mod link;
+mod linking;
+mod outbox;
+mod people;
+mod prekeys;
+mod profile;
+mod receipts;
+mod receive;
+mod refusal;
+mod timeline;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rookery_protocol::{
+    id::{DeviceId, ItemId, UserId},
+    io::client::Client,
+    time::{Clock, SystemClock, Timestamp},
+};
+use tokio::sync::{Notify, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use account::whoami_line;
+pub(crate) use enter::new_recovery_key;
+pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
+pub use link::Link;
+pub use linking::link_new_device;
+pub use outbox::SendOrder;
+pub use timeline::{TailOrder, TailReader};
+
+use crate::{
+    config::Place,
+    e2ee::{identity::DeviceSecrets, journal_state::JournalState},
+    engine::chores::Due,
+    error::{CommandError, Kind},
+    store::{Account, AccountStage, Store, StoreError},
+};
+
+/// How long a verb waits for the first connection before it says that there is none.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(11);
+
+/// One profile at work.
+pub struct Engine {
+    store: Store,
+    place: Place,
+    clock: Arc<dyn Clock>,
+    secrets: DeviceSecrets,
+    user: UserId,
+    device: DeviceId,
+    account: Mutex<Account>,
+    journal: Mutex<JournalState>,
+    linking: Mutex<Option<linking::Asked>>,
+    link: watch::Sender<Link>,
+    /// Rises whenever a message was added or has changed.
+    timeline: watch::Sender<u64>,
+    due: Mutex<Due>,
+    outbox_wake: Notify,
+    chores_wake: Notify,
+    tasks: TaskTracker,
+    drain: CancellationToken,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Engine").field("user", &self.user).field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// The engine of the profile whose store is open. It does nothing before [`Engine::start`].
+    pub async fn open(place: Place, store: Store) -> Result<Arc<Self>, CommandError> {
+        Self::open_at(place, store, Arc::new(SystemClock)).await
+    }
+
+    /// The same by another clock.
+    pub async fn open_at(place: Place, store: Store, clock: Arc<dyn Clock>) -> Result<Arc<Self>, CommandError> {
+        let mut unit = store.read().await?;
+        let nobody = || {
+            CommandError::new(Kind::Locked, "nobody is logged in here").hint("`rookery register LINK NAME` opens an account, `rookery login` adds this device to one")
+        };
+        let account = unit.account().await?.ok_or_else(nobody)?;
+        let secrets = unit.device().await?.ok_or_else(nobody)?;
+        let journal = journal::fold(&mut unit).await?;
+        drop(unit);
+        Ok(Arc::new(Self {
+            user: account.user,
+            device: account.device,
+            store,
+            place,
+            clock,
+            secrets,
+            account: Mutex::new(account),
+            journal: Mutex::new(journal),
+            linking: Mutex::new(None),
+            link: watch::Sender::new(Link::Connecting),
+            timeline: watch::Sender::new(0),
+            due: Mutex::new(Due::at_start()),
+            outbox_wake: Notify::new(),
+            chores_wake: Notify::new(),
+            tasks: TaskTracker::new(),
+            drain: CancellationToken::new(),
+        }))
+    }
+
+    /// Starts the link, the outbox and the chores.
+    pub fn start(self: &Arc<Self>) {
+        self.tasks.spawn(Arc::clone(self).run_link());
+        self.tasks.spawn(Arc::clone(self).run_outbox());
+        self.tasks.spawn(Arc::clone(self).run_chores());
+    }
+
+    /// Lets what is owed go out, for `patience` at most, then stops in order. Whatever is left stays in the store.
+    pub async fn stop(&self, patience: Duration) {
+        tokio::time::timeout(patience, self.settle()).await.ok();
+        self.drain.cancel();
+        // The tasks that read and write frames end with the connection and with the last hold on it.
+        let ending = CommandError::new(Kind::NoConnection, "this program is ending");
+        if let Link::Online(online) = self.link.send_replace(Link::Offline(ending)) {
+            online.client.close();
+        }
+        self.tasks.close();
+        tokio::time::timeout(Duration::from_secs(2), self.tasks.wait()).await.ok();
+        self.store.close().await;
+    }
+
+    /// Makes a newly certified device useful: its keys published, its history read, its mailbox taken in.
+    pub async fn settle_in(&self, patience: Duration) -> Result<(), CommandError> {
+        let client = self.online().await?;
+        self.publish_prekeys(&client, None).await?;
+        if self.wait_caught_up(patience).await {
+            return Ok(());
+        }
+        Err(CommandError::new(Kind::Timeout, "this device is certified, and has not read all of the history yet").hint("it goes on the next time that it is online"))
+    }
+
+    /// The profile's place.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How the connection stands, and each change of it.
+    #[must_use]
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.link.subscribe()
+    }
+
+    /// The account, as it is now.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn due(&self) -> MutexGuard<'_, Due> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn journal(&self) -> MutexGuard<'_, JournalState> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a chore, and wakes who does it.
+    fn owe(&self, note: impl FnOnce(&mut Due)) {
+        note(&mut self.due());
+        self.chores_wake.notify_one();
+    }
+
+    fn timeline_changed(&self) {
+        self.timeline.send_modify(|revision| *revision = revision.wrapping_add(1));
+    }
+
+    /// Changes the account, in the store first.
+    async fn change_account(&self, change: impl FnOnce(&mut Account)) -> Result<(), StoreError> {
+        let mut account = self.account();
+        change(&mut account);
+        let mut unit = self.store.write().await?;
+        unit.put_value(crate::store::Name::Account, &account).await?;
+        unit.commit().await?;
+        *self.account.lock().unwrap_or_else(PoisonError::into_inner) = account;
+        Ok(())
+    }
+
+    /// The connection, once it is there: waits for the first attempt, and says why when it fails.
+    async fn online(&self) -> Result<Client, CommandError> {
+        self.wait_online(CONNECT_PATIENCE).await
+    }
+
+    async fn wait_online(&self, patience: Duration) -> Result<Client, CommandError> {
+        let mut link = self.link.subscribe();
+        let settled = async {
+            loop {
+                match &*link.borrow_and_update() {
+                    Link::Online(online) => return Ok(online.client.clone()),
+                    Link::Offline(trouble) | Link::Ended(trouble) => return Err(trouble.clone()),
+                    Link::Connecting => {}
+                }
+                if link.changed().await.is_err() {
+                    return Err(CommandError::new(Kind::NoConnection, "this program is ending"));
+                }
+            }
+        };
+        let late = || CommandError::new(Kind::NoConnection, "the server does not answer");
+        tokio::time::timeout(patience, settled).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Waits until nothing is owed that can go out now, or there is no connection.
+    async fn settle(&self) {
+        loop {
+            if !matches!(&*self.link.borrow(), Link::Online(_)) {
+                return;
+            }
+            match self.is_settled().await {
+                Ok(false) => {}
+                _ => return,
+            }
+            // Each of these signals comes after a step that may have been the last.
+            self.chores_wake.notify_one();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn is_settled(&self) -> Result<bool, StoreError> {
+        let now = self.now();
+        let mut unit = self.store.read().await?;
+        let waits = unit.outbox_fronts(16).await?.iter().any(|outgoing| outgoing.not_before <= now && outgoing.trouble.is_none());
+        Ok(!waits && unit.receipts_owed(1).await?.is_empty() && unit.journal_owed(1).await?.is_empty())
+    }
+
+    fn is_certified(&self) -> bool {
+        self.account().stage == AccountStage::Certified
+    }
+}
+
+/// A new id for a message or an entry: UUIDv7, as the protocol asks.
+fn new_item() -> ItemId {
+    ItemId::from_bytes(uuid::Uuid::now_v7().into_bytes())
+}
+
+/// Sixteen bytes of a hash as an id: the same on every device.
+fn derived_item(tag: &str, parts: &[&[u8]]) -> ItemId {
+    let hash = rookery_protocol::hash::labelled(tag, parts);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(hash.as_bytes().split_at(16).0);
+    ItemId::from_bytes(bytes)
+}
+
+/// A random number for jitter.
+fn draw() -> u32 {
+    let mut bytes = [0; 4];
+    crate::e2ee::Random::fill(&mut crate::e2ee::OsRandom, &mut bytes);
+    u32::from_le_bytes(bytes)
+}

@@ -1,0 +1,181 @@
+//! Reading a conversation, and following everything that arrives.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use rookery_protocol::{id::UserId, time::Timestamp};
+use tokio::sync::watch;
+
+use super::{Engine, Link};
+use crate::{
+    agent::verb::{MessageLine, ReadLines},
+    e2ee::journal_state::Change,
+    error::{CommandError, Kind},
+    store::{MessageState, Page, Placed, Receipt, StoreError},
+};
+
+/// How long `read` waits for what the home has.
+const SYNC_PATIENCE: Duration = Duration::from_secs(3);
+/// Messages that `tail` takes out of the store at once.
+const PAGE: u32 = 200;
+/// The most that one page of `read` has.
+const MAX_COUNT: u32 = 5_000;
+
+/// From where on, and of whom, messages are followed.
+#[derive(Clone, Debug, Default)]
+pub struct TailOrder {
+    /// With whom; everybody when empty.
+    pub with: Vec<String>,
+    /// After this place.
+    pub after: Option<u64>,
+    /// From this long ago.
+    pub since: Option<Duration>,
+    /// Whether it goes on when all has been told.
+    pub is_endless: bool,
+}
+
+/// Messages as they come, out of the store: a reader that is slow, or goes away and comes back, misses nothing.
+#[derive(Debug)]
+pub struct TailReader<'e> {
+    engine: &'e Engine,
+    with: Vec<UserId>,
+    position: u64,
+    page: VecDeque<Placed>,
+    names: BTreeMap<UserId, (String, bool)>,
+    changes: watch::Receiver<u64>,
+    is_endless: bool,
+}
+
+impl Engine {
+    /// The newest messages with somebody, oldest first.
+    pub(crate) async fn read(&self, with: &str, count: u32, peek: bool) -> Result<ReadLines, CommandError> {
+        let synced = self.wait_caught_up(SYNC_PATIENCE).await;
+        let contact = self.person_named(with).await?;
+        let page = Page::Last { conversation: contact.user, count: count.min(MAX_COUNT) };
+        let placed = self.store.read().await?.page(page).await?;
+        if !peek {
+            self.mark_read(contact.user, &placed).await?;
+        }
+        let mut names = BTreeMap::new();
+        let mut messages = Vec::with_capacity(placed.len());
+        for one in placed {
+            messages.push(self.line(&mut names, one).await?);
+        }
+        Ok(ReadLines { messages, synced })
+    }
+
+    /// Marks what was shown as read, here, on this user's other devices, and to its author if they may know.
+    async fn mark_read(&self, peer: UserId, placed: &[Placed]) -> Result<(), StoreError> {
+        let unread: Vec<_> = placed.iter().filter(|placed| placed.message.state == MessageState::Received).collect();
+        let Some(last) = unread.last() else { return Ok(()) };
+        let mut unit = self.store.write().await?;
+        let may_know = self.account().read_receipts && unit.contact(peer).await?.is_some_and(|contact| contact.is_accepted());
+        for one in &unread {
+            unit.move_message(peer, one.message.author, one.message.item, MessageState::Read, None).await?;
+            if may_know && one.message.author == peer {
+                unit.owe_receipt(Receipt { to: peer, item: one.message.item, read: true }).await?;
+            }
+        }
+        let mark = Change::ReadMark { peer, message: last.message.item, at: last.message.at };
+        self.change_common(&mut unit, mark).await?;
+        unit.commit().await?;
+        self.timeline_changed();
+        self.chores_wake.notify_one();
+        Ok(())
+    }
+
+    /// Waits until what waited at the home is here; says whether it is.
+    pub(super) async fn wait_caught_up(&self, patience: Duration) -> bool {
+        let mut link = self.link.subscribe();
+        let wait = async {
+            loop {
+                match &*link.borrow_and_update() {
+                    Link::Online(online) if online.caught_up => return true,
+                    Link::Offline(_) | Link::Ended(_) => return false,
+                    _ => {}
+                }
+                if link.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(patience, wait).await.unwrap_or(false)
+    }
+
+    /// Begins to follow messages.
+    pub(crate) async fn tail(&self, order: TailOrder) -> Result<TailReader<'_>, CommandError> {
+        let mut with = vec![];
+        for who in &order.with {
+            with.push(self.person_named(who).await?.user);
+        }
+        if !order.is_endless {
+            self.wait_caught_up(SYNC_PATIENCE).await;
+        }
+        let mut unit = self.store.read().await?;
+        let position = match (order.after, order.since) {
+            (Some(after), _) => after,
+            (None, Some(since)) => {
+                let at = self.now().as_millis().saturating_sub(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+                unit.position_before(Timestamp::from_millis(at)).await?
+            }
+            (None, None) if order.is_endless => unit.last_position().await?,
+            (None, None) => 0,
+        };
+        drop(unit);
+        Ok(TailReader {
+            engine: self,
+            with,
+            position,
+            page: VecDeque::new(),
+            names: BTreeMap::new(),
+            changes: self.timeline.subscribe(),
+            is_endless: order.is_endless,
+        })
+    }
+
+    /// A message as a line, with the names of its people, which `names` remembers.
+    async fn line(&self, names: &mut BTreeMap<UserId, (String, bool)>, placed: Placed) -> Result<MessageLine, StoreError> {
+        let (author, conversation) = (placed.message.author, placed.message.conversation);
+        for user in [author, conversation] {
+            if !names.contains_key(&user) {
+                let is_stranger = user != self.user && !self.store.read().await?.contact(user).await?.is_some_and(|contact| contact.is_accepted());
+                names.insert(user, (self.address_of(user).await?, is_stranger));
+            }
+        }
+        let name_of = |user: UserId| names.get(&user).cloned().unwrap_or_default();
+        let ((from, is_stranger), (with, _)) = (name_of(author), name_of(conversation));
+        Ok(MessageLine::new(placed, from, with, is_stranger))
+    }
+}
+
+impl TailReader<'_> {
+    /// The next message, once there is one; nothing when all has been told and it does not go on.
+    pub async fn next(&mut self) -> Result<Option<MessageLine>, CommandError> {
+        loop {
+            if let Some(placed) = self.page.pop_front() {
+                self.position = placed.position;
+                if self.with.is_empty() || self.with.contains(&placed.message.conversation) {
+                    return Ok(Some(self.engine.line(&mut self.names, placed).await?));
+                }
+                continue;
+            }
+            // Marked first: what is added while the store is read is seen as a change after it.
+            self.changes.mark_unchanged();
+            let page = self.engine.store.read().await?.page(Page::After { position: self.position, count: PAGE }).await?;
+            self.page = page.into();
+            if !self.page.is_empty() {
+                // Somebody may have become a contact meanwhile.
+                self.names.clear();
+                continue;
+            }
+            if !self.is_endless {
+                return Ok(None);
+            }
+            if self.changes.changed().await.is_err() {
+                return Err(CommandError::new(Kind::Failed, "the agent is ending"));
+            }
+        }
+    }
+}

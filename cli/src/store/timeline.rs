@@ -1,0 +1,257 @@
+//! Messages, a conversation each with one other user.
+//!
+//! A message has two orders. [`Placed::position`] is the order of arrival at this device and never changes: `tail` counts by it. The
+//! author's clock is what `read` sorts by, because a device that was linked later gets old messages after new ones.
+
+use minicbor::{Decode, Encode};
+use rookery_protocol::{
+    id::{DeviceId, ItemId, UserId},
+    time::Timestamp,
+};
+use sqlx::Row as _;
+
+use super::{StoreError, Unit, Vault};
+
+/// How far a message has come. The words are those of the interface for scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum MessageState {
+    /// Stored here, and waiting to be sent.
+    #[n(1)]
+    Queued,
+    /// Stored at the home of its receiver.
+    #[n(2)]
+    Sent,
+    /// Stored on a device of its receiver.
+    #[n(3)]
+    Delivered,
+    /// Read.
+    #[n(4)]
+    Read,
+    /// Given up; the reason stands beside it.
+    #[n(5)]
+    Failed,
+    /// Somebody else's, and not read here yet.
+    #[n(6)]
+    Received,
+}
+
+impl MessageState {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Failed => "failed",
+            Self::Received => "received",
+        }
+    }
+
+    /// Whether a message in this state may come to be in state `next`. Written as a table, because "later is greater" once dropped the
+    /// step from sending to failed in another client.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        use MessageState::{Delivered, Failed, Queued, Read, Received, Sent};
+        matches!(
+            (self, next),
+            (Queued, Sent | Delivered | Read | Failed)
+                | (Sent, Delivered | Read | Failed)
+                | (Delivered | Received, Read)
+                | (Failed, Queued | Sent | Delivered | Read)
+        )
+    }
+}
+
+/// One message as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Message {
+    /// With whom the conversation is; oneself for notes to oneself.
+    #[n(0)]
+    pub conversation: UserId,
+    /// Its id, chosen by its author.
+    #[n(1)]
+    pub item: ItemId,
+    /// Who wrote it.
+    #[n(2)]
+    pub author: UserId,
+    /// On which device.
+    #[n(3)]
+    pub device: DeviceId,
+    /// By the author's clock, which never stands still within one device.
+    #[n(4)]
+    pub at: Timestamp,
+    /// What it says.
+    #[n(5)]
+    pub text: String,
+    /// How far it has come.
+    #[n(6)]
+    pub state: MessageState,
+    /// Why it failed.
+    #[n(7)]
+    pub reason: Option<String>,
+}
+
+/// A message in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The order of arrival at this device, from 1.
+    pub position: u64,
+    /// The message.
+    pub message: Message,
+}
+
+/// Which part of the timeline is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// The newest `count` of a conversation by the author's clock, oldest first.
+    Last {
+        /// With whom.
+        conversation: UserId,
+        /// How many.
+        count: u32,
+    },
+    /// What arrived after `position`, in the order of arrival, of all conversations.
+    After {
+        /// The last that is known.
+        position: u64,
+        /// At most this many.
+        count: u32,
+    },
+}
+
+/// What names a message within the store: conversation, author and id.
+pub(super) fn item_key(vault: &Vault, conversation: UserId, author: UserId, item: ItemId) -> Vec<u8> {
+    vault.index("item", &[conversation.as_bytes(), author.as_bytes(), item.as_bytes()])
+}
+
+pub(super) fn conversation_key(vault: &Vault, conversation: UserId) -> Vec<u8> {
+    vault.index("conversation", &[conversation.as_bytes()])
+}
+
+impl Unit {
+    /// Adds a message, unless it is there already; says where it stands now if it is new.
+    pub async fn add_message(&mut self, message: &Message) -> Result<Option<u64>, StoreError> {
+        let key = item_key(&self.vault, message.conversation, message.author, message.item);
+        let sealed = self.vault.seal_text("message", &key, message);
+        let position: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO message (conversation, item, at, sealed) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (item) DO NOTHING RETURNING position",
+        )
+        .bind(conversation_key(&self.vault, message.conversation))
+        .bind(key)
+        .bind(message.at.to_row())
+        .bind(sealed)
+        .fetch_optional(&mut *self.transaction)
+        .await?;
+        Ok(position.map(i64::unsigned_abs))
+    }
+
+    /// The message `item` that `author` wrote in `conversation`.
+    pub async fn message(&mut self, conversation: UserId, author: UserId, item: ItemId) -> Result<Option<Placed>, StoreError> {
+        let key = item_key(&self.vault, conversation, author, item);
+        let row = sqlx::query("SELECT position, item, sealed FROM message WHERE item = $1")
+            .bind(key)
+            .fetch_optional(&mut *self.transaction)
+            .await?;
+        row.map(|row| placed(&self.vault, &row)).transpose()
+    }
+
+    /// Moves a message to `state`, if its table of states allows it; says whether it did.
+    pub async fn move_message(
+        &mut self,
+        conversation: UserId,
+        author: UserId,
+        item: ItemId,
+        state: MessageState,
+        reason: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let Some(Placed { mut message, .. }) = self.message(conversation, author, item).await? else { return Ok(false) };
+        if !message.state.may_become(state) {
+            return Ok(false);
+        }
+        message.state = state;
+        message.reason = reason.map(str::to_owned);
+        let key = item_key(&self.vault, conversation, author, item);
+        let sealed = self.vault.seal_text("message", &key, &message);
+        sqlx::query("UPDATE message SET sealed = $1 WHERE item = $2")
+            .bind(sealed)
+            .bind(key)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(true)
+    }
+
+    /// A page of the timeline.
+    pub async fn page(&mut self, page: Page) -> Result<Vec<Placed>, StoreError> {
+        let rows = match page {
+            Page::Last { conversation, count } => {
+                let mut rows = sqlx::query(
+                    "SELECT position, item, sealed FROM message WHERE conversation = $1 ORDER BY at DESC, position DESC LIMIT $2",
+                )
+                .bind(conversation_key(&self.vault, conversation))
+                .bind(i64::from(count))
+                .fetch_all(&mut *self.transaction)
+                .await?;
+                rows.reverse();
+                rows
+            }
+            Page::After { position, count } => {
+                sqlx::query("SELECT position, item, sealed FROM message WHERE position > $1 ORDER BY position LIMIT $2")
+                    .bind(position.cast_signed())
+                    .bind(i64::from(count))
+                    .fetch_all(&mut *self.transaction)
+                    .await?
+            }
+        };
+        rows.iter().map(|row| placed(&self.vault, row)).collect()
+    }
+
+    /// The place of the newest message, 0 when there is none.
+    pub async fn last_position(&mut self) -> Result<u64, StoreError> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(position) FROM message").fetch_one(&mut *self.transaction).await?;
+        Ok(last.unwrap_or(0).unsigned_abs())
+    }
+
+    /// The place before the first message whose author's clock says `at` or later.
+    pub async fn position_before(&mut self, at: Timestamp) -> Result<u64, StoreError> {
+        let first: Option<i64> = sqlx::query_scalar("SELECT min(position) FROM message WHERE at >= $1")
+            .bind(at.to_row())
+            .fetch_one(&mut *self.transaction)
+            .await?;
+        match first {
+            Some(first) => Ok(first.saturating_sub(1).unsigned_abs()),
+            None => self.last_position().await,
+        }
+    }
+
+    /// How many of the newest thousand messages were not read yet.
+    pub async fn unread(&mut self) -> Result<u64, StoreError> {
+        let rows = sqlx::query("SELECT position, item, sealed FROM message ORDER BY position DESC LIMIT 1000")
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        let mut count = 0_u64;
+        for row in &rows {
+            count = count.saturating_add(u64::from(placed(&self.vault, row)?.message.state == MessageState::Received));
+        }
+        Ok(count)
+    }
+
+    /// A time for a new message of one's own: now, or just after the newest in the conversation, so that one's own order shows in the
+    /// times even when the clock is put back.
+    pub async fn next_time(&mut self, conversation: UserId, author: UserId, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let page = self.page(Page::Last { conversation, count: 16 }).await?;
+        let own = page.iter().rev().find(|placed| placed.message.author == author);
+        Ok(own.map_or(now, |own| now.max(own.message.at.plus(std::time::Duration::from_millis(1)))))
+    }
+}
+
+fn placed(vault: &Vault, row: &sqlx::sqlite::SqliteRow) -> Result<Placed, StoreError> {
+    let key: Vec<u8> = row.try_get("item")?;
+    let sealed: Vec<u8> = row.try_get("sealed")?;
+    let position: i64 = row.try_get("position")?;
+    Ok(Placed { position: position.unsigned_abs(), message: vault.open_text("message", &key, &sealed)? })
+}
