@@ -13,10 +13,51 @@ use rookery_tests::{
     random::Random,
     world::{World, befriend, eventually},
 };
+use serde_json::Value;
 use tokio::time::sleep;
 
 /// The exit code of a `send` that could not reach the server, and keeps the message.
 const QUEUED: i32 = 3;
+
+#[tokio::test]
+async fn a_power_cut_during_the_first_start_leaves_a_server_that_starts() -> Result<()> {
+    let world = World::new()?;
+    let mut survived = 0;
+    for acts in (0..160).step_by(10) {
+        let name = format!("nest{acts}");
+        let mut server = world.homeserver(&name).faults(Unsynced::IsLost).prepare().await?;
+        server.faults()?.set(Fault::KilledAfter(acts))?;
+        if server.start().await.is_ok() {
+            survived += 1;
+            server.kill().await?;
+        }
+        server.faults()?.clear()?;
+        server.start().await.with_context(|| format!("after a cut at act {acts}"))?;
+        let fingerprint = server.ready().fingerprint.clone();
+        server.kill().await?;
+        server.start().await?;
+        ensure!(server.ready().fingerprint == fingerprint, "another identity, act {acts}");
+    }
+    ensure!(survived < 16, "no cut came before it was ready");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_admin_was_answered_survives_a_power_cut() -> Result<()> {
+    let world = World::new()?;
+    let mut server = world.homeserver("nest").faults(Unsynced::IsLost).start().await?;
+    let mut links = Vec::new();
+    for _ in 0..10 {
+        links.push(server.invite(3).await?);
+        server.kill().await?;
+        server.start().await?;
+    }
+    let listed = server.admin(&["invite", "list"]).await?.success()?.json()?;
+    let listed = listed.pointer("/data/invites").and_then(Value::as_array);
+    let of_three = listed.into_iter().flatten().filter(|one| one["uses_left"] == 3).count();
+    ensure!(of_three == links.len(), "{of_three} of {} invites are left", links.len());
+    Ok(())
+}
 
 /// While messages flow, the power is cut again and again in the midst of the server's writes and syncs. Bob's device
 /// is away until the end: what it then gets is what the server's disk had.

@@ -54,7 +54,7 @@ fn verbs(command: &Command, path: &str, text: &mut Vec<u8>) {
             continue;
         }
         writeln!(text, ".SH \"{}\"", path.to_uppercase()).unwrap();
-        let man = Man::new(verb.clone().name(path.clone()).bin_name(path));
+        let man = Man::new(verb.clone().bin_name(path));
         let mut body = Vec::new();
         man.render_synopsis_section(&mut body).unwrap();
         man.render_description_section(&mut body).unwrap();
@@ -94,7 +94,7 @@ fn settings() -> String {
 
 #[test]
 fn the_client_s_manual_is_what_it_says() {
-    committed("rookery.1", &page(rookery_cli::args::command(), "1"));
+    committed("rookery.1", &page(rookery_cli::command(), "1"));
 }
 
 #[test]

@@ -50,7 +50,7 @@ async fn a_revoked_device_gets_nothing_that_is_sealed_after() -> Result<()> {
     scene.has_the_whole_history(&phone).await?;
 
     let id = other_device(&scene.bob).await?;
-    scene.bob.ask(&["device", "revoke", &id, "--yes"]).await?;
+    scene.bob.ask(&["device", "revoke", &id]).await?;
     scene.alice.send("@bob", "sealed after").await?;
     let there = |shown: &[Message]| shown.iter().any(|message| message.text == "sealed after");
     eventually(PATIENCE, async || {
@@ -129,7 +129,7 @@ async fn other_device(device: &Profile) -> Result<String> {
     let others: Vec<_> = answer
         .json_lines()?
         .into_iter()
-        .filter(|object| object.get("current").and_then(Value::as_bool) == Some(false))
+        .filter(|object| object.get("this").and_then(Value::as_bool) == Some(false))
         .filter_map(|object| object.get("id").and_then(Value::as_str).map(ToOwned::to_owned))
         .collect();
     ensure!(others.len() == 1, "wanted one other device: {answer}");

@@ -23,6 +23,7 @@ async fn nothing_that_was_said_is_in_the_servers_files_or_logs() -> Result<()> {
 
     alice.ask(&["profile", "set", "--display-name", &secrets.display_name]).await?;
     alice.ask(&["profile", "set", "--status", &secrets.status]).await?;
+    alice.ask(&["presence", "set", "busy", &secrets.status]).await?;
     befriend(&alice, &bob).await?;
     let phone = world.profile("alice", "phone")?;
     phone.link_to(&alice, &server.ready().invite).await?;

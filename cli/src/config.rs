@@ -5,7 +5,9 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -35,14 +37,25 @@ impl Place {
             Some(home) => std::path::absolute(home)?,
             None => directories::ProjectDirs::from("", "", "rookery")
                 .map(|directories| directories.data_dir().to_owned())
-                .ok_or_else(|| CommandError::new(Kind::Failed, "no home directory is known").hint("set ROOKERY_HOME"))?,
+                .ok_or_else(|| {
+                    CommandError::new(Kind::Failed, "no home directory is known")
+                        .hint("set ROOKERY_HOME")
+                })?,
         };
         let profile = profile.unwrap_or("default").to_owned();
         let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if profile.is_empty() || profile.starts_with('.') || profile.len() > 64 || !profile.bytes().all(good) {
-            return Err(CommandError::new(Kind::Usage, "a profile's name is 1 to 64 of a-z A-Z 0-9 . _ -"));
+        if profile.is_empty()
+            || profile.starts_with('.')
+            || profile.len() > 64
+            || !profile.bytes().all(good)
+        {
+            return Err(CommandError::new(
+                Kind::Usage,
+                "a profile's name is 1 to 64 of a-z A-Z 0-9 . _ -",
+            ));
         }
-        let directory = if profile == "default" { root.clone() } else { root.join("profiles").join(&profile) };
+        let directory =
+            if profile == "default" { root.clone() } else { root.join("profiles").join(&profile) };
         Ok(Self { root, directory, profile })
     }
 
@@ -95,10 +108,15 @@ impl Place {
 
     /// The agent's socket: in the runtime directory, or under the profile where there is none or its path is too long.
     pub fn socket(&self) -> Result<PathBuf, CommandError> {
-        let tag = to_base32(hash::labelled("socket", &[self.directory.as_os_str().as_encoded_bytes()]).as_bytes());
+        let tag = to_base32(
+            hash::labelled("socket", &[self.directory.as_os_str().as_encoded_bytes()]).as_bytes(),
+        );
         let name = format!("{}-{}.sock", self.profile, tag.get(..12).unwrap_or(&tag));
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute() && path.is_dir());
-        let places = [runtime.map(|runtime| runtime.join("rookery")), Some(self.directory.join("run"))];
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute() && path.is_dir());
+        let places =
+            [runtime.map(|runtime| runtime.join("rookery")), Some(self.directory.join("run"))];
         for directory in places.into_iter().flatten() {
             let path = directory.join(&name);
             if path.as_os_str().len() <= MAX_SOCKET_PATH && private_directory(&directory).is_ok() {
@@ -119,28 +137,36 @@ impl Place {
 /// Makes `directory` with mode 0700; one that is there has to belong to this user.
 fn private_directory(directory: &Path) -> Result<(), CommandError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
-        CommandError::new(Kind::Failed, format!("the directory {} cannot be made: {error}", directory.display()))
+        CommandError::new(
+            Kind::Failed,
+            format!("the directory {} cannot be made: {error}", directory.display()),
+        )
     })?;
     let metadata = fs::metadata(directory)?;
-    if metadata.permissions().mode() & 0o077 != 0 && metadata.uid() == own_uid()? {
+    if !is_private(&metadata) && metadata.uid() == own_uid()? {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
 }
 
+/// Whether nobody but its owner may do anything with a file.
+#[must_use]
+#[expect(clippy::verbose_bit_mask, reason = "permissions are read in octal")]
+pub fn is_private(metadata: &fs::Metadata) -> bool {
+    metadata.permissions().mode() & 0o077 == 0
+}
+
 /// The user that this process runs as.
 pub fn own_uid() -> io::Result<u32> {
     // Whoever makes a file owns it, and that is all that is needed here: no call into the C library for it.
-    match fs::metadata("/proc/self") {
-        Ok(metadata) => Ok(metadata.uid()),
-        Err(_) => {
-            let path = std::env::temp_dir().join(format!("rookery-uid-{}", std::process::id()));
-            let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            let uid = file.metadata()?.uid();
-            fs::remove_file(path)?;
-            Ok(uid)
-        }
+    if let Ok(metadata) = fs::metadata("/proc/self") {
+        return Ok(metadata.uid());
     }
+    let path = std::env::temp_dir().join(format!("rookery-uid-{}", std::process::id()));
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let uid = file.metadata()?.uid();
+    fs::remove_file(path)?;
+    Ok(uid)
 }
 
 /// Writes a new file with mode 0600, through to the disk. One that is there is never overwritten.
@@ -162,7 +188,12 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let temporary = PathBuf::from(name);
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
     file.write_all(bytes)?;
     fs::rename(&temporary, path)
 }
@@ -223,7 +254,8 @@ impl KnownHosts {
                 if !text.is_empty() && !text.ends_with('\n') {
                     text.push('\n');
                 }
-                text.push_str(&format!("{} {} {}\n", host.address, host.server, host.key));
+                let line = format!("{} {} {}\n", host.address, host.server, host.key);
+                text.push_str(&line);
                 if let Some(parent) = self.path.parent() {
                     private_directory(parent)?;
                 }
@@ -236,7 +268,11 @@ impl KnownHosts {
 fn parse_known_host(line: &str) -> Option<KnownHost> {
     let mut words = line.split_whitespace();
     let first = words.next().filter(|word| !word.starts_with('#'))?;
-    Some(KnownHost { address: first.parse().ok()?, server: words.next()?.parse().ok()?, key: words.next()?.parse().ok()? })
+    Some(KnownHost {
+        address: first.parse().ok()?,
+        server: words.next()?.parse().ok()?,
+        key: words.next()?.parse().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -247,7 +283,10 @@ mod tests {
     fn a_profile_cannot_leave_its_home() {
         let home = Some(PathBuf::from("/nowhere"));
         assert_eq!(Place::find(home.clone(), None).unwrap().directory(), Path::new("/nowhere"));
-        assert_eq!(Place::find(home.clone(), Some("work")).unwrap().directory(), Path::new("/nowhere/profiles/work"));
+        assert_eq!(
+            Place::find(home.clone(), Some("work")).unwrap().directory(),
+            Path::new("/nowhere/profiles/work")
+        );
         for bad in ["", "..", ".x", "a/b", "a b"] {
             assert!(Place::find(home.clone(), Some(bad)).is_err(), "{bad:?}");
         }
@@ -257,7 +296,11 @@ mod tests {
     fn a_server_with_another_key_is_refused_and_the_old_pin_stays() {
         let home = tempfile::tempdir().unwrap();
         let hosts = Place::find(Some(home.path().to_owned()), None).unwrap().known_hosts();
-        let host = KnownHost { address: "127.0.0.1:7665".parse().unwrap(), server: "nest".parse().unwrap(), key: ServerId::from_bytes([1; 32]) };
+        let host = KnownHost {
+            address: "127.0.0.1:7665".parse().unwrap(),
+            server: "nest".parse().unwrap(),
+            key: ServerId::from_bytes([1; 32]),
+        };
         hosts.pin(&host).unwrap();
         hosts.pin(&host).unwrap();
         let other = KnownHost { key: ServerId::from_bytes([2; 32]), ..host.clone() };

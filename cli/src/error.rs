@@ -63,13 +63,16 @@ pub struct CommandError {
     /// What to do about it, one thing a line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
+    /// The message that is kept and goes on by itself, if the failure is one of waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<String>,
 }
 
 impl CommandError {
     /// A failure of `kind`, in words.
     #[must_use]
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: vec![] }
+        Self { kind, message: message.into(), hints: vec![], queued: None }
     }
 
     /// The same with one more thing to do about it.
@@ -156,8 +159,8 @@ mod tests {
     fn an_error_is_told_with_its_causes_and_nothing_twice() {
         #[derive(Debug, thiserror::Error)]
         #[error("the store cannot be used")]
-        struct Outer(#[source] std::fmt::Error);
-        let text = chain_of(&Outer(std::fmt::Error));
+        struct Outer(#[source] fmt::Error);
+        let text = chain_of(&Outer(fmt::Error));
         assert_eq!(text, "the store cannot be used: an error occurred when formatting an argument");
     }
 }

@@ -10,10 +10,11 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(arguments.global.verbose);
     let is_json = arguments.global.json;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error.into(), is_json),
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return fail(&error.into(), is_json),
+        };
     let outcome = runtime.block_on(async { Box::pin(command::run(arguments)).await });
     // A prompt or a read of standard input may still hold a thread: it is not waited for.
     runtime.shutdown_background();
@@ -32,7 +33,11 @@ fn start_log(verbose: u8) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("ROOKERY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
 }
 
 /// Says on standard error what happened and what to do, and gives the exit code.

@@ -102,7 +102,10 @@ impl Output {
 /// Writes a line to standard output and flushes it.
 pub fn write_line(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let written = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    let written = out
+        .write_all(line.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(141),
         written => written,

@@ -78,6 +78,13 @@ impl Setup {
 
     /// Starts it, and waits until it is ready.
     pub async fn start(self) -> Result<Homeserver> {
+        let mut server = self.prepare().await?;
+        server.start().await?;
+        Ok(server)
+    }
+
+    /// Makes it ready to be started.
+    pub async fn prepare(self) -> Result<Homeserver> {
         let data = self.directory.join("data");
         fs::create_dir_all(&self.directory)?;
         if let Some(toml) = &self.limits {
@@ -89,16 +96,14 @@ impl Setup {
             }
             None => None,
         };
-        let mut server = Homeserver {
+        Ok(Homeserver {
             setup: self,
             data,
             port: free_port()?,
             faults,
             ready: Ready::default(),
             process: None,
-        };
-        server.start().await?;
-        Ok(server)
+        })
     }
 }
 

@@ -143,8 +143,13 @@ impl Profile {
 
     /// Logs in as one more device of its user, which can do nothing yet but be linked or recovered.
     pub async fn log_in(&self, link: &str) -> Result<Value> {
+        self.log_in_with(link, &[]).await
+    }
+
+    async fn log_in_with(&self, link: &str, more: &[&str]) -> Result<Value> {
         let password = self.password_file();
-        self.ask(&["login", link, &self.user, "--password-file", text(&password)?]).await
+        let login = ["login", link, &self.user, "--password-file", text(&password)?];
+        self.ask(&[&login, more].concat()).await
     }
 
     /// Makes this a device of its user, as a person with `first` at hand would: log in here, ask there for a code,
@@ -156,7 +161,7 @@ impl Profile {
         let code = answer.get("code").and_then(Value::as_str);
         let file = self.directory.join("code");
         fs::write(&file, code.with_context(|| format!("no code in {answer}"))?)?;
-        self.ask(&["login", "--code-file", text(&file)?]).await?;
+        self.log_in_with(link, &["--code-file", text(&file)?]).await?;
         let end = linking.wait(PATIENCE).await?;
         ensure!(end.success(), "device link: {end}\n{}", linking.log_tail());
         Ok(())

@@ -50,7 +50,11 @@ pub enum Asked<T> {
 
 impl Agent {
     /// Asks `verb` and waits for the answer; events go to `on_event` as they come.
-    pub async fn ask<V: Verb>(&mut self, verb: V, mut on_event: impl FnMut(V::Event) -> Result<(), CommandError>) -> Asked<V::Reply> {
+    pub async fn ask<V: Verb>(
+        &mut self,
+        verb: V,
+        mut on_event: impl FnMut(V::Event) -> Result<(), CommandError>,
+    ) -> Asked<V::Reply> {
         match self {
             Self::Own(engine) => {
                 let (events, mut coming) = mpsc::channel::<Value>(MAX_EVENTS);
@@ -84,13 +88,34 @@ impl Remote {
     pub async fn connect(path: &Path) -> Result<Option<Self>, CommandError> {
         let stream = match UnixStream::connect(path).await {
             Ok(stream) => stream,
-            // Nobody has bound it, or who did is gone.
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused) => return Ok(None),
-            Err(error) => return Err(CommandError::new(Kind::Failed, format!("the agent's socket {} cannot be used: {error}", path.display()))),
+            // Nobody has bound it, or who did is gone, perhaps just now.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound
+                        | std::io::ErrorKind::ConnectionRefused
+                        | std::io::ErrorKind::ConnectionReset
+                        | std::io::ErrorKind::BrokenPipe
+                ) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => {
+                return Err(CommandError::new(
+                    Kind::Failed,
+                    format!("the agent's socket {} cannot be used: {error}", path.display()),
+                ));
+            }
         };
-        let uid = stream.peer_cred()?.uid();
-        if uid != crate::config::own_uid()? {
-            return Err(CommandError::new(Kind::Trust, format!("the agent's socket {} belongs to another user; nothing was sent to it", path.display())));
+        let Ok(peer) = stream.peer_cred() else { return Ok(None) };
+        if peer.uid() != crate::config::own_uid()? {
+            return Err(CommandError::new(
+                Kind::Trust,
+                format!(
+                    "the agent's socket {} belongs to another user; nothing was sent to it",
+                    path.display()
+                ),
+            ));
         }
         let (reader, writer) = stream.into_split();
         let mut remote = Self { reader: BufReader::new(reader), writer, next: 1 };
@@ -98,7 +123,10 @@ impl Remote {
             Asked::Answered(Ok(hello)) if hello.version == VERSION => Ok(Some(remote)),
             Asked::Answered(Ok(hello)) => Err(CommandError::new(
                 Kind::Failed,
-                format!("the running agent is rookery {}, and does not speak this version's language", hello.software),
+                format!(
+                    "the running agent is rookery {}, and does not speak this version's language",
+                    hello.software
+                ),
             )
             .hint("end the running `rookery daemon` and start it again")),
             Asked::Answered(Err(error)) => Err(error),
@@ -106,7 +134,11 @@ impl Remote {
         }
     }
 
-    async fn ask<V: Verb>(&mut self, verb: V, mut on_event: impl FnMut(V::Event) -> Result<(), CommandError>) -> Asked<V::Reply> {
+    async fn ask<V: Verb>(
+        &mut self,
+        verb: V,
+        mut on_event: impl FnMut(V::Event) -> Result<(), CommandError>,
+    ) -> Asked<V::Reply> {
         let id = self.next;
         self.next = self.next.saturating_add(1);
         let params = match serde_json::to_value(&verb) {
@@ -119,7 +151,10 @@ impl Remote {
         loop {
             let Ok(Some(line)) = read_line(&mut self.reader).await else { return Asked::Gone };
             let Ok(response) = serde_json::from_str::<Response>(&line) else {
-                return Asked::Answered(Err(CommandError::new(Kind::Failed, "the agent answered something that is not JSON-RPC")));
+                return Asked::Answered(Err(CommandError::new(
+                    Kind::Failed,
+                    "the agent answered something that is not JSON-RPC",
+                )));
             };
             if let Some(mut params) = response.params {
                 let event = params.get_mut("event").map(Value::take).unwrap_or_default();
@@ -128,7 +163,7 @@ impl Remote {
                 }
                 continue;
             }
-            if response.id != Value::from(id) {
+            if response.id != id {
                 continue;
             }
             return Asked::Answered(match (response.result, response.error) {
@@ -140,5 +175,10 @@ impl Remote {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, CommandError> {
-    serde_json::from_value(value).map_err(|error| CommandError::new(Kind::Failed, format!("the agent answered something else than was asked: {error}")))
+    serde_json::from_value(value).map_err(|error| {
+        CommandError::new(
+            Kind::Failed,
+            format!("the agent answered something else than was asked: {error}"),
+        )
+    })
 }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+};
 
 use super::MAX_LINE;
 use crate::error::{CommandError, Kind};
@@ -63,7 +65,12 @@ impl Request {
     /// A call.
     #[must_use]
     pub fn call(id: u64, method: &str, params: Value) -> Self {
-        Self { jsonrpc: JSON_RPC.to_owned(), id: Some(id.into()), method: method.to_owned(), params }
+        Self {
+            jsonrpc: JSON_RPC.to_owned(),
+            id: Some(id.into()),
+            method: method.to_owned(),
+            params,
+        }
     }
 }
 
@@ -81,7 +88,7 @@ impl Response {
 
     /// An event of call `id`.
     #[must_use]
-    pub fn event(id: Value, event: Value) -> Self {
+    pub fn event(id: &Value, event: &Value) -> Self {
         Self {
             method: Some("event".to_owned()),
             params: Some(serde_json::json!({ "call": id, "event": event })),
@@ -92,11 +99,21 @@ impl Response {
     /// A line that is no request.
     #[must_use]
     pub fn unreadable(code: i64, message: &str) -> Self {
-        Self { error: Some(RpcError { code, message: message.to_owned(), data: None }), ..Self::empty(Value::Null) }
+        Self {
+            error: Some(RpcError { code, message: message.to_owned(), data: None }),
+            ..Self::empty(Value::Null)
+        }
     }
 
     fn empty(id: Value) -> Self {
-        Self { jsonrpc: JSON_RPC.to_owned(), id, result: None, error: None, method: None, params: None }
+        Self {
+            jsonrpc: JSON_RPC.to_owned(),
+            id,
+            result: None,
+            error: None,
+            method: None,
+            params: None,
+        }
     }
 }
 
@@ -128,7 +145,10 @@ pub async fn read_line<R: AsyncBufRead + Unpin>(reader: &mut R) -> std::io::Resu
 }
 
 /// Writes `value` as one line.
-pub async fn write_line<W: AsyncWrite + Unpin>(writer: &mut W, value: &impl Serialize) -> std::io::Result<()> {
+pub async fn write_line<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    value: &impl Serialize,
+) -> std::io::Result<()> {
     let mut line = crate::render::json(value).map_err(std::io::Error::other)?;
     line.push('\n');
     writer.write_all(line.as_bytes()).await?;

@@ -26,3 +26,6 @@ pub const MAX_LINE: usize = 512 * 1024;
 pub const MAX_CALLS: usize = 64;
 /// Events that wait for one slow caller; whoever makes them waits as well.
 pub const MAX_EVENTS: usize = 64;
+
+#[cfg(test)]
+mod tests;

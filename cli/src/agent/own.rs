@@ -50,7 +50,8 @@ impl Lock {
             }
         };
         tokio::time::timeout(Duration::from_secs(3), wait).await.unwrap_or_else(|_| {
-            Err(CommandError::new(Kind::Failed, "another rookery is at work with this profile").hint("end the running `rookery daemon` or terminal first"))
+            Err(CommandError::new(Kind::Failed, "another rookery is at work with this profile")
+                .hint("end the running `rookery daemon` or terminal first"))
         })
     }
 }
@@ -107,7 +108,11 @@ pub struct Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Access").field("place", &self.place).field("is_owner", &self.owner.is_some()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Access")
+            .field("place", &self.place)
+            .field("is_owner", &self.owner.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -120,7 +125,11 @@ impl Access {
 
     /// Asks `verb`. When the agent goes away meanwhile, its successor is asked, or this process becomes it: verbs that send carry the id of
     /// what they send, so that asking twice sends once.
-    pub async fn ask<V: Verb + Clone>(&mut self, verb: V, mut on_event: impl FnMut(V::Event) -> Result<(), CommandError>) -> Result<V::Reply, CommandError> {
+    pub async fn ask<V: Verb + Clone>(
+        &mut self,
+        verb: V,
+        mut on_event: impl FnMut(V::Event) -> Result<(), CommandError>,
+    ) -> Result<V::Reply, CommandError> {
         for _ in 0..5 {
             match self.agent.ask(verb.clone(), &mut on_event).await {
                 Asked::Answered(outcome) => return outcome,
@@ -131,15 +140,26 @@ impl Access {
     }
 
     /// Asks `verb` once.
-    pub async fn ask_once<V: Verb>(&mut self, verb: V, on_event: impl FnMut(V::Event) -> Result<(), CommandError>) -> Asked<V::Reply> {
+    pub async fn ask_once<V: Verb>(
+        &mut self,
+        verb: V,
+        on_event: impl FnMut(V::Event) -> Result<(), CommandError>,
+    ) -> Asked<V::Reply> {
         self.agent.ask(verb, on_event).await
     }
 
     /// Asks `verb` of the agent that is there now, whose successor would know nothing of what went before.
-    pub async fn ask_answered<V: Verb>(&mut self, verb: V, on_event: impl FnMut(V::Event) -> Result<(), CommandError>) -> Result<V::Reply, CommandError> {
+    pub async fn ask_answered<V: Verb>(
+        &mut self,
+        verb: V,
+        on_event: impl FnMut(V::Event) -> Result<(), CommandError>,
+    ) -> Result<V::Reply, CommandError> {
         match self.agent.ask(verb, on_event).await {
             Asked::Answered(outcome) => outcome,
-            Asked::Gone => Err(CommandError::new(Kind::Failed, "the profile's agent went away meanwhile").hint("try again")),
+            Asked::Gone => {
+                Err(CommandError::new(Kind::Failed, "the profile's agent went away meanwhile")
+                    .hint("try again"))
+            }
         }
     }
 
@@ -169,7 +189,10 @@ impl Access {
     }
 }
 
-async fn find(place: &Place, source: &SecretSource) -> Result<(Agent, Option<Owner>), CommandError> {
+async fn find(
+    place: &Place,
+    source: &SecretSource,
+) -> Result<(Agent, Option<Owner>), CommandError> {
     if !place.store().exists() {
         return Err(UnlockError::Absent.into());
     }
@@ -188,15 +211,23 @@ async fn find(place: &Place, source: &SecretSource) -> Result<(Agent, Option<Own
         }
     };
     // A passphrase that somebody types is not waited for here: the lock is held by then.
-    tokio::time::timeout(PATIENCE.saturating_add(Duration::from_secs(120)), search).await.unwrap_or_else(|_| {
-        Err(CommandError::new(Kind::Failed, "another rookery holds this profile, and does not answer").hint("look for a hanging `rookery` process, and end it"))
-    })
+    tokio::time::timeout(PATIENCE.saturating_add(Duration::from_mins(2)), search)
+        .await
+        .unwrap_or_else(|_| {
+            Err(CommandError::new(
+                Kind::Failed,
+                "another rookery holds this profile, and does not answer",
+            )
+            .hint("look for a hanging `rookery` process, and end it"))
+        })
 }
 
 async fn own(place: &Place, lock: Lock, source: &SecretSource) -> Result<Owner, CommandError> {
     let locked = store::unlock(place, source(Need::First)?).await;
     let store = match locked {
-        Err(UnlockError::NeedsPassphrase) => store::unlock(place, source(Need::Passphrase)?).await?,
+        Err(UnlockError::NeedsPassphrase) => {
+            store::unlock(place, source(Need::Passphrase)?).await?
+        }
         outcome => outcome?,
     };
     Owner::start(place, lock, store).await

@@ -25,7 +25,7 @@ const MAX_CALLERS: usize = 64;
 /// How long calls under way get to end when the owner ends.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long calls get to end whose caller has nothing more to ask: as long as a call to the home may take, and some.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The agent's socket, served for as long as the owner lives.
 #[derive(Debug)]
@@ -42,8 +42,12 @@ impl Server {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let listener = UnixListener::bind(&path)
-            .map_err(|error| CommandError::new(Kind::Failed, format!("the agent's socket {} cannot be bound: {error}", path.display())))?;
+        let listener = UnixListener::bind(&path).map_err(|error| {
+            CommandError::new(
+                Kind::Failed,
+                format!("the agent's socket {} cannot be bound: {error}", path.display()),
+            )
+        })?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let (tasks, drain) = (TaskTracker::new(), CancellationToken::new());
         let own = crate::config::own_uid()?;
@@ -61,7 +65,13 @@ impl Server {
     }
 }
 
-async fn accept(listener: UnixListener, own: u32, engine: Arc<Engine>, tasks: TaskTracker, drain: CancellationToken) {
+async fn accept(
+    listener: UnixListener,
+    own: u32,
+    engine: Arc<Engine>,
+    tasks: TaskTracker,
+    drain: CancellationToken,
+) {
     let callers = Arc::new(Semaphore::new(MAX_CALLERS));
     loop {
         let Ok(permit) = Arc::clone(&callers).acquire_owned().await else { return };
@@ -92,7 +102,12 @@ async fn accept(listener: UnixListener, own: u32, engine: Arc<Engine>, tasks: Ta
 
 /// Serves one caller until they are gone or `drain` is cancelled: lines in, answers and events out. `rookery rpc` serves its own standard
 /// input and output this way.
-pub async fn serve_stream<R, W>(mut reader: R, mut writer: W, engine: Arc<Engine>, drain: CancellationToken) -> std::io::Result<()>
+pub async fn serve_stream<R, W>(
+    mut reader: R,
+    mut writer: W,
+    engine: Arc<Engine>,
+    drain: CancellationToken,
+) -> std::io::Result<()>
 where
     R: AsyncBufRead + Unpin,
     W: AsyncWrite + Unpin + Send + 'static,
@@ -129,14 +144,15 @@ where
         if line.trim().is_empty() {
             continue;
         }
-        let request = match serde_json::from_str::<Request>(&line) {
-            Ok(request) => request,
-            Err(_) => {
-                answers.send(Response::unreadable(-32700, "this line is no JSON-RPC request")).await.ok();
-                continue;
-            }
+        let Ok(request) = serde_json::from_str::<Request>(&line) else {
+            answers
+                .send(Response::unreadable(-32700, "this line is no JSON-RPC request"))
+                .await
+                .ok();
+            continue;
         };
-        let (answers, engine, gone, ending) = (answers.clone(), Arc::clone(&engine), gone.clone(), ending.clone());
+        let (answers, engine, gone, ending) =
+            (answers.clone(), Arc::clone(&engine), gone.clone(), ending.clone());
         calls.spawn(async move {
             tokio::select! {
                 () = gone.cancelled() => {}
@@ -155,13 +171,19 @@ where
     outcome
 }
 
-async fn answer(request: Request, engine: Arc<Engine>, answers: &mpsc::Sender<Response>, ending: &CancellationToken) {
+async fn answer(
+    request: Request,
+    engine: Arc<Engine>,
+    answers: &mpsc::Sender<Response>,
+    ending: &CancellationToken,
+) {
     let id = request.id.clone();
     let (events, mut coming) = mpsc::channel::<Value>(MAX_EVENTS);
     let Some(entry) = verb::table().iter().find(|entry| entry.method == request.method) else {
         let response = Response::answer(
             id.unwrap_or_default(),
-            Err(CommandError::new(Kind::Usage, format!("there is no method {:?}", request.method)).hint("`rookery schema` lists them")),
+            Err(CommandError::new(Kind::Usage, format!("there is no method {:?}", request.method))
+                .hint("`rookery schema` lists them")),
         );
         answers.send(response).await.ok();
         return;
@@ -171,7 +193,7 @@ async fn answer(request: Request, engine: Arc<Engine>, answers: &mpsc::Sender<Re
         tokio::select! {
             biased;
             Some(event) = coming.recv() => {
-                answers.send(Response::event(id.clone().unwrap_or_default(), event)).await.ok();
+                answers.send(Response::event(&id.clone().unwrap_or_default(), &event)).await.ok();
             }
             outcome = &mut run => break Some(outcome),
             // A call that goes on for ever ends with its owner; its caller finds the next one.
@@ -179,7 +201,7 @@ async fn answer(request: Request, engine: Arc<Engine>, answers: &mpsc::Sender<Re
         }
     };
     while let Ok(event) = coming.try_recv() {
-        answers.send(Response::event(id.clone().unwrap_or_default(), event)).await.ok();
+        answers.send(Response::event(&id.clone().unwrap_or_default(), &event)).await.ok();
     }
     if let (Some(outcome), Some(id)) = (outcome, id) {
         answers.send(Response::answer(id, outcome)).await.ok();

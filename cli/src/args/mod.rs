@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use account::{
-    AccountVerb, ContactVerb, DeviceVerb, LoginArgs, PresenceVerb, ProfileVerb, RecoveryVerb, RegisterArgs, SessionVerb,
+    AccountVerb, ContactVerb, DeviceVerb, LoginArgs, PresenceVerb, ProfileVerb, RecoveryVerb,
+    RegisterArgs, SessionVerb,
 };
-pub(crate) use value::{ask_secret, read_secret};
 pub use value::{Span, TextSource};
+pub(crate) use value::{ask_secret, read_secret};
 
 use crate::agent::verb::Until;
 
@@ -216,10 +217,27 @@ mod tests {
     #[test]
     fn the_contract_for_scripts_parses() {
         for words in [
-            &["register", "rookery://127.0.0.1:7665/join#server=nest&key=x", "alice", "--password-file", "p"][..],
+            &[
+                "register",
+                "rookery://127.0.0.1:7665/join#server=nest&key=x",
+                "alice",
+                "--password-file",
+                "p",
+            ][..],
             &["login", "127.0.0.1:7665", "alice", "--password-file", "p", "--code-file", "c"],
             &["device", "link", "--yes", "--json"],
-            &["send", "@bob", "text", "--json", "--id", "job-7", "--until", "delivered", "--timeout", "30s"],
+            &[
+                "send",
+                "@bob",
+                "text",
+                "--json",
+                "--id",
+                "job-7",
+                "--until",
+                "delivered",
+                "--timeout",
+                "30s",
+            ],
             &["send", "@bob", "-"],
             &["read", "@bob", "-n", "100", "--json"],
             &["tail", "--json", "--cursor-file", "c"],
@@ -233,7 +251,12 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_exits_with_2() {
-        for words in [&["send"][..], &["verify"], &["send", "@bob", "x", "--until", "tomorrow"], &["frobnicate"]] {
+        for words in [
+            &["send"][..],
+            &["verify"],
+            &["send", "@bob", "x", "--until", "tomorrow"],
+            &["frobnicate"],
+        ] {
             assert_eq!(parse(words).unwrap_err().exit_code(), 2, "{words:?}");
         }
     }

@@ -1,6 +1,6 @@
 //! Values that people type.
 
-use std::{fmt, io::Read as _, io::IsTerminal as _, path::Path, str::FromStr, time::Duration};
+use std::{fmt, io::IsTerminal as _, io::Read as _, path::Path, str::FromStr, time::Duration};
 
 use zeroize::Zeroizing;
 
@@ -29,7 +29,10 @@ impl FromStr for Span {
             "d" => 86_400_000,
             _ => return Err(NotASpan),
         };
-        number.checked_mul(milliseconds).map(|total| Self(Duration::from_millis(total))).ok_or(NotASpan)
+        number
+            .checked_mul(milliseconds)
+            .map(|total| Self(Duration::from_millis(total)))
+            .ok_or(NotASpan)
     }
 }
 
@@ -51,11 +54,12 @@ pub enum TextSource {
 impl TextSource {
     /// What the command line says: `-` and nothing mean standard input, but nobody is made to type there unasked.
     pub fn of(text: Option<String>) -> Result<Self, CommandError> {
-        match text.as_deref() {
-            Some("-") => Ok(Self::Input),
-            Some(text) => Ok(Self::Given(text.to_owned())),
+        match text {
+            Some(text) if text == "-" => Ok(Self::Input),
+            Some(text) => Ok(Self::Given(text)),
             None if std::io::stdin().is_terminal() => {
-                Err(CommandError::new(Kind::Usage, "no text was given").hint("give it as an argument, through a pipe, or type `-` to write it here"))
+                Err(CommandError::new(Kind::Usage, "no text was given")
+                    .hint("give it as an argument, through a pipe, or type `-` to write it here"))
             }
             None => Ok(Self::Input),
         }
@@ -82,7 +86,9 @@ const MAX_INPUT: u64 = 1024 * 1024;
 
 /// The first line of a file that holds a secret, without its line end. `-` is standard input.
 pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, CommandError> {
-    let unreadable = |error: std::io::Error| CommandError::new(Kind::Failed, format!("{} cannot be read: {error}", path.display()));
+    let unreadable = |error: std::io::Error| {
+        CommandError::new(Kind::Failed, format!("{} cannot be read: {error}", path.display()))
+    };
     let text = if path == Path::new("-") {
         let mut text = Zeroizing::new(String::new());
         std::io::stdin().lock().take(MAX_INPUT).read_to_string(&mut text).map_err(unreadable)?;
@@ -96,7 +102,11 @@ pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, CommandError
 /// Asks for a secret at the terminal; never when nobody is there.
 pub(crate) fn ask_secret(prompt: &str, instead: &str) -> Result<Zeroizing<String>, CommandError> {
     if !std::io::stdin().is_terminal() {
-        return Err(CommandError::new(Kind::Usage, format!("{prompt} is needed, and nobody is at a terminal to be asked")).hint(instead));
+        return Err(CommandError::new(
+            Kind::Usage,
+            format!("{prompt} is needed, and nobody is at a terminal to be asked"),
+        )
+        .hint(instead));
     }
     Ok(Zeroizing::new(rpassword::prompt_password(format!("{prompt}: "))?))
 }
@@ -111,7 +121,8 @@ mod tests {
             assert_eq!(text.parse::<Span>().unwrap().0, Duration::from_secs(seconds), "{text}");
         }
         assert_eq!("250ms".parse::<Span>().unwrap().0, Duration::from_millis(250));
-        for bad in ["", "s", "-1s", "1w", "1.5h", "99999999999999999999d", "18446744073709551615d"] {
+        for bad in ["", "s", "-1s", "1w", "1.5h", "99999999999999999999d", "18446744073709551615d"]
+        {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
     }

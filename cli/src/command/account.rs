@@ -7,8 +7,8 @@ use serde_json::json;
 use super::Context;
 use crate::{
     agent::verb::{
-        AccountDelete, AccountPassword, Connection, Logout, PresenceSet, PresenceShow, ProfileLine, ProfileShow, SessionEnd, SessionList,
-        Status, Whoami,
+        AccountDelete, AccountPassword, Connection, Logout, PresenceSet, PresenceShow, ProfileLine,
+        ProfileShow, SessionEnd, SessionList, Status, Whoami,
     },
     args::{AccountVerb, PresenceVerb, ProfileVerb, SessionVerb, ask_secret, read_secret},
     error::{CommandError, Kind},
@@ -29,13 +29,20 @@ pub(super) async fn status(context: &Context) -> Result<(), CommandError> {
         Connection::Offline => "offline",
         Connection::Ended => "ended",
     };
-    let (queued, devices) = (format!("queued {}", status.queued), format!("devices {}", status.devices));
-    context.line(&status, &[&status.name, connection, &queued, &devices, &status.state, &status.address])?;
+    let (queued, devices) =
+        (format!("queued {}", status.queued), format!("devices {}", status.devices));
+    context.line(
+        &status,
+        &[&status.name, connection, &queued, &devices, &status.state, &status.address],
+    )?;
     if status.connection == Connection::Online {
         return Ok(());
     }
     let reason = status.reason.unwrap_or_else(|| "there is no connection to the server".to_owned());
-    Err(CommandError::new(Kind::NoConnection, format!("{reason}; {} messages are queued", status.queued)))
+    Err(CommandError::new(
+        Kind::NoConnection,
+        format!("{reason}; {} messages are queued", status.queued),
+    ))
 }
 
 /// Signs this device out.
@@ -77,7 +84,8 @@ pub(super) async fn session(context: &Context, verb: SessionVerb) -> Result<(), 
         SessionVerb::List => {
             for session in context.ask(SessionList {}).await? {
                 let current = if session.current { "this" } else { "" };
-                context.line(&session, &[&session.id, &session.device, &session.last_seen, current])?;
+                context
+                    .line(&session, &[&session.id, &session.device, &session.last_seen, current])?;
             }
             Ok(())
         }
@@ -89,12 +97,23 @@ pub(super) async fn session(context: &Context, verb: SessionVerb) -> Result<(), 
 }
 
 /// Says how one is, or shows how others are.
-pub(super) async fn presence(context: &Context, verb: Option<PresenceVerb>) -> Result<(), CommandError> {
+pub(super) async fn presence(
+    context: &Context,
+    verb: Option<PresenceVerb>,
+) -> Result<(), CommandError> {
     match verb.unwrap_or(PresenceVerb::Show) {
         PresenceVerb::Show => {
             for presence in context.ask(PresenceShow {}).await? {
                 let status = presence.status.as_deref().unwrap_or_default();
-                context.line(&presence, &[&presence.name, &presence.state, presence.last_online.as_deref().unwrap_or("-"), status])?;
+                context.line(
+                    &presence,
+                    &[
+                        &presence.name,
+                        &presence.state,
+                        presence.last_online.as_deref().unwrap_or("-"),
+                        status,
+                    ],
+                )?;
             }
             Ok(())
         }
@@ -135,13 +154,18 @@ pub(super) async fn account(context: &Context, verb: AccountVerb) -> Result<(), 
         }
         AccountVerb::Delete { password_file, recovery_key_file, yes } => {
             if !yes {
-                agree("This closes the account for good; its name stays reserved, and nobody can bring it back.")?;
+                agree(
+                    "This closes the account for good; its name stays reserved, and nobody can bring it back.",
+                )?;
             }
             let password = match password_file {
                 Some(file) => read_secret(&file)?,
                 None => ask_secret("Password", "give it by --password-file")?,
             };
-            let recovery_key = recovery_key_file.map(|file| read_secret(&file)).transpose()?.map(|key| key.to_string());
+            let recovery_key = recovery_key_file
+                .map(|file| read_secret(&file))
+                .transpose()?
+                .map(|key| key.to_string());
             context.ask(AccountDelete { password: password.to_string(), recovery_key }).await?;
             context.line(&json!({ "v": 1, "state": "closed" }), &["closed"])
         }
@@ -150,10 +174,15 @@ pub(super) async fn account(context: &Context, verb: AccountVerb) -> Result<(), 
 
 fn agree(what: &str) -> Result<(), CommandError> {
     if !std::io::stdin().is_terminal() {
-        return Err(CommandError::new(Kind::Usage, "nobody is at a terminal to be asked").hint("--yes does it unasked"));
+        return Err(CommandError::new(Kind::Usage, "nobody is at a terminal to be asked")
+            .hint("--yes does it unasked"));
     }
     eprintln!("{what} Type yes to go on:");
     let mut typed = String::new();
     std::io::stdin().lock().read_line(&mut typed)?;
-    if typed.trim() == "yes" { Ok(()) } else { Err(CommandError::new(Kind::Failed, "nothing was done")) }
+    if typed.trim() == "yes" {
+        Ok(())
+    } else {
+        Err(CommandError::new(Kind::Failed, "nothing was done"))
+    }
 }

@@ -24,12 +24,17 @@ pub(super) async fn daemon(context: &Context) -> Result<(), CommandError> {
     let lock = Lock::take(&context.place).await?;
     let source = context.secret_source();
     let store = match store::unlock(&context.place, source(Need::First)?).await {
-        Err(store::UnlockError::NeedsPassphrase) => store::unlock(&context.place, source(Need::Passphrase)?).await?,
+        Err(store::UnlockError::NeedsPassphrase) => {
+            store::unlock(&context.place, source(Need::Passphrase)?).await?
+        }
         outcome => outcome?,
     };
     let owner = Owner::start(&context.place, lock, store).await?;
     let socket = context.place.socket()?.display().to_string();
-    context.line(&serde_json::json!({ "v": 1, "state": "serving", "socket": socket }), &["serving", &socket])?;
+    context.line(
+        &serde_json::json!({ "v": 1, "state": "serving", "socket": socket }),
+        &["serving", &socket],
+    )?;
     told_to_end().await;
     owner.stop().await;
     Ok(())
@@ -41,7 +46,8 @@ pub(super) async fn rpc(context: &Context) -> Result<(), CommandError> {
     let (input, mut output) = (tokio::io::stdin(), tokio::io::stdout());
     if let Some(owner) = access.owner() {
         let engine = Arc::clone(owner.engine());
-        let served = agent::serve_stream(BufReader::new(input), output, engine, CancellationToken::new());
+        let served =
+            agent::serve_stream(BufReader::new(input), output, engine, CancellationToken::new());
         tokio::select! {
             served = served => served?,
             () = told_to_end() => {}
@@ -66,14 +72,17 @@ pub(super) async fn rpc(context: &Context) -> Result<(), CommandError> {
 
 /// Prints the verb table as JSON Schema.
 pub(super) fn schema() -> Result<(), CommandError> {
-    let text = serde_json::to_string_pretty(&verb::schema()).map_err(|error| CommandError::of(Kind::Failed, &error))?;
+    let text = serde_json::to_string_pretty(&verb::schema())
+        .map_err(|error| CommandError::of(Kind::Failed, &error))?;
     Ok(render::write_line(&text)?)
 }
 
 /// Waits for an interrupt or the order to terminate.
 pub(super) async fn told_to_end() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut hang_up)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
+    let (Ok(mut terminate), Ok(mut hang_up)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+    else {
         tokio::signal::ctrl_c().await.ok();
         return;
     };

@@ -36,7 +36,12 @@ fn contact_line(context: &Context, contact: &ContactLine) -> Result<(), CommandE
 }
 
 /// Shows the safety number, and writes down what came of comparing it.
-pub(super) async fn verify(context: &Context, who: String, same: bool, different: bool) -> Result<(), CommandError> {
+pub(super) async fn verify(
+    context: &Context,
+    who: String,
+    same: bool,
+    different: bool,
+) -> Result<(), CommandError> {
     let answer = match (same, different) {
         (true, _) => Some(true),
         (_, true) => Some(false),
@@ -45,7 +50,10 @@ pub(super) async fn verify(context: &Context, who: String, same: bool, different
     let mut line = context.ask(Verify { who: who.clone(), same: answer }).await?;
     let is_asked = answer.is_none() && !context.output.is_json() && std::io::stdin().is_terminal();
     if is_asked {
-        eprintln!("{}\n\nIs it the same on the other side, told in person or by voice? y, n, or Enter for later", line.safety_number);
+        eprintln!(
+            "{}\n\nIs it the same on the other side, told in person or by voice? y, n, or Enter for later",
+            line.safety_number
+        );
         let mut typed = String::new();
         std::io::stdin().lock().read_line(&mut typed)?;
         let answer = match typed.trim() {

@@ -25,7 +25,10 @@ pub(super) async fn device(context: &Context, verb: DeviceVerb) -> Result<(), Co
         }
         DeviceVerb::Link { yes, no_history } => link(context, yes, no_history).await,
         DeviceVerb::Revoke { device, stolen, recovery_key_file } => {
-            let recovery_key = recovery_key_file.map(|file| read_secret(&file)).transpose()?.map(|key| key.to_string());
+            let recovery_key = recovery_key_file
+                .map(|file| read_secret(&file))
+                .transpose()?
+                .map(|key| key.to_string());
             let line = context.ask(DeviceRevoke { device, stolen, recovery_key }).await?;
             context.line(&line, &[&line.state, line.device.as_deref().unwrap_or_default()])
         }
@@ -38,20 +41,26 @@ pub(super) async fn device(context: &Context, verb: DeviceVerb) -> Result<(), Co
 
 fn device_line(context: &Context, device: &DeviceLine) -> Result<(), CommandError> {
     let this = if device.this { "this" } else { "" };
-    context.line(device, &[&device.id, &device.name, device.last_seen.as_deref().unwrap_or("-"), this])
+    context
+        .line(device, &[&device.id, &device.name, device.last_seen.as_deref().unwrap_or("-"), this])
 }
 
 async fn link(context: &Context, yes: bool, no_history: bool) -> Result<(), CommandError> {
     let can_ask = std::io::stdin().is_terminal() && !context.output.is_json();
     if !yes && !can_ask {
-        return Err(CommandError::new(Kind::Usage, "somebody has to agree to the new device, and nobody is at a terminal").hint("--yes agrees to the device that knows the code"));
+        return Err(CommandError::new(
+            Kind::Usage,
+            "somebody has to agree to the new device, and nobody is at a terminal",
+        )
+        .hint("--yes agrees to the device that knows the code"));
     }
     let mut access = context.access().await?;
     let order = DeviceLink { yes, no_history, answer: None };
     let linked = access
         .ask_answered(order, |event| {
             context.line(&event, &[&event.code, &event.expires])?;
-            context.note("type this code on the new device: rookery login ADDRESS NAME --code-file -");
+            context
+                .note("type this code on the new device: rookery login ADDRESS NAME --code-file -");
             Ok(())
         })
         .await;
@@ -66,7 +75,9 @@ async fn link(context: &Context, yes: bool, no_history: bool) -> Result<(), Comm
             let mut typed = String::new();
             std::io::stdin().lock().read_line(&mut typed)?;
             let answer = matches!(typed.trim(), "y" | "yes");
-            access.ask_answered(DeviceLink { yes, no_history, answer: Some(answer) }, |_| Ok(())).await
+            access
+                .ask_answered(DeviceLink { yes, no_history, answer: Some(answer) }, |_| Ok(()))
+                .await
         }
         other => other,
     };
@@ -80,7 +91,10 @@ pub(super) async fn recovery(context: &Context, verb: RecoveryVerb) -> Result<()
     match verb {
         RecoveryVerb::Create { recovery_key_file, old_recovery_key_file } => {
             let file = std::path::absolute(recovery_key_file)?;
-            let old = old_recovery_key_file.map(|file| read_secret(&file)).transpose()?.map(|key| key.to_string());
+            let old = old_recovery_key_file
+                .map(|file| read_secret(&file))
+                .transpose()?
+                .map(|key| key.to_string());
             // Kept before it is in force: a key that nobody has locks everybody out.
             let new = engine::new_recovery_key(&file)?;
             let outcome = context.ask(RecoveryCreate { old, new: new.to_string() }).await;
@@ -89,12 +103,16 @@ pub(super) async fn recovery(context: &Context, verb: RecoveryVerb) -> Result<()
             }
             let path = file.display().to_string();
             let line = outcome?;
-            context.line(&serde_json::json!({ "v": 1, "state": line.state, "recovery_key_file": path }), &[&line.state, &path])
+            context.line(
+                &serde_json::json!({ "v": 1, "state": line.state, "recovery_key_file": path }),
+                &[&line.state, &path],
+            )
         }
         RecoveryVerb::Use { recovery_key_file } => {
             let key = crate::agent::verb::parse_recovery_key(&read_secret(&recovery_key_file)?)?;
             let lock = Lock::take(&context.place).await?;
-            let store = store::unlock(&context.place, context.secret_source()(Need::First)?).await?;
+            let store =
+                store::unlock(&context.place, context.secret_source()(Need::First)?).await?;
             let account = Box::pin(engine::recover(&store, &key)).await?;
             settle_in(context, lock, store).await?;
             let who = engine::whoami_line(&account);

@@ -76,8 +76,18 @@ pub(super) async fn login(context: &Context, args: LoginArgs) -> Result<(), Comm
     tell(context, &account, None)
 }
 
-async fn enter(context: &Context, store: &Store, args: LoginArgs, name: rookery_protocol::name::UserName) -> Result<Account, CommandError> {
-    let known = store.read().await?.account().await?.filter(|account| account.stage == AccountStage::Uncertified && account.name == name);
+async fn enter(
+    context: &Context,
+    store: &Store,
+    args: LoginArgs,
+    name: rookery_protocol::name::UserName,
+) -> Result<Account, CommandError> {
+    let known = store
+        .read()
+        .await?
+        .account()
+        .await?
+        .filter(|account| account.stage == AccountStage::Uncertified && account.name == name);
     let account = match known {
         // The same command again, now with the code: the session of the first time still serves.
         Some(account) if args.code_file.is_some() || args.recovery_key_file.is_some() => account,
@@ -113,14 +123,22 @@ fn code_of(line: &str) -> &str {
 }
 
 /// A newly certified device publishes its keys and reads what there is, so that it is of use at once.
-pub(super) async fn settle_in(context: &Context, lock: Lock, store: Store) -> Result<(), CommandError> {
+pub(super) async fn settle_in(
+    context: &Context,
+    lock: Lock,
+    store: Store,
+) -> Result<(), CommandError> {
     let owner = Owner::start(&context.place, lock, store).await?;
-    let outcome = owner.engine().settle_in(Duration::from_secs(60)).await;
+    let outcome = owner.engine().settle_in(Duration::from_mins(1)).await;
     owner.stop().await;
     outcome
 }
 
-fn tell(context: &Context, account: &Account, recovery_key_file: Option<&str>) -> Result<(), CommandError> {
+fn tell(
+    context: &Context,
+    account: &Account,
+    recovery_key_file: Option<&str>,
+) -> Result<(), CommandError> {
     let who = engine::whoami_line(account);
     let mut value = json!(who);
     if let (Some(file), Some(object)) = (recovery_key_file, value.as_object_mut()) {
@@ -131,7 +149,10 @@ fn tell(context: &Context, account: &Account, recovery_key_file: Option<&str>) -
 
 fn note_pin(context: &Context, entered: &Entered) {
     if let Some(host) = &entered.pinned {
-        context.note(&format!("{} at {} was met for the first time; its fingerprint is {}", host.server, host.address, host.key));
+        context.note(&format!(
+            "{} at {} was met for the first time; its fingerprint is {}",
+            host.server, host.address, host.key
+        ));
     }
 }
 
@@ -145,7 +166,9 @@ fn new_password() -> Result<Zeroizing<String>, CommandError> {
 
 /// What this machine is called.
 fn machine_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname")).unwrap_or_default();
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::fs::read_to_string("/etc/hostname"))
+        .unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "device".to_owned() } else { name.chars().take(60).collect() }
 }
@@ -155,6 +178,9 @@ mod tests {
     #[test]
     fn a_code_is_taken_bare_or_out_of_json() {
         assert_eq!(super::code_of("7-river-oxygen-stage\n"), "7-river-oxygen-stage");
-        assert_eq!(super::code_of(r#"{"v":1,"code":"7-river-oxygen-stage","expires":"x"}"#), "7-river-oxygen-stage");
+        assert_eq!(
+            super::code_of(r#"{"v":1,"code":"7-river-oxygen-stage","expires":"x"}"#),
+            "7-river-oxygen-stage"
+        );
     }
 }

@@ -35,7 +35,12 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
     match verb {
         Verb::Schema => return agent::schema(),
         Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut crate::command(), "rookery", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut crate::command(),
+                "rookery",
+                &mut std::io::stdout(),
+            );
             return Ok(());
         }
         _ => {}
@@ -57,7 +62,9 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
         Verb::Account { verb } => account::account(&context, verb).await,
         Verb::Device { verb } => device::device(&context, verb).await,
         Verb::Contact { verb } => contact::contact(&context, verb).await,
-        Verb::Verify { who, same, different } => contact::verify(&context, who, same, different).await,
+        Verb::Verify { who, same, different } => {
+            contact::verify(&context, who, same, different).await
+        }
         Verb::Send(args) => message::send(&context, args).await,
         Verb::Read { with, count, peek } => message::read(&context, with, count, peek).await,
         Verb::Tail(args) => watch::tail(&context, args).await,
@@ -100,7 +107,8 @@ impl Context {
             (Some(passphrase), _) => Ok(Secret::Passphrase(passphrase)),
             (None, Need::First) => Ok(Secret::Found),
             (None, Need::Passphrase) => {
-                let instead = "give it by --passphrase-file, --passphrase-fd or --passphrase-command";
+                let instead =
+                    "give it by --passphrase-file, --passphrase-fd or --passphrase-command";
                 match crate::args::ask_secret("Passphrase of the store", instead) {
                     Ok(passphrase) => Ok(Secret::Passphrase(passphrase)),
                     Err(error) => Err(CommandError { kind: Kind::Locked, ..error }),
@@ -132,12 +140,18 @@ impl NamedPassphrase {
             Self::None => Ok(None),
             Self::File(file) => crate::args::read_secret(file).map(Some),
             Self::Command(command) => {
-                let output = std::process::Command::new("sh").arg("-c").arg(command).stderr(std::process::Stdio::inherit()).output()?;
+                let output = std::process::Command::new("sh")
+                    .arg("-c")
+                    .arg(command)
+                    .stderr(std::process::Stdio::inherit())
+                    .output()?;
                 if !output.status.success() {
                     return Err(CommandError::new(Kind::Locked, "the passphrase command failed"));
                 }
                 let bytes = Zeroizing::new(output.stdout);
-                let text = std::str::from_utf8(&bytes).map_err(|_| CommandError::new(Kind::Locked, "the passphrase command printed no text"))?;
+                let text = std::str::from_utf8(&bytes).map_err(|_| {
+                    CommandError::new(Kind::Locked, "the passphrase command printed no text")
+                })?;
                 Ok(Some(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())))
             }
         }

@@ -73,7 +73,8 @@ impl CursorFile {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        let cursor: Cursor = serde_json::from_str(&text).map_err(|_| self.unusable("it is no cursor file"))?;
+        let cursor: Cursor =
+            serde_json::from_str(&text).map_err(|_| self.unusable("it is no cursor file"))?;
         if cursor.v != 1 || cursor.device != self.device {
             return Err(self.unusable("it was written for another device"));
         }
@@ -82,14 +83,19 @@ impl CursorFile {
 
     fn write(&self, after: u64) -> Result<(), CommandError> {
         let cursor = Cursor { v: 1, device: self.device.clone(), after };
-        let text = serde_json::to_string(&cursor).map_err(|error| CommandError::of(Kind::Failed, &error))?;
-        config::replace(&self.path, text.as_bytes()).map_err(|error| self.unusable(&error.to_string()))
+        let text = serde_json::to_string(&cursor)
+            .map_err(|error| CommandError::of(Kind::Failed, &error))?;
+        config::replace(&self.path, text.as_bytes())
+            .map_err(|error| self.unusable(&error.to_string()))
     }
 
     fn unusable(&self, why: &str) -> CommandError {
         let path: &Path = &self.path;
-        CommandError::new(Kind::Failed, format!("the cursor file {} cannot be used: {why}", path.display()))
-            .hint("name another file, or take this one away to begin from the beginning")
+        CommandError::new(
+            Kind::Failed,
+            format!("the cursor file {} cannot be used: {why}", path.display()),
+        )
+        .hint("name another file, or take this one away to begin from the beginning")
     }
 }
 

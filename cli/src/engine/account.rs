@@ -3,7 +3,10 @@
 use rookery_protocol::{
     io::client::CallError,
     request::{
-        account::{AccountSettings, ChangePassword, ChangeSettings, CloseAccount, CloseError, PasswordError, ReadSettings, Writers},
+        account::{
+            AccountSettings, ChangePassword, ChangeSettings, CloseAccount, CloseError,
+            PasswordError, ReadSettings, Writers,
+        },
         session::{EndError, EndSession, ListSessions},
     },
 };
@@ -13,7 +16,9 @@ use super::{
     refusal::{failed, failed_as},
 };
 use crate::{
-    agent::verb::{Connection, SessionLine, SettingsLine, StatusLine, WhoamiLine, WritersWord, rfc3339},
+    agent::verb::{
+        Connection, SessionLine, SettingsLine, StatusLine, WhoamiLine, WritersWord, rfc3339,
+    },
     e2ee::{
         OsRandom,
         recovery::RecoveryKey,
@@ -24,8 +29,7 @@ use crate::{
 };
 
 /// The word for how far a device has come.
-#[must_use]
-pub const fn stage_word(stage: AccountStage) -> &'static str {
+const fn stage_word(stage: AccountStage) -> &'static str {
     match stage {
         AccountStage::Uncertified => "uncertified",
         AccountStage::Certified => "certified",
@@ -57,7 +61,8 @@ impl Engine {
     /// How everything stands. Waits for the first attempt to connect.
     pub(crate) async fn status(&self) -> Result<StatusLine, CommandError> {
         let trouble = self.online().await.err();
-        let caught_up = trouble.is_none() && self.wait_caught_up(std::time::Duration::from_secs(3)).await;
+        let caught_up =
+            trouble.is_none() && self.wait_caught_up(std::time::Duration::from_secs(3)).await;
         let mut unit = self.store.read().await?;
         let own = unit.person(self.user).await?;
         let queued = unit.outbox_length().await?;
@@ -85,7 +90,8 @@ impl Engine {
             fingerprint: account.pin.map(|pin| pin.to_string()),
             state: stage_word(account.stage).to_owned(),
             device: self.device.to_string(),
-            devices: own.map_or(0, |own| u32::try_from(own.live_devices().len()).unwrap_or(u32::MAX)),
+            devices: own
+                .map_or(0, |own| u32::try_from(own.live_devices().len()).unwrap_or(u32::MAX)),
             software: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
@@ -93,7 +99,11 @@ impl Engine {
     /// The sessions of this user.
     pub(crate) async fn list_sessions(&self) -> Result<Vec<SessionLine>, CommandError> {
         let client = self.online().await?;
-        let sessions = client.call(&ListSessions {}).await.map_err(|error| failed(Kind::Failed, error))?.sessions;
+        let sessions = client
+            .call(&ListSessions {})
+            .await
+            .map_err(|error| failed(Kind::Failed, error))?
+            .sessions;
         Ok(sessions
             .into_iter()
             .map(|session| SessionLine {
@@ -111,7 +121,10 @@ impl Engine {
     pub(crate) async fn end_session(&self, session: &str) -> Result<(), CommandError> {
         let session = session.parse()?;
         let client = self.online().await?;
-        client.call(&EndSession { session: Some(session) }).await.map_err(|error| failed_as(error, |_: &EndError| Kind::NotFound))
+        client
+            .call(&EndSession { session: Some(session) })
+            .await
+            .map_err(|error| failed_as(error, |_: &EndError| Kind::NotFound))
     }
 
     /// Changes the password.
@@ -127,7 +140,11 @@ impl Engine {
     }
 
     /// Closes the account for good.
-    pub(crate) async fn close_account(&self, password: &str, recovery: Option<&RecoveryKey>) -> Result<(), CommandError> {
+    pub(crate) async fn close_account(
+        &self,
+        password: &str,
+        recovery: Option<&RecoveryKey>,
+    ) -> Result<(), CommandError> {
         let client = self.online().await?;
         let state = self.fetch_chain(&client, self.user).await?;
         let mut draft = Draft::after(&state);
@@ -136,7 +153,8 @@ impl Engine {
             CommandError::of(Kind::NotPermitted, &error).hint("an account is closed on its oldest device, or with the recovery key: --recovery-key-file")
         })?;
         let statement = draft.finish().statements.into_iter().next();
-        let statement = statement.ok_or_else(|| CommandError::new(Kind::Failed, "no statement was made"))?;
+        let statement =
+            statement.ok_or_else(|| CommandError::new(Kind::Failed, "no statement was made"))?;
         let outcome = client.call(&CloseAccount { password: password.to_owned(), statement }).await;
         match outcome {
             // The home closes the connection with the account: a lost answer is looked at again.
@@ -161,7 +179,8 @@ impl Engine {
         archive: Option<bool>,
     ) -> Result<SettingsLine, CommandError> {
         let client = self.online().await?;
-        let known = client.call(&ReadSettings {}).await.map_err(|error| failed(Kind::Failed, error))?;
+        let known =
+            client.call(&ReadSettings {}).await.map_err(|error| failed(Kind::Failed, error))?;
         let next = AccountSettings {
             writers: writers.map_or(known.writers, |writers| match writers {
                 WritersWord::Everyone => Writers::Everyone,
@@ -172,7 +191,10 @@ impl Engine {
             suggest: suggest.unwrap_or(known.suggest),
         };
         if next != known {
-            client.call(&ChangeSettings { settings: next.clone() }).await.map_err(|error| failed(Kind::Failed, error))?;
+            client
+                .call(&ChangeSettings { settings: next.clone() })
+                .await
+                .map_err(|error| failed(Kind::Failed, error))?;
         }
         if read_receipts.is_some() || archive.is_some() {
             self.change_settings_here(read_receipts, archive).await?;
@@ -192,7 +214,11 @@ impl Engine {
         })
     }
 
-    async fn change_settings_here(&self, read_receipts: Option<bool>, archive: Option<bool>) -> Result<(), StoreError> {
+    async fn change_settings_here(
+        &self,
+        read_receipts: Option<bool>,
+        archive: Option<bool>,
+    ) -> Result<(), StoreError> {
         self.change_account(|account| {
             account.read_receipts = read_receipts.unwrap_or(account.read_receipts);
             account.archive = archive.unwrap_or(account.archive);

@@ -15,7 +15,7 @@ use rookery_protocol::{
 };
 use tokio::sync::mpsc;
 
-use super::{Engine, refusal::failed_as, receive::Waiting};
+use super::{Engine, receive::Waiting, refusal::failed_as};
 use crate::{
     e2ee::{
         puk::Holder,
@@ -102,7 +102,11 @@ impl Engine {
     }
 
     /// Takes in what the server says when the stream opens.
-    pub(super) async fn note_start(&self, started: &FollowStarted, follow: &Follow) -> Result<(), StoreError> {
+    pub(super) async fn note_start(
+        &self,
+        started: &FollowStarted,
+        follow: &Follow,
+    ) -> Result<(), StoreError> {
         let mut unit = self.store.write().await?;
         if follow.mailbox.is_none_or(|cursor| cursor.incarnation != started.incarnation) {
             if follow.mailbox.is_some() {
@@ -111,7 +115,14 @@ impl Engine {
                 prekeys.forget_one_time();
                 unit.put_prekeys(&prekeys).await?;
             }
-            unit.put_value(Name::Mailbox, &rookery_protocol::session::Cursor { incarnation: started.incarnation, position: 0 }).await?;
+            unit.put_value(
+                Name::Mailbox,
+                &rookery_protocol::session::Cursor {
+                    incarnation: started.incarnation,
+                    position: 0,
+                },
+            )
+            .await?;
             unit.commit().await?;
         }
         self.owe(|due| due.prekeys_left(started.one_time_left, started.one_time_kem_left));
@@ -119,7 +130,12 @@ impl Engine {
     }
 
     /// Takes in frames of the follow stream in their order; letters that follow one another go into one unit of the store.
-    pub(super) async fn take_in(&self, client: &Client, up: &mpsc::Sender<FollowUp>, frames: Vec<FollowDown>) -> Result<(), ChainError> {
+    pub(super) async fn take_in(
+        &self,
+        client: &Client,
+        up: &mpsc::Sender<FollowUp>,
+        frames: Vec<FollowDown>,
+    ) -> Result<(), ChainError> {
         let mut letters: Vec<Waiting> = vec![];
         for frame in frames {
             if let FollowDown::Envelope { position, at, envelope } = frame {
@@ -162,9 +178,13 @@ impl Engine {
                 self.owe(|due| due.profile_of(user));
                 Ok(())
             }
-            FollowDown::GoingAway { retry_after_ms } => Err(ChainError::GoingAway(Duration::from_millis(u64::from(retry_after_ms).min(30_000)))),
+            FollowDown::GoingAway { retry_after_ms } => Err(ChainError::GoingAway(
+                Duration::from_millis(u64::from(retry_after_ms).min(30_000)),
+            )),
             // Live signs of others; nothing here shows them yet, and whoever asks for presence asks the home.
-            FollowDown::Presence { .. } | FollowDown::Typing { .. } | FollowDown::Envelope { .. } => Ok(()),
+            FollowDown::Presence { .. }
+            | FollowDown::Typing { .. }
+            | FollowDown::Envelope { .. } => Ok(()),
         }
     }
 
@@ -188,10 +208,17 @@ impl Engine {
     }
 
     /// Fetches what is missing of `person`'s chain, verifies it, and says what it amounts to.
-    pub(super) async fn fetch_chain(&self, client: &Client, person: UserId) -> Result<State, ChainError> {
+    pub(super) async fn fetch_chain(
+        &self,
+        client: &Client,
+        person: UserId,
+    ) -> Result<State, ChainError> {
         let fetched = tokio::time::timeout(FETCH_PATIENCE, self.fetch_pages(client, person)).await;
         let state = fetched.unwrap_or_else(|_| {
-            Err(ChainError::Call(CommandError::new(Kind::NoConnection, "the server took too long to show somebody's devices")))
+            Err(ChainError::Call(CommandError::new(
+                Kind::NoConnection,
+                "the server took too long to show somebody's devices",
+            )))
         })?;
         self.react(client, &state).await?;
         Ok(state)
@@ -201,7 +228,8 @@ impl Engine {
         for _ in 0..MAX_PAGES {
             let have = self.store.read().await?.person(person).await?;
             let after = have.as_ref().map(|state| state.head.seq);
-            let page = client.call(&ReadChain { chain: ChainId::of_user(person), after, limit: PAGE }).await?;
+            let request = ReadChain { chain: ChainId::of_user(person), after, limit: PAGE };
+            let page = self.watched(client, client.call(&request)).await?;
             let mut unit = self.store.write().await?;
             // Another task may have taken some of them in meanwhile.
             let mut state = unit.person(person).await?;
@@ -219,7 +247,10 @@ impl Engine {
                 return Ok(state);
             }
         }
-        Err(ChainError::Call(CommandError::new(Kind::Trust, "the server shows a user's chain without end")))
+        Err(ChainError::Call(CommandError::new(
+            Kind::Trust,
+            "the server shows a user's chain without end",
+        )))
     }
 
     /// Pins who is seen for the first time, and moves the pin along.
@@ -249,9 +280,14 @@ impl Engine {
         }
         if state.closed || state.live_device(self.device).is_none() {
             self.change_account(|account| account.stage = AccountStage::Ended).await?;
-            let what = if state.closed { "the account was closed" } else { "this device was revoked" };
+            let what =
+                if state.closed { "the account was closed" } else { "this device was revoked" };
             return Err(ChainError::Ended(
-                CommandError::new(Kind::Locked, format!("{what}; what is stored here can still be read")).hint("a revoked device needs a new profile"),
+                CommandError::new(
+                    Kind::Locked,
+                    format!("{what}; what is stored here can still be read"),
+                )
+                .hint("a revoked device needs a new profile"),
             ));
         }
         if state.owes_rotation {
@@ -266,11 +302,21 @@ impl Engine {
     }
 
     /// Fetches the newest generation of the per-user key, and opens it.
-    pub(super) async fn fetch_per_user_keys(&self, client: &Client, state: &State) -> Result<(), ChainError> {
-        let boxes = client.call(&FetchBoxes {}).await.map_err(|error| ChainError::Call(failed_as(error, |_| Kind::Failed)))?.boxes;
+    pub(super) async fn fetch_per_user_keys(
+        &self,
+        client: &Client,
+        state: &State,
+    ) -> Result<(), ChainError> {
+        let boxes = client
+            .call(&FetchBoxes {})
+            .await
+            .map_err(|error| ChainError::Call(failed_as(error, |_| Kind::Failed)))?
+            .boxes;
         let mut unit = self.store.write().await?;
         let opened = match unit.per_user_keys().await? {
-            Some(mut ring) => ring.catch_up(state, Holder::Device(&self.secrets), &boxes).map(|()| ring),
+            Some(mut ring) => {
+                ring.catch_up(state, Holder::Device(&self.secrets), &boxes).map(|()| ring)
+            }
             None => crate::e2ee::puk::PukRing::open(state, Holder::Device(&self.secrets), &boxes),
         };
         match opened {
@@ -290,6 +336,9 @@ impl Engine {
             return Ok(Some(self.user));
         }
         let contacts = self.store.read().await?.contacts().await?;
-        Ok(contacts.into_iter().map(|contact| contact.user).find(|user| ChainId::of_user(*user) == chain))
+        Ok(contacts
+            .into_iter()
+            .map(|contact| contact.user)
+            .find(|user| ChainId::of_user(*user) == chain))
     }
 }

@@ -15,9 +15,9 @@ use crate::error::CommandError;
 /// How long receipts are gathered before they go.
 const GATHER: Duration = Duration::from_millis(30);
 /// How long a refill of prekeys is put off at most: its moment would tell who has just come online.
-const REFILL_JITTER: Duration = Duration::from_secs(30 * 60);
+const REFILL_JITTER: Duration = Duration::from_mins(30);
 /// How often there is a look at everything.
-const ROUND: Duration = Duration::from_secs(300);
+const ROUND: Duration = Duration::from_mins(5);
 /// The wait after something failed.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -70,12 +70,13 @@ impl Engine {
                 () = self.chores_wake.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
-            let client = match &*self.link.borrow() {
-                Link::Online(online) => online.client.clone(),
-                _ => {
-                    wait = ROUND;
-                    continue;
-                }
+            let online = match &*self.link.borrow() {
+                Link::Online(online) => Some(online.client.clone()),
+                _ => None,
+            };
+            let Some(client) = online else {
+                wait = ROUND;
+                continue;
             };
             let round = tokio::select! {
                 () = self.drain.cancelled() => return,
@@ -149,7 +150,11 @@ impl Engine {
             let mut due = self.due();
             *due.prekeys_at.get_or_insert_with(|| {
                 let is_urgent = left.one_time == 0 && left.one_time_kem == 0;
-                let jitter = if is_urgent { Duration::ZERO } else { REFILL_JITTER.mul_f64(f64::from(draw()) / f64::from(u32::MAX)) };
+                let jitter = if is_urgent {
+                    Duration::ZERO
+                } else {
+                    REFILL_JITTER.mul_f64(f64::from(draw()) / f64::from(u32::MAX))
+                };
                 now.plus(jitter)
             })
         };

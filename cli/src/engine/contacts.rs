@@ -5,13 +5,19 @@ use rookery_protocol::{
     io::client::Client,
     name::Address,
     request::{
-        contact::{ChangeContact, Contact, ContactChange, ContactError, ListContacts, RequestContact, RequestedContact, Standing},
+        contact::{
+            ChangeContact, Contact, ContactChange, ContactError, ListContacts, RequestContact,
+            RequestedContact, Standing,
+        },
         message::Purpose,
     },
     session::{FollowUp, FollowedChain},
 };
 
-use super::{Engine, new_item, refusal::{failed, failed_as}};
+use super::{
+    Engine, new_item,
+    refusal::{failed, failed_as},
+};
 use crate::{
     agent::verb::{ContactLine, VerifyLine, rfc3339},
     e2ee::{
@@ -52,12 +58,27 @@ pub(super) fn trust_word(contact: &ContactRow) -> &'static str {
     }
 }
 
+fn contact_line(contact: &ContactRow) -> ContactLine {
+    ContactLine {
+        v: 1,
+        name: contact.address(),
+        state: standing_word(contact.standing).to_owned(),
+        trust: Some(trust_word(contact).to_owned()),
+        since: Some(rfc3339(contact.since)),
+        user: Some(contact.user.to_string()),
+        display_name: super::profile::display_name(contact),
+    }
+}
+
 impl Engine {
     /// Asks somebody to be a contact.
     pub(crate) async fn add_contact(&self, who: &str) -> Result<ContactLine, CommandError> {
         let address = self.own_server_address(who)?;
         let client = self.online().await?;
-        let outcome = client.call(&RequestContact { name: address.name.clone() }).await.map_err(|error| failed_as(error, kind_of))?;
+        let outcome = client
+            .call(&RequestContact { name: address.name.clone() })
+            .await
+            .map_err(|error| failed_as(error, kind_of))?;
         self.refresh_contacts(&client).await?;
         let state = match outcome {
             RequestedContact::Waiting => "asked",
@@ -76,14 +97,21 @@ impl Engine {
     }
 
     /// Changes how somebody stands.
-    pub(crate) async fn change_contact(&self, who: &str, change: ContactChange) -> Result<ContactLine, CommandError> {
+    pub(crate) async fn change_contact(
+        &self,
+        who: &str,
+        change: ContactChange,
+    ) -> Result<ContactLine, CommandError> {
         let address = self.own_server_address(who)?;
         let client = self.online().await?;
-        client.call(&ChangeContact { name: address.name.clone(), change }).await.map_err(|error| failed_as(error, kind_of))?;
+        client
+            .call(&ChangeContact { name: address.name.clone(), change })
+            .await
+            .map_err(|error| failed_as(error, kind_of))?;
         self.refresh_contacts(&client).await?;
         let account = self.account();
         let known = self.store.read().await?.contact_named(&address.name, &account.server).await?;
-        let line = known.map(|contact| self.contact_line(&contact));
+        let line = known.map(|contact| contact_line(&contact));
         Ok(line.unwrap_or_else(|| ContactLine {
             v: 1,
             name: format!("{}@{}", address.name, account.server),
@@ -108,7 +136,7 @@ impl Engine {
                 None => None,
             };
             lines.push(match row {
-                Some(row) => self.contact_line(&row),
+                Some(row) => contact_line(&row),
                 None => ContactLine {
                     v: 1,
                     name: format!("{}@{server}", contact.name),
@@ -123,21 +151,16 @@ impl Engine {
         Ok(lines)
     }
 
-    fn contact_line(&self, contact: &ContactRow) -> ContactLine {
-        ContactLine {
-            v: 1,
-            name: contact.address(),
-            state: standing_word(contact.standing).to_owned(),
-            trust: Some(trust_word(contact).to_owned()),
-            since: Some(rfc3339(contact.since)),
-            user: Some(contact.user.to_string()),
-            display_name: super::profile::display_name(contact),
-        }
-    }
-
     /// Takes over the home's list, follows new contacts' chains, and sends them the profile key.
-    pub(super) async fn refresh_contacts(&self, client: &Client) -> Result<Vec<Contact>, CommandError> {
-        let listed = client.call(&ListContacts {}).await.map_err(|error| failed(Kind::Failed, error))?.contacts;
+    pub(super) async fn refresh_contacts(
+        &self,
+        client: &Client,
+    ) -> Result<Vec<Contact>, CommandError> {
+        let listed = client
+            .call(&ListContacts {})
+            .await
+            .map_err(|error| failed(Kind::Failed, error))?
+            .contacts;
         let mut met = vec![];
         let mut unit = self.store.write().await?;
         let server = self.account().server;
@@ -146,8 +169,15 @@ impl Engine {
             let Some(user) = contact.user else { continue };
             let old = known.iter().find(|row| row.user == user);
             // The name stood for somebody else who is known: this is what impersonation looks like.
-            let moved = known.iter().any(|row| row.name.as_ref() == Some(&contact.name) && row.user != user && row.pin.is_some() && row.server == server);
-            let mut row = old.cloned().unwrap_or_else(|| ContactRow::met(user, None, server.clone(), self.now()));
+            let moved = known.iter().any(|row| {
+                row.name.as_ref() == Some(&contact.name)
+                    && row.user != user
+                    && row.pin.is_some()
+                    && row.server == server
+            });
+            let mut row = old
+                .cloned()
+                .unwrap_or_else(|| ContactRow::met(user, None, server.clone(), self.now()));
             let was_accepted = row.is_accepted();
             row.name = Some(contact.name.clone());
             row.standing = Some(contact.standing);
@@ -161,7 +191,9 @@ impl Engine {
             }
             if row.is_accepted() {
                 let state = unit.person(user).await?;
-                let is_behind = contact.head.is_some_and(|head| state.as_ref().is_none_or(|state| state.head.seq < head.seq));
+                let is_behind = contact.head.is_some_and(|head| {
+                    state.as_ref().is_none_or(|state| state.head.seq < head.seq)
+                });
                 if is_behind || !was_accepted || !row.knows_us {
                     met.push((user, state.map(|state| state.head.into())));
                 }
@@ -169,7 +201,9 @@ impl Engine {
         }
         // Whoever is not on the list any more stands no way at all.
         for row in known {
-            if row.standing.is_some() && !listed.iter().any(|contact| contact.user == Some(row.user)) {
+            if row.standing.is_some()
+                && !listed.iter().any(|contact| contact.user == Some(row.user))
+            {
                 unit.put_contact(&ContactRow { standing: None, ..row }).await?;
             }
         }
@@ -179,14 +213,18 @@ impl Engine {
                 tracing::debug!(%error, "a contact's devices are not known yet");
                 continue;
             }
-            self.send_up(FollowUp::Follow(FollowedChain { chain: ChainId::of_user(user), have })).await;
+            self.send_up(FollowUp::Follow(FollowedChain { chain: ChainId::of_user(user), have }))
+                .await;
             self.share_profile_key(user).await?;
         }
         Ok(listed)
     }
 
     /// Sends a new contact the key of this user's profile, once.
-    async fn share_profile_key(&self, user: rookery_protocol::id::UserId) -> Result<(), CommandError> {
+    async fn share_profile_key(
+        &self,
+        user: rookery_protocol::id::UserId,
+    ) -> Result<(), CommandError> {
         let Some(key) = self.profile_key() else { return Ok(()) };
         let mut unit = self.store.write().await?;
         let Some(contact) = unit.contact(user).await? else { return Ok(()) };
@@ -194,7 +232,8 @@ impl Engine {
             return Ok(());
         }
         let payload = Payload::ProfileKey(SharedProfileKey { key });
-        unit.enqueue(self.user, &self.outgoing(user, new_item(), Purpose::Receipt, &payload)).await?;
+        unit.enqueue(self.user, &self.outgoing(user, new_item(), Purpose::Receipt, &payload))
+            .await?;
         unit.put_contact(&ContactRow { knows_us: true, ..contact }).await?;
         unit.commit().await?;
         self.outbox_wake.notify_one();
@@ -202,7 +241,11 @@ impl Engine {
     }
 
     /// The number that two people compare, and whether they have.
-    pub(crate) async fn verify(&self, who: &str, mark: Option<bool>) -> Result<VerifyLine, CommandError> {
+    pub(crate) async fn verify(
+        &self,
+        who: &str,
+        mark: Option<bool>,
+    ) -> Result<VerifyLine, CommandError> {
         let mut contact = self.person_named(who).await?;
         if contact.user == self.user {
             return Err(CommandError::new(Kind::Usage, "that is you"));
@@ -210,10 +253,17 @@ impl Engine {
         if let Some(is_same) = mark {
             let mut unit = self.store.write().await?;
             let state = unit.person(contact.user).await?;
-            let state = state.ok_or_else(|| CommandError::new(Kind::NotFound, "nothing of this person's is known here yet"))?;
+            let state = state.ok_or_else(|| {
+                CommandError::new(Kind::NotFound, "nothing of this person's is known here yet")
+            })?;
             let known = contact.pin.take().unwrap_or_else(|| Pin::of(&state, How::FirstUse));
             let pin = if is_same {
-                Pin { how: How::SafetyNumber, verified_at: Some(self.now()), head: state.head.into(), ..known }
+                Pin {
+                    how: How::SafetyNumber,
+                    verified_at: Some(self.now()),
+                    head: state.head.into(),
+                    ..known
+                }
             } else {
                 Pin { how: How::FirstUse, verified_at: None, ..known }
             };
@@ -237,7 +287,12 @@ impl Engine {
         let address: Address = who.parse()?;
         let server = self.account().server;
         if address.server.as_ref().is_some_and(|named| *named != server) {
-            return Err(CommandError::new(Kind::NotFound, format!("{address} lives on another server, and this version reaches people of {server} only")));
+            return Err(CommandError::new(
+                Kind::NotFound,
+                format!(
+                    "{address} lives on another server, and this version reaches people of {server} only"
+                ),
+            ));
         }
         Ok(address)
     }

@@ -6,27 +6,24 @@
 use std::path::PathBuf;
 
 use rookery_protocol::{
-    id::{ChainId, UserId},
-    io::{
-        ConnectError,
-        client::{CallError, Client, Trust},
-    },
-    key::VerifyingKey,
-    name::{HostPort, JoinLink, UserName},
+    id::UserId,
+    io::client::CallError,
+    name::{JoinLink, UserName},
     request::{
         account::{AppendStatements, FetchBoxes, Register, RegisterError},
-        chain::ReadChain,
-        server::{ServerInfo, ServerRecord},
         session::{Login, LoginError},
     },
     session::prove_login,
     time::{Clock as _, SystemClock, Timestamp},
-    user::{self, State},
+    user::State,
 };
 use zeroize::Zeroizing;
 
 use super::{
-    link::{self, Attempt},
+    home::{
+        Reached, device_secrets, fetch_own_chain, find_server, open_session, reach,
+        reach_uncertified,
+    },
     refusal::{failed, failed_as},
 };
 use crate::{
@@ -81,24 +78,28 @@ pub struct Entered {
     pub pinned: Option<KnownHost>,
 }
 
-/// A server that was reached, and is who it should be.
-struct Reached {
-    client: Client,
-    record: ServerRecord,
-    pin: Option<rookery_protocol::id::ServerId>,
-    address: HostPort,
-    pinned: Option<KnownHost>,
-}
-
 /// Opens an account.
-pub async fn register(place: &Place, store: &Store, order: RegisterOrder) -> Result<Entered, CommandError> {
+pub async fn register(
+    place: &Place,
+    store: &Store,
+    order: RegisterOrder,
+) -> Result<Entered, CommandError> {
     if let Some(account) = store.read().await?.account().await? {
         return Err(taken(&account));
     }
     let JoinLink { address, key, invite, .. } = order.link;
     let reached = reach(place, address, Some(key)).await?;
     let now = SystemClock.now();
-    let begun = begin_registration(store, &reached, &order.name, &order.recovery_key_file, &order.device_name, order.made_for, now).await?;
+    let begun = begin_registration(
+        store,
+        &reached,
+        &order.name,
+        &order.recovery_key_file,
+        &order.device_name,
+        order.made_for,
+        now,
+    )
+    .await?;
     let secrets = device_secrets(store).await?;
     let request = Register {
         name: order.name.clone(),
@@ -125,7 +126,10 @@ pub async fn register(place: &Place, store: &Store, order: RegisterOrder) -> Res
         }
     };
     if registered.user != begun.user {
-        return Err(CommandError::new(Kind::Trust, "the server answered with another user than the one that was founded"));
+        return Err(CommandError::new(
+            Kind::Trust,
+            "the server answered with another user than the one that was founded",
+        ));
     }
     let session = Session::from(registered.tokens);
     open_session(&reached.client, &secrets, &session).await?;
@@ -150,7 +154,11 @@ pub async fn register(place: &Place, store: &Store, order: RegisterOrder) -> Res
 }
 
 /// Logs this device in. It ends as uncertified, unless it had been certified before.
-pub async fn login(place: &Place, store: &Store, order: LoginOrder) -> Result<Entered, CommandError> {
+pub async fn login(
+    place: &Place,
+    store: &Store,
+    order: LoginOrder,
+) -> Result<Entered, CommandError> {
     let known = store.read().await?.account().await?;
     if let Some(account) = &known {
         if account.name != order.name {
@@ -184,9 +192,13 @@ pub async fn login(place: &Place, store: &Store, order: LoginOrder) -> Result<En
         })
     })?;
     if known.as_ref().is_some_and(|account| account.user != reply.user) {
-        return Err(CommandError::new(Kind::Trust, "the server says that this name belongs to another user now; nothing was changed"));
+        return Err(CommandError::new(
+            Kind::Trust,
+            "the server says that this name belongs to another user now; nothing was changed",
+        ));
     }
-    let mut account = known.unwrap_or_else(|| account(&reached, reply.user, &secrets, order.name, order.device_name));
+    let mut account = known
+        .unwrap_or_else(|| account(&reached, reply.user, &secrets, order.name, order.device_name));
     account.address = reached.address.to_string();
     if !reply.certified {
         account.stage = AccountStage::Uncertified;
@@ -204,10 +216,19 @@ pub async fn recover(store: &Store, recovery: &RecoveryKey) -> Result<Account, C
     let (reached, account, secrets) = reach_uncertified(store).await?;
     let state = fetch_own_chain(&reached, store, account.user).await?;
     if state.recovery.signing != recovery.public().signing {
-        return Err(CommandError::new(Kind::NotPermitted, "this is not the recovery key of the account; nothing was changed"));
+        return Err(CommandError::new(
+            Kind::NotPermitted,
+            "this is not the recovery key of the account; nothing was changed",
+        ));
     }
-    let boxes = reached.client.call(&FetchBoxes {}).await.map_err(|error| failed(Kind::Failed, error))?.boxes;
-    let ring = PukRing::open(&state, Holder::Recovery(recovery), &boxes).map_err(|error| CommandError::of(Kind::Failed, &error))?;
+    let boxes = reached
+        .client
+        .call(&FetchBoxes {})
+        .await
+        .map_err(|error| failed(Kind::Failed, error))?
+        .boxes;
+    let ring = PukRing::open(&state, Holder::Recovery(recovery), &boxes)
+        .map_err(|error| CommandError::of(Kind::Failed, &error))?;
     let sealed_name = ring.seal_device_name(secrets.id(), &account.device_name, &mut OsRandom);
     let keys = secrets.public(MadeFor::Person, sealed_name);
     let now = SystemClock.now();
@@ -225,9 +246,17 @@ pub async fn recover(store: &Store, recovery: &RecoveryKey) -> Result<Account, C
 }
 
 /// Writes down that this device is in the chain.
-pub(super) async fn certify(store: &Store, account: Account, state: &State, ring: Option<&PukRing>, secrets: &DeviceSecrets) -> Result<Account, CommandError> {
+pub(super) async fn certify(
+    store: &Store,
+    account: Account,
+    state: &State,
+    ring: Option<&PukRing>,
+    secrets: &DeviceSecrets,
+) -> Result<Account, CommandError> {
     let device = state.live_device(secrets.id());
-    let added = device.map(|device| device.added).ok_or_else(|| CommandError::new(Kind::Trust, "the server did not take this device into the chain"))?;
+    let added = device.map(|device| device.added).ok_or_else(|| {
+        CommandError::new(Kind::Trust, "the server did not take this device into the chain")
+    })?;
     let account = Account { stage: AccountStage::Certified, added, ..account };
     let mut unit = store.write().await?;
     if let Some(ring) = ring {
@@ -236,143 +265,6 @@ pub(super) async fn certify(store: &Store, account: Account, state: &State, ring
     unit.put_value(Name::Account, &account).await?;
     unit.commit().await?;
     Ok(account)
-}
-
-/// The home, as an uncertified device reaches it: logged in, and no more.
-pub(super) struct Uncertified {
-    pub(super) client: Client,
-    pin: Option<rookery_protocol::id::ServerId>,
-}
-
-pub(super) async fn reach_uncertified(store: &Store) -> Result<(Uncertified, Account, DeviceSecrets), CommandError> {
-    let account = store.read().await?.account().await?.ok_or_else(|| CommandError::new(Kind::Locked, "nobody is logged in here"))?;
-    match account.stage {
-        AccountStage::Uncertified => {}
-        AccountStage::Certified => return Err(CommandError::new(Kind::Usage, "this device is certified already")),
-        AccountStage::Ended => return Err(CommandError::new(Kind::NotPermitted, "this device was signed out or revoked")),
-    }
-    let secrets = device_secrets(store).await?;
-    let client = link::reach(&account).await?;
-    let session = link::usable_session(&client, store, &account, &secrets, SystemClock.now()).await.map_err(|attempt| match attempt {
-        Attempt::Again(error) | Attempt::Never(error) => error,
-    })?;
-    open_session(&client, &secrets, &session).await?;
-    Ok((Uncertified { client, pin: account.pin }, account, secrets))
-}
-
-async fn open_session(client: &Client, secrets: &DeviceSecrets, session: &Session) -> Result<(), CommandError> {
-    client.open_session(secrets.signing(), &session.access).await.map_err(|error| failed(Kind::Locked, error))?;
-    Ok(())
-}
-
-/// Somebody through whom one's own chain can be read.
-pub(super) trait Home {
-    fn client(&self) -> &Client;
-    fn pin(&self) -> Option<rookery_protocol::id::ServerId>;
-}
-
-impl Home for Reached {
-    fn client(&self) -> &Client {
-        &self.client
-    }
-    fn pin(&self) -> Option<rookery_protocol::id::ServerId> {
-        self.pin
-    }
-}
-
-impl Home for Uncertified {
-    fn client(&self) -> &Client {
-        &self.client
-    }
-    fn pin(&self) -> Option<rookery_protocol::id::ServerId> {
-        self.pin
-    }
-}
-
-/// Fetches this user's chain and verifies it from its genesis; stores what is new.
-pub(super) async fn fetch_own_chain(home: &impl Home, store: &Store, user: UserId) -> Result<State, CommandError> {
-    let denied = |error: user::Denied| CommandError::new(Kind::Trust, format!("the server shows an account that does not hold: {error}"));
-    loop {
-        let have = store.read().await?.person(user).await?;
-        let request = ReadChain { chain: ChainId::of_user(user), after: have.as_ref().map(|state| state.head.seq), limit: 256 };
-        let page = home.client().call(&request).await.map_err(|error| failed(Kind::NotFound, error))?;
-        let mut unit = store.write().await?;
-        let mut state = unit.person(user).await?;
-        for entry in &page.entries {
-            if state.as_ref().is_some_and(|state| entry.seq <= state.head.seq) {
-                continue;
-            }
-            state = Some(user::verify_and_apply(user, state.as_ref(), entry).map_err(denied)?);
-            unit.add_statement(user, entry).await?;
-        }
-        let state = state.ok_or_else(|| CommandError::new(Kind::Failed, "the server shows no chain for this account"))?;
-        if home.pin().is_some_and(|pin| pin != state.home_key) {
-            return Err(CommandError::new(Kind::Trust, "the account was founded on another server than this one"));
-        }
-        unit.commit().await?;
-        if !page.more || page.entries.is_empty() {
-            return Ok(state);
-        }
-    }
-}
-
-/// Connects to a server that a person named: by link, or by where it listens.
-async fn find_server(place: &Place, text: &str) -> Result<Reached, CommandError> {
-    if text.starts_with("rookery://") {
-        let link: JoinLink = text.parse()?;
-        return reach(place, link.address, Some(link.key)).await;
-    }
-    // An account's whole address names its server, too.
-    let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
-    reach(place, host.parse()?, None).await
-}
-
-/// Connects to the server at `address`, whose root key has to be `key` if that is known; pins it.
-async fn reach(place: &Place, address: HostPort, key: Option<rookery_protocol::id::ServerId>) -> Result<Reached, CommandError> {
-    let hosts = place.known_hosts();
-    let known = hosts.find(&address)?;
-    if let (Some(known), Some(key)) = (&known, key)
-        && known.key != key
-    {
-        // The refusal, with what to do about it.
-        hosts.pin(&KnownHost { key, ..known.clone() })?;
-    }
-    let pin = key.or(known.as_ref().map(|known| known.key));
-    let client = match pin {
-        Some(pin) => Client::connect(&address, Trust::Pinned(pin)).await?,
-        None => first_contact(&address).await?,
-    };
-    let description = client.call(&ServerInfo {}).await.map_err(|error| failed(Kind::Failed, error))?;
-    let unproven = || CommandError::new(Kind::Trust, "the server's root key does not vouch for what the server says of itself");
-    let server = match pin.or(client.server_id()) {
-        Some(server) => server,
-        None => claimed_root(description.record.payload.as_slice()).ok_or_else(unproven)?.server_id(),
-    };
-    let record = description.record.verify(server).map_err(|_| unproven())?;
-    let pin = pin.or(client.server_id());
-    let mut pinned = None;
-    if let Some(key) = pin {
-        let host = KnownHost { address: address.clone(), server: record.name.clone(), key };
-        hosts.pin(&host)?;
-        pinned = known.is_none().then_some(host);
-    }
-    Ok(Reached { client, record, pin, address, pinned })
-}
-
-/// A domain is trusted by the public authorities, anything else at first sight.
-async fn first_contact(address: &HostPort) -> Result<Client, CommandError> {
-    let is_domain = address.host.contains('.') && address.host.parse::<std::net::IpAddr>().is_err();
-    if is_domain {
-        match Client::connect(address, Trust::WebPki).await {
-            Err(ConnectError::Untrusted(_)) => {}
-            connected => return Ok(connected?),
-        }
-    }
-    Ok(Client::connect(address, Trust::FirstContact).await?)
-}
-
-fn claimed_root(payload: &[u8]) -> Option<VerifyingKey> {
-    rookery_protocol::codec::decode::<ServerRecord>(payload).ok().map(|record| record.root)
 }
 
 /// Makes all that a registration takes, and stores it; or finds what was begun before.
@@ -393,15 +285,29 @@ async fn begin_registration(
     {
         return Ok(begun);
     }
-    let (secrets, ring, recovery) = (DeviceSecrets::generate(&mut OsRandom), PukRing::generate(&mut OsRandom), RecoveryKey::generate(&mut OsRandom));
-    let keys = secrets.public(made_for, ring.seal_device_name(secrets.id(), device_name, &mut OsRandom));
+    let (secrets, ring, recovery) = (
+        DeviceSecrets::generate(&mut OsRandom),
+        PukRing::generate(&mut OsRandom),
+        RecoveryKey::generate(&mut OsRandom),
+    );
+    let keys =
+        secrets.public(made_for, ring.seal_device_name(secrets.id(), device_name, &mut OsRandom));
     let founder = Founder { device: &secrets, keys: &keys, recovery: &recovery, ring: &ring };
     let founding = found(reached.record.name.clone(), server, founder, now, &mut OsRandom)?;
     let mut prekeys = unit.prekeys().await?;
     prekeys.maintain(None, now, &mut OsRandom);
-    let upload = prekeys.upload(&secrets).ok_or_else(|| CommandError::new(Kind::Failed, "no prekeys were made"))?;
+    let upload = prekeys
+        .upload(&secrets)
+        .ok_or_else(|| CommandError::new(Kind::Failed, "no prekeys were made"))?;
     write_recovery_key(recovery_key_file, &recovery)?;
-    let begun = Registering { name: name.clone(), server, user: founding.user, genesis: founding.genesis, boxes: founding.boxes, prekeys: upload };
+    let begun = Registering {
+        name: name.clone(),
+        server,
+        user: founding.user,
+        genesis: founding.genesis,
+        boxes: founding.boxes,
+        prekeys: upload,
+    };
     unit.put_value_bytes(Name::Device, &secrets.to_bytes()).await?;
     unit.put_per_user_keys(&ring).await?;
     unit.put_prekeys(&prekeys).await?;
@@ -421,13 +327,22 @@ pub(crate) fn new_recovery_key(path: &std::path::Path) -> Result<Zeroizing<Strin
 fn write_recovery_key(path: &std::path::Path, recovery: &RecoveryKey) -> Result<(), CommandError> {
     let text = Zeroizing::new(format!("{}\n", recovery.to_text().as_str()));
     config::write_private(path, text.as_bytes()).map_err(|error| {
-        CommandError::new(Kind::Failed, format!("the recovery key cannot be written to {}: {error}; nothing was changed", path.display()))
-            .hint("name another file: one that is there is never overwritten")
+        CommandError::new(
+            Kind::Failed,
+            format!(
+                "the recovery key cannot be written to {}: {error}; nothing was changed",
+                path.display()
+            ),
+        )
+        .hint("name another file: one that is there is never overwritten")
     })
 }
 
 /// The name was taken: nothing of the attempt is kept.
-async fn forget_registration(store: &Store, recovery_key_file: &std::path::Path) -> Result<(), CommandError> {
+async fn forget_registration(
+    store: &Store,
+    recovery_key_file: &std::path::Path,
+) -> Result<(), CommandError> {
     let mut unit = store.write().await?;
     for name in [Name::Registering, Name::Device, Name::PerUserKeys, Name::Prekeys] {
         unit.erase_value(name).await?;
@@ -436,10 +351,6 @@ async fn forget_registration(store: &Store, recovery_key_file: &std::path::Path)
     // The key opens nothing now, and would stand in the way of the next attempt.
     std::fs::remove_file(recovery_key_file).ok();
     Ok(())
-}
-
-async fn device_secrets(store: &Store) -> Result<DeviceSecrets, CommandError> {
-    store.read().await?.device().await?.ok_or_else(|| CommandError::new(Kind::Failed, "this device has no keys"))
 }
 
 async fn own_or_new_secrets(store: &Store) -> Result<DeviceSecrets, CommandError> {
@@ -453,7 +364,13 @@ async fn own_or_new_secrets(store: &Store) -> Result<DeviceSecrets, CommandError
     Ok(secrets)
 }
 
-fn account(reached: &Reached, user: UserId, secrets: &DeviceSecrets, name: UserName, device_name: String) -> Account {
+fn account(
+    reached: &Reached,
+    user: UserId,
+    secrets: &DeviceSecrets,
+    name: UserName,
+    device_name: String,
+) -> Account {
     Account {
         user,
         device: secrets.id(),
@@ -470,6 +387,12 @@ fn account(reached: &Reached, user: UserId, secrets: &DeviceSecrets, name: UserN
 }
 
 fn taken(account: &Account) -> CommandError {
-    CommandError::new(Kind::Usage, format!("this profile belongs to {}@{} already; nothing was changed", account.name, account.server))
-        .hint("another account takes another profile: --profile NAME, or another ROOKERY_HOME")
+    CommandError::new(
+        Kind::Usage,
+        format!(
+            "this profile belongs to {}@{} already; nothing was changed",
+            account.name, account.server
+        ),
+    )
+    .hint("another account takes another profile: --profile NAME, or another ROOKERY_HOME")
 }

@@ -62,14 +62,20 @@ impl Engine {
     }
 
     /// Fetches what is missing of the journal.
-    pub(super) async fn fetch_journal(&self, client: &Client, arrival: Arrival) -> Result<(), ChainError> {
+    pub(super) async fn fetch_journal(
+        &self,
+        client: &Client,
+        arrival: Arrival,
+    ) -> Result<(), ChainError> {
         let chain = ChainId::of_journal(self.user);
         loop {
             let after = self.store.read().await?.journal_head().await?.map(|head| head.seq);
             let page = match client.call(&ReadChain { chain, after, limit: PAGE }).await {
                 Ok(page) => page,
                 // Nobody has written yet.
-                Err(rookery_protocol::io::client::CallError::Request(ReadError::NotFound)) => return Ok(()),
+                Err(rookery_protocol::io::client::CallError::Request(ReadError::NotFound)) => {
+                    return Ok(());
+                }
                 Err(error) => return Err(error.into()),
             };
             let is_last = !page.more || page.entries.is_empty();
@@ -81,7 +87,12 @@ impl Engine {
     }
 
     /// Takes in entries that follow one another.
-    pub(super) async fn take_in_journal(&self, client: &Client, entries: Vec<Entry>, arrival: Arrival) -> Result<(), ChainError> {
+    pub(super) async fn take_in_journal(
+        &self,
+        client: &Client,
+        entries: Vec<Entry>,
+        arrival: Arrival,
+    ) -> Result<(), ChainError> {
         let mut unit = self.store.write().await?;
         let Some(mut own) = unit.person(self.user).await? else { return Err(ChainError::NotFound) };
         let mut ring = unit.per_user_keys().await?;
@@ -97,10 +108,16 @@ impl Engine {
                     drop(unit);
                     return Box::pin(self.fetch_journal(client, arrival)).await;
                 }
-                return Err(ChainError::Call(CommandError::new(Kind::Trust, "the server shows a journal that does not hold")));
+                return Err(ChainError::Call(CommandError::new(
+                    Kind::Trust,
+                    "the server shows a journal that does not hold",
+                )));
             }
             let mut read = ring.as_ref().map(|ring| read_journal(ring, &own, &entry));
-            if matches!(read, None | Some(Err(JournalError::UnknownGeneration { .. } | JournalError::NotOurs))) {
+            if matches!(
+                read,
+                None | Some(Err(JournalError::UnknownGeneration { .. } | JournalError::NotOurs))
+            ) {
                 // A device or a generation that is newer than what is here.
                 unit.mark_journal(head).await?;
                 unit.commit().await?;
@@ -112,11 +129,17 @@ impl Engine {
             match read {
                 Some(Ok(item)) => {
                     let record = Record::decode(&item.plaintext);
-                    has_messages |= self.take_in_record(&mut unit, record, &item.plaintext, arrival).await?;
+                    has_messages |=
+                        self.take_in_record(&mut unit, record, &item.plaintext, arrival).await?;
                     unit.settle_journal(item.item).await?;
                 }
-                Some(Err(error)) => tracing::warn!(%error, seq = entry.seq, "an entry of the journal was passed over"),
-                None => tracing::debug!(seq = entry.seq, "an entry of the journal is from before this device; it was passed over"),
+                Some(Err(error)) => {
+                    tracing::warn!(%error, seq = entry.seq, "an entry of the journal was passed over");
+                }
+                None => tracing::debug!(
+                    seq = entry.seq,
+                    "an entry of the journal is from before this device; it was passed over"
+                ),
             }
             head = Some(entry.seen().into());
         }
@@ -129,11 +152,20 @@ impl Engine {
     }
 
     /// Says whether the timeline has changed.
-    async fn take_in_record(&self, unit: &mut Unit, record: Record, plaintext: &[u8], arrival: Arrival) -> Result<bool, StoreError> {
+    async fn take_in_record(
+        &self,
+        unit: &mut Unit,
+        record: Record,
+        plaintext: &[u8],
+        arrival: Arrival,
+    ) -> Result<bool, StoreError> {
         match record {
             Record::Archive(archive) => {
                 let Some(message) = self.archived_message(archive) else { return Ok(false) };
-                let is_known = unit.message(message.conversation, message.author, message.item).await?.is_some();
+                let is_known = unit
+                    .message(message.conversation, message.author, message.item)
+                    .await?
+                    .is_some();
                 match arrival {
                     _ if is_known => Ok(false),
                     Arrival::Replay => Ok(unit.add_message(&message).await?.is_some()),
@@ -156,7 +188,8 @@ impl Engine {
     fn archived_message(&self, archive: Archive) -> Option<Message> {
         let Payload::Text(text) = archive.payload else { return None };
         // What was archived had come as far as this at least.
-        let state = if archive.from == self.user { MessageState::Sent } else { MessageState::Received };
+        let state =
+            if archive.from == self.user { MessageState::Sent } else { MessageState::Received };
         Some(Message {
             conversation: archive.peer,
             item: archive.message,
@@ -175,9 +208,11 @@ impl Engine {
             Change::Pin(pin) => {
                 if let Some(mut contact) = unit.contact(pin.user).await? {
                     let known = contact.pin.take();
-                    let verified_at = pin.verified_at.or(known.as_ref().and_then(|known| known.verified_at));
+                    let verified_at =
+                        pin.verified_at.or(known.as_ref().and_then(|known| known.verified_at));
                     let head = known.as_ref().map_or(pin.head, |known| known.head);
-                    contact.pin = Some(crate::e2ee::verify::Pin { verified_at, head, ..pin.clone() });
+                    contact.pin =
+                        Some(crate::e2ee::verify::Pin { head, verified_at, ..pin.clone() });
                     unit.put_contact(&contact).await?;
                 }
                 Ok(false)
@@ -188,20 +223,31 @@ impl Engine {
     }
 
     /// Marks what `peer` wrote up to `at` as read here.
-    async fn mark_read_to(&self, unit: &mut Unit, peer: rookery_protocol::id::UserId, at: Timestamp) -> Result<bool, StoreError> {
+    async fn mark_read_to(
+        &self,
+        unit: &mut Unit,
+        peer: rookery_protocol::id::UserId,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
         let page = unit.page(crate::store::Page::Last { conversation: peer, count: 200 }).await?;
         let mut changed = false;
         for placed in page {
             let message = placed.message;
-            if message.author == peer && message.at <= at && message.state == MessageState::Received {
-                changed |= unit.move_message(peer, peer, message.item, MessageState::Read, None).await?;
+            if message.author == peer && message.at <= at && message.state == MessageState::Received
+            {
+                changed |=
+                    unit.move_message(peer, peer, message.item, MessageState::Read, None).await?;
             }
         }
         Ok(changed)
     }
 
     /// Owes the archive a message, unless archiving is off; says whether it does.
-    pub(super) async fn owe_archive(&self, unit: &mut Unit, message: &Message) -> Result<bool, StoreError> {
+    pub(super) async fn owe_archive(
+        &self,
+        unit: &mut Unit,
+        message: &Message,
+    ) -> Result<bool, StoreError> {
         if !self.account().archive || !self.journal().archives(message.conversation) {
             return Ok(false);
         }
@@ -213,14 +259,20 @@ impl Engine {
             at: message.at,
             payload: Payload::Text(Text { text: message.text.clone(), reply_to: None }),
         };
-        let parts: [&[u8]; 3] = [message.conversation.as_bytes(), message.author.as_bytes(), message.item.as_bytes()];
+        let parts: [&[u8]; 3] =
+            [message.conversation.as_bytes(), message.author.as_bytes(), message.item.as_bytes()];
         let item = derived_item("journal/archive", &parts);
-        unit.owe_journal(&JournalEntry { item, operation: Record::Archive(archive).encode() }).await?;
+        unit.owe_journal(&JournalEntry { item, operation: Record::Archive(archive).encode() })
+            .await?;
         Ok(true)
     }
 
     /// Makes a change of the common state: it counts here at once, and goes into the journal.
-    pub(super) async fn change_common(&self, unit: &mut Unit, change: Change) -> Result<(), StoreError> {
+    pub(super) async fn change_common(
+        &self,
+        unit: &mut Unit,
+        change: Change,
+    ) -> Result<(), StoreError> {
         let op = {
             let mut journal = self.journal();
             let op = journal.stamp(change, self.device, self.now());
@@ -230,7 +282,11 @@ impl Engine {
         let stamp = rookery_protocol::codec::encode(&op.stamp);
         let record = Record::Op(op).encode();
         unit.add_operation(&stamp, &record).await?;
-        unit.owe_journal(&JournalEntry { item: derived_item("journal/operation", &[&stamp]), operation: record }).await
+        unit.owe_journal(&JournalEntry {
+            item: derived_item("journal/operation", &[&stamp]),
+            operation: record,
+        })
+        .await
     }
 
     /// Appends what is owed to the journal.
@@ -248,7 +304,8 @@ impl Engine {
             let (mut items, mut size) = (vec![], 0_usize);
             let mut settled = vec![];
             for entry in owed {
-                let written = writer.write(entry.item, &entry.operation, seen, self.now(), &mut OsRandom);
+                let written =
+                    writer.write(entry.item, &entry.operation, seen, self.now(), &mut OsRandom);
                 settled.push(entry.item);
                 match written {
                     Ok(item) => {
@@ -263,7 +320,9 @@ impl Engine {
                 }
             }
             if !items.is_empty() {
-                client.call(&AppendJournal { items }).await.map_err(|error| failed(Kind::Failed, error))?;
+                self.watched(client, client.call(&AppendJournal { items }))
+                    .await
+                    .map_err(|error| failed(Kind::Failed, error))?;
             }
             let mut unit = self.store.write().await?;
             for item in settled {
@@ -275,7 +334,9 @@ impl Engine {
 
     /// Shows messages that the journal has and the mailbox did not bring in time.
     pub(super) async fn release_archived(&self) -> Result<bool, StoreError> {
-        let before = Timestamp::from_millis(self.now().as_millis().saturating_sub(u64::try_from(HOLD.as_millis()).unwrap_or(0)));
+        let before = Timestamp::from_millis(
+            self.now().as_millis().saturating_sub(u64::try_from(HOLD.as_millis()).unwrap_or(0)),
+        );
         let mut unit = self.store.write().await?;
         let messages = unit.archived_before(before, PAGE).await?;
         let mut changed = false;

@@ -6,7 +6,10 @@ use rookery_protocol::{
     delivery::Backoff,
     io::client::{CallError, Client, Trust},
     name::HostPort,
-    request::session::{OpenError, Refresh, RefreshError},
+    request::{
+        server::ServerInfo,
+        session::{OpenError, Refresh, RefreshError},
+    },
     session::{FollowDown, FollowUp, prove_login},
     time::Timestamp,
 };
@@ -20,8 +23,13 @@ use crate::{
 
 /// The first wait before connecting again, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// How long a server may be silent before it is asked whether it is there, and how long that may take.
+const SUSPICION: Duration = Duration::from_secs(2);
+/// How long nothing may come down the follow stream before the server is asked whether it is there. The transport's own time-out is a
+/// minute, and a message that waits for it is a minute late.
+const QUIET: Duration = Duration::from_secs(15);
 /// A token that ends this soon is refreshed first.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 /// What came down and was not taken in yet. The stream's own window holds the rest back.
 const DOWN: usize = 256;
 /// What waits to go up: acknowledgements and chains to follow.
@@ -77,8 +85,12 @@ impl Engine {
     /// Keeps the connection for as long as the engine runs.
     pub(super) async fn run_link(self: Arc<Self>) {
         if !self.is_certified() {
-            let error = CommandError::new(Kind::NotPermitted, "this device is not certified yet")
-                .hint("run `rookery device link` on another device, and `rookery login` with its code here");
+            let error = match self.account().stage {
+                AccountStage::Ended => over("this device was signed out or revoked"),
+                _ => CommandError::new(Kind::NotPermitted, "this device is not certified yet").hint(
+                    "run `rookery device link` on another device, and `rookery login` with its code here",
+                ),
+            };
             self.link.send_replace(Link::Ended(error));
             return;
         }
@@ -117,12 +129,19 @@ impl Engine {
         };
         backoff.reset();
         let (up, up_queue) = mpsc::channel(UP);
-        self.link.send_replace(Link::Online(Online { client: client.clone(), since: self.now(), caught_up: false, up: up.clone() }));
+        self.link.send_replace(Link::Online(Online {
+            client: client.clone(),
+            since: self.now(),
+            caught_up: false,
+            up: up.clone(),
+        }));
         self.outbox_wake.notify_one();
         self.chores_wake.notify_one();
         let ended = self.follow(&client, up, up_queue).await;
         if let Some(lost) = client.connection().lost()
-            && let rookery_protocol::io::ConnectionLost::Closed(rookery_protocol::io::CloseReason::SessionEnded) = lost
+            && let rookery_protocol::io::ConnectionLost::Closed(
+                rookery_protocol::io::CloseReason::SessionEnded,
+            ) = lost
         {
             // Whether it was this session or this device, the next attempt will say.
             tracing::info!("the home has ended the session");
@@ -134,7 +153,8 @@ impl Engine {
     async fn connect(&self) -> Result<Client, Attempt> {
         let account = self.account();
         let client = reach(&account).await?;
-        let session = usable_session(&client, &self.store, &account, &self.secrets, self.now()).await?;
+        let session =
+            usable_session(&client, &self.store, &account, &self.secrets, self.now()).await?;
         let mut opened = client.open_session(self.secrets.signing(), &session.access).await;
         if matches!(opened, Err(CallError::Request(OpenError::Expired | OpenError::InvalidToken))) {
             let session = refresh(&client, &self.store, session, &self.secrets, self.now()).await?;
@@ -142,18 +162,27 @@ impl Engine {
         }
         let opened = match opened {
             Ok(opened) => opened,
-            Err(CallError::Request(OpenError::Ended)) => return Err(Attempt::Never(over("the session has ended"))),
+            Err(CallError::Request(OpenError::Ended)) => {
+                return Err(Attempt::Never(over("the session has ended")));
+            }
             Err(error) => return Err(Attempt::Again(failed_as(error, |_| Kind::Locked))),
         };
         if !opened.certified {
             self.change_account(|account| account.stage = AccountStage::Ended).await?;
-            return Err(Attempt::Never(over("this device is not in the account's chain any more: it was revoked")));
+            return Err(Attempt::Never(over(
+                "this device is not in the account's chain any more: it was revoked",
+            )));
         }
         Ok(client)
     }
 
     /// Opens the follow stream and takes in what comes, until it ends.
-    async fn follow(&self, client: &Client, up: mpsc::Sender<FollowUp>, mut up_queue: mpsc::Receiver<FollowUp>) -> Attempt {
+    async fn follow(
+        &self,
+        client: &Client,
+        up: mpsc::Sender<FollowUp>,
+        mut up_queue: mpsc::Receiver<FollowUp>,
+    ) -> Attempt {
         let follow = match self.prepare_follow(client).await {
             Ok(follow) => follow,
             Err(error) => return Attempt::Again(error),
@@ -185,19 +214,55 @@ impl Engine {
         loop {
             frames.clear();
             // Taking what is there is cancel-safe: what was not taken stays in the channel.
-            if down_queue.recv_many(&mut frames, DOWN).await == 0 {
-                return Attempt::Again(CommandError::new(Kind::NoConnection, "the connection to the server broke"));
+            let taken = tokio::time::timeout(QUIET, down_queue.recv_many(&mut frames, DOWN)).await;
+            match taken {
+                Ok(0) => return broken(),
+                Ok(_) => {}
+                // A server that was killed says nothing, and what it has for us waits until we come back.
+                Err(_) if self.is_there(client).await => continue,
+                Err(_) => return broken(),
             }
             match self.take_in(client, &up, std::mem::take(&mut frames)).await {
                 Ok(()) => {}
                 Err(ChainError::GoingAway(wait)) => {
                     tokio::time::sleep(wait).await;
-                    return Attempt::Again(CommandError::new(Kind::NoConnection, "the server is restarting"));
+                    return Attempt::Again(CommandError::new(
+                        Kind::NoConnection,
+                        "the server is restarting",
+                    ));
                 }
                 Err(ChainError::Ended(error)) => return Attempt::Never(error),
                 Err(error) => return Attempt::Again(error.into()),
             }
         }
+    }
+
+    /// Waits for `call`, and for the connection under it: a server that was killed says nothing, and its restarted self does not know us.
+    /// When there is no answer for a while the server is asked something small, and the connection is given up if that stays unanswered.
+    pub(super) async fn watched<T>(&self, client: &Client, call: impl Future<Output = T>) -> T {
+        let mut call = std::pin::pin!(call);
+        loop {
+            tokio::select! {
+                answer = &mut call => return answer,
+                () = tokio::time::sleep(SUSPICION) => {
+                    if !self.is_there(client).await {
+                        tracing::debug!("the server is silent; the connection is given up");
+                        // Which ends the call as well.
+                        client.close();
+                        return call.await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the server answers something small in time.
+    async fn is_there(&self, client: &Client) -> bool {
+        // A refusal is an answer, too.
+        matches!(
+            tokio::time::timeout(SUSPICION, client.call(&ServerInfo {})).await,
+            Ok(Ok(_) | Err(CallError::Refused(_)))
+        )
     }
 
     /// Marks that all that had waited was taken in.
@@ -223,10 +288,16 @@ impl Engine {
     }
 }
 
+/// A connection that is gone.
+fn broken() -> Attempt {
+    Attempt::Again(CommandError::new(Kind::NoConnection, "the connection to the server broke"))
+}
+
 /// A session that is over.
 fn over(what: &str) -> CommandError {
-    CommandError::new(Kind::Locked, format!("{what}; what is stored here can still be read"))
-        .hint("`rookery login` with the same profile logs in again; a revoked device needs a new profile")
+    CommandError::new(Kind::Locked, format!("{what}; what is stored here can still be read")).hint(
+        "`rookery login` with the same profile logs in again; a revoked device needs a new profile",
+    )
 }
 
 /// Connects to the account's home.
@@ -245,7 +316,8 @@ pub(super) async fn usable_session(
     now: Timestamp,
 ) -> Result<Session, Attempt> {
     let session = store.read().await?.session().await?;
-    let session = session.ok_or_else(|| Attempt::Never(over("nobody is logged in on this device")))?;
+    let session =
+        session.ok_or_else(|| Attempt::Never(over("nobody is logged in on this device")))?;
     if session.access_expires > now.plus(MARGIN) {
         return Ok(session);
     }
@@ -260,7 +332,12 @@ async fn refresh(
     now: Timestamp,
 ) -> Result<Session, Attempt> {
     let proof = prove_login(secrets.signing(), &client.exporter(), &session.refresh, now);
-    let request = Refresh { token: session.refresh, device: secrets.signing().verifying_key(), proof, at: now };
+    let request = Refresh {
+        token: session.refresh,
+        device: secrets.signing().verifying_key(),
+        proof,
+        at: now,
+    };
     // A lost answer costs nothing: the same token gets the same successor until that is used.
     match client.call(&request).await {
         Ok(tokens) => {
@@ -270,9 +347,9 @@ async fn refresh(
             unit.commit().await?;
             Ok(session)
         }
-        Err(CallError::Request(error @ (RefreshError::Ended | RefreshError::Reused | RefreshError::Disabled))) => {
-            Err(Attempt::Never(over(&error.to_string())))
-        }
+        Err(CallError::Request(
+            error @ (RefreshError::Ended | RefreshError::Reused | RefreshError::Disabled),
+        )) => Err(Attempt::Never(over(&error.to_string()))),
         Err(error) => Err(Attempt::Again(failed_as(error, |_| Kind::Failed))),
     }
 }

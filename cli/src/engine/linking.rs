@@ -11,14 +11,18 @@ use rookery_protocol::{
 
 use super::{
     Engine,
-    enter::{certify, fetch_own_chain, reach_uncertified},
+    enter::certify,
+    home::{fetch_own_chain, reach_uncertified},
     refusal::failed_as,
 };
 use crate::{
     e2ee::{
         OsRandom,
         identity::MadeFor,
-        link::{Answer, Introduction, Letter, LinkCode, LinkError, NewDevice, OldDevice, OldDeviceAgreed, OldDeviceAsked, Portrait},
+        link::{
+            Answer, Introduction, Letter, LinkCode, LinkError, NewDevice, OldDevice,
+            OldDeviceAgreed, OldDeviceAsked, Portrait,
+        },
         statement::{Draft, Signer},
     },
     error::{CommandError, Kind},
@@ -26,7 +30,7 @@ use crate::{
 };
 
 /// How long the new device waits for the old one's person.
-const NEW_SIDE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+const NEW_SIDE_PATIENCE: std::time::Duration = std::time::Duration::from_mins(5);
 
 /// A link that waits for its person's word.
 pub(super) struct Asked {
@@ -64,7 +68,11 @@ impl Place {
         self.client.call(&request).await.map_err(|error| failed_as(error, kind_of))
     }
 
-    async fn take(&self, number: u32, now: impl Fn() -> Timestamp) -> Result<(Letter, DeviceId), CommandError> {
+    async fn take(
+        &self,
+        number: u32,
+        now: impl Fn() -> Timestamp,
+    ) -> Result<(Letter, DeviceId), CommandError> {
         let side = match self.side {
             Side::Old => Side::New,
             Side::New => Side::Old,
@@ -81,7 +89,11 @@ impl Place {
                 Err(error) => return Err(failed_as(error, kind_of)),
             }
             if now() >= self.until {
-                return Err(CommandError::new(Kind::Timeout, "nobody used the code in time; nothing was changed").hint("`rookery device link` gives another"));
+                return Err(CommandError::new(
+                    Kind::Timeout,
+                    "nobody used the code in time; nothing was changed",
+                )
+                .hint("`rookery device link` gives another"));
             }
         }
     }
@@ -106,7 +118,8 @@ impl Engine {
         match outcome {
             Ok(asked) => {
                 let introduction = asked.introduction().clone();
-                *self.linking.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Asked { place, asked });
+                *self.linking.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                    Some(Asked { place, asked });
                 Ok(introduction)
             }
             Err(error) => {
@@ -148,7 +161,12 @@ impl Engine {
         pending.ok_or_else(|| CommandError::new(Kind::NotFound, "no device waits to be linked"))
     }
 
-    async fn welcome(&self, place: &Place, asked: OldDeviceAsked, with_history: bool) -> Result<(), CommandError> {
+    async fn welcome(
+        &self,
+        place: &Place,
+        asked: OldDeviceAsked,
+        with_history: bool,
+    ) -> Result<(), CommandError> {
         let (state, ring) = self.own_keys().await?;
         let (offered, letter) = asked.accept(&state, &ring, &mut OsRandom);
         place.put(1, letter).await?;
@@ -163,27 +181,48 @@ impl Engine {
             let (letter, _) = place.take(3, || self.now()).await?;
             let agreed = offered.handle_consent(&letter)?;
             let stated = self.state_device(place, &agreed, with_history).await?;
-            let (head, puk) = stated.ok_or_else(|| CommandError::new(Kind::Failed, "the account keeps changing on another device; the new device was not added"))?;
+            let (head, puk) = stated.ok_or_else(|| {
+                CommandError::new(
+                    Kind::Failed,
+                    "the account keeps changing on another device; the new device was not added",
+                )
+            })?;
             place.put(3, agreed.welcome(head, puk, &mut OsRandom)).await?;
         }
         self.fetch_chain(&place.client, self.user).await?;
         Ok(())
     }
 
-    async fn own_keys(&self) -> Result<(rookery_protocol::user::State, crate::e2ee::puk::PukRing), CommandError> {
+    async fn own_keys(
+        &self,
+    ) -> Result<(rookery_protocol::user::State, crate::e2ee::puk::PukRing), CommandError> {
         let mut unit = self.store.read().await?;
-        let missing = || CommandError::new(Kind::Failed, "the account's keys are not here yet").hint("wait until this device has caught up");
+        let missing = || {
+            CommandError::new(Kind::Failed, "the account's keys are not here yet")
+                .hint("wait until this device has caught up")
+        };
         let state = unit.person(self.user).await?.ok_or_else(missing)?;
         let ring = unit.per_user_keys().await?.ok_or_else(missing)?;
         Ok((state, ring))
     }
 
     /// Adds the device to the chain, and gives the box of the per-user key for it; nothing when the chain went on meanwhile.
-    async fn state_device(&self, place: &Place, agreed: &OldDeviceAgreed, with_history: bool) -> Result<Option<(HeadRef, Option<PukBox>)>, CommandError> {
+    async fn state_device(
+        &self,
+        place: &Place,
+        agreed: &OldDeviceAgreed,
+        with_history: bool,
+    ) -> Result<Option<(HeadRef, Option<PukBox>)>, CommandError> {
         let (state, ring) = self.own_keys().await?;
         let mut draft = Draft::after(&state);
         let device = agreed.keys.device_id();
-        draft.add_device(Signer::Device(&self.secrets), agreed.keys.clone(), agreed.consent, self.now(), &mut OsRandom)?;
+        draft.add_device(
+            Signer::Device(&self.secrets),
+            agreed.keys.clone(),
+            agreed.consent,
+            self.now(),
+            &mut OsRandom,
+        )?;
         if with_history {
             draft.box_for(device, &ring, &mut OsRandom)?;
         }
@@ -194,14 +233,27 @@ impl Engine {
 }
 
 /// The new side: takes the code that the old device shows, and is certified by it.
-pub async fn link_new_device(store: &Store, code: &str, now: impl Fn() -> Timestamp) -> Result<Account, CommandError> {
+pub async fn link_new_device(
+    store: &Store,
+    code: &str,
+    now: impl Fn() -> Timestamp,
+) -> Result<Account, CommandError> {
     let code = LinkCode::parse(code).map_err(|error| CommandError::of(Kind::Usage, &error))?;
     let (home, account, secrets) = reach_uncertified(store).await?;
-    let place = Place { client: home.client.clone(), number: code.place(), side: Side::New, until: now().plus(NEW_SIDE_PATIENCE) };
+    let place = Place {
+        client: home.client.clone(),
+        number: code.place(),
+        side: Side::New,
+        until: now().plus(NEW_SIDE_PATIENCE),
+    };
     let (new, letter) = NewDevice::begin(&secrets, account.user, &code, &mut OsRandom);
     place.put(0, letter).await?;
     let (letter, _) = place.take(0, &now).await?;
-    let portrait = Portrait { made_for: MadeFor::Person, name: &account.device_name, platform: std::env::consts::OS };
+    let portrait = Portrait {
+        made_for: MadeFor::Person,
+        name: &account.device_name,
+        platform: std::env::consts::OS,
+    };
     let (waiting, letter) = new.handle_exchange(&letter, &secrets, portrait, &mut OsRandom)?;
     place.put(1, letter).await?;
     let (letter, _) = place.take(1, &now).await?;
@@ -222,10 +274,17 @@ pub async fn link_new_device(store: &Store, code: &str, now: impl Fn() -> Timest
     };
     let state = fetch_own_chain(&home, store, account.user).await?;
     if state.head.seq < welcome.head.seq {
-        return Err(CommandError::new(Kind::Trust, "the server shows an older chain than the other device saw"));
+        return Err(CommandError::new(
+            Kind::Trust,
+            "the server shows an older chain than the other device saw",
+        ));
     }
     let ring = if welcome.shares_history() {
-        Some(welcome.ring(&state, &secrets).map_err(|error| CommandError::of(Kind::Trust, &error))?)
+        Some(
+            welcome
+                .ring(&state, &secrets)
+                .map_err(|error| CommandError::of(Kind::Trust, &error))?,
+        )
     } else {
         None
     };
@@ -233,4 +292,3 @@ pub async fn link_new_device(store: &Store, code: &str, now: impl Fn() -> Timest
     home.client.close();
     Ok(account)
 }
-

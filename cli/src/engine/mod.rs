@@ -11,6 +11,7 @@ mod chores;
 mod contacts;
 mod devices;
 mod enter;
+mod home;
 mod journal;
 mod link;
 mod linking;
@@ -21,6 +22,8 @@ mod profile;
 mod receipts;
 mod receive;
 mod refusal;
+mod seal;
+mod send;
 mod timeline;
 
 use std::{
@@ -41,7 +44,7 @@ pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
 pub use link::Link;
 pub use linking::link_new_device;
-pub use outbox::SendOrder;
+pub use send::SendOrder;
 pub use timeline::{TailOrder, TailReader};
 
 use crate::{
@@ -78,7 +81,11 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Engine").field("user", &self.user).field("device", &self.device).finish_non_exhaustive()
+        formatter
+            .debug_struct("Engine")
+            .field("user", &self.user)
+            .field("device", &self.device)
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,7 +96,11 @@ impl Engine {
     }
 
     /// The same by another clock.
-    pub async fn open_at(place: Place, store: Store, clock: Arc<dyn Clock>) -> Result<Arc<Self>, CommandError> {
+    pub async fn open_at(
+        place: Place,
+        store: Store,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, CommandError> {
         let mut unit = store.read().await?;
         let nobody = || {
             CommandError::new(Kind::Locked, "nobody is logged in here").hint("`rookery register LINK NAME` opens an account, `rookery login` adds this device to one")
@@ -146,7 +157,11 @@ impl Engine {
         if self.wait_caught_up(patience).await {
             return Ok(());
         }
-        Err(CommandError::new(Kind::Timeout, "this device is certified, and has not read all of the history yet").hint("it goes on the next time that it is online"))
+        Err(CommandError::new(
+            Kind::Timeout,
+            "this device is certified, and has not read all of the history yet",
+        )
+        .hint("it goes on the next time that it is online"))
     }
 
     /// The profile's place.
@@ -248,8 +263,14 @@ impl Engine {
     async fn is_settled(&self) -> Result<bool, StoreError> {
         let now = self.now();
         let mut unit = self.store.read().await?;
-        let waits = unit.outbox_fronts(16).await?.iter().any(|outgoing| outgoing.not_before <= now && outgoing.trouble.is_none());
-        Ok(!waits && unit.receipts_owed(1).await?.is_empty() && unit.journal_owed(1).await?.is_empty())
+        let waits = unit
+            .outbox_fronts(16)
+            .await?
+            .iter()
+            .any(|outgoing| outgoing.not_before <= now && outgoing.trouble.is_none());
+        Ok(!waits
+            && unit.receipts_owed(1).await?.is_empty()
+            && unit.journal_owed(1).await?.is_empty())
     }
 
     fn is_certified(&self) -> bool {
@@ -257,7 +278,7 @@ impl Engine {
     }
 }
 
-/// A new id for a message or an entry: UUIDv7, as the protocol asks.
+/// A new id for a message or an entry: `UUIDv7`, as the protocol asks.
 fn new_item() -> ItemId {
     ItemId::from_bytes(uuid::Uuid::now_v7().into_bytes())
 }

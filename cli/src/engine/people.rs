@@ -20,10 +20,17 @@ impl Engine {
         let account = self.account();
         let server = address.server.clone().unwrap_or_else(|| account.server.clone());
         if server != account.server {
-            return Err(CommandError::new(Kind::NotFound, format!("{address} lives on another server, and this version reaches people of {} only", account.server)));
+            return Err(CommandError::new(
+                Kind::NotFound,
+                format!(
+                    "{address} lives on another server, and this version reaches people of {} only",
+                    account.server
+                ),
+            ));
         }
         if address.name == account.name {
-            let mut own = ContactRow::met(self.user, Some(account.name), account.server, self.now());
+            let mut own =
+                ContactRow::met(self.user, Some(account.name), account.server, self.now());
             own.standing = Some(rookery_protocol::request::contact::Standing::Accepted);
             return Ok(own);
         }
@@ -34,10 +41,18 @@ impl Engine {
             return Ok(contact);
         }
         let client = self.online().await.map_err(|error| {
-            let message = format!("{}; {address} was never met from here, so nothing is queued for them", error.message);
+            let message = format!(
+                "{}; {address} was never met from here, so nothing is queued for them",
+                error.message
+            );
             CommandError { message, ..error }
         })?;
-        let nobody = || CommandError::new(Kind::NotFound, format!("there is nobody called {address} whom you can write to"));
+        let nobody = || {
+            CommandError::new(
+                Kind::NotFound,
+                format!("there is nobody called {address} whom you can write to"),
+            )
+        };
         let resolved = match client.call(&ResolveUser { name: address.name.clone() }).await {
             Ok(resolved) => resolved,
             Err(CallError::Request(ReadError::NotFound)) => return Err(nobody()),
@@ -77,8 +92,14 @@ impl Engine {
         }
     }
 
-    async fn learn_name(&self, client: &Client, contact: ContactRow) -> Result<Option<ContactRow>, StoreError> {
-        let Ok(reply) = client.call(&NameOfUser { user: contact.user }).await else { return Ok(None) };
+    async fn learn_name(
+        &self,
+        client: &Client,
+        contact: ContactRow,
+    ) -> Result<Option<ContactRow>, StoreError> {
+        let Ok(reply) = client.call(&NameOfUser { user: contact.user }).await else {
+            return Ok(None);
+        };
         let Some(name) = reply.name else { return Ok(None) };
         let mut unit = self.store.write().await?;
         let mut contact = unit.contact(contact.user).await?.unwrap_or(contact);

@@ -22,7 +22,11 @@ use crate::{
 
 impl Engine {
     /// Makes what is due, stores it, and publishes it.
-    pub(super) async fn publish_prekeys(&self, client: &Client, left: Option<PrekeyCount>) -> Result<(), CommandError> {
+    pub(super) async fn publish_prekeys(
+        &self,
+        client: &Client,
+        left: Option<PrekeyCount>,
+    ) -> Result<(), CommandError> {
         let mut unit = self.store.write().await?;
         let mut prekeys = unit.prekeys().await?;
         if prekeys.maintain(left, self.now(), &mut OsRandom) {
@@ -31,7 +35,10 @@ impl Engine {
         }
         unit.commit().await?;
         let Some(upload) = prekeys.upload(&self.secrets) else { return Ok(()) };
-        client.call(&PublishPrekeys { upload: upload.clone() }).await.map_err(|error| failed(Kind::Failed, error))?;
+        client
+            .call(&PublishPrekeys { upload: upload.clone() })
+            .await
+            .map_err(|error| failed(Kind::Failed, error))?;
         let mut unit = self.store.write().await?;
         let mut prekeys = unit.prekeys().await?;
         prekeys.confirm(&upload);
@@ -40,11 +47,25 @@ impl Engine {
     }
 
     /// Begins a new session with a device whose letters do not open, signed so that it is never silent.
-    pub(super) async fn reset_session(&self, client: &Client, user: UserId, device: DeviceId) -> Result<(), CommandError> {
-        let bundle = self.claim_bundles(client, user, vec![device]).await?.into_iter().find(|bundle| bundle.device == device);
-        let bundle = bundle.ok_or_else(|| CommandError::new(Kind::Failed, "the device has no keys at the server"))?;
+    pub(super) async fn reset_session(
+        &self,
+        client: &Client,
+        user: UserId,
+        device: DeviceId,
+    ) -> Result<(), CommandError> {
+        let bundle = self
+            .claim_bundles(client, user, vec![device])
+            .await?
+            .into_iter()
+            .find(|bundle| bundle.device == device);
+        let bundle = bundle.ok_or_else(|| {
+            CommandError::new(Kind::Failed, "the device has no keys at the server")
+        })?;
         let mut unit = self.store.write().await?;
-        let (Some(own), Some(theirs)) = (unit.person(self.user).await?, unit.person(user).await?) else { return Ok(()) };
+        let (Some(own), Some(theirs)) = (unit.person(self.user).await?, unit.person(user).await?)
+        else {
+            return Ok(());
+        };
         let Some(peer) = Peer::of(&theirs, device) else { return Ok(()) };
         let me = Me::of(&own, &self.secrets);
         let item = new_item();
@@ -55,8 +76,15 @@ impl Engine {
         unit.put_pair(device, &sealed.pair).await?;
         // The home takes a letter for every device or none: the outbox adds empty ones for the others.
         let payload = Payload::Receipt(Receipt { kind: ReceiptKind::Delivered, messages: vec![] });
-        let request = SealedRequest { to_head: theirs.head.into(), own_head: own.head.into(), envelopes: vec![sealed.envelope] };
-        let outgoing = Outgoing { sealed: Some(request), ..self.outgoing(user, item, Purpose::Receipt, &payload) };
+        let request = SealedRequest {
+            to_head: theirs.head.into(),
+            own_head: own.head.into(),
+            envelopes: vec![sealed.envelope],
+        };
+        let outgoing = Outgoing {
+            sealed: Some(request),
+            ..self.outgoing(user, item, Purpose::Receipt, &payload)
+        };
         unit.enqueue(self.user, &outgoing).await?;
         unit.commit().await?;
         self.outbox_wake.notify_one();

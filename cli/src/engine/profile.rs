@@ -58,13 +58,20 @@ pub(super) fn display_name(contact: &ContactRow) -> Option<String> {
 
 impl Engine {
     /// One's own profile, or a contact's.
-    pub(crate) async fn show_profile(&self, who: Option<&str>) -> Result<ProfileLine, CommandError> {
+    pub(crate) async fn show_profile(
+        &self,
+        who: Option<&str>,
+    ) -> Result<ProfileLine, CommandError> {
         let client = self.online().await?;
         let (user, key) = match who {
             None => (self.user, self.profile_key()),
             Some(who) => {
                 let contact = self.person_named(who).await?;
-                let key = if contact.user == self.user { self.profile_key() } else { contact.profile_key.and_then(|key| key.try_into().ok()) };
+                let key = if contact.user == self.user {
+                    self.profile_key()
+                } else {
+                    contact.profile_key.and_then(|key| key.try_into().ok())
+                };
                 (contact.user, key)
             }
         };
@@ -101,12 +108,21 @@ impl Engine {
         for (place, value) in values {
             let Some(value) = value else { continue };
             if value.len() > MAX_VALUE {
-                return Err(CommandError::new(Kind::Usage, format!("a value of a profile has at most {MAX_VALUE} bytes")));
+                return Err(CommandError::new(
+                    Kind::Usage,
+                    format!("a value of a profile has at most {MAX_VALUE} bytes"),
+                ));
             }
             *place = (!value.is_empty()).then_some(value);
         }
-        let sealed = ProfileKey::from_bytes(key).seal(self.user, ProfilePart::Profile, &codec::encode(&profile), &mut OsRandom);
-        let sealed = Octets::parse(sealed).map_err(|error| CommandError::of(Kind::Usage, &error))?;
+        let sealed = ProfileKey::from_bytes(key).seal(
+            self.user,
+            ProfilePart::Profile,
+            &codec::encode(&profile),
+            &mut OsRandom,
+        );
+        let sealed =
+            Octets::parse(sealed).map_err(|error| CommandError::of(Kind::Usage, &error))?;
         client.call(&PutProfile { sealed }).await.map_err(|error| failed(Kind::Failed, error))?;
         // Contacts who have no key of it yet are sent one.
         self.refresh_contacts(&client).await?;
@@ -130,21 +146,42 @@ impl Engine {
         Ok(key)
     }
 
-    async fn open_profile(&self, client: &Client, user: UserId, key: [u8; 32]) -> Result<Option<Profile>, CommandError> {
-        let fetched = client.call(&FetchProfile { user }).await.map_err(|error| failed(Kind::Failed, error))?;
+    async fn open_profile(
+        &self,
+        client: &Client,
+        user: UserId,
+        key: [u8; 32],
+    ) -> Result<Option<Profile>, CommandError> {
+        let fetched = client
+            .call(&FetchProfile { user })
+            .await
+            .map_err(|error| failed(Kind::Failed, error))?;
         let Some(sealed) = fetched.sealed else { return Ok(None) };
-        let Ok(bytes) = ProfileKey::from_bytes(key).open(user, ProfilePart::Profile, sealed.as_slice()) else { return Ok(None) };
+        let Ok(bytes) =
+            ProfileKey::from_bytes(key).open(user, ProfilePart::Profile, sealed.as_slice())
+        else {
+            return Ok(None);
+        };
         Ok(codec::decode(&bytes).ok())
     }
 
     /// Fetches a contact's profile, for their name in lists.
-    pub(super) async fn fetch_profile(&self, client: &Client, user: UserId) -> Result<(), CommandError> {
+    pub(super) async fn fetch_profile(
+        &self,
+        client: &Client,
+        user: UserId,
+    ) -> Result<(), CommandError> {
         let contact = self.store.read().await?.contact(user).await?;
-        let Some(key) = contact.and_then(|contact| contact.profile_key).and_then(|key| key.try_into().ok()) else { return Ok(()) };
+        let Some(key) =
+            contact.and_then(|contact| contact.profile_key).and_then(|key| key.try_into().ok())
+        else {
+            return Ok(());
+        };
         let Some(profile) = self.open_profile(client, user, key).await? else { return Ok(()) };
         let mut unit = self.store.write().await?;
         if let Some(contact) = unit.contact(user).await? {
-            unit.put_contact(&ContactRow { profile: Some(codec::encode(&profile)), ..contact }).await?;
+            unit.put_contact(&ContactRow { profile: Some(codec::encode(&profile)), ..contact })
+                .await?;
         }
         Ok(unit.commit().await?)
     }
@@ -152,7 +189,11 @@ impl Engine {
     /// How this user and the contacts are.
     pub(crate) async fn list_presence(&self) -> Result<Vec<PresenceLine>, CommandError> {
         let client = self.online().await?;
-        let listed = client.call(&ListPresence {}).await.map_err(|error| failed(Kind::Failed, error))?.presences;
+        let listed = client
+            .call(&ListPresence {})
+            .await
+            .map_err(|error| failed(Kind::Failed, error))?
+            .presences;
         let mut lines = vec![];
         for entry in listed {
             let key = if entry.user == self.user {
@@ -162,7 +203,9 @@ impl Engine {
                 contact.and_then(|contact| contact.profile_key).and_then(|key| key.try_into().ok())
             };
             let status = key.zip(entry.status).and_then(|(key, sealed)| {
-                let bytes = ProfileKey::from_bytes(key).open(entry.user, ProfilePart::Status, sealed.as_slice()).ok()?;
+                let bytes = ProfileKey::from_bytes(key)
+                    .open(entry.user, ProfilePart::Status, sealed.as_slice())
+                    .ok()?;
                 String::from_utf8(bytes.to_vec()).ok()
             });
             lines.push(PresenceLine {
@@ -178,23 +221,34 @@ impl Engine {
     }
 
     /// Says how this user is, on this device, for as long as it is connected.
-    pub(crate) async fn set_presence(&self, state: PresenceWord, status: Option<String>) -> Result<(), CommandError> {
+    pub(crate) async fn set_presence(
+        &self,
+        state: PresenceWord,
+        status: Option<String>,
+    ) -> Result<(), CommandError> {
         let client = self.online().await?;
-        let status = match status.filter(|status| !status.is_empty()) {
-            None => None,
-            Some(status) => {
-                let key = ProfileKey::from_bytes(self.own_profile_key().await?);
-                let sealed = key.seal(self.user, ProfilePart::Status, status.as_bytes(), &mut OsRandom);
-                Some(Octets::parse(sealed).map_err(|_| CommandError::new(Kind::Usage, "the status text is too long"))?)
-            }
-        };
+        let status =
+            match status.filter(|status| !status.is_empty()) {
+                None => None,
+                Some(status) => {
+                    let key = ProfileKey::from_bytes(self.own_profile_key().await?);
+                    let sealed =
+                        key.seal(self.user, ProfilePart::Status, status.as_bytes(), &mut OsRandom);
+                    Some(Octets::parse(sealed).map_err(|_| {
+                        CommandError::new(Kind::Usage, "the status text is too long")
+                    })?)
+                }
+            };
         let state = match state {
             PresenceWord::Online => PresenceState::Online,
             PresenceWord::Away => PresenceState::Away,
             PresenceWord::Busy => PresenceState::Busy,
             PresenceWord::Invisible => PresenceState::Invisible,
         };
-        client.call(&SetPresence { state, status }).await.map_err(|error| failed(Kind::Failed, error))
+        client
+            .call(&SetPresence { state, status })
+            .await
+            .map_err(|error| failed(Kind::Failed, error))
     }
 }
 

@@ -37,7 +37,11 @@ impl Engine {
                     let kind = if read { ReceiptKind::Read } else { ReceiptKind::Delivered };
                     let messages = receipts.iter().map(|receipt| receipt.item).collect();
                     let payload = Payload::Receipt(payload::Receipt { kind, messages });
-                    unit.enqueue(self.user, &self.outgoing(to, new_item(), Purpose::Receipt, &payload)).await?;
+                    unit.enqueue(
+                        self.user,
+                        &self.outgoing(to, new_item(), Purpose::Receipt, &payload),
+                    )
+                    .await?;
                 }
                 for receipt in receipts {
                     unit.settle_receipt(receipt).await?;
@@ -57,8 +61,14 @@ mod tests {
     #[test]
     fn receipts_are_batched_by_person_and_kind() {
         let (bob, carol) = (UserId::from_bytes([1; 32]), UserId::from_bytes([2; 32]));
-        let receipt = |to, number, read| Receipt { to, item: ItemId::from_bytes([number; 16]), read };
-        let owed = [receipt(bob, 1, false), receipt(carol, 2, false), receipt(bob, 3, false), receipt(bob, 4, true)];
+        let receipt =
+            |to, number, read| Receipt { to, item: ItemId::from_bytes([number; 16]), read };
+        let owed = [
+            receipt(bob, 1, false),
+            receipt(carol, 2, false),
+            receipt(bob, 3, false),
+            receipt(bob, 4, true),
+        ];
         let batches = batches(&owed);
         let sizes: Vec<_> = batches.iter().map(|(key, receipts)| (*key, receipts.len())).collect();
         assert_eq!(sizes, [((bob, false), 2), ((bob, true), 1), ((carol, false), 1)]);

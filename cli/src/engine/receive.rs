@@ -59,14 +59,21 @@ struct Aftermath {
 
 impl Engine {
     /// Takes letters in, commits, and acknowledges them.
-    pub(super) async fn take_in_letters(&self, client: &Client, up: &mpsc::Sender<FollowUp>, letters: Vec<Waiting>) -> Result<(), ChainError> {
+    pub(super) async fn take_in_letters(
+        &self,
+        client: &Client,
+        up: &mpsc::Sender<FollowUp>,
+        letters: Vec<Waiting>,
+    ) -> Result<(), ChainError> {
         let Some(last) = letters.last().map(|letter| letter.position) else { return Ok(()) };
         let mut aftermath = Aftermath::default();
         let mut unit = self.store.write().await?;
         // A chain is fetched once a letter: what is not there then is not there.
         for letter in letters {
             let mut fetched = BTreeSet::new();
-            while let Taken::Needs(person) = self.take_in_letter(&mut unit, &letter, &fetched, &mut aftermath).await? {
+            while let Taken::Needs(person) =
+                self.take_in_letter(&mut unit, &letter, &fetched, &mut aftermath).await?
+            {
                 // The store is not held while the network is waited for; what was taken in so far is committed with its place.
                 unit.mark_mailbox(letter.position.saturating_sub(1)).await?;
                 unit.commit().await?;
@@ -92,7 +99,11 @@ impl Engine {
         for person in aftermath.resend {
             self.send_again(person).await?;
         }
-        if aftermath.owes_receipts || aftermath.owes_journal || !aftermath.resets.is_empty() || !aftermath.profiles.is_empty() {
+        if aftermath.owes_receipts
+            || aftermath.owes_journal
+            || !aftermath.resets.is_empty()
+            || !aftermath.profiles.is_empty()
+        {
             self.owe(|due| {
                 due.resets.extend(aftermath.resets);
                 for person in aftermath.profiles {
@@ -103,7 +114,13 @@ impl Engine {
         Ok(())
     }
 
-    async fn take_in_letter(&self, unit: &mut Unit, letter: &Waiting, fetched: &BTreeSet<UserId>, aftermath: &mut Aftermath) -> Result<Taken, ChainError> {
+    async fn take_in_letter(
+        &self,
+        unit: &mut Unit,
+        letter: &Waiting,
+        fetched: &BTreeSet<UserId>,
+        aftermath: &mut Aftermath,
+    ) -> Result<Taken, ChainError> {
         let Ok(header) = letter.envelope.read_header() else {
             tracing::debug!(position = letter.position, "a letter without a header was dropped");
             return Ok(Taken::Done);
@@ -112,13 +129,23 @@ impl Engine {
             return Ok(Taken::Done);
         }
         let Some(own) = unit.person(self.user).await? else { return Ok(Taken::Needs(self.user)) };
-        let needs = |person: UserId| if fetched.contains(&person) { Taken::Done } else { Taken::Needs(person) };
-        let Some(theirs) = self.sender_state(unit, &header).await? else { return Ok(needs(header.src_user)) };
-        let Some(peer) = Peer::of(&theirs, header.src_device) else { return Ok(needs(header.src_user)) };
+        let needs = |person: UserId| {
+            if fetched.contains(&person) { Taken::Done } else { Taken::Needs(person) }
+        };
+        let Some(theirs) = self.sender_state(unit, &header).await? else {
+            return Ok(needs(header.src_user));
+        };
+        let Some(peer) = Peer::of(&theirs, header.src_device) else {
+            return Ok(needs(header.src_user));
+        };
         let me = Me::of(&own, &self.secrets);
         let pair = unit.pair(header.src_device).await?;
         // Only a first letter takes prekeys, and they are many.
-        let mut prekeys = if letter.envelope.initiation.is_some() { unit.prekeys().await? } else { PrekeyStore::new() };
+        let mut prekeys = if letter.envelope.initiation.is_some() {
+            unit.prekeys().await?
+        } else {
+            PrekeyStore::new()
+        };
         match pair.open(&me, &peer, &prekeys, &letter.envelope, self.now(), &mut OsRandom) {
             Ok(opened) => {
                 unit.put_pair(header.src_device, &opened.pair).await?;
@@ -129,8 +156,12 @@ impl Engine {
                 self.take_in_payload(unit, &header, opened, letter.at, aftermath).await?;
                 Ok(Taken::Done)
             }
-            Err(OpenError::ChainBehind) if !fetched.contains(&header.src_user) => Ok(Taken::Needs(header.src_user)),
-            Err(OpenError::ChainBehind) if !fetched.contains(&self.user) => Ok(Taken::Needs(self.user)),
+            Err(OpenError::ChainBehind) if !fetched.contains(&header.src_user) => {
+                Ok(Taken::Needs(header.src_user))
+            }
+            Err(OpenError::ChainBehind) if !fetched.contains(&self.user) => {
+                Ok(Taken::Needs(self.user))
+            }
             Err(OpenError::Forked) => {
                 tracing::error!(from = %header.src_user, "a letter was sealed against another chain than the one that was verified; it was dropped");
                 Ok(Taken::Done)
@@ -150,7 +181,11 @@ impl Engine {
 
     /// The sender's verified chain, in which the sending device is live. A device that signed itself out or was retired after it sent is
     /// taken at its last live place: what the home had accepted from it is not lost with it. A stolen one is not.
-    async fn sender_state(&self, unit: &mut Unit, header: &EnvelopeHeader) -> Result<Option<State>, StoreError> {
+    async fn sender_state(
+        &self,
+        unit: &mut Unit,
+        header: &EnvelopeHeader,
+    ) -> Result<Option<State>, StoreError> {
         let Some(chain) = unit.chain(header.src_user).await? else { return Ok(None) };
         if chain.state.live_device(header.src_device).is_some() {
             return Ok(Some(chain.state));
@@ -215,7 +250,12 @@ impl Engine {
         }
     }
 
-    async fn add_received(&self, unit: &mut Unit, message: &Message, aftermath: &mut Aftermath) -> Result<(), StoreError> {
+    async fn add_received(
+        &self,
+        unit: &mut Unit,
+        message: &Message,
+        aftermath: &mut Aftermath,
+    ) -> Result<(), StoreError> {
         unit.release_archived(message.conversation, message.author, message.item).await?;
         if unit.add_message(message).await?.is_none() {
             return Ok(());
@@ -225,16 +265,24 @@ impl Engine {
             aftermath.owes_journal = true;
         }
         // A stranger learns nothing by writing: receipts go to contacts only.
-        let is_contact = unit.contact(message.author).await?.is_some_and(|contact| contact.is_accepted());
+        let is_contact =
+            unit.contact(message.author).await?.is_some_and(|contact| contact.is_accepted());
         if message.author != self.user && is_contact {
-            unit.owe_receipt(Receipt { to: message.author, item: message.item, read: false }).await?;
+            unit.owe_receipt(Receipt { to: message.author, item: message.item, read: false })
+                .await?;
             aftermath.owes_receipts = true;
         }
         Ok(())
     }
 
     /// The receiver's word on a message of this user's.
-    async fn take_in_receipt(&self, unit: &mut Unit, from: UserId, item: rookery_protocol::id::ItemId, kind: ReceiptKind) -> Result<bool, StoreError> {
+    async fn take_in_receipt(
+        &self,
+        unit: &mut Unit,
+        from: UserId,
+        item: rookery_protocol::id::ItemId,
+        kind: ReceiptKind,
+    ) -> Result<bool, StoreError> {
         let state = match kind {
             ReceiptKind::Delivered => MessageState::Delivered,
             ReceiptKind::Read => MessageState::Read,
@@ -244,18 +292,26 @@ impl Engine {
     }
 
     /// What another device of this user's has told `other` about their message.
-    async fn take_in_own_receipt(&self, unit: &mut Unit, other: UserId, item: rookery_protocol::id::ItemId, kind: ReceiptKind) -> Result<bool, StoreError> {
+    async fn take_in_own_receipt(
+        &self,
+        unit: &mut Unit,
+        other: UserId,
+        item: rookery_protocol::id::ItemId,
+        kind: ReceiptKind,
+    ) -> Result<bool, StoreError> {
         // They have been told; once is enough.
         unit.settle_receipt(Receipt { to: other, item, read: kind == ReceiptKind::Read }).await?;
         match kind {
             ReceiptKind::Delivered => Ok(false),
-            ReceiptKind::Read => unit.move_message(other, other, item, MessageState::Read, None).await,
+            ReceiptKind::Read => {
+                unit.move_message(other, other, item, MessageState::Read, None).await
+            }
         }
     }
 }
 
 /// How far ahead of its home's clock an author's may be.
-const AHEAD: std::time::Duration = std::time::Duration::from_secs(600);
+const AHEAD: std::time::Duration = std::time::Duration::from_mins(10);
 
 impl Unit {
     /// Marks the mailbox as taken in through `position`.

@@ -11,16 +11,24 @@ use crate::{
 };
 
 /// A call's failure, whose own error is of `kind`.
-pub(super) fn failed<E: std::error::Error + 'static>(kind: Kind, error: CallError<E>) -> CommandError {
+pub(super) fn failed<E: std::error::Error + 'static>(
+    kind: Kind,
+    error: CallError<E>,
+) -> CommandError {
     failed_as(error, |_| kind)
 }
 
 /// A call's failure, whose own error is of the kind that `kind_of` says.
-pub(super) fn failed_as<E: std::error::Error + 'static>(error: CallError<E>, kind_of: impl FnOnce(&E) -> Kind) -> CommandError {
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+pub(super) fn failed_as<E: std::error::Error + 'static>(
+    error: CallError<E>,
+    kind_of: impl FnOnce(&E) -> Kind,
+) -> CommandError {
     match &error {
         CallError::Request(own) => CommandError::new(kind_of(own), chain_of(own)),
         CallError::Refused(refusal) => refused(refusal),
-        CallError::Malformed(_) => CommandError::of(Kind::Failed, &error).hint("the server may be newer than this program: is there an update?"),
+        CallError::Malformed(_) => CommandError::of(Kind::Failed, &error)
+            .hint("the server may be newer than this program: is there an update?"),
         _ => CommandError::of(Kind::NoConnection, &error),
     }
 }

@@ -1,7 +1,7 @@
 //! Reading a conversation, and following everything that arrives.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     time::Duration,
 };
 
@@ -50,7 +50,12 @@ pub struct TailReader<'e> {
 
 impl Engine {
     /// The newest messages with somebody, oldest first.
-    pub(crate) async fn read(&self, with: &str, count: u32, peek: bool) -> Result<ReadLines, CommandError> {
+    pub(crate) async fn read(
+        &self,
+        with: &str,
+        count: u32,
+        peek: bool,
+    ) -> Result<ReadLines, CommandError> {
         let synced = self.wait_caught_up(SYNC_PATIENCE).await;
         let contact = self.person_named(with).await?;
         let page = Page::Last { conversation: contact.user, count: count.min(MAX_COUNT) };
@@ -68,12 +73,15 @@ impl Engine {
 
     /// Marks what was shown as read, here, on this user's other devices, and to its author if they may know.
     async fn mark_read(&self, peer: UserId, placed: &[Placed]) -> Result<(), StoreError> {
-        let unread: Vec<_> = placed.iter().filter(|placed| placed.message.state == MessageState::Received).collect();
+        let unread: Vec<_> =
+            placed.iter().filter(|placed| placed.message.state == MessageState::Received).collect();
         let Some(last) = unread.last() else { return Ok(()) };
         let mut unit = self.store.write().await?;
-        let may_know = self.account().read_receipts && unit.contact(peer).await?.is_some_and(|contact| contact.is_accepted());
+        let may_know = self.account().read_receipts
+            && unit.contact(peer).await?.is_some_and(|contact| contact.is_accepted());
         for one in &unread {
-            unit.move_message(peer, one.message.author, one.message.item, MessageState::Read, None).await?;
+            unit.move_message(peer, one.message.author, one.message.item, MessageState::Read, None)
+                .await?;
             if may_know && one.message.author == peer {
                 unit.owe_receipt(Receipt { to: peer, item: one.message.item, read: true }).await?;
             }
@@ -117,7 +125,10 @@ impl Engine {
         let position = match (order.after, order.since) {
             (Some(after), _) => after,
             (None, Some(since)) => {
-                let at = self.now().as_millis().saturating_sub(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+                let at = self
+                    .now()
+                    .as_millis()
+                    .saturating_sub(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
                 unit.position_before(Timestamp::from_millis(at)).await?
             }
             (None, None) if order.is_endless => unit.last_position().await?,
@@ -136,12 +147,23 @@ impl Engine {
     }
 
     /// A message as a line, with the names of its people, which `names` remembers.
-    async fn line(&self, names: &mut BTreeMap<UserId, (String, bool)>, placed: Placed) -> Result<MessageLine, StoreError> {
+    async fn line(
+        &self,
+        names: &mut BTreeMap<UserId, (String, bool)>,
+        placed: Placed,
+    ) -> Result<MessageLine, StoreError> {
         let (author, conversation) = (placed.message.author, placed.message.conversation);
         for user in [author, conversation] {
-            if !names.contains_key(&user) {
-                let is_stranger = user != self.user && !self.store.read().await?.contact(user).await?.is_some_and(|contact| contact.is_accepted());
-                names.insert(user, (self.address_of(user).await?, is_stranger));
+            if let Entry::Vacant(place) = names.entry(user) {
+                let is_stranger = user != self.user
+                    && !self
+                        .store
+                        .read()
+                        .await?
+                        .contact(user)
+                        .await?
+                        .is_some_and(|contact| contact.is_accepted());
+                place.insert((self.address_of(user).await?, is_stranger));
             }
         }
         let name_of = |user: UserId| names.get(&user).cloned().unwrap_or_default();
@@ -163,7 +185,13 @@ impl TailReader<'_> {
             }
             // Marked first: what is added while the store is read is seen as a change after it.
             self.changes.mark_unchanged();
-            let page = self.engine.store.read().await?.page(Page::After { position: self.position, count: PAGE }).await?;
+            let page = self
+                .engine
+                .store
+                .read()
+                .await?
+                .page(Page::After { position: self.position, count: PAGE })
+                .await?;
             self.page = page.into();
             if !self.page.is_empty() {
                 // Somebody may have become a contact meanwhile.

@@ -131,7 +131,12 @@ impl std::fmt::Debug for Session {
 
 impl From<rookery_protocol::request::session::Tokens> for Session {
     fn from(tokens: rookery_protocol::request::session::Tokens) -> Self {
-        Self { session: tokens.session, access: tokens.access, access_expires: tokens.access_expires, refresh: tokens.refresh }
+        Self {
+            session: tokens.session,
+            access: tokens.access,
+            access_expires: tokens.access_expires,
+            refresh: tokens.refresh,
+        }
     }
 }
 
@@ -161,22 +166,40 @@ pub struct Registering {
 
 impl Unit {
     /// The value called `name`.
-    pub async fn value<T: for<'b> Decode<'b, ()>>(&mut self, name: Name) -> Result<Option<T>, StoreError> {
+    pub async fn value<T: for<'b> Decode<'b, ()>>(
+        &mut self,
+        name: Name,
+    ) -> Result<Option<T>, StoreError> {
         let bytes = self.value_bytes(name).await?;
-        bytes.map(|bytes| codec::decode_within(&bytes, MAX_BATCH).map_err(|_| StoreError::Damaged { table: "value" })).transpose()
+        bytes
+            .map(|bytes| {
+                codec::decode_within(&bytes, MAX_BATCH)
+                    .map_err(|_| StoreError::Damaged { table: "value" })
+            })
+            .transpose()
     }
 
     /// The bytes of the value called `name`.
-    pub async fn value_bytes(&mut self, name: Name) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, StoreError> {
-        let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT sealed FROM value WHERE name = $1")
-            .bind(name.text())
-            .fetch_optional(&mut *self.transaction)
-            .await?;
-        sealed.map(|sealed| self.vault.open_bytes("value", name.text().as_bytes(), &sealed)).transpose()
+    pub async fn value_bytes(
+        &mut self,
+        name: Name,
+    ) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, StoreError> {
+        let sealed: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT sealed FROM value WHERE name = $1")
+                .bind(name.text())
+                .fetch_optional(&mut *self.transaction)
+                .await?;
+        sealed
+            .map(|sealed| self.vault.open_bytes("value", name.text().as_bytes(), &sealed))
+            .transpose()
     }
 
     /// Stores `value` as `name`.
-    pub async fn put_value<T: Encode<()>>(&mut self, name: Name, value: &T) -> Result<(), StoreError> {
+    pub async fn put_value<T: Encode<()>>(
+        &mut self,
+        name: Name,
+        value: &T,
+    ) -> Result<(), StoreError> {
         let bytes = zeroize::Zeroizing::new(codec::encode(value));
         self.put_value_bytes(name, &bytes).await
     }
@@ -194,7 +217,10 @@ impl Unit {
 
     /// Erases the value called `name`.
     pub async fn erase_value(&mut self, name: Name) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM value WHERE name = $1").bind(name.text()).execute(&mut *self.transaction).await?;
+        sqlx::query("DELETE FROM value WHERE name = $1")
+            .bind(name.text())
+            .execute(&mut *self.transaction)
+            .await?;
         Ok(())
     }
 

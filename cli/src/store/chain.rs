@@ -52,14 +52,17 @@ impl Unit {
             .fetch_all(&mut *self.transaction)
             .await?;
         let damaged = || StoreError::Damaged { table: "statement" };
-        let (mut entries, mut state): (Vec<Entry>, Option<user::State>) = (Vec::with_capacity(rows.len()), None);
+        let (mut entries, mut state): (Vec<Entry>, Option<user::State>) =
+            (Vec::with_capacity(rows.len()), None);
         for row in &rows {
             let (seq, sealed): (i64, &[u8]) = (row.try_get("seq")?, row.try_get("sealed")?);
-            let bytes = self.vault.open_bytes("statement", &row_id(&key, seq.unsigned_abs()), sealed)?;
+            let bytes =
+                self.vault.open_bytes("statement", &row_id(&key, seq.unsigned_abs()), sealed)?;
             let entry: Entry = codec::decode_within(&bytes, MAX_BATCH).map_err(|_| damaged())?;
             // The seal vouches for the entry; its item is read without checking the signatures once more.
             let item = codec::decode(entry.signed.payload.as_slice()).map_err(|_| damaged())?;
-            state = Some(user::apply(person, state.as_ref(), &entry, &item).map_err(|_| damaged())?);
+            state =
+                Some(user::apply(person, state.as_ref(), &entry, &item).map_err(|_| damaged())?);
             entries.push(entry);
         }
         Ok(state.map(|state| StoredChain { entries, state }))

@@ -86,16 +86,19 @@ impl Unit {
     /// What is kept of `user`.
     pub async fn contact(&mut self, user: UserId) -> Result<Option<ContactRow>, StoreError> {
         let key = self.vault.index("contact", &[user.as_bytes()]);
-        let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT sealed FROM contact WHERE person = $1")
-            .bind(&key)
-            .fetch_optional(&mut *self.transaction)
-            .await?;
+        let sealed: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT sealed FROM contact WHERE person = $1")
+                .bind(&key)
+                .fetch_optional(&mut *self.transaction)
+                .await?;
         sealed.map(|sealed| self.vault.open("contact", &key, &sealed)).transpose()
     }
 
     /// Everybody, by name.
     pub async fn contacts(&mut self) -> Result<Vec<ContactRow>, StoreError> {
-        let rows = sqlx::query("SELECT person, sealed FROM contact").fetch_all(&mut *self.transaction).await?;
+        let rows = sqlx::query("SELECT person, sealed FROM contact")
+            .fetch_all(&mut *self.transaction)
+            .await?;
         let mut contacts: Vec<ContactRow> = rows
             .iter()
             .map(|row| self.vault.open("contact", row.try_get("person")?, row.try_get("sealed")?))
@@ -105,9 +108,15 @@ impl Unit {
     }
 
     /// Who bears `name` at `server`, as far as this device knows.
-    pub async fn contact_named(&mut self, name: &UserName, server: &ServerName) -> Result<Option<ContactRow>, StoreError> {
+    pub async fn contact_named(
+        &mut self,
+        name: &UserName,
+        server: &ServerName,
+    ) -> Result<Option<ContactRow>, StoreError> {
         let contacts = self.contacts().await?;
-        Ok(contacts.into_iter().find(|contact| contact.name.as_ref() == Some(name) && contact.server == *server))
+        Ok(contacts
+            .into_iter()
+            .find(|contact| contact.name.as_ref() == Some(name) && contact.server == *server))
     }
 
     /// Stores what is known of somebody.

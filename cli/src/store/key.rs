@@ -3,7 +3,7 @@
 //! Never is a person asked when nobody is at a terminal, and never is a keyring required: a box without a desktop opens its store by a key
 //! file of mode 0600 beside it, or by what systemd hands to the service.
 
-use std::{io, os::unix::fs::MetadataExt as _, path::Path};
+use std::{io, path::Path};
 
 use zeroize::Zeroizing;
 
@@ -54,7 +54,9 @@ pub enum UnlockError {
     #[error("the local store does not open")]
     Locked(#[from] LockedError),
     /// The key file can be read by others.
-    #[error("the key file can be read by other users, so it may have been copied; the store was not opened")]
+    #[error(
+        "the key file can be read by other users, so it may have been copied; the store was not opened"
+    )]
     Exposed,
     /// A file cannot be read or written.
     #[error("the key file cannot be used")]
@@ -72,15 +74,19 @@ pub async fn create(place: &Place, secret: Secret) -> Result<Store, UnlockError>
         return open(place, locked, secret).await;
     }
     let (header, key) = match secret {
-        Secret::Passphrase(passphrase) => stretch(move || {
-            let cost = PassphraseCost::calibrate(measure);
-            StoreHeader::create(Unlock::Passphrase(&passphrase), cost, &mut OsRandom)
-        })
-        .await?,
+        Secret::Passphrase(passphrase) => {
+            stretch(move || {
+                let cost = PassphraseCost::calibrate(measure);
+                StoreHeader::create(Unlock::Passphrase(&passphrase), cost, &mut OsRandom)
+            })
+            .await?
+        }
         Secret::Found => {
             let key_file = match find_key(place)? {
                 Some(Found::Key(key)) => key,
-                Some(Found::Passphrase(passphrase)) => return Box::pin(create(place, Secret::Passphrase(passphrase))).await,
+                Some(Found::Passphrase(passphrase)) => {
+                    return Box::pin(create(place, Secret::Passphrase(passphrase))).await;
+                }
                 None => {
                     let key = KeyFile::generate(&mut OsRandom);
                     config::write_private(&place.key_file(), key.as_bytes())?;
@@ -106,10 +112,14 @@ pub async fn unlock(place: &Place, secret: Secret) -> Result<Store, UnlockError>
 async fn open(place: &Place, locked: Locked, secret: Secret) -> Result<Store, UnlockError> {
     let header = StoreHeader::from_bytes(&locked.header().await?.ok_or(UnlockError::Absent)?)?;
     let key = match secret {
-        Secret::Passphrase(passphrase) => stretch(move || header.unlock(Unlock::Passphrase(&passphrase))).await?,
+        Secret::Passphrase(passphrase) => {
+            stretch(move || header.unlock(Unlock::Passphrase(&passphrase))).await?
+        }
         Secret::Found => match find_key(place)? {
             Some(Found::Key(key)) => header.unlock(Unlock::KeyFile(&key))?,
-            Some(Found::Passphrase(passphrase)) => stretch(move || header.unlock(Unlock::Passphrase(&passphrase))).await?,
+            Some(Found::Passphrase(passphrase)) => {
+                stretch(move || header.unlock(Unlock::Passphrase(&passphrase))).await?
+            }
             None => return Err(UnlockError::NeedsPassphrase),
         },
     };
@@ -128,13 +138,16 @@ fn find_key(place: &Place) -> Result<Option<Found>, UnlockError> {
             return Ok(Some(Found::Key(KeyFile::from_slice(&bytes).ok_or_else(short)?)));
         }
         if let Some(bytes) = read_optional(&directory.join(CREDENTIAL_PASSPHRASE))? {
-            let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-            return Ok(Some(Found::Passphrase(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))));
+            let text = std::str::from_utf8(&bytes)
+                .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+            return Ok(Some(Found::Passphrase(Zeroizing::new(
+                text.trim_end_matches(['\r', '\n']).to_owned(),
+            ))));
         }
     }
     let path = place.key_file();
     let Some(bytes) = read_optional(&path)? else { return Ok(None) };
-    if std::fs::metadata(&path)?.mode() & 0o077 != 0 {
+    if !config::is_private(&std::fs::metadata(&path)?) {
         return Err(UnlockError::Exposed);
     }
     Ok(Some(Found::Key(KeyFile::from_slice(&bytes).ok_or_else(short)?)))
@@ -153,7 +166,9 @@ fn read_optional(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
 }
 
 /// Stretching a passphrase takes most of a second of one core: not on a task that others wait for.
-async fn stretch<T: Send + 'static>(work: impl FnOnce() -> Result<T, LockedError> + Send + 'static) -> Result<T, UnlockError> {
+async fn stretch<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LockedError> + Send + 'static,
+) -> Result<T, UnlockError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => Ok(outcome?),
         Err(error) => Err(UnlockError::Io(io::Error::other(error))),

@@ -49,7 +49,9 @@ pub enum StoreError {
         table: &'static str,
     },
     /// The file was written by a newer version.
-    #[error("the local store has schema {found}, and this version knows {known}: it was made by a newer rookery")]
+    #[error(
+        "the local store has schema {found}, and this version knows {known}: it was made by a newer rookery"
+    )]
     Newer {
         /// The file's.
         found: i64,
@@ -61,7 +63,9 @@ pub enum StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         // 13 is SQLITE_FULL; its extended codes keep it in the low byte.
-        let code = error.as_database_error().and_then(|error| error.code().and_then(|code| code.parse::<i64>().ok()));
+        let code = error
+            .as_database_error()
+            .and_then(|error| error.code().and_then(|code| code.parse::<i64>().ok()));
         if code.is_some_and(|code| code & 0xff == 13) { Self::Full } else { Self::Database(error) }
     }
 }
@@ -105,7 +109,8 @@ impl Locked {
             .foreign_keys(false)
             .pragma("secure_delete", "on")
             .busy_timeout(BUSY);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         migrate(&writer).await?;
         // Readers are connected when first needed.
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options);
@@ -114,7 +119,9 @@ impl Locked {
 
     /// The store's header, if one was written: a store without one has never been used.
     pub async fn header(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT bytes FROM header WHERE id = 1").fetch_optional(&self.writer).await?)
+        Ok(sqlx::query_scalar("SELECT bytes FROM header WHERE id = 1")
+            .fetch_optional(&self.writer)
+            .await?)
     }
 
     /// Writes the header of a new store, or one whose slots have changed.

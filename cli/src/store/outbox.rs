@@ -97,7 +97,7 @@ pub struct Receipt {
 }
 
 /// How long plaintext is kept for a message that nobody took: 35 days, as long as prekeys live.
-pub const KEPT: std::time::Duration = std::time::Duration::from_secs(35 * 24 * 3600);
+const KEPT: std::time::Duration = std::time::Duration::from_hours(35 * 24);
 
 impl Unit {
     /// Puts something into the outbox, unless it is there already; says whether it is new.
@@ -124,27 +124,41 @@ impl Unit {
         .bind(i64::from(count))
         .fetch_all(&mut *self.transaction)
         .await?;
-        rows.iter().map(|row| self.vault.open("outbox", row.try_get("item")?, row.try_get("sealed")?)).collect()
+        rows.iter()
+            .map(|row| self.vault.open("outbox", row.try_get("item")?, row.try_get("sealed")?))
+            .collect()
     }
 
     /// How much waits.
     pub async fn outbox_length(&mut self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox").fetch_one(&mut *self.transaction).await?;
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox")
+            .fetch_one(&mut *self.transaction)
+            .await?;
         Ok(count.unsigned_abs())
     }
 
     /// The entry of the outbox for `item`.
-    pub async fn outgoing(&mut self, from: UserId, to: UserId, item: ItemId) -> Result<Option<Outgoing>, StoreError> {
+    pub async fn outgoing(
+        &mut self,
+        from: UserId,
+        to: UserId,
+        item: ItemId,
+    ) -> Result<Option<Outgoing>, StoreError> {
         let key = item_key(&self.vault, to, from, item);
-        let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT sealed FROM outbox WHERE item = $1")
-            .bind(&key)
-            .fetch_optional(&mut *self.transaction)
-            .await?;
+        let sealed: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT sealed FROM outbox WHERE item = $1")
+                .bind(&key)
+                .fetch_optional(&mut *self.transaction)
+                .await?;
         sealed.map(|sealed| self.vault.open("outbox", &key, &sealed)).transpose()
     }
 
     /// Writes an entry of the outbox anew, in its place.
-    pub async fn update_outgoing(&mut self, from: UserId, outgoing: &Outgoing) -> Result<(), StoreError> {
+    pub async fn update_outgoing(
+        &mut self,
+        from: UserId,
+        outgoing: &Outgoing,
+    ) -> Result<(), StoreError> {
         let key = item_key(&self.vault, outgoing.to, from, outgoing.item);
         let sealed = self.vault.seal("outbox", &key, outgoing);
         sqlx::query("UPDATE outbox SET sealed = $1 WHERE item = $2")
@@ -156,14 +170,26 @@ impl Unit {
     }
 
     /// Takes an entry out of the outbox.
-    pub async fn dequeue(&mut self, from: UserId, to: UserId, item: ItemId) -> Result<(), StoreError> {
+    pub async fn dequeue(
+        &mut self,
+        from: UserId,
+        to: UserId,
+        item: ItemId,
+    ) -> Result<(), StoreError> {
         let key = item_key(&self.vault, to, from, item);
-        sqlx::query("DELETE FROM outbox WHERE item = $1").bind(key).execute(&mut *self.transaction).await?;
+        sqlx::query("DELETE FROM outbox WHERE item = $1")
+            .bind(key)
+            .execute(&mut *self.transaction)
+            .await?;
         Ok(())
     }
 
-    /// Keeps the content of a message that was sent, until it is delivered or [`KEPT`] has passed.
-    pub async fn keep_unconfirmed(&mut self, from: UserId, unconfirmed: &Unconfirmed) -> Result<(), StoreError> {
+    /// Keeps the content of a message that was sent, until it is delivered or 35 days has passed.
+    pub async fn keep_unconfirmed(
+        &mut self,
+        from: UserId,
+        unconfirmed: &Unconfirmed,
+    ) -> Result<(), StoreError> {
         let key = item_key(&self.vault, unconfirmed.to, from, unconfirmed.item);
         let sealed = self.vault.seal("unconfirmed", &key, unconfirmed);
         sqlx::query(
@@ -184,19 +210,32 @@ impl Unit {
             .bind(conversation_key(&self.vault, to))
             .fetch_all(&mut *self.transaction)
             .await?;
-        rows.iter().map(|row| self.vault.open("unconfirmed", row.try_get("item")?, row.try_get("sealed")?)).collect()
+        rows.iter()
+            .map(|row| self.vault.open("unconfirmed", row.try_get("item")?, row.try_get("sealed")?))
+            .collect()
     }
 
     /// Lets go of the content of a message that was delivered.
-    pub async fn confirm(&mut self, from: UserId, to: UserId, item: ItemId) -> Result<(), StoreError> {
+    pub async fn confirm(
+        &mut self,
+        from: UserId,
+        to: UserId,
+        item: ItemId,
+    ) -> Result<(), StoreError> {
         let key = item_key(&self.vault, to, from, item);
-        sqlx::query("DELETE FROM unconfirmed WHERE item = $1").bind(key).execute(&mut *self.transaction).await?;
+        sqlx::query("DELETE FROM unconfirmed WHERE item = $1")
+            .bind(key)
+            .execute(&mut *self.transaction)
+            .await?;
         Ok(())
     }
 
-    /// Lets go of what nobody took for [`KEPT`].
+    /// Lets go of what nobody took for 35 days.
     pub async fn forget_unconfirmed(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM unconfirmed WHERE until < $1").bind(now.to_row()).execute(&mut *self.transaction).await?;
+        sqlx::query("DELETE FROM unconfirmed WHERE until < $1")
+            .bind(now.to_row())
+            .execute(&mut *self.transaction)
+            .await?;
         Ok(())
     }
 
@@ -227,22 +266,28 @@ impl Unit {
             .bind(i64::from(count))
             .fetch_all(&mut *self.transaction)
             .await?;
-        rows.iter().map(|row| self.vault.open("receipt", row.try_get("item")?, row.try_get("sealed")?)).collect()
+        rows.iter()
+            .map(|row| self.vault.open("receipt", row.try_get("item")?, row.try_get("sealed")?))
+            .collect()
     }
 
     /// A receipt was told, or is not owed any more. One for a reading stays when only the delivery was told.
     pub async fn settle_receipt(&mut self, receipt: Receipt) -> Result<(), StoreError> {
         let key = self.vault.index("receipt", &[receipt.to.as_bytes(), receipt.item.as_bytes()]);
-        let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT sealed FROM receipt WHERE item = $1")
-            .bind(&key)
-            .fetch_optional(&mut *self.transaction)
-            .await?;
+        let sealed: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT sealed FROM receipt WHERE item = $1")
+                .bind(&key)
+                .fetch_optional(&mut *self.transaction)
+                .await?;
         let Some(sealed) = sealed else { return Ok(()) };
         let owed: Receipt = self.vault.open("receipt", &key, &sealed)?;
         if owed.read && !receipt.read {
             return Ok(());
         }
-        sqlx::query("DELETE FROM receipt WHERE item = $1").bind(key).execute(&mut *self.transaction).await?;
+        sqlx::query("DELETE FROM receipt WHERE item = $1")
+            .bind(key)
+            .execute(&mut *self.transaction)
+            .await?;
         Ok(())
     }
 }

@@ -9,10 +9,11 @@ impl Unit {
     /// All that this device shares with `device`; an empty pair when the two never spoke.
     pub async fn pair(&mut self, device: DeviceId) -> Result<Pair, StoreError> {
         let key = self.vault.index("pair", &[device.as_bytes()]);
-        let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT sealed FROM pair WHERE device = $1")
-            .bind(&key)
-            .fetch_optional(&mut *self.transaction)
-            .await?;
+        let sealed: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT sealed FROM pair WHERE device = $1")
+                .bind(&key)
+                .fetch_optional(&mut *self.transaction)
+                .await?;
         let Some(sealed) = sealed else { return Ok(Pair::new()) };
         let bytes = self.vault.open_bytes("pair", &key, &sealed)?;
         Pair::from_bytes(&bytes).map_err(|_| StoreError::Damaged { table: "pair" })

@@ -124,7 +124,12 @@ pub enum Page {
 }
 
 /// What names a message within the store: conversation, author and id.
-pub(super) fn item_key(vault: &Vault, conversation: UserId, author: UserId, item: ItemId) -> Vec<u8> {
+pub(super) fn item_key(
+    vault: &Vault,
+    conversation: UserId,
+    author: UserId,
+    item: ItemId,
+) -> Vec<u8> {
     vault.index("item", &[conversation.as_bytes(), author.as_bytes(), item.as_bytes()])
 }
 
@@ -151,7 +156,12 @@ impl Unit {
     }
 
     /// The message `item` that `author` wrote in `conversation`.
-    pub async fn message(&mut self, conversation: UserId, author: UserId, item: ItemId) -> Result<Option<Placed>, StoreError> {
+    pub async fn message(
+        &mut self,
+        conversation: UserId,
+        author: UserId,
+        item: ItemId,
+    ) -> Result<Option<Placed>, StoreError> {
         let key = item_key(&self.vault, conversation, author, item);
         let row = sqlx::query("SELECT position, item, sealed FROM message WHERE item = $1")
             .bind(key)
@@ -169,7 +179,10 @@ impl Unit {
         state: MessageState,
         reason: Option<&str>,
     ) -> Result<bool, StoreError> {
-        let Some(Placed { mut message, .. }) = self.message(conversation, author, item).await? else { return Ok(false) };
+        let Some(Placed { mut message, .. }) = self.message(conversation, author, item).await?
+        else {
+            return Ok(false);
+        };
         if !message.state.may_become(state) {
             return Ok(false);
         }
@@ -212,16 +225,19 @@ impl Unit {
 
     /// The place of the newest message, 0 when there is none.
     pub async fn last_position(&mut self) -> Result<u64, StoreError> {
-        let last: Option<i64> = sqlx::query_scalar("SELECT max(position) FROM message").fetch_one(&mut *self.transaction).await?;
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(position) FROM message")
+            .fetch_one(&mut *self.transaction)
+            .await?;
         Ok(last.unwrap_or(0).unsigned_abs())
     }
 
     /// The place before the first message whose author's clock says `at` or later.
     pub async fn position_before(&mut self, at: Timestamp) -> Result<u64, StoreError> {
-        let first: Option<i64> = sqlx::query_scalar("SELECT min(position) FROM message WHERE at >= $1")
-            .bind(at.to_row())
-            .fetch_one(&mut *self.transaction)
-            .await?;
+        let first: Option<i64> =
+            sqlx::query_scalar("SELECT min(position) FROM message WHERE at >= $1")
+                .bind(at.to_row())
+                .fetch_one(&mut *self.transaction)
+                .await?;
         match first {
             Some(first) => Ok(first.saturating_sub(1).unsigned_abs()),
             None => self.last_position().await,
@@ -230,19 +246,28 @@ impl Unit {
 
     /// How many of the newest thousand messages were not read yet.
     pub async fn unread(&mut self) -> Result<u64, StoreError> {
-        let rows = sqlx::query("SELECT position, item, sealed FROM message ORDER BY position DESC LIMIT 1000")
-            .fetch_all(&mut *self.transaction)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT position, item, sealed FROM message ORDER BY position DESC LIMIT 1000",
+        )
+        .fetch_all(&mut *self.transaction)
+        .await?;
         let mut count = 0_u64;
         for row in &rows {
-            count = count.saturating_add(u64::from(placed(&self.vault, row)?.message.state == MessageState::Received));
+            count = count.saturating_add(u64::from(
+                placed(&self.vault, row)?.message.state == MessageState::Received,
+            ));
         }
         Ok(count)
     }
 
     /// A time for a new message of one's own: now, or just after the newest in the conversation, so that one's own order shows in the
     /// times even when the clock is put back.
-    pub async fn next_time(&mut self, conversation: UserId, author: UserId, now: Timestamp) -> Result<Timestamp, StoreError> {
+    pub async fn next_time(
+        &mut self,
+        conversation: UserId,
+        author: UserId,
+        now: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
         let page = self.page(Page::Last { conversation, count: 16 }).await?;
         let own = page.iter().rev().find(|placed| placed.message.author == author);
         Ok(own.map_or(now, |own| now.max(own.message.at.plus(std::time::Duration::from_millis(1)))))
@@ -253,5 +278,8 @@ fn placed(vault: &Vault, row: &sqlx::sqlite::SqliteRow) -> Result<Placed, StoreE
     let key: Vec<u8> = row.try_get("item")?;
     let sealed: Vec<u8> = row.try_get("sealed")?;
     let position: i64 = row.try_get("position")?;
-    Ok(Placed { position: position.unsigned_abs(), message: vault.open_text("message", &key, &sealed)? })
+    Ok(Placed {
+        position: position.unsigned_abs(),
+        message: vault.open_text("message", &key, &sealed)?,
+    })
 }

@@ -32,12 +32,22 @@ impl Vault {
         &self.key
     }
 
-    pub(super) fn seal<T: Encode<()>>(&self, table: &'static str, row: &[u8], value: &T) -> Vec<u8> {
+    pub(super) fn seal<T: Encode<()>>(
+        &self,
+        table: &'static str,
+        row: &[u8],
+        value: &T,
+    ) -> Vec<u8> {
         let bytes = Zeroizing::new(codec::encode(value));
         self.seal_bytes(table, row, &bytes)
     }
 
-    pub(super) fn open<T: for<'b> Decode<'b, ()>>(&self, table: &'static str, row: &[u8], sealed: &[u8]) -> Result<T, StoreError> {
+    pub(super) fn open<T: for<'b> Decode<'b, ()>>(
+        &self,
+        table: &'static str,
+        row: &[u8],
+        sealed: &[u8],
+    ) -> Result<T, StoreError> {
         let bytes = self.open_bytes(table, row, sealed)?;
         codec::decode_within(&bytes, MAX_BATCH).map_err(|_| StoreError::Damaged { table })
     }
@@ -46,19 +56,39 @@ impl Vault {
         self.key.seal_row(purpose_of(table), place(table, row), bytes, &mut OsRandom)
     }
 
-    pub(super) fn open_bytes(&self, table: &'static str, row: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        self.key.open_row(purpose_of(table), place(table, row), sealed).map_err(|_| StoreError::Damaged { table })
+    pub(super) fn open_bytes(
+        &self,
+        table: &'static str,
+        row: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        self.key
+            .open_row(purpose_of(table), place(table, row), sealed)
+            .map_err(|_| StoreError::Damaged { table })
     }
 
     /// Seals what a person wrote, padded.
-    pub(super) fn seal_text<T: Encode<()>>(&self, table: &'static str, row: &[u8], value: &T) -> Vec<u8> {
+    pub(super) fn seal_text<T: Encode<()>>(
+        &self,
+        table: &'static str,
+        row: &[u8],
+        value: &T,
+    ) -> Vec<u8> {
         let bytes = Zeroizing::new(codec::encode(value));
         self.key.seal_text(purpose_of(table), place(table, row), &bytes, &mut OsRandom)
     }
 
-    pub(super) fn open_text<T: for<'b> Decode<'b, ()>>(&self, table: &'static str, row: &[u8], sealed: &[u8]) -> Result<T, StoreError> {
+    pub(super) fn open_text<T: for<'b> Decode<'b, ()>>(
+        &self,
+        table: &'static str,
+        row: &[u8],
+        sealed: &[u8],
+    ) -> Result<T, StoreError> {
         let damaged = || StoreError::Damaged { table };
-        let bytes = self.key.open_text(purpose_of(table), place(table, row), sealed).map_err(|_| damaged())?;
+        let bytes = self
+            .key
+            .open_text(purpose_of(table), place(table, row), sealed)
+            .map_err(|_| damaged())?;
         codec::decode_within(&bytes, MAX_BATCH).map_err(|_| damaged())
     }
 

@@ -75,7 +75,8 @@ pub struct ContactChange {
 
 impl Verb for ContactChange {
     const METHOD: &'static str = "contact.change";
-    const ABOUT: &'static str = "Asks somebody to be a contact, or accepts, declines, blocks, unblocks or removes them.";
+    const ABOUT: &'static str =
+        "Asks somebody to be a contact, or accepts, declines, blocks, unblocks or removes them.";
     type Reply = ContactLine;
     type Event = Nothing;
 

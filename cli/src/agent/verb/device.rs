@@ -94,7 +94,13 @@ impl Verb for DeviceLink {
     type Event = LinkEvent;
 
     async fn run(self, call: Call) -> Result<DeviceLinked, CommandError> {
-        let line = |state: &str, device: Option<String>| DeviceLinked { v: 1, state: state.to_owned(), device, name: None, platform: None };
+        let line = |state: &str, device: Option<String>| DeviceLinked {
+            v: 1,
+            state: state.to_owned(),
+            device,
+            name: None,
+            platform: None,
+        };
         match self.answer {
             Some(true) => {
                 let device = call.engine.accept_link(!self.no_history).await?;
@@ -150,7 +156,13 @@ impl Verb for DeviceRevoke {
         let recovery = self.recovery_key.as_deref().map(parse_recovery_key).transpose()?;
         let reason = if self.stolen { RevokeReason::Stolen } else { RevokeReason::Retired };
         let device = call.engine.revoke_device(&self.device, reason, recovery.as_ref()).await?;
-        Ok(DeviceLinked { v: 1, state: "revoked".to_owned(), device: Some(device), name: None, platform: None })
+        Ok(DeviceLinked {
+            v: 1,
+            state: "revoked".to_owned(),
+            device: Some(device),
+            name: None,
+            platform: None,
+        })
     }
 }
 
@@ -166,7 +178,8 @@ pub struct DeviceRename {
 
 impl Verb for DeviceRename {
     const METHOD: &'static str = "device.rename";
-    const ABOUT: &'static str = "Gives a device another name, which only this user's devices can read.";
+    const ABOUT: &'static str =
+        "Gives a device another name, which only this user's devices can read.";
     type Reply = DeviceLine;
     type Event = Nothing;
 

@@ -35,7 +35,9 @@ pub struct Send {
 }
 
 /// How far a message has to come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Until {
     /// Stored at its receiver's home.
@@ -173,7 +175,8 @@ pub struct ReadLines {
 
 impl Verb for Read {
     const METHOD: &'static str = "read";
-    const ABOUT: &'static str = "Reads the newest messages of a conversation, oldest first, and marks them read.";
+    const ABOUT: &'static str =
+        "Reads the newest messages of a conversation, oldest first, and marks them read.";
     type Reply = ReadLines;
     type Event = Nothing;
 
@@ -202,7 +205,8 @@ pub struct Tail {
 
 impl Verb for Tail {
     const METHOD: &'static str = "tail";
-    const ABOUT: &'static str = "Tells messages in the order of their arrival, each once, and goes on as they come.";
+    const ABOUT: &'static str =
+        "Tells messages in the order of their arrival, each once, and goes on as they come.";
     const IS_ENDLESS: bool = true;
     type Reply = Nothing;
     type Event = MessageLine;

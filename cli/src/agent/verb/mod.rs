@@ -7,6 +7,7 @@ mod account;
 mod contact;
 mod device;
 mod message;
+mod profile;
 
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, sync::LazyLock};
 
@@ -17,15 +18,18 @@ use tokio::sync::mpsc;
 
 pub(crate) use account::parse_recovery_key;
 pub use account::{
-    AccountDelete, AccountPassword, AccountSettings, Connection, Logout, PresenceLine, PresenceSet, PresenceShow, PresenceWord,
-    ProfileLine, ProfileSet, ProfileShow, SessionEnd, SessionLine, SessionList, SettingsLine, Status, StatusLine, Whoami, WhoamiLine,
-    WritersWord,
+    AccountDelete, AccountPassword, AccountSettings, Connection, Logout, SessionEnd, SessionLine,
+    SessionList, SettingsLine, Status, StatusLine, Whoami, WhoamiLine, WritersWord,
 };
 pub use contact::{ContactAct, ContactChange, ContactLine, ContactList, Verify, VerifyLine};
 pub use device::{
-    DeviceLine, DeviceLink, DeviceLinked, DeviceList, DeviceRename, DeviceRevoke, LinkEvent, RecoveryCreate, RecoveryCreated,
+    DeviceLine, DeviceLink, DeviceLinked, DeviceList, DeviceRename, DeviceRevoke, LinkEvent,
+    RecoveryCreate, RecoveryCreated,
 };
 pub use message::{MessageLine, Read, ReadLines, Send, SendLine, Tail, Until};
+pub use profile::{
+    PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
+};
 
 use super::VERSION;
 use crate::{
@@ -47,7 +51,10 @@ pub trait Verb: Serialize + DeserializeOwned + JsonSchema + std::marker::Send + 
     type Event: Serialize + DeserializeOwned + JsonSchema + std::marker::Send + 'static;
 
     /// Does it.
-    fn run(self, call: Call) -> impl Future<Output = Result<Self::Reply, CommandError>> + std::marker::Send;
+    fn run(
+        self,
+        call: Call,
+    ) -> impl Future<Output = Result<Self::Reply, CommandError>> + std::marker::Send;
 }
 
 /// What a handler is given beside its parameters.
@@ -67,12 +74,19 @@ impl Call {
 
     /// Sends an event; waits while the caller is slow. Says whether there still is a caller.
     pub async fn event(&self, event: &impl Serialize) -> Result<(), CommandError> {
-        let value = serde_json::to_value(event).map_err(|error| CommandError::of(Kind::Failed, &error))?;
-        self.events.send(value).await.map_err(|_| CommandError::new(Kind::Failed, "the caller is gone"))
+        let value =
+            serde_json::to_value(event).map_err(|error| CommandError::of(Kind::Failed, &error))?;
+        self.events
+            .send(value)
+            .await
+            .map_err(|_| CommandError::new(Kind::Failed, "the caller is gone"))
     }
 }
 
-type Run = fn(Value, Call) -> Pin<Box<dyn Future<Output = Result<Value, CommandError>> + std::marker::Send>>;
+type Run = fn(
+    Value,
+    Call,
+) -> Pin<Box<dyn Future<Output = Result<Value, CommandError>> + std::marker::Send>>;
 
 /// A row of the table.
 pub struct Entry {
@@ -95,11 +109,20 @@ impl Entry {
             is_endless: V::IS_ENDLESS,
             run: |params, call| {
                 Box::pin(async move {
-                    let params = if params.is_null() { Value::Object(serde_json::Map::new()) } else { params };
-                    let verb: V = serde_json::from_value(params)
-                        .map_err(|error| CommandError::new(Kind::Usage, format!("the parameters of {} do not fit: {error}", V::METHOD)))?;
+                    let params = if params.is_null() {
+                        Value::Object(serde_json::Map::new())
+                    } else {
+                        params
+                    };
+                    let verb: V = serde_json::from_value(params).map_err(|error| {
+                        CommandError::new(
+                            Kind::Usage,
+                            format!("the parameters of {} do not fit: {error}", V::METHOD),
+                        )
+                    })?;
                     let reply = verb.run(call).await?;
-                    serde_json::to_value(reply).map_err(|error| CommandError::of(Kind::Failed, &error))
+                    serde_json::to_value(reply)
+                        .map_err(|error| CommandError::of(Kind::Failed, &error))
                 })
             },
             schemas: || [schema_for!(V), schema_for!(V::Reply), schema_for!(V::Event)],
