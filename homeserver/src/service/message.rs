@@ -1,7 +1,7 @@
 //! Messages into mailboxes: the hot path.
 //!
 //! A request is checked and encoded in its own task, and then joins what has gathered while the last commit was under way: one task judges
-//! up to [`BATCH`] messages at one moment, stores them in one unit of work, and answers them after its commit. So a disk that takes
+//! up to 1,024 messages at one moment, stores them in one unit of work, and answers them after its commit. So a disk that takes
 //! milliseconds to sync carries thousands of messages a second, and the judgement, that the envelopes are for the live devices of both
 //! sides and for nobody else, is made under [`Services::order`], where no device can be revoked in between. What was stored goes to
 //! followers out of memory.
