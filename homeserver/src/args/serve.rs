@@ -48,7 +48,7 @@ pub(super) struct Serve {
     /// The database: sqlite:PATH or postgres://…
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// How often things may be done: a file with the settings under [limits], or off
+    /// How often things may be done: a file with settings as limits.* has them, or off
     #[arg(long, value_name = "FILE|off")]
     limits: Option<String>,
     /// A file that is written once the server takes connections: address, name, fingerprint and an invite as one JSON object

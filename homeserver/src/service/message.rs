@@ -1,7 +1,7 @@
 //! Messages into mailboxes: the hot path.
 //!
 //! A request is checked and encoded in its own task, and then joins what has gathered while the last commit was under way: one task judges
-//! up to [`BATCH`] messages at one moment, stores them in one unit of work, and answers them after its commit. So a disk that takes
+//! up to 1,024 messages at one moment, stores them in one unit of work, and answers them after its commit. So a disk that takes
 //! milliseconds to sync carries thousands of messages a second, and the judgement, that the envelopes are for the live devices of both
 //! sides and for nobody else, is made under [`Services::order`], where no device can be revoked in between. What was stored goes to
 //! followers out of memory.
@@ -166,7 +166,7 @@ pub async fn store_all(services: Weak<Services>, inlet: Inlet) {
             },
         }
         let Some(services) = services.upgrade() else { return };
-        store(&services, std::mem::take(&mut jobs)).await;
+        store(&services, &mut jobs).await;
     }
 }
 
@@ -180,7 +180,7 @@ struct Plan {
 }
 
 /// Judges and stores one batch, answers it, and passes it on to followers.
-async fn store(services: &Services, jobs: Vec<Job>) {
+async fn store(services: &Services, jobs: &mut Vec<Job>) {
     let acknowledged: Vec<(DeviceId, u64)> = {
         let through = &services.outbox.acknowledged.through;
         through.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
@@ -189,7 +189,7 @@ async fn store(services: &Services, jobs: Vec<Job>) {
     let at = services.clock.now();
     let (mut deposits, mut plans) =
         (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
-    for job in jobs {
+    for job in jobs.drain(..) {
         match judge(services, &job, at).await {
             Ok(stranger) => {
                 let copies = job.letters.iter().map(|letter| {

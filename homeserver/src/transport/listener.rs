@@ -205,15 +205,9 @@ impl Stream {
             tokio::time::timeout(FRAME, self.recv.read_frame(limit)).await.map_err(late)??;
         let Some(body) = body else { return Ok(()) };
         if follows {
-            return follow::serve(
-                &mut self.send,
-                &mut self.recv,
-                &self.seat,
-                &self.router,
-                &self.lifecycle,
-                &body,
-            )
-            .await;
+            // On the heap, so that the many short streams do not carry the room that the one long stream needs.
+            let Self { send, recv, seat, router, lifecycle } = self;
+            return Box::pin(follow::serve(send, recv, seat, router, lifecycle, &body)).await;
         }
         let answer = self.router.answer(method, body, Arc::clone(&self.seat)).await;
         self.finish(&answer).await;
