@@ -1,5 +1,7 @@
 //! Who may use whom, held against the dependency graph and the sources.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{path::PathBuf, process::Command};
 
 fn root() -> PathBuf {
@@ -10,11 +12,28 @@ fn root() -> PathBuf {
 fn dependencies(package: &str, more: &[&str]) -> Vec<String> {
     let output = Command::new(env!("CARGO"))
         .current_dir(root())
-        .args(["tree", "--locked", "--prefix", "none", "--format", "{p}", "-e", "normal,build", "--target", "all", "-p", package])
+        .args([
+            "tree",
+            "--locked",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+            "-e",
+            "normal,build",
+            "--target",
+            "all",
+            "-p",
+            package,
+        ])
         .args(more)
         .output()
         .unwrap();
-    assert!(output.status.success(), "cargo tree failed: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "cargo tree failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let mut names: Vec<String> = String::from_utf8(output.stdout)
         .unwrap()
         .lines()
@@ -62,7 +81,9 @@ fn never_names(folder: &str, words: &[&str], except: &[&str]) {
 fn the_homeserver_has_nothing_that_decrypts() {
     let found = dependencies("rookery-homeserver", &["--all-features"]);
     assert!(found.iter().any(|name| name == "quinn"), "the tree was not read: {found:?}");
-    for name in ["aead", "cipher", "chacha20poly1305", "x25519-dalek", "hpke", "vodozemac", "rookery-cli"] {
+    for name in
+        ["aead", "cipher", "chacha20poly1305", "x25519-dalek", "hpke", "vodozemac", "rookery-cli"]
+    {
         assert!(!found.iter().any(|found| found == name), "the homeserver depends on {name}");
     }
 }
@@ -93,15 +114,23 @@ fn quinn_is_named_in_one_file() {
 fn each_layer_of_the_homeserver_knows_the_one_below_only() {
     never_names("homeserver/src/transport", &["sqlx", "crate::repository::sql"], &[]);
     never_names("homeserver/src/service", &["sqlx", "crate::transport"], &[]);
-    never_names("homeserver/src/repository", &["crate::service", "crate::transport", "rookery_protocol::io"], &[]);
+    never_names(
+        "homeserver/src/repository",
+        &["crate::service", "crate::transport", "rookery_protocol::io"],
+        &[],
+    );
 }
 
 #[test]
 fn sealing_is_pure_and_the_ratchet_library_is_its_own() {
     never_names("cli/src/e2ee", &["tokio", "sqlx", "ratatui"], &[]);
-    let outside = sources("cli/src").into_iter().filter(|(path, _)| !path.components().any(|part| part.as_os_str() == "e2ee"));
+    let outside = sources("cli/src")
+        .into_iter()
+        .filter(|(path, _)| !path.components().any(|part| part.as_os_str() == "e2ee"));
     for (path, text) in outside {
-        let named = text.lines().any(|line| line.split("//").next().unwrap_or_default().contains("vodozemac"));
+        let named = text
+            .lines()
+            .any(|line| line.split("//").next().unwrap_or_default().contains("vodozemac"));
         assert!(!named, "{} names vodozemac", path.display());
     }
     never_names("cli/src/command", &["sqlx", "rookery_protocol::io"], &[]);

@@ -52,7 +52,11 @@ impl Scene {
         self.dialer.connect(Trust::Pinned(self.link.key)).await.unwrap()
     }
 
-    async fn refresh(&self, token: &str, key: &SigningKey) -> Result<String, CallError<RefreshError>> {
+    async fn refresh(
+        &self,
+        token: &str,
+        key: &SigningKey,
+    ) -> Result<String, CallError<RefreshError>> {
         let client = self.connect().await;
         let at = SystemClock.now();
         let proof = prove_login(key, &client.exporter(), token, at);
@@ -76,9 +80,13 @@ async fn a_stolen_refresh_token_ends_the_session() {
     let error = scene.refresh(&stolen, &thief()).await.unwrap_err();
     assert!(matches!(error, CallError::Request(RefreshError::Reused)), "{error:?}");
     let error = scene.refresh(&stolen, &scene.alice.key).await.unwrap_err();
-    assert!(matches!(error, CallError::Request(RefreshError::Ended | RefreshError::Reused)), "{error:?}");
+    assert!(
+        matches!(error, CallError::Request(RefreshError::Ended | RefreshError::Reused)),
+        "{error:?}"
+    );
     let client = scene.connect().await;
-    let error = client.open_session(&scene.alice.key, &scene.alice.tokens.access).await.unwrap_err();
+    let error =
+        client.open_session(&scene.alice.key, &scene.alice.tokens.access).await.unwrap_err();
     assert!(matches!(error, CallError::Request(OpenError::Ended)), "{error:?}");
 }
 
@@ -87,10 +95,17 @@ async fn a_lost_answer_is_not_theft_but_an_old_token_is() {
     let scene = scene().await;
     let first = scene.alice.tokens.refresh.clone();
     let second = scene.refresh(&first, &scene.alice.key).await.unwrap();
-    assert_eq!(scene.refresh(&first, &scene.alice.key).await.unwrap(), second, "the answer was lost, and asked for again");
+    assert_eq!(
+        scene.refresh(&first, &scene.alice.key).await.unwrap(),
+        second,
+        "the answer was lost, and asked for again"
+    );
     let third = scene.refresh(&second, &scene.alice.key).await.unwrap();
     let error = scene.refresh(&first, &scene.alice.key).await.unwrap_err();
-    assert!(matches!(error, CallError::Request(RefreshError::Reused | RefreshError::Ended)), "{error:?}");
+    assert!(
+        matches!(error, CallError::Request(RefreshError::Reused | RefreshError::Ended)),
+        "{error:?}"
+    );
     let error = scene.refresh(&third, &scene.alice.key).await.unwrap_err();
     assert!(matches!(error, CallError::Request(RefreshError::Ended)), "{error:?}");
 }
@@ -102,7 +117,10 @@ async fn a_stolen_access_token_opens_nothing_without_its_device_s_key() {
     let error = client.open_session(&thief(), &scene.alice.tokens.access).await.unwrap_err();
     assert!(matches!(error, CallError::Request(OpenError::WrongDevice)), "{error:?}");
     let error = client.call(&ListDevices {}).await.unwrap_err();
-    assert!(matches!(error, CallError::Refused(Refusal::NotAuthenticated | Refusal::NotPermitted)), "{error:?}");
+    assert!(
+        matches!(error, CallError::Refused(Refusal::NotAuthenticated | Refusal::NotPermitted)),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -112,7 +130,8 @@ async fn a_changed_access_token_is_no_token() {
     let token = &scene.alice.tokens.access;
     let middle = token.len() / 2;
     let other = if token.as_bytes().get(middle) == Some(&b'A') { "B" } else { "A" };
-    let changed = format!("{}{other}{}", token.get(..middle).unwrap(), token.get(middle + 1..).unwrap());
+    let changed =
+        format!("{}{other}{}", token.get(..middle).unwrap(), token.get(middle + 1..).unwrap());
     let error = client.open_session(&scene.alice.key, &changed).await.unwrap_err();
     assert!(matches!(error, CallError::Request(OpenError::InvalidToken)), "{error:?}");
 }
@@ -124,7 +143,8 @@ async fn the_same_message_again_is_the_same_message() {
     let first = scene.alice.client.call(&message).await.unwrap();
     let again = scene.alice.client.call(&message).await.unwrap();
     assert_eq!(first, again);
-    let (_, mut down, mut up) = scene.bob.client.follow(&Follow { mailbox: None, chains: vec![] }).await.unwrap();
+    let (_, mut down, mut up) =
+        scene.bob.client.follow(&Follow { mailbox: None, chains: vec![] }).await.unwrap();
     let mut envelopes = 0;
     loop {
         match down.recv().await.unwrap() {
@@ -145,17 +165,26 @@ async fn an_envelope_goes_where_its_header_says_and_comes_from_who_sends_it() {
     let mut forged = scene.alice.message_to(&scene.bob, new_id(), 400).unwrap();
     forged.message = new_id();
     let error = scene.alice.client.call(&forged).await.unwrap_err();
-    assert!(matches!(error, CallError::Request(SendError::Refused { .. })), "another message's: {error:?}");
+    assert!(
+        matches!(error, CallError::Request(SendError::Refused { .. })),
+        "another message's: {error:?}"
+    );
     let stolen = scene.alice.message_to(&scene.bob, new_id(), 400).unwrap();
     let error = scene.bob.client.call(&stolen).await.unwrap_err();
-    assert!(matches!(error, CallError::Request(SendError::Refused { .. } | SendError::Stale { .. })), "another sender's: {error:?}");
+    assert!(
+        matches!(error, CallError::Request(SendError::Refused { .. } | SendError::Stale { .. })),
+        "another sender's: {error:?}"
+    );
     let mut flipped = scene.alice.message_to(&scene.bob, new_id(), 400).unwrap();
     let envelope = flipped.envelopes.first_mut().unwrap();
     let mut header = envelope.header.as_slice().to_vec();
     *header.last_mut().unwrap() ^= 1;
     envelope.header = Octets::parse(header).unwrap();
     let error = scene.alice.client.call(&flipped).await.unwrap_err();
-    assert!(matches!(error, CallError::Request(SendError::Refused { .. })), "a flipped bit: {error:?}");
+    assert!(
+        matches!(error, CallError::Request(SendError::Refused { .. })),
+        "a flipped bit: {error:?}"
+    );
 }
 
 #[tokio::test]
@@ -173,7 +202,10 @@ async fn a_message_for_old_devices_is_stale() {
     let mut missing = scene.alice.message_to(&scene.bob, new_id(), 400).unwrap();
     missing.envelopes.clear();
     let error = scene.alice.client.call(&missing).await.unwrap_err();
-    assert!(matches!(error, CallError::Request(SendError::Stale { .. } | SendError::Refused { .. })), "{error:?}");
+    assert!(
+        matches!(error, CallError::Request(SendError::Stale { .. } | SendError::Refused { .. })),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -189,13 +221,22 @@ async fn another_server_in_its_place_is_found_out() {
 #[tokio::test]
 async fn garbage_costs_its_sender_only() {
     let scene = scene().await;
-    for garbage in [&b""[..], &[0xff; 64], &[0, 0, 0, 4, b'n', b'o', b'p', b'e', 0, 0, 0, 1, 0], &[0xff, 0xff, 0xff, 0xff]] {
+    for garbage in [
+        &b""[..],
+        &[0xff; 64],
+        &[0, 0, 0, 4, b'n', b'o', b'p', b'e', 0, 0, 0, 1, 0],
+        &[0xff, 0xff, 0xff, 0xff],
+    ] {
         let client = scene.connect().await;
         let (mut send, mut recv) = client.connection().open().await.unwrap();
         send.write(garbage).await.unwrap();
         send.finish();
         // An answer, a reset or a close: anything but a wait.
-        drop(tokio::time::timeout(std::time::Duration::from_secs(10), recv.read_frame(1024)).await.unwrap());
+        drop(
+            tokio::time::timeout(std::time::Duration::from_secs(10), recv.read_frame(1024))
+                .await
+                .unwrap(),
+        );
     }
     assert!(scene.alice.client.call(&ListDevices {}).await.is_ok());
     assert!(scene.server.id().is_ok());

@@ -80,7 +80,11 @@ fn settings() -> String {
          file, the file over the default; \\fBrookeryd config explain\\fR \\fIKEY\\fR says which won.\n.SH SETTINGS\n",
     );
     for key in KEYS {
-        let default = if key.default.is_empty() { "none".to_owned() } else { format!("\\fB{}\\fR", escape(key.default)) };
+        let default = if key.default.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("\\fB{}\\fR", escape(key.default))
+        };
         text.push_str(&format!(
             ".TP\n\\fB{}\\fR\n{}\nDefault: {default}. Environment: \\fB{}\\fR.\n",
             escape(key.name),

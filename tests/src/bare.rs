@@ -93,8 +93,15 @@ impl Bare {
         let body = codec::encode(&statement);
         let user = Statement::user_id(&body);
         let chain = ChainId::of_user(user);
-        let mut genesis =
-            Submission::sign(&key, chain, ItemId::from_bytes(random()?), Kind::UserStatement, body, at, None)?;
+        let mut genesis = Submission::sign(
+            &key,
+            chain,
+            ItemId::from_bytes(random()?),
+            Kind::UserStatement,
+            body,
+            at,
+            None,
+        )?;
         genesis.signed = genesis.signed.cosign(&recovery);
         let head: HeadRef = genesis.clone().place(chain, 0, None).seen().into();
         let expires = at.plus(std::time::Duration::from_hours(24 * 30));
@@ -105,8 +112,20 @@ impl Bare {
             genesis,
             boxes,
             prekeys: PrekeyUpload {
-                signed: Some(EcPrekey::sign(&key, Domain::PREKEY_EC, 1, AgreementKey::from_bytes(random()?), expires)),
-                signed_kem: Some(KemPrekey::sign(&key, Domain::PREKEY_PQ, 1, random_kem()?, expires)),
+                signed: Some(EcPrekey::sign(
+                    &key,
+                    Domain::PREKEY_EC,
+                    1,
+                    AgreementKey::from_bytes(random()?),
+                    expires,
+                )),
+                signed_kem: Some(KemPrekey::sign(
+                    &key,
+                    Domain::PREKEY_PQ,
+                    1,
+                    random_kem()?,
+                    expires,
+                )),
                 one_time: vec![],
                 one_time_kem: vec![],
             },
@@ -115,7 +134,10 @@ impl Bare {
             email: None,
         };
         let registered = client.call(&register).await.context("registering")?;
-        client.open_session(&key, &registered.tokens.access).await.context("opening the session")?;
+        client
+            .open_session(&key, &registered.tokens.access)
+            .await
+            .context("opening the session")?;
         let tokens = registered.tokens;
         Ok(Self { name, user, device, head, client, tokens, key: Arc::new(key) })
     }
@@ -129,7 +151,11 @@ impl Bare {
 }
 
 /// Registers `count` people on the server at `address`, four at a time; passwords are hashed there, so this takes its time.
-pub async fn populate(address: SocketAddr, link: &JoinLink, count: usize) -> anyhow::Result<Vec<Bare>> {
+pub async fn populate(
+    address: SocketAddr,
+    link: &JoinLink,
+    count: usize,
+) -> anyhow::Result<Vec<Bare>> {
     let dialer = Dialer::towards(address)?;
     let one = |number: usize| Bare::register(&dialer, link, format!("person-{number}"));
     futures::stream::iter(0..count).map(one).buffered(4).try_collect().await
@@ -137,7 +163,12 @@ pub async fn populate(address: SocketAddr, link: &JoinLink, count: usize) -> any
 
 impl Bare {
     /// A message to `other`'s device of which nobody can open the one envelope, `sealed_bytes` long.
-    pub fn message_to(&self, other: &Self, message: ItemId, sealed_bytes: usize) -> anyhow::Result<SendMessage> {
+    pub fn message_to(
+        &self,
+        other: &Self,
+        message: ItemId,
+        sealed_bytes: usize,
+    ) -> anyhow::Result<SendMessage> {
         let header = EnvelopeHeader {
             suite: SUITE,
             kind: EnvelopeKind::Message,

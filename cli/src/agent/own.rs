@@ -1,6 +1,6 @@
 //! Finding the profile's agent, or becoming it.
 
-use std::{fs::File, sync::Arc, time::Duration};
+use std::{fs::File, os::unix::fs::OpenOptionsExt as _, sync::Arc, time::Duration};
 
 use super::{
     client::{Agent, Asked, Remote},
@@ -31,7 +31,7 @@ impl Lock {
     /// Takes the lock, if nobody has it.
     pub fn try_take(place: &Place) -> Result<Option<Self>, CommandError> {
         place.create()?;
-        let file = File::options().create(true).append(true).open(place.lock())?;
+        let file = File::options().create(true).append(true).mode(0o600).open(place.lock())?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),

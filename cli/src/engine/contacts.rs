@@ -80,6 +80,13 @@ impl Engine {
             .await
             .map_err(|error| failed_as(error, kind_of))?;
         self.refresh_contacts(&client).await?;
+        // Whoever is known from now on can be written to without a connection, too. Whether the name is there at all is not
+        // told: a request to an absent name looks like any other.
+        match self.person_named(who).await {
+            Ok(_) => {}
+            Err(error) if error.kind == Kind::NotFound => {}
+            Err(error) => return Err(error),
+        }
         let state = match outcome {
             RequestedContact::Waiting => "asked",
             RequestedContact::Accepted => "accepted",

@@ -17,7 +17,7 @@ mod pair;
 mod timeline;
 mod vault;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     Sqlite, SqlitePool, Transaction,
@@ -101,6 +101,13 @@ pub struct Unit {
 impl Locked {
     /// Opens the file at `path`, and makes it when there is none. Its directory has to be private already.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        // Made here, because SQLite would let the group and others read it; its journals take after it.
+        std::fs::File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

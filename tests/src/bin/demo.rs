@@ -37,7 +37,7 @@ const CONVERSATION: [(&str, &str); 6] = [
     ("alice/laptop", "Bring plenty. And tell no one which ledge, the gulls have ears."),
     ("bob/phone", "On my way; sent from the boat."),
     ("alice/laptop", "You own more gadgets than I have flippers."),
-    ("bob/laptop", "And each of them heard you. The nest saw sealing wax."),
+    ("bob/laptop", "And each of them heard you. The nest just saw wax."),
 ];
 
 #[tokio::main]
@@ -75,7 +75,7 @@ async fn perform(world: &World) -> Result<Stage> {
 /// Builds the two binaries as this program was built.
 async fn build() -> Result<()> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--locked", "-p", "rookery-homeserver", "-p", "rookery-cli"]);
+    cargo.args(["build", "--locked", "-p", "rookery-homeserver", "-p", "rookery-cli"]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }

@@ -75,13 +75,24 @@ pub(crate) async fn measure(pairs: usize, in_flight: usize, time: Duration) -> a
     let received = tally.received.load(Ordering::SeqCst);
     let mut latencies = tally.latencies_us.lock().await.clone();
     latencies.sort_unstable();
-    let at = |share: usize| latencies.get(latencies.len().saturating_mul(share) / 1_000).copied().unwrap_or_default();
-    println!("direct messages: {pairs} pairs, {in_flight} under way each, {SEALED_BYTES} sealed bytes, readers count");
-    println!("  disk's fdatasync, median        {:>10.3} ms", fsync_time(server.directory.path())?.as_secs_f64() * 1e3);
+    let at = |share: usize| {
+        latencies.get(latencies.len().saturating_mul(share) / 1_000).copied().unwrap_or_default()
+    };
+    println!(
+        "direct messages: {pairs} pairs, {in_flight} under way each, {SEALED_BYTES} sealed bytes, readers count"
+    );
+    println!(
+        "  disk's fdatasync, median        {:>10.3} ms",
+        fsync_time(server.directory.path())?.as_secs_f64() * 1e3
+    );
     println!("  accepted, stored, delivered     {sent:>10}");
     println!("  envelopes a second              {:>10.0}", as_f64(sent) / elapsed.as_secs_f64());
     println!("  server CPU an envelope          {:>10.1} µs", as_f64(used) / as_f64(sent.max(1)));
-    println!("  from send to receive, p50 / p99 {:>10.2} / {:.2} ms", as_f64(at(500)) / 1e3, as_f64(at(990)) / 1e3);
+    println!(
+        "  from send to receive, p50 / p99 {:>10.2} / {:.2} ms",
+        as_f64(at(500)) / 1e3,
+        as_f64(at(990)) / 1e3
+    );
     println!(
         "  lost / twice / out of order     {:>10} / {} / {}",
         sent.saturating_sub(received),
@@ -107,7 +118,14 @@ fn id_of(sent: Duration, lane: usize, number: u32) -> ItemId {
     ItemId::from_bytes(bytes)
 }
 
-async fn send(from: Bare, to: Bare, tally: Arc<Tally>, begin: Instant, end: Instant, lane: usize) -> anyhow::Result<()> {
+async fn send(
+    from: Bare,
+    to: Bare,
+    tally: Arc<Tally>,
+    begin: Instant,
+    end: Instant,
+    lane: usize,
+) -> anyhow::Result<()> {
     let mut number = 0_u32;
     while now() < end {
         let message = id_of(begin.elapsed(), lane, number);
@@ -119,7 +137,12 @@ async fn send(from: Bare, to: Bare, tally: Arc<Tally>, begin: Instant, end: Inst
     Ok(())
 }
 
-async fn receive(mut down: FollowReceiver, mut up: FollowSender, tally: Arc<Tally>, begin: Instant) -> anyhow::Result<()> {
+async fn receive(
+    mut down: FollowReceiver,
+    mut up: FollowSender,
+    tally: Arc<Tally>,
+    begin: Instant,
+) -> anyhow::Result<()> {
     let (mut last_position, mut acknowledged) = (0_u64, 0_u64);
     let mut latencies = Vec::new();
     let mut last_of_lane = std::collections::HashMap::new();
@@ -130,7 +153,9 @@ async fn receive(mut down: FollowReceiver, mut up: FollowSender, tally: Arc<Tall
         let bytes = header.message.as_bytes();
         let mut sent = [0; 8];
         sent.copy_from_slice(&bytes[..8]);
-        let waited = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_sub(u64::from_be_bytes(sent));
+        let waited = u64::try_from(begin.elapsed().as_nanos())
+            .unwrap_or(u64::MAX)
+            .saturating_sub(u64::from_be_bytes(sent));
         latencies.push(waited / 1_000);
         if position <= last_position {
             tally.duplicates.fetch_add(1, Ordering::SeqCst);

@@ -42,13 +42,24 @@ impl Server {
     /// Starts a server without limits and waits until it is ready.
     pub(crate) fn start() -> anyhow::Result<Self> {
         // Not in /tmp, which may be memory: what is measured includes the disk.
-        let directory = tempfile::Builder::new().prefix("load-").tempdir_in(binary("load")?.with_file_name("."))?;
+        let directory = tempfile::Builder::new()
+            .prefix("load-")
+            .tempdir_in(binary("load")?.with_file_name("."))?;
         let ready = directory.path().join("ready.json");
         let data = directory.path().join("data");
         let child = Command::new(binary("rookeryd")?)
             .arg("--data-dir")
             .arg(&data)
-            .args(["serve", "--listen", "127.0.0.1:0", "--name", "load.example", "--limits", "off", "--ready-file"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--name",
+                "load.example",
+                "--limits",
+                "off",
+                "--ready-file",
+            ])
             .arg(&ready)
             .env("RUST_LOG", "warn")
             .stdout(Stdio::null())
@@ -61,15 +72,21 @@ impl Server {
             directory,
         };
         let facts = wait_for(&ready, &mut server.child)?;
-        let text = |key: &str| facts.get(key).and_then(|value| value.as_str()).context("the ready file lacks a key");
+        let text = |key: &str| {
+            facts.get(key).and_then(|value| value.as_str()).context("the ready file lacks a key")
+        };
         server.address = text("address")?.parse()?;
         let made = Command::new(binary("rookeryd")?)
             .arg("--data-dir")
             .arg(&data)
             .args(["invite", "create", "--uses", "100000", "--json"])
             .output()?;
-        let made: serde_json::Value = serde_json::from_slice(&made.stdout).context("no invite was made")?;
-        let link = made.pointer("/data/link").and_then(|link| link.as_str()).context("the invite has no link")?;
+        let made: serde_json::Value =
+            serde_json::from_slice(&made.stdout).context("no invite was made")?;
+        let link = made
+            .pointer("/data/link")
+            .and_then(|link| link.as_str())
+            .context("the invite has no link")?;
         server.invite = link.parse()?;
         Ok(server)
     }
@@ -82,7 +99,8 @@ impl Server {
     pub(crate) fn cpu(&self) -> anyhow::Result<CpuTime> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // Behind the name in parentheses: the 12th and 13th field are user and system ticks of 10 ms (proc(5)).
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let fields: Vec<&str> =
+            stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
         let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user.saturating_add(system));
         Ok(CpuTime(ticks.context("/proc has another form")?.saturating_mul(10_000)))
@@ -91,7 +109,10 @@ impl Server {
     /// Resident memory, in bytes.
     pub(crate) fn memory(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc has another form")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("/proc has another form")?;
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kibibytes.saturating_mul(1024))
     }

@@ -37,7 +37,10 @@ pub(crate) async fn connections(count: usize, at_once: usize) -> anyhow::Result<
         let (server, person, left) = (Arc::clone(&server), person.clone(), Arc::clone(&left));
         workers.spawn(async move {
             let dialer = Dialer::towards(server.address)?;
-            while left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            while left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+                .is_ok()
+            {
                 connect(&server, &dialer, &person).await?.close();
             }
             anyhow::Ok(())
@@ -48,7 +51,9 @@ pub(crate) async fn connections(count: usize, at_once: usize) -> anyhow::Result<
     }
     let (elapsed, used) = (begin.elapsed(), server.cpu()?.since(cpu));
     let count = as_f64(u64::try_from(count)?);
-    println!("connections: handshake (X25519MLKEM768) and authentication, {at_once} at a time, generator on the same cores");
+    println!(
+        "connections: handshake (X25519MLKEM768) and authentication, {at_once} at a time, generator on the same cores"
+    );
     println!("  a second                        {:>10.0}", count / elapsed.as_secs_f64());
     println!("  server CPU a connection         {:>10.0} µs", as_f64(used) / count);
     Ok(())
@@ -70,7 +75,9 @@ pub(crate) async fn idle(count: usize) -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let after = server.memory()?;
     let each = after.saturating_sub(before) / u64::try_from(count)?.max(1);
-    println!("idle: {count} connections of as many devices, authenticated, each with its follow stream open");
+    println!(
+        "idle: {count} connections of as many devices, authenticated, each with its follow stream open"
+    );
     println!("  memory a connection             {:>10.1} KiB", as_f64(each) / 1024.0);
     println!("  memory of the whole server      {:>10.1} MiB", as_f64(after) / 1024.0 / 1024.0);
     drop((held, few));

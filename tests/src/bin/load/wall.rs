@@ -13,7 +13,11 @@ use crate::server::{Server, binary, now};
 /// A `rookery` command of the profile in `home`.
 fn rookery(home: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(binary("rookery")?);
-    command.env("ROOKERY_HOME", home).env_remove("XDG_RUNTIME_DIR").stdin(Stdio::null()).stdout(Stdio::null());
+    command
+        .env("ROOKERY_HOME", home)
+        .env_remove("XDG_RUNTIME_DIR")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     Ok(command)
 }
 
@@ -43,7 +47,9 @@ pub(crate) fn measure(times: usize) -> anyhow::Result<()> {
     let (alice, bob) = (directory.join("alice"), directory.join("bob"));
     run(rookery(&alice)?.args(["contact", "add", "@bob"]))?;
     run(rookery(&bob)?.args(["contact", "accept", "@alice"]))?;
-    let send = || -> anyhow::Result<Duration> { run(rookery(&alice)?.args(["send", "@bob", "how long does this take"])) };
+    let send = || -> anyhow::Result<Duration> {
+        run(rookery(&alice)?.args(["send", "@bob", "how long does this take"]))
+    };
     send()?;
     let alone = (0..times).map(|_| send()).collect::<Result<Vec<_>, _>>()?;
     let mut agent = rookery(&alice)?.arg("daemon").spawn()?;
@@ -52,7 +58,8 @@ pub(crate) fn measure(times: usize) -> anyhow::Result<()> {
     let through = (0..times).map(|_| send()).collect::<Result<Vec<_>, _>>();
     agent.kill()?;
     agent.wait()?;
-    let ((alone, alone_worst), (through, through_worst)) = (median_and_worst(alone), median_and_worst(through?));
+    let ((alone, alone_worst), (through, through_worst)) =
+        (median_and_worst(alone), median_and_worst(through?));
     println!("rookery send, wall time over {times} runs, key-file slot, loopback");
     println!("  without an agent, median / worst{alone:>10.1} / {alone_worst:.1} ms");
     println!("  through one, median / worst     {through:>10.1} / {through_worst:.1} ms");
