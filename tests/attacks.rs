@@ -1,6 +1,6 @@
 //! What a thief, a forger or a meddler tries against a real homeserver, and the error that each of them gets.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use rookery_protocol::{
     codec::Octets,

@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{io::Write as _, path::PathBuf};
+use std::{fmt::Write as _, io::Write as _, path::PathBuf};
 
 use clap::Command;
 use clap_mangen::Man;
@@ -85,12 +85,14 @@ fn settings() -> String {
         } else {
             format!("\\fB{}\\fR", escape(key.default))
         };
-        text.push_str(&format!(
+        write!(
+            text,
             ".TP\n\\fB{}\\fR\n{}\nDefault: {default}. Environment: \\fB{}\\fR.\n",
             escape(key.name),
             escape(key.doc),
             escape(&key.environment())
-        ));
+        )
+        .unwrap();
     }
     text.push_str(".SH SEE ALSO\nrookeryd(8)\n");
     text

@@ -37,30 +37,27 @@ pub(crate) async fn measure(pairs: usize, in_flight: usize, time: Duration) -> a
     let server = Server::start()?;
     let people = populate(server.address, &server.invite, pairs.saturating_mul(2)).await?;
     let tally = Arc::new(Tally::default());
-    let begin = now();
-    let mut receivers = JoinSet::new();
-    let mut senders = JoinSet::new();
     let cpu = server.cpu()?;
-    let end = begin + time;
     for pair in people.chunks_exact(2) {
         let [from, to] = pair else { continue };
         from.befriend(to).await?;
     }
     let befriended = server.cpu()?;
-    let begun = now();
-    let end = end + begun.duration_since(begin);
+    let mut receivers = JoinSet::new();
+    let mut senders = JoinSet::new();
+    let begin = now();
     for pair in people.chunks_exact(2) {
         let [from, to] = pair else { continue };
         let (_, down, up) = to.client.follow(&Follow { mailbox: None, chains: vec![] }).await?;
         receivers.spawn(receive(down, up, Arc::clone(&tally), begin));
         for lane in 0..in_flight {
-            senders.spawn(send(from.clone(), to.clone(), Arc::clone(&tally), begin, end, lane));
+            senders.spawn(send(from.clone(), to.clone(), Arc::clone(&tally), begin, time, lane));
         }
     }
     while let Some(done) = senders.join_next().await {
         done??;
     }
-    let elapsed = begun.elapsed();
+    let elapsed = begin.elapsed();
     let sent = tally.sent.load(Ordering::SeqCst);
     for _ in 0..200 {
         if tally.received.load(Ordering::SeqCst) >= sent {
@@ -123,11 +120,11 @@ async fn send(
     to: Bare,
     tally: Arc<Tally>,
     begin: Instant,
-    end: Instant,
+    time: Duration,
     lane: usize,
 ) -> anyhow::Result<()> {
     let mut number = 0_u32;
-    while now() < end {
+    while begin.elapsed() < time {
         let message = id_of(begin.elapsed(), lane, number);
         number = number.wrapping_add(1);
         let request = from.message_to(&to, message, SEALED_BYTES)?;

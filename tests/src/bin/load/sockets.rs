@@ -74,7 +74,7 @@ pub(crate) async fn idle(count: usize) -> anyhow::Result<()> {
     // Handshakes and registrations leave buffers behind that are given back a little later.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let after = server.memory()?;
-    let each = after.saturating_sub(before) / u64::try_from(count)?.max(1);
+    let each = after.saturating_sub(before).checked_div(u64::try_from(count)?).unwrap_or_default();
     println!(
         "idle: {count} connections of as many devices, authenticated, each with its follow stream open"
     );
