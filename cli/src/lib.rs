@@ -2,7 +2,7 @@
 //!
 //! This crate is the only place that can open anything. It has five parts, each of which knows the ones before it: [`e2ee`] (pure: what is
 //! sealed, and how), [`store`] (the device's own sealed database), [`engine`] (joins connection, e2ee and store), [`agent`] (the socket
-//! through which everybody but the profile's owner asks), and [`command`] with [`args`] (what a person or a script types).
+//! through which everybody but the profile's owner asks), and [`mod@command`] with [`args`] (what a person or a script types).
 //!
 //! A bot asks the same verbs as the commands do: [`agent::Access::open`] finds the profile's agent or becomes it, and
 //! [`agent::Agent::ask`] asks any [`agent::verb::Verb`].
