@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, env, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use rookery_tests::{
-    chaos::{kill_agents, kill_homeserver, kill_tails, printed, talk},
+    chaos::{Toll, kill_agents, kill_homeserver, kill_tails, printed, talk},
+    homeserver::{Setup, new_postgresql_database},
     oracle::Ledger,
     profile::{Message, Profile, messages},
     random::Random,
@@ -28,26 +29,27 @@ async fn every_message_arrives_once_and_in_order_though_everything_is_killed() -
     let (alice, bob) = world.alice_and_bob(&server).await?;
     let (first, second) = (each_way.div_ceil(2), each_way / 2);
     let (mut talkers, mut killers) = (random.split(), random.split());
+    let toll = Toll::default();
 
     let talking = async {
         tokio::try_join!(
-            talk(&alice.laptop, "@bob", first, talkers.split()),
-            talk(&alice.phone, "@bob", second, talkers.split()),
-            talk(&bob.laptop, "@alice", first, talkers.split()),
-            talk(&bob.phone, "@alice", second, talkers.split()),
+            talk(&alice.laptop, "@bob", first, talkers.split(), &toll),
+            talk(&alice.phone, "@bob", second, talkers.split(), &toll),
+            talk(&bob.laptop, "@alice", first, talkers.split(), &toll),
+            talk(&bob.phone, "@alice", second, talkers.split(), &toll),
         )
     };
     let killing = async {
         tokio::try_join!(
-            kill_homeserver(&mut server, killers.split()),
-            kill_agents(&alice.laptop, killers.split()),
-            kill_agents(&alice.phone, killers.split()),
-            kill_agents(&bob.laptop, killers.split()),
-            kill_agents(&bob.phone, killers.split()),
-            kill_tails(&alice.laptop, killers.split()),
-            kill_tails(&alice.phone, killers.split()),
-            kill_tails(&bob.laptop, killers.split()),
-            kill_tails(&bob.phone, killers.split()),
+            kill_homeserver(&mut server, killers.split(), &toll),
+            kill_agents(&alice.laptop, killers.split(), &toll),
+            kill_agents(&alice.phone, killers.split(), &toll),
+            kill_agents(&bob.laptop, killers.split(), &toll),
+            kill_agents(&bob.phone, killers.split(), &toll),
+            kill_tails(&alice.laptop, killers.split(), &toll),
+            kill_tails(&alice.phone, killers.split(), &toll),
+            kill_tails(&bob.laptop, killers.split(), &toll),
+            kill_tails(&bob.phone, killers.split(), &toll),
         )
     };
     let ledgers = tokio::select! {
@@ -56,6 +58,7 @@ async fn every_message_arrives_once_and_in_order_though_everything_is_killed() -
     };
 
     let ledger = merged([ledgers.0, ledgers.1, ledgers.2, ledgers.3]);
+    toll.ensure_at_least(u32::try_from(each_way / 50)?)?;
     if !server.runs()? {
         server.start().await?;
     }
@@ -79,21 +82,33 @@ async fn every_message_arrives_once_and_in_order_though_everything_is_killed() -
 
 #[tokio::test]
 async fn what_is_sent_to_people_who_are_away_is_there_when_they_come() -> Result<()> {
-    let mut random = Random::from_seed(2)?;
     let world = World::new()?;
-    let mut server = world.homeserver("nest").start().await?;
+    reaches_people_who_are_away(&world, world.homeserver("nest")).await
+}
+
+#[tokio::test]
+async fn a_homeserver_on_postgresql_does_the_same() -> Result<()> {
+    let world = World::new()?;
+    let setup = world.homeserver("nest").database(&new_postgresql_database().await?);
+    reaches_people_who_are_away(&world, setup).await
+}
+
+async fn reaches_people_who_are_away(world: &World, setup: Setup) -> Result<()> {
+    let mut random = Random::from_seed(2)?;
+    let mut server = setup.start().await?;
+    let toll = Toll::default();
     let (alice, bob) = world.alice_and_bob(&server).await?;
 
     // Of Bob nothing runs, of Alice only the device that sends.
     let mut agent = alice.laptop.start_agent()?;
-    let from_alice = talk(&alice.laptop, "@bob", 100, random.split()).await?;
+    let from_alice = talk(&alice.laptop, "@bob", 100, random.split(), &toll).await?;
     agent.kill().await?;
     server.kill().await?;
     server.start().await?;
 
     // Alice is gone for good. Bob comes, one device after the other, and answers.
     shows_everything(&bob.phone, &from_alice).await?;
-    let from_bob = talk(&bob.phone, "@alice", 50, random.split()).await?;
+    let from_bob = talk(&bob.phone, "@alice", 50, random.split(), &toll).await?;
     let all = merged([from_alice, from_bob]);
     shows_everything(&bob.laptop, &all).await?;
     for device in alice.devices() {

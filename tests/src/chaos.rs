@@ -8,9 +8,10 @@ use std::{
     fs::{self, File},
     path::PathBuf,
     process::Stdio,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -21,11 +22,41 @@ use crate::{
     random::Random,
 };
 
+/// How many have been killed while they ran. A subject in which nobody dies shows nothing.
+#[derive(Debug, Default)]
+pub struct Toll {
+    /// Homeservers.
+    pub homeservers: AtomicU32,
+    /// Agents.
+    pub agents: AtomicU32,
+    /// Printers of what is received.
+    pub tails: AtomicU32,
+    /// Senders of one message.
+    pub sends: AtomicU32,
+}
+
+impl Toll {
+    /// Prints it, and fails if any of them is below `least`.
+    pub fn ensure_at_least(&self, least: u32) -> Result<()> {
+        println!("killed: {self:?}");
+        let Self { homeservers, agents, tails, sends } = self;
+        for one in [homeservers, agents, tails, sends] {
+            ensure!(one.load(Ordering::Relaxed) >= least, "too few were killed: {self:?}");
+        }
+        Ok(())
+    }
+}
+
 /// Kills `server` again and again, and brings it back after a moment.
-pub async fn kill_homeserver(server: &mut Homeserver, mut random: Random) -> Result<Infallible> {
+pub async fn kill_homeserver(
+    server: &mut Homeserver,
+    mut random: Random,
+    toll: &Toll,
+) -> Result<Infallible> {
     loop {
         sleep(random.pause(500, 4000)).await;
         server.kill().await?;
+        toll.homeservers.fetch_add(1, Ordering::Relaxed);
         sleep(random.pause(0, 500)).await;
         server.start().await?;
     }
@@ -35,18 +66,19 @@ pub async fn kill_homeserver(server: &mut Homeserver, mut random: Random) -> Res
 ///
 /// Somebody else may own the profile for a moment, a `send` or `tail` that found no agent; then the agent does not
 /// start, and is tried again.
-pub async fn kill_agents(profile: &Profile, mut random: Random) -> Result<Infallible> {
+pub async fn kill_agents(profile: &Profile, mut random: Random, toll: &Toll) -> Result<Infallible> {
     loop {
         let mut agent = profile.start_agent()?;
-        // However it ends, the next one follows.
-        drop(timeout(random.pause(500, 5000), agent.wait(PATIENCE)).await);
-        agent.kill().await?;
+        if timeout(random.pause(500, 5000), agent.wait(PATIENCE)).await.is_err() {
+            agent.kill().await?;
+            toll.agents.fetch_add(1, Ordering::Relaxed);
+        }
         sleep(random.pause(50, 500)).await;
     }
 }
 
 /// Lets `profile` print what it receives, and kills the printer again and again. [`printed`] reads what came of it.
-pub async fn kill_tails(profile: &Profile, mut random: Random) -> Result<Infallible> {
+pub async fn kill_tails(profile: &Profile, mut random: Random, toll: &Toll) -> Result<Infallible> {
     let directory = prints(profile);
     fs::create_dir_all(&directory)?;
     let log = File::options().append(true).create(true).open(profile.log_file())?;
@@ -57,6 +89,7 @@ pub async fn kill_tails(profile: &Profile, mut random: Random) -> Result<Infalli
         let mut tail = tail.stderr(log.try_clone()?).kill_on_drop(true).spawn()?;
         if timeout(random.pause(500, 5000), tail.wait()).await.is_err() {
             tail.kill().await?;
+            toll.tails.fetch_add(1, Ordering::Relaxed);
         }
         sleep(random.pause(50, 200)).await;
     }
@@ -88,13 +121,14 @@ pub async fn talk(
     target: &str,
     count: usize,
     mut random: Random,
+    toll: &Toll,
 ) -> Result<Ledger> {
     let (author, mut ledger) = (profile.label(), Ledger::default());
     for number in 0..count {
         let (id, text) =
             (random.id().to_string(), format!("{author} {number:04} {}", random.word()));
         ledger.attempt(&author, &id, &text);
-        send_until_taken(profile, target, &id, &text, &mut random).await?;
+        send_until_taken(profile, target, &id, &text, &mut random, toll).await?;
         ledger.acknowledge(&id);
     }
     Ok(ledger)
@@ -106,6 +140,7 @@ async fn send_until_taken(
     id: &str,
     text: &str,
     random: &mut Random,
+    toll: &Toll,
 ) -> Result<()> {
     const TRIES: u32 = 60;
     let mut last = None;
@@ -117,7 +152,9 @@ async fn send_until_taken(
                 Attempt::Taken { .. } => return Ok(()),
                 Attempt::Failed(finished) => last = Some(finished),
             },
-            Err(_killed) => {}
+            Err(_killed) => {
+                toll.sends.fetch_add(1, Ordering::Relaxed);
+            }
         }
         sleep(random.pause(50, 300)).await;
     }

@@ -1,7 +1,7 @@
 //! A real `rookeryd serve`, which can be stopped, killed, and brought back where it was.
 
 use std::{
-    fs,
+    env, fs,
     net::{Ipv4Addr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::ExitStatus,
@@ -16,6 +16,7 @@ use tokio::{
     process::Command,
     time::{Instant, sleep},
 };
+use uuid::Uuid;
 
 use crate::{
     faults::{Faults, Unsynced},
@@ -252,6 +253,18 @@ impl Homeserver {
     pub fn log_file(&self) -> PathBuf {
         self.setup.directory.join("log")
     }
+}
+
+/// Makes a database in the PostgreSQL that `ROOKERY_TEST_POSTGRES` names, and gives its URL.
+pub async fn new_postgresql_database() -> Result<String> {
+    let server = env::var("ROOKERY_TEST_POSTGRES")
+        .context("no PostgreSQL: run the tests by `tests/run`, or under `tests/postgres run`")?;
+    let name = format!("world_{}", Uuid::new_v4().simple());
+    let mut psql = Command::new("psql");
+    psql.args([&server, "--quiet", "--no-psqlrc", "--command", &format!("CREATE DATABASE {name}")]);
+    run(psql, b"", PATIENCE).await?.success()?;
+    let (host, _) = server.rsplit_once('/').context("ROOKERY_TEST_POSTGRES is no URL")?;
+    Ok(format!("{host}/{name}"))
 }
 
 /// A port of 127.0.0.1 that is free for UDP and TCP. It lies below those that the system gives to clients, so that

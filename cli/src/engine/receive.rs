@@ -24,7 +24,7 @@ use crate::{
         payload::{Payload, ReceiptKind},
         prekey::PrekeyStore,
     },
-    store::{Message, MessageState, Name, Receipt, StoreError, Unit},
+    store::{Message, MessageState, Name, Receipt, Refused, StoreError, Unit},
 };
 
 /// A letter that was not taken in yet.
@@ -122,11 +122,10 @@ impl Engine {
         aftermath: &mut Aftermath,
     ) -> Result<Taken, ChainError> {
         let Ok(header) = letter.envelope.read_header() else {
-            tracing::debug!(position = letter.position, "a letter without a header was dropped");
-            return Ok(Taken::Done);
+            return Ok(unit.refuse(|refused| &mut refused.misdirected).await?);
         };
         if header.dst_user != self.user || header.dst_device != self.device {
-            return Ok(Taken::Done);
+            return Ok(unit.refuse(|refused| &mut refused.misdirected).await?);
         }
         let Some(own) = unit.person(self.user).await? else { return Ok(Taken::Needs(self.user)) };
         let needs = |person: UserId| {
@@ -164,9 +163,12 @@ impl Engine {
             }
             Err(OpenError::Forked) => {
                 tracing::error!(from = %header.src_user, "a letter was sealed against another chain than the one that was verified; it was dropped");
-                Ok(Taken::Done)
+                Ok(unit.refuse(|refused| &mut refused.forked).await?)
             }
-            Err(OpenError::Misdirected | OpenError::Replayed) => Ok(Taken::Done),
+            Err(OpenError::Misdirected) => {
+                Ok(unit.refuse(|refused| &mut refused.misdirected).await?)
+            }
+            Err(OpenError::Replayed) => Ok(unit.refuse(|refused| &mut refused.replayed).await?),
             Err(error) => {
                 tracing::debug!(%error, from = %header.src_device, "a letter could not be opened");
                 let mut pair = pair;
@@ -174,7 +176,7 @@ impl Engine {
                     aftermath.resets.push((header.src_user, header.src_device));
                 }
                 unit.put_pair(header.src_device, &pair).await?;
-                Ok(Taken::Done)
+                Ok(unit.refuse(|refused| &mut refused.unopenable).await?)
             }
         }
     }
@@ -314,6 +316,15 @@ impl Engine {
 const AHEAD: std::time::Duration = std::time::Duration::from_mins(10);
 
 impl Unit {
+    /// Counts a letter that is not taken in, for [`Refused`]; it is done with all the same.
+    async fn refuse(&mut self, reason: fn(&mut Refused) -> &mut u64) -> Result<Taken, StoreError> {
+        let mut refused: Refused = self.value(Name::Refused).await?.unwrap_or_default();
+        let count = reason(&mut refused);
+        *count = count.saturating_add(1);
+        self.put_value(Name::Refused, &refused).await?;
+        Ok(Taken::Done)
+    }
+
     /// Marks the mailbox as taken in through `position`.
     async fn mark_mailbox(&mut self, position: u64) -> Result<(), StoreError> {
         if let Some(cursor) = self.mailbox().await?

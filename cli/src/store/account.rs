@@ -11,6 +11,8 @@ use rookery_protocol::{
     time::Timestamp,
     user::PukBox,
 };
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Unit};
 
@@ -33,6 +35,8 @@ pub enum Name {
     Journal,
     /// The device's prekeys.
     Prekeys,
+    /// How many letters were refused, and why: [`Refused`].
+    Refused,
 }
 
 impl Name {
@@ -46,8 +50,29 @@ impl Name {
             Self::Mailbox => "mailbox",
             Self::Journal => "journal",
             Self::Prekeys => "prekeys",
+            Self::Refused => "refused",
         }
     }
+}
+
+/// Letters that were not taken in, by reason, since the profile was made.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, JsonSchema,
+)]
+#[cbor(map)]
+pub struct Refused {
+    /// Meant for another device, or without a header.
+    #[n(0)]
+    pub misdirected: u64,
+    /// Taken in before.
+    #[n(1)]
+    pub replayed: u64,
+    /// Did not open: damaged, forged, or of a session that is lost.
+    #[n(2)]
+    pub unopenable: u64,
+    /// Sealed against another chain than the one that was verified.
+    #[n(3)]
+    pub forked: u64,
 }
 
 /// How far this device has come.

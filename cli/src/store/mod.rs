@@ -24,7 +24,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub use account::{Account, AccountStage, Name, Registering, Session};
+pub use account::{Account, AccountStage, Name, Refused, Registering, Session};
 pub use chain::StoredChain;
 pub use contact::ContactRow;
 pub use journal::JournalEntry;

@@ -81,6 +81,8 @@ pub struct StatusLine {
     pub journal_owed: u64,
     /// Messages that were not read yet.
     pub unread: u64,
+    /// Letters that were not taken in, by reason: a server that repeats or changes letters shows here.
+    pub refused: crate::store::Refused,
     /// `alice@nest.example`.
     pub name: String,
     /// The home's name.
