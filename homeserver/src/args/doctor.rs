@@ -28,7 +28,7 @@ use crate::{
 const SYNCS: usize = 20;
 /// A commit waits for a sync: above this, people notice.
 const SLOW_SYNC: Duration = Duration::from_millis(20);
-/// The least room that a server should have (`OPERATIONS` 4.3).
+/// The least room that a server should have.
 const LOW_DISK: u64 = 1 << 30;
 /// Files that a server may open: two for each connection of its administrator, its database, and room.
 const FEW_FILES: u64 = 4_096;

@@ -55,7 +55,7 @@ pub(super) async fn backup(cli: &Cli, backup: &Backup) -> Result<Report, Failed>
 }
 
 /// Makes a data directory out of a copy. The server begins a new life: positions may be given again, so every device reads from the
-/// beginning, and one-time keys that may have been given away since are dropped (`DECISIONS.md` D32).
+/// beginning, and one-time keys that may have been given away since are dropped.
 pub(super) async fn restore(cli: &Cli, restore: &Restore) -> Result<Report, Failed> {
     let loaded = cli.load()?;
     let path = cli.data()?;

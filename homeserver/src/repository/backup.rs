@@ -1,7 +1,7 @@
 //! Copies of a database: a new folder with one file of rows and a manifest that names its hash.
 //!
 //! A copy is written under another name and put into its place when it is whole and on disk, so that a folder with a manifest is a copy.
-//! What is restored from one is another life of the database (`DECISIONS.md` D32): it gets a new incarnation, so that nobody takes positions
+//! What is restored from one is another life of the database: it gets a new incarnation, so that nobody takes positions
 //! that are given again for those they know, and no one-time keys, because some may have been given away since.
 
 use std::{

@@ -41,7 +41,6 @@ pub struct MailboxLimits {
     pub bytes: u64,
 }
 
-/// `DECISIONS.md` D23.
 impl Default for MailboxLimits {
     fn default() -> Self {
         Self { count: 100_000, bytes: 256 * 1024 * 1024 }

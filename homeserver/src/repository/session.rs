@@ -1,7 +1,7 @@
 //! Sessions: one log-in of one device, and where its refresh tokens stand.
 //!
 //! The service derives the token of a generation by a key of its own, so that only hashes are kept here, and the successor of a token can
-//! still be given again until it is used (`DECISIONS.md` D10).
+//! still be given again until it is used.
 
 use async_trait::async_trait;
 use rookery_protocol::{

@@ -59,7 +59,7 @@ struct NewUser {
     state: user::State,
 }
 
-/// Opens an account: everything in one unit of work (`DECISIONS.md` D9).
+/// Opens an account: everything in one unit of work.
 pub async fn register(
     services: &Services,
     seat: &Seat,

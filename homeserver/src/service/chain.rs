@@ -20,7 +20,7 @@ const PAGE_BYTES: usize = 900 * 1024;
 const PAGE_ROWS: u32 = 256;
 
 impl Services {
-    /// Whether `who` may read `chain`, and whose it is (`DECISIONS.md` D24): one's own, one's journal, and the chains of people one has to
+    /// Whether `who` may read `chain`, and whose it is: one's own, one's journal, and the chains of people one has to
     /// do with, or may write to.
     pub async fn may_read(&self, who: &Principal, chain: ChainId) -> Result<bool, StorageError> {
         let (caller, certified) = match who {
@@ -62,7 +62,7 @@ impl Services {
         }))
     }
 
-    /// Whether `sender` may write to `receiver`, and whether as a stranger (`DECISIONS.md` D20).
+    /// Whether `sender` may write to `receiver`, and whether as a stranger.
     pub async fn may_write(
         &self,
         sender: UserId,

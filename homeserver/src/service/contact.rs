@@ -1,4 +1,4 @@
-//! Contacts: who stands how to whom (`DECISIONS.md` D20).
+//! Contacts: who stands how to whom.
 //!
 //! The home keeps the graph because it decides by it. What somebody learns by asking is the same whether a name is free, theirs, or blocks
 //! them: a request always waits, and who it went to is not told before they accept.

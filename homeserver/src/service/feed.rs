@@ -17,7 +17,7 @@ use rookery_protocol::{
 };
 use tokio::sync::Notify;
 
-/// What one follow stream may have waiting: 1 MiB (`OPERATIONS` 4.2), a few thousand messages.
+/// What one follow stream may have waiting: 1 MiB, a few thousand messages.
 pub const FEED_BYTES: usize = 1024 * 1024;
 /// What an item costs beside its bytes.
 const ITEM_BYTES: usize = 64;

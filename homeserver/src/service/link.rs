@@ -26,7 +26,7 @@ use super::{
     limit::{Bucket, Subject},
 };
 
-/// How long a place is open (`SEALING` 4.1).
+/// How long a place is open.
 const LIFETIME: Duration = Duration::from_mins(5);
 /// How long one question waits for a letter; below the deadline of calls.
 const PATIENCE: Duration = Duration::from_secs(25);

@@ -36,7 +36,7 @@ use crate::repository::{
     mailbox::{Deposit, Deposited, Letter, MailboxLimits},
 };
 
-/// How many messages one unit of work takes (`DECISIONS.md` D31).
+/// How many messages one unit of work takes.
 const BATCH: usize = 1024;
 /// How many messages wait for the unit that is under way: four batches, so that a slow disk is felt as waiting, not as refusals.
 const QUEUE: usize = 4 * BATCH;

@@ -1,7 +1,7 @@
 //! Prekeys: what devices publish, and who gets what of it.
 //!
 //! A one-time key that is given away is gone, so whoever may ask for one may drain them: strangers get signed prekeys only, and everybody
-//! else so many an hour (`SEALING` 4.2, `DECISIONS.md` D20). Beyond the bounds a session begins all the same, with a little less forward
+//! else so many an hour. Beyond the bounds a session begins all the same, with a little less forward
 //! secrecy in its first flight.
 
 use rookery_protocol::{
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::repository::prekey::{ClaimedKeys, NewClaim, OneTime, PrekeyCounts};
 
-/// How many one-time keys of one kind a device may have waiting (`SEALING` 4.2).
+/// How many one-time keys of one kind a device may have waiting.
 const MAX_ONE_TIME: u32 = 500;
 /// How long a pair of a user and a device is no new one.
 const PAIR: std::time::Duration = std::time::Duration::from_hours(24);

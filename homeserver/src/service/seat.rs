@@ -1,7 +1,7 @@
 //! Connections as services know them: who sits where, and who has to go.
 //!
 //! A [`Seat`] is one connection's place. It begins anonymous and is raised by `session/open`; what ends a session, revokes a device or
-//! disables an account ends the seats in question at once (D8: within a second), and whoever carries the connection closes it.
+//! disables an account ends the seats in question at once (within a second), and whoever carries the connection closes it.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,7 @@ use rookery_protocol::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long an answer may take to get out before its connection is closed: less than the second of D8.
+/// How long an answer may take to get out before its connection is closed: less than the second that an ended session may last.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Why a connection has to end.

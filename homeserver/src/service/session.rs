@@ -122,7 +122,7 @@ fn tokens(
     Ok(Tokens { session: session.session, access, access_expires, refresh })
 }
 
-/// Exchanges a refresh token for the next pair (`DECISIONS.md` D10).
+/// Exchanges a refresh token for the next pair.
 pub async fn refresh(
     services: &Services,
     seat: &Seat,

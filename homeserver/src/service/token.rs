@@ -2,7 +2,7 @@
 //!
 //! The access token is a JWT (RFC 7519, `EdDSA`) bound to the device's key by its thumbprint (RFC 7800, RFC 7638): whoever steals it lacks the
 //! key. The refresh token of a generation is made from the session and the generation by a secret of the server (a keyed BLAKE3), so that
-//! its successor can be given again until it is used (`DECISIONS.md` D10), while the database holds hashes only; and so that a token of an
+//! its successor can be given again until it is used, while the database holds hashes only; and so that a token of an
 //! earlier generation is known for what it is, however old.
 
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //!
 //! The feed is opened before the database is read, so that nothing falls between the two; what comes twice is told by its place and sent
 //! once. A page of envelopes is read first and the chains after it, and then sent the other way round: so an entry that certifies a device
-//! goes before the first envelope of that device (`DECISIONS.md` D24), as it was stored before it.
+//! goes before the first envelope of that device, as it was stored before it.
 
 use std::{collections::HashMap, sync::Arc};
 

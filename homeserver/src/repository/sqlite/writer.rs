@@ -1,4 +1,4 @@
-//! The one writer, and its group commit (`DECISIONS.md` D31).
+//! The one writer, and its group commit.
 //!
 //! A task owns the writing connection and lends it to one unit of work after another, in order of asking. All units that come while others
 //! wait share one transaction, each in a savepoint of its own, and one fsync. Nobody waits for a group to fill: as soon as nobody is waiting

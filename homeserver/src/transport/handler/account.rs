@@ -47,7 +47,7 @@ pub(super) fn add(router: Router) -> Router {
         .on(close_place)
 }
 
-/// Whom the caller may ask about: a device that is not certified, about its own user and nobody else (`DECISIONS.md` D8).
+/// Whom the caller may ask about: a device that is not certified, about its own user and nobody else.
 pub(super) fn reach(context: &Context, who: LoggedIn, user: UserId) -> Option<UserId> {
     let certified = matches!(context.seat.principal(), Principal::Device(_));
     (certified || user == who.0.user).then_some(user)
