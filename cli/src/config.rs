@@ -195,6 +195,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(&temporary)?;
     file.write_all(bytes)?;
+    // Renamed before its bytes are on disk, it would be empty after a power cut.
+    file.sync_all()?;
     fs::rename(&temporary, path)
 }
 
