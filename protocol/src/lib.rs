@@ -11,6 +11,7 @@
 
 pub mod chain;
 pub mod codec;
+pub mod community;
 pub mod delivery;
 pub mod envelope;
 pub mod hash;

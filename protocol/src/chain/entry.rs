@@ -16,6 +16,14 @@ wire_index! {
         #[n(1)] UserStatement,
         /// A sealed operation of a user's journal.
         #[n(2)] Journal,
+        /// A statement of a community's log.
+        #[n(3)] CommunityStatement,
+        /// A sealed Sender Key, in the channel that it is for.
+        #[n(4)] Announce,
+        /// A sealed message of a channel.
+        #[n(5)] Message,
+        /// Erases bodies of a channel.
+        #[n(6)] Redact,
     }
 }
 

@@ -1,0 +1,358 @@
+//! Names, roles, channels, audiences.
+
+use rpds::RedBlackTreeMapSync;
+
+use super::{Case, Denied, MAX_CHANNELS, MAX_ROLES, check_sealed_for};
+use crate::{
+    community::{
+        Audience, AudienceSet, Channel, ChannelSet, Edit, History, JoinPolicy, Member, Overwrite,
+        OverwriteSet, Permissions, Role, RoleSet, Stale, State, Subject,
+    },
+    id::{AudienceId, ChannelId, RoleId, UserId},
+};
+
+const MAX_RULE_ROLES: usize = 64;
+const MAX_RULE_USERS: usize = 256;
+const MAX_MEMBER_ROLES: usize = 32;
+
+impl Case<'_> {
+    pub(super) fn edit(&self, edit: &Edit) -> Result<State, Denied> {
+        self.need(Permissions::MANAGE_COMMUNITY)?;
+        let mut next = self.state.clone();
+        if let Some(name) = &edit.name {
+            check_sealed_for(name, AudienceId::MEMBERS)?;
+            next.name = name.clone();
+        }
+        if let Some(topic) = &edit.topic {
+            check_sealed_for(topic, AudienceId::MEMBERS)?;
+            next.topic = Some(topic.clone());
+        }
+        if let Some(policy) = edit.policy {
+            next.policy = policy;
+            if policy != JoinPolicy::Open {
+                next = next.without_wrapped_links();
+            }
+        }
+        Ok(next)
+    }
+
+    pub(super) fn role_set(&self, set: &RoleSet) -> Result<State, Denied> {
+        self.need(Permissions::MANAGE_ROLES)?;
+        let own = self.state.permissions_of(self.author, None);
+        let wanted = Permissions::from_bits(set.permissions);
+        let former = self.state.roles.get(&set.role);
+        // What the role can do already, it may keep: only what is added has to be the author's own.
+        let added = wanted.without(former.map_or(Permissions::NONE, |role| role.permissions));
+        if !own.contain(added) {
+            return Err(Denied::NotPermitted("that the role is to give"));
+        }
+        if set.role == RoleId::EVERYBODY {
+            if set.rank != 0 || set.name.is_some() {
+                return Err(Denied::Not("everybody's role has rank 0 and no name"));
+            }
+        } else {
+            let name = set.name.as_ref().ok_or(Denied::Not("a role has a name"))?;
+            check_sealed_for(name, AudienceId::MEMBERS)?;
+            if set.rank == 0 || set.rank >= self.rank() {
+                return Err(Denied::NotAbove);
+            }
+        }
+        let mut next = self.state.clone();
+        match former {
+            Some(former) if set.role != RoleId::EVERYBODY && former.rank >= self.rank() => {
+                return Err(Denied::NotAbove);
+            }
+            Some(_) => {}
+            None if set.role.number() != self.state.next_role => {
+                return Err(Denied::Not("a new role has the next number"));
+            }
+            None if self.state.roles.size() >= MAX_ROLES => return Err(Denied::TooMany("roles")),
+            None => next.next_role = next.next_role.saturating_add(1),
+        }
+        let role = Role {
+            rank: set.rank,
+            permissions: wanted,
+            colour: set.colour,
+            name: set.name.clone(),
+        };
+        next.roles = next.roles.insert(set.role, role);
+        Ok(next)
+    }
+
+    pub(super) fn role_delete(&self, role: RoleId) -> Result<State, Denied> {
+        self.need(Permissions::MANAGE_ROLES)?;
+        let former = self.state.roles.get(&role).ok_or(Denied::Unknown("role"))?;
+        if role == RoleId::EVERYBODY {
+            return Err(Denied::Not("everybody's role cannot end"));
+        }
+        if former.rank >= self.rank() {
+            return Err(Denied::NotAbove);
+        }
+        let mut next = self.state.clone();
+        for (user, member) in self.state.members.iter() {
+            if let Ok(place) = member.roles.binary_search(&role) {
+                let mut member = member.clone();
+                member.roles.remove(place);
+                next.members = next.members.insert(*user, member);
+            }
+        }
+        for (id, channel) in self.state.channels.iter() {
+            if channel.overwrites.contains_key(&Subject::Role(role)) {
+                let overwrites = channel.overwrites.remove(&Subject::Role(role));
+                next.channels =
+                    next.channels.insert(*id, Channel { overwrites, ..channel.clone() });
+            }
+        }
+        for (id, audience) in self.state.audiences.iter() {
+            let Some(rule) = &audience.rule else { continue };
+            if let Ok(place) = rule.roles.binary_search(&role) {
+                let mut audience = audience.clone();
+                if let Some(rule) = &mut audience.rule {
+                    rule.roles.remove(place);
+                }
+                next.audiences = next.audiences.insert(*id, audience);
+            }
+        }
+        for (id, invite) in self.state.invites.iter() {
+            if let Ok(place) = invite.roles.binary_search(&role) {
+                let mut invite = invite.clone();
+                invite.roles.remove(place);
+                next.invites = next.invites.insert(*id, invite);
+            }
+        }
+        next.roles = next.roles.remove(&role);
+        Ok(self.with_readers_changed(next))
+    }
+
+    pub(super) fn role_grant(&self, user: UserId, role: RoleId) -> Result<State, Denied> {
+        let member = self.grantable(user, role)?;
+        let place = match member.roles.binary_search(&role) {
+            Ok(_) => return Err(Denied::Already("they have the role already")),
+            Err(place) => place,
+        };
+        if member.roles.len() >= MAX_MEMBER_ROLES {
+            return Err(Denied::TooMany("roles of one member"));
+        }
+        let mut member = member.clone();
+        member.roles.insert(place, role);
+        let members = self.state.members.insert(user, member);
+        Ok(self.with_readers_changed(State { members, ..self.state.clone() }))
+    }
+
+    pub(super) fn role_revoke(&self, user: UserId, role: RoleId) -> Result<State, Denied> {
+        let member = self.grantable(user, role)?;
+        let place =
+            member.roles.binary_search(&role).map_err(|_| Denied::Unknown("role of theirs"))?;
+        let mut member = member.clone();
+        member.roles.remove(place);
+        let members = self.state.members.insert(user, member);
+        Ok(self.with_readers_changed(State { members, ..self.state.clone() }))
+    }
+
+    /// The member, if the author may give or take the role.
+    fn grantable(&self, user: UserId, role: RoleId) -> Result<&Member, Denied> {
+        self.need(Permissions::MANAGE_ROLES)?;
+        let member = self.state.members.get(&user).ok_or(Denied::Unknown("member"))?;
+        if role == RoleId::EVERYBODY {
+            return Err(Denied::Not("everybody has everybody's role"));
+        }
+        let meant = self.state.roles.get(&role).ok_or(Denied::Unknown("role"))?;
+        if meant.rank >= self.rank() {
+            return Err(Denied::NotAbove);
+        }
+        if !self.state.permissions_of(self.author, None).contain(meant.permissions) {
+            return Err(Denied::NotPermitted("that the role gives"));
+        }
+        if user != self.author {
+            self.need_above(user)?;
+        }
+        Ok(member)
+    }
+
+    pub(super) fn channel_set(&self, set: &ChannelSet) -> Result<State, Denied> {
+        self.need(Permissions::MANAGE_CHANNELS)?;
+        if !self.state.audiences.contains_key(&set.audience) {
+            return Err(Denied::Unknown("audience"));
+        }
+        check_sealed_for(&set.name, set.audience)?;
+        set.topic.iter().try_for_each(|topic| check_sealed_for(topic, set.audience))?;
+        let mut next = self.state.clone();
+        let overwrites = match self.state.channels.get(&set.channel) {
+            Some(former) if former.kind != set.kind || former.audience != set.audience => {
+                return Err(Denied::Not("a channel keeps its kind and its audience"));
+            }
+            Some(former) => {
+                if !self.state.is_in_audience(self.author, former.audience) {
+                    return Err(Denied::Unknown("channel"));
+                }
+                former.overwrites.clone()
+            }
+            None if set.channel.number() != self.state.next_channel => {
+                return Err(Denied::Not("a new channel has the next number"));
+            }
+            None if self.state.channels.size() >= MAX_CHANNELS => {
+                return Err(Denied::TooMany("channels"));
+            }
+            None => {
+                next.next_channel = next.next_channel.saturating_add(1);
+                RedBlackTreeMapSync::new_sync()
+            }
+        };
+        let channel = Channel {
+            kind: set.kind,
+            audience: set.audience,
+            position: set.position,
+            slow_mode_s: set.slow_mode_s,
+            is_archived: set.is_archived,
+            name: set.name.clone(),
+            topic: set.topic.clone(),
+            overwrites,
+        };
+        next.channels = next.channels.insert(set.channel, channel);
+        Ok(next)
+    }
+
+    pub(super) fn channel_delete(&self, channel: ChannelId) -> Result<State, Denied> {
+        self.need(Permissions::MANAGE_CHANNELS)?;
+        if !self.state.may_read(self.author, channel) {
+            return Err(Denied::Unknown("channel"));
+        }
+        Ok(State { channels: self.state.channels.remove(&channel), ..self.state.clone() })
+    }
+
+    pub(super) fn overwrite_set(&self, set: &OverwriteSet) -> Result<State, Denied> {
+        self.need(Permissions::MANAGE_CHANNELS)?;
+        if !self.state.may_read(self.author, set.channel) {
+            return Err(Denied::Unknown("channel"));
+        }
+        let channel = self.state.channels.get(&set.channel).ok_or(Denied::Unknown("channel"))?;
+        match set.subject {
+            Subject::Role(role) => {
+                let role = self.state.roles.get(&role).ok_or(Denied::Unknown("role"))?;
+                if role.rank >= self.rank() {
+                    return Err(Denied::NotAbove);
+                }
+            }
+            Subject::User(user) => {
+                if !self.state.members.contains_key(&user) {
+                    return Err(Denied::Unknown("member"));
+                }
+                self.need_above(user)?;
+            }
+        }
+        let overwrite = Overwrite {
+            allow: Permissions::from_bits(set.allow),
+            deny: Permissions::from_bits(set.deny),
+        };
+        if !self.state.permissions_of(self.author, None).contain(overwrite.allow) {
+            return Err(Denied::NotPermitted("that the exception gives"));
+        }
+        let overwrites = if overwrite.allow.is_empty() && overwrite.deny.is_empty() {
+            channel.overwrites.remove(&set.subject)
+        } else {
+            channel.overwrites.insert(set.subject, overwrite)
+        };
+        let channel = Channel { overwrites, ..channel.clone() };
+        Ok(State {
+            channels: self.state.channels.insert(set.channel, channel),
+            ..self.state.clone()
+        })
+    }
+
+    pub(super) fn audience_set(&self, set: &AudienceSet) -> Result<State, Denied> {
+        self.need(Permissions::MANAGE_CHANNELS)?;
+        if set.rule.is_none() != (set.audience == AudienceId::MEMBERS) {
+            return Err(Denied::Not("audience 0 is all members, and no other is"));
+        }
+        if let Some(rule) = &set.rule {
+            let ascend = rule.roles.is_sorted_by(|one, two| one < two)
+                && rule.users.is_sorted_by(|one, two| one < two);
+            if !ascend || rule.roles.len() > MAX_RULE_ROLES || rule.users.len() > MAX_RULE_USERS {
+                return Err(Denied::Not("the rule is too long or not in order"));
+            }
+            let known = rule.roles.iter().all(|role| self.state.roles.contains_key(role))
+                && rule.users.iter().all(|user| self.state.members.contains_key(user));
+            if !known {
+                return Err(Denied::Unknown("role or member"));
+            }
+        }
+        let mut next = self.state.clone();
+        let Some(former) = self.state.audiences.get(&set.audience) else {
+            if set.audience.number() != self.state.next_audience {
+                return Err(Denied::Not("a new audience has the next number"));
+            }
+            if self.state.audiences.size() >= MAX_CHANNELS {
+                return Err(Denied::TooMany("audiences"));
+            }
+            let audience = Audience {
+                rule: set.rule.clone(),
+                history: set.history,
+                epoch: None,
+                stale: Stale::default(),
+            };
+            next.next_audience = next.next_audience.saturating_add(1);
+            next.audiences = next.audiences.insert(set.audience, audience);
+            if !next.is_in_audience(self.author, set.audience) {
+                return Err(Denied::Not("who makes an audience belongs to it"));
+            }
+            next.owed = next.owed.insert(set.audience, self.author);
+            return Ok(next);
+        };
+        if !self.state.is_in_audience(self.author, set.audience) {
+            return Err(Denied::Unknown("audience"));
+        }
+        let audience = Audience { rule: set.rule.clone(), history: set.history, ..former.clone() };
+        next.audiences = next.audiences.insert(set.audience, audience);
+        if !next.is_in_audience(self.author, set.audience) {
+            return Err(Denied::Not("who changes an audience stays in it"));
+        }
+        if former.history != set.history {
+            next.owed = next.owed.insert(set.audience, self.author);
+        }
+        if set.history == History::SinceJoin && set.audience == AudienceId::MEMBERS {
+            next = next.without_wrapped_links();
+        }
+        Ok(self.with_readers_changed(next))
+    }
+
+    /// `next`, in which who belongs to an audience may have changed: an audience that lost somebody, or in which history begins with one's
+    /// coming and that gained somebody, is owed a new epoch by the author, or by whoever seals next when the author is not in it.
+    pub(super) fn with_readers_changed(&self, mut next: State) -> State {
+        for (id, audience) in self.state.audiences.iter() {
+            let lost = self.state.roster(*id).any(|(user, _)| !next.is_in_audience(user, *id));
+            let gained = || next.roster(*id).any(|(user, _)| !self.state.is_in_audience(user, *id));
+            if lost || (audience.history == History::SinceJoin && gained()) {
+                next = next.owing_epoch(*id, self.author);
+            }
+        }
+        next
+    }
+}
+
+impl State {
+    /// This state, in which `author` owes the audience a new epoch, or anybody does when the author is not in it.
+    pub(super) fn owing_epoch(mut self, id: AudienceId, author: UserId) -> Self {
+        if self.is_in_audience(author, id) {
+            self.owed = self.owed.insert(id, author);
+        } else if let Some(audience) = self.audiences.get(&id) {
+            let stale = Stale { is_due: true, ..audience.stale };
+            self.audiences = self.audiences.insert(id, Audience { stale, ..audience.clone() });
+        }
+        self
+    }
+
+    /// This state, in which no epoch is wrapped for a link any more.
+    pub(super) fn without_wrapped_links(mut self) -> Self {
+        let wrapped: Vec<_> = self
+            .invites
+            .iter()
+            .filter(|(_, invite)| invite.wrap_key.is_some())
+            .map(|(id, invite)| (*id, invite.clone()))
+            .collect();
+        for (id, mut invite) in wrapped {
+            invite.wrap_key = None;
+            self.invites = self.invites.insert(id, invite);
+        }
+        self
+    }
+}
