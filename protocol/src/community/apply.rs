@@ -282,13 +282,12 @@ fn begin(
         return Err(Denied::Misplaced("a place of the wrong kind").into());
     }
     check_author(None, entry, statement, chains)?;
-    let Create { kind, hub, hub_key, policy, history, permissions, name, puk, .. } = create;
+    let Create { kind, hub, hub_key, policy, history, permissions, puk, .. } = create;
     check_puk(chains, statement.author, statement.author_head, *puk)?;
     let is_group = *kind == CommunityKind::Group;
     if is_group && *policy != super::JoinPolicy::Invited {
         return Err(Denied::Not("a group is joined by being brought in").into());
     }
-    check_sealed_for(name, AudienceId::MEMBERS)?;
     let everybody = Role {
         rank: 0,
         permissions: Permissions::from_bits(*permissions),
@@ -302,7 +301,13 @@ fn begin(
         joined: entry.seq,
         nickname: None,
     };
-    let members = Audience { rule: None, history: *history, epoch: None, stale: Stale::default() };
+    let members = Audience {
+        rule: None,
+        history: *history,
+        epoch: None,
+        lacking: RedBlackTreeSetSync::new_sync(),
+        stale: Stale::default(),
+    };
     let state = State {
         community,
         kind: *kind,
@@ -311,7 +316,7 @@ fn begin(
         hub_key: *hub_key,
         owner: statement.author,
         policy: *policy,
-        name: name.clone(),
+        name: None,
         topic: None,
         roles: RedBlackTreeMapSync::new_sync().insert(RoleId::EVERYBODY, everybody),
         channels: RedBlackTreeMapSync::new_sync(),
@@ -377,6 +382,7 @@ impl Case<'_> {
             Action::Add(add) => self.add(add)?,
             Action::Epoch(epoch) => self.epoch(epoch)?,
             Action::Admit(admit) => self.admit(admit)?,
+            Action::Lacking { audience, epoch } => self.lacking(*audience, *epoch)?,
             Action::OwnerSet { user } => self.owner_set(*user)?,
             Action::Delete => {
                 self.need_owner()?;

@@ -32,7 +32,7 @@ pub struct State {
     /// Who may join.
     pub policy: JoinPolicy,
     /// Its name.
-    pub name: SealedText,
+    pub name: Option<SealedText>,
     /// What it is about.
     pub topic: Option<SealedText>,
     /// The roles; everybody's is always there.
@@ -119,6 +119,8 @@ pub struct Audience {
     pub history: History,
     /// The epoch in force; absent while the batch that makes the audience is under way.
     pub epoch: Option<Epoch>,
+    /// Members who have no wrap of it: they came since, or say that theirs does not open.
+    pub lacking: RedBlackTreeSetSync<UserId>,
     /// What has happened since that epoch that asks for another.
     pub stale: Stale,
 }

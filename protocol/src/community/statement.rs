@@ -70,7 +70,7 @@ wire_index! {
 }
 
 wire_struct! {
-    /// The community begins. Channel, audience and epoch follow in the same batch.
+    /// The community begins. Its first epoch, its name (which is sealed for it, and so names it) and a channel follow in the same batch.
     pub struct Create {
         /// What sort.
         #[n(0)] pub kind: CommunityKind,
@@ -86,10 +86,8 @@ wire_struct! {
         #[n(5)] pub history: History,
         /// What everybody may do.
         #[n(6)] pub permissions: u64,
-        /// Its name.
-        #[n(7)] pub name: SealedText,
         /// The founder's per-user key.
-        #[n(8)] pub puk: PukPin,
+        #[n(7)] pub puk: PukPin,
     }
 }
 
@@ -443,6 +441,13 @@ wire_enum! {
         },
         /// The community ends.
         #[n(26)] Delete,
+        /// A member has no wrap of the epoch in force that opens: any other wraps it again.
+        #[n(27)] Lacking {
+            /// Whose epoch.
+            #[n(0)] audience: AudienceId,
+            /// Which.
+            #[n(1)] epoch: u32
+        },
     }
 }
 
@@ -505,6 +510,7 @@ impl Action {
                 | Self::Head(_)
                 | Self::Nickname(_)
                 | Self::Admit(_)
+                | Self::Lacking { .. }
         )
     }
 }

@@ -1,8 +1,9 @@
 //! A user's chain with what it came to at each of its entries, for whoever checks a community's log against it.
 
-use super::{Denied, State, verify_and_apply};
+use super::{Denied, State, apply, verify_and_apply};
 use crate::{
     chain::{Entry, Seen},
+    codec,
     community::Missing,
     id::UserId,
 };
@@ -36,6 +37,17 @@ impl History {
             return Ok(());
         }
         let next = verify_and_apply(self.user, self.states.last(), entry)?;
+        self.states.push(next);
+        Ok(())
+    }
+
+    /// Takes in the next entry, whose place and signatures were checked before it was stored.
+    pub fn restore(&mut self, entry: &Entry) -> Result<(), Denied> {
+        if usize::try_from(entry.seq).is_ok_and(|place| place < self.states.len()) {
+            return Ok(());
+        }
+        let item = codec::decode(entry.signed.payload.as_slice())?;
+        let next = apply(self.user, self.states.last(), entry, &item)?;
         self.states.push(next);
         Ok(())
     }

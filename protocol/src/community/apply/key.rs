@@ -1,8 +1,13 @@
 //! Epochs: who may start one, and when.
 
+use rpds::RedBlackTreeSetSync;
+
 use super::{Case, Denied};
-use crate::community::{
-    Admit, Audience, Epoch, EpochReason, EpochStart, History, Permissions, Stale, State,
+use crate::{
+    community::{
+        Admit, Audience, Epoch, EpochReason, EpochStart, History, Permissions, Stale, State,
+    },
+    id::AudienceId,
 };
 
 impl Case<'_> {
@@ -44,7 +49,12 @@ impl Case<'_> {
             previous: start.previous.as_ref().map(|sealed| sealed.as_slice().to_vec()),
             previous_meta: start.previous_meta.as_ref().map(|sealed| sealed.as_slice().to_vec()),
         };
-        let audience = Audience { epoch: Some(epoch), stale: Stale::default(), ..audience.clone() };
+        let audience = Audience {
+            epoch: Some(epoch),
+            lacking: RedBlackTreeSetSync::new_sync(),
+            stale: Stale::default(),
+            ..audience.clone()
+        };
         Ok(State {
             audiences: self.state.audiences.insert(id, audience),
             owed: self.state.owed.remove(&id),
@@ -80,7 +90,27 @@ impl Case<'_> {
         if !self.may_have(audience, *user) {
             return Err(Denied::Not("they came after this epoch, and history begins with coming"));
         }
-        Ok(self.state.clone())
+        let lacking = audience.lacking.remove(user);
+        let audience = Audience { lacking, ..audience.clone() };
+        let audiences = self.state.audiences.insert(*id, audience);
+        Ok(State { audiences, ..self.state.clone() })
+    }
+
+    pub(super) fn lacking(&self, id: AudienceId, epoch: u32) -> Result<State, Denied> {
+        let audience = self.state.audiences.get(&id).ok_or(Denied::Unknown("audience"))?;
+        if !self.state.is_in_audience(self.author, id) {
+            return Err(Denied::Not("who lacks an epoch belongs to the audience"));
+        }
+        if audience.epoch.as_ref().map(|current| current.number) != Some(epoch) {
+            return Err(Denied::Not("another epoch is in force"));
+        }
+        if audience.lacking.contains(&self.author) {
+            return Err(Denied::Already("the log says so already"));
+        }
+        if !self.may_have(audience, self.author) {
+            return Err(Denied::Not("they came after this epoch, and history begins with coming"));
+        }
+        Ok(self.state.clone().with_lacking(id, self.author))
     }
 
     /// Whether somebody may have the epoch in force: anybody where history is full, else whoever it was begun for.

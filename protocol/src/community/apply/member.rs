@@ -193,6 +193,12 @@ impl Case<'_> {
         next.members = next.members.insert(user, member);
         next.asking = next.asking.remove(&user);
         next.heads = next.heads.insert(user, head);
+        let brings_epoch = invite
+            .and_then(|id| self.state.invites.get(&id))
+            .is_some_and(|invite| invite.wrap_key.is_some());
+        if !brings_epoch {
+            next = next.with_lacking(AudienceId::MEMBERS, user);
+        }
         // History begins with one's coming: whoever seals next starts an epoch, and those who come meanwhile share it.
         if let Some(audience) = next.audiences.get(&AudienceId::MEMBERS)
             && audience.history == History::SinceJoin
@@ -387,14 +393,16 @@ impl State {
         let mut next = self.clone();
         next.members = next.members.remove(&user);
         for (id, audience) in self.audiences.iter() {
-            let Some(rule) = &audience.rule else { continue };
-            if let Ok(place) = rule.users.binary_search(&user) {
-                let mut audience = audience.clone();
-                if let Some(rule) = &mut audience.rule {
-                    rule.users.remove(place);
-                }
-                next.audiences = next.audiences.insert(*id, audience);
+            let named = audience.rule.as_ref().map(|rule| rule.users.binary_search(&user));
+            if !audience.lacking.contains(&user) && !matches!(named, Some(Ok(_))) {
+                continue;
             }
+            let mut audience =
+                Audience { lacking: audience.lacking.remove(&user), ..audience.clone() };
+            if let (Some(rule), Some(Ok(place))) = (&mut audience.rule, named) {
+                rule.users.remove(place);
+            }
+            next.audiences = next.audiences.insert(*id, audience);
         }
         for (id, channel) in self.channels.iter() {
             if channel.overwrites.contains_key(&Subject::User(user)) {

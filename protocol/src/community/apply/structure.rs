@@ -1,6 +1,6 @@
 //! Names, roles, channels, audiences.
 
-use rpds::RedBlackTreeMapSync;
+use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use super::{Case, Denied, MAX_CHANNELS, MAX_ROLES, check_sealed_for};
 use crate::{
@@ -21,7 +21,7 @@ impl Case<'_> {
         let mut next = self.state.clone();
         if let Some(name) = &edit.name {
             check_sealed_for(name, AudienceId::MEMBERS)?;
-            next.name = name.clone();
+            next.name = Some(name.clone());
         }
         if let Some(topic) = &edit.topic {
             check_sealed_for(topic, AudienceId::MEMBERS)?;
@@ -288,6 +288,7 @@ impl Case<'_> {
                 rule: set.rule.clone(),
                 history: set.history,
                 epoch: None,
+                lacking: RedBlackTreeSetSync::new_sync(),
                 stale: Stale::default(),
             };
             next.next_audience = next.next_audience.saturating_add(1);
@@ -337,6 +338,15 @@ impl State {
         } else if let Some(audience) = self.audiences.get(&id) {
             let stale = Stale { is_due: true, ..audience.stale };
             self.audiences = self.audiences.insert(id, Audience { stale, ..audience.clone() });
+        }
+        self
+    }
+
+    /// This state, in which `user` has no wrap of the audience's epoch.
+    pub(super) fn with_lacking(mut self, id: AudienceId, user: UserId) -> Self {
+        if let Some(audience) = self.audiences.get(&id) {
+            let lacking = audience.lacking.insert(user);
+            self.audiences = self.audiences.insert(id, Audience { lacking, ..audience.clone() });
         }
         self
     }
