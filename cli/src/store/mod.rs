@@ -9,11 +9,14 @@
 
 mod account;
 mod chain;
+mod community;
 mod contact;
 mod journal;
 mod key;
 mod outbox;
 mod pair;
+mod post;
+mod posting;
 mod timeline;
 mod vault;
 
@@ -26,10 +29,13 @@ use sqlx::{
 
 pub use account::{Account, AccountStage, Name, Refused, Registering, Session};
 pub use chain::StoredChain;
+pub use community::{ChannelRow, CommunityRow, Standing};
 pub use contact::ContactRow;
 pub use journal::JournalEntry;
 pub use key::{Secret, UnlockError, create, unlock};
 pub use outbox::{Outgoing, Receipt, SealedRequest, Unconfirmed};
+pub use post::{Erased, Place, PlacedPost, Post, PostPage, Told};
+pub use posting::Posting;
 pub use timeline::{Message, MessageState, Page, Placed};
 pub use vault::Vault;
 
@@ -71,7 +77,10 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// The schema, a file a version. A landed migration is never edited.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/client/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/client/0001_initial.sql"),
+    include_str!("../../../migrations/client/0002_communities.sql"),
+];
 /// Readers beside the writer: a page of history does not wait for an envelope.
 const READERS: u32 = 2;
 /// One process owns the profile, so the only rival is a checkpoint.
@@ -197,7 +206,7 @@ async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
 }
 
 /// A pragma takes no parameter, so each version is spelt out.
-const SET_VERSION: [&str; MIGRATIONS.len()] = ["PRAGMA user_version = 1"];
+const SET_VERSION: [&str; MIGRATIONS.len()] = ["PRAGMA user_version = 1", "PRAGMA user_version = 2"];
 
 #[cfg(test)]
 mod tests;

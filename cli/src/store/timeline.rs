@@ -213,7 +213,7 @@ impl Unit {
                 rows
             }
             Page::After { position, count } => {
-                sqlx::query("SELECT position, item, sealed FROM message WHERE position > $1 ORDER BY position LIMIT $2")
+                sqlx::query("SELECT position, item, sealed FROM message WHERE position > $1 AND kind = 0 ORDER BY position LIMIT $2")
                     .bind(position.cast_signed())
                     .bind(i64::from(count))
                     .fetch_all(&mut *self.transaction)
@@ -247,7 +247,7 @@ impl Unit {
     /// How many of the newest thousand messages were not read yet.
     pub async fn unread(&mut self) -> Result<u64, StoreError> {
         let rows = sqlx::query(
-            "SELECT position, item, sealed FROM message ORDER BY position DESC LIMIT 1000",
+            "SELECT position, item, sealed FROM message WHERE kind = 0 ORDER BY position DESC LIMIT 1000",
         )
         .fetch_all(&mut *self.transaction)
         .await?;
