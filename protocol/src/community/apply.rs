@@ -179,12 +179,13 @@ pub fn apply(
         if statement.community.is_some() || Statement::community_id(body) != community {
             return Err(Denied::Misplaced("another community").into());
         }
-        return begin(community, entry, &statement, chains);
+        return begin(community, entry, item, &statement, chains);
     };
     if statement.community != Some(community) || state.community != community {
         return Err(Denied::Misplaced("another community").into());
     }
     check_place(state, &statement)?;
+    check_new(state, statement.author, item)?;
     if state.is_deleted {
         return Err(Denied::Deleted.into());
     }
@@ -201,7 +202,7 @@ pub fn apply(
         chains,
     };
     let next = case.decide(&statement.action)?;
-    Ok(next.after(entry, statement.author, statement.author_head))
+    Ok(next.after(entry, item, &statement))
 }
 
 fn check_place(state: &State, statement: &Statement) -> Result<(), Denied> {
@@ -217,6 +218,15 @@ fn check_place(state: &State, statement: &Statement) -> Result<(), Denied> {
             }
         }
         _ => return Err(Denied::Misplaced("a place of the wrong kind")),
+    }
+    Ok(())
+}
+
+/// Checks that the hub does not place an item for the second time. One that is older than those that the state remembers names a base that is
+/// too old as well.
+fn check_new(state: &State, author: UserId, item: &Item) -> Result<(), Denied> {
+    if state.placed.values().any(|placed| *placed == (author, item.item_id)) {
+        return Err(Denied::Already("the log has that statement already"));
     }
     Ok(())
 }
@@ -272,6 +282,7 @@ fn check_puk(
 fn begin(
     community: CommunityId,
     entry: &Entry,
+    item: &Item,
     statement: &Statement,
     chains: &dyn Chains,
 ) -> Result<State, Refused> {
@@ -332,9 +343,10 @@ fn begin(
         next_invite: 1,
         owed: RedBlackTreeMapSync::new_sync().insert(AudienceId::MEMBERS, statement.author),
         recent: RedBlackTreeMapSync::new_sync(),
+        placed: RedBlackTreeMapSync::new_sync(),
         is_deleted: false,
     };
-    Ok(state.after(entry, statement.author, statement.author_head))
+    Ok(state.after(entry, item, statement))
 }
 
 /// Checks that a sealed text is for whom it should be. Which epoch it names is between author and readers: one who names a wrong one is only
@@ -445,17 +457,18 @@ impl Case<'_> {
 
 impl State {
     /// This state with `entry` as its head, and with what the entry says of its author's chain.
-    fn after(self, entry: &Entry, author: UserId, head: Seen) -> Self {
+    fn after(self, entry: &Entry, item: &Item, statement: &Statement) -> Self {
         let seen = entry.seen();
         let mut recent = self.recent.insert(seen.seq, seen.hash);
+        let mut placed = self.placed.insert(seen.seq, (statement.author, item.item_id));
         if let Some(old) = seen.seq.checked_sub(BASE_WINDOW) {
             recent = recent.remove(&old);
+            placed = placed.remove(&old);
         }
-        let heads = self.heads.insert(author, head);
-        Self { head: seen, recent, heads, ..self }
+        let heads = self.heads.insert(statement.author, statement.author_head);
+        Self { head: seen, recent, placed, heads, ..self }
     }
 }
 
 #[cfg(test)]
-#[path = "apply/tests.rs"]
 mod tests;

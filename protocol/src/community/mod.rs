@@ -14,6 +14,7 @@ mod apply;
 mod audience;
 mod channel;
 mod judge;
+mod log;
 mod permission;
 mod state;
 mod statement;
@@ -24,8 +25,10 @@ pub use channel::{
     Announce, AnnounceBody, ChannelMessage, MessageHeader, RECEIPT_AUDIENCE, Redact, SEALED_BYTES,
 };
 pub use judge::{
-    Misposted, SenderKeyUse, announce_item, judge_announce, judge_message, judge_redact,
+    Misposted, Post, SenderKeyUse, Unposted, announce_item, judge_announce, judge_message,
+    judge_redact,
 };
+pub use log::{Stopped, check_log};
 pub use permission::{Cache, Permissions};
 pub use state::{Asking, Audience, Channel, Epoch, Invite, Member, Overwrite, Role, Stale, State};
 pub use statement::{

@@ -7,7 +7,7 @@ use crate::{
     id::{ChannelId, RoleId, UserId},
 };
 
-use super::{State, Subject};
+use super::{Channel, State, Subject};
 
 /// What somebody may do, as bits.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,46 +148,59 @@ impl State {
     /// may do anything in a channel that they may not read, and nobody posts in an archived one.
     #[must_use]
     pub fn permissions_of(&self, user: UserId, channel: Option<ChannelId>) -> Permissions {
+        let Some(id) = channel else { return self.everywhere(user) };
+        let powers = self.powers_in(user, id);
+        if self.channels.get(&id).is_some_and(|channel| channel.is_archived) {
+            return powers.without(Permissions::POST).without(Permissions::REACT);
+        }
+        powers
+    }
+
+    /// What `user` may do in the community.
+    fn everywhere(&self, user: UserId) -> Permissions {
         let Some(member) = self.members.get(&user) else { return Permissions::NONE };
-        let roles =
-            [RoleId::EVERYBODY].into_iter().chain(member.roles.iter().copied()).collect::<Vec<_>>();
-        let base = if user == self.owner {
-            Permissions::ALL
-        } else {
-            roles
-                .iter()
-                .filter_map(|role| self.roles.get(role))
-                .fold(Permissions::NONE, |sum, role| sum.with(role.permissions))
-        };
-        let Some(channel) = channel else { return base };
-        let Some(channel) = self
-            .channels
-            .get(&channel)
-            .filter(|channel| self.is_in_audience(user, channel.audience))
+        if user == self.owner {
+            return Permissions::ALL;
+        }
+        [RoleId::EVERYBODY]
+            .iter()
+            .chain(&member.roles)
+            .filter_map(|role| self.roles.get(role))
+            .fold(Permissions::NONE, |sum, role| sum.with(role.permissions))
+    }
+
+    /// What `user` may do in a channel as long as it is not archived.
+    pub(super) fn powers_in(&self, user: UserId, channel: ChannelId) -> Permissions {
+        let (Some(member), Some(channel)) = (self.members.get(&user), self.channels.get(&channel))
         else {
             return Permissions::NONE;
         };
-        let mut allowed = base;
-        if user != self.owner {
-            let exception = |subject| channel.overwrites.get(&subject).copied();
-            if let Some(everybody) = exception(Subject::Role(RoleId::EVERYBODY)) {
-                allowed = allowed.without(everybody.deny).with(everybody.allow);
-            }
-            let (mut allow, mut deny) = (Permissions::NONE, Permissions::NONE);
-            for role in &member.roles {
-                if let Some(overwrite) = exception(Subject::Role(*role)) {
-                    (allow, deny) = (allow.with(overwrite.allow), deny.with(overwrite.deny));
-                }
-            }
-            allowed = allowed.without(deny).with(allow);
-            if let Some(own) = exception(Subject::User(user)) {
-                allowed = allowed.without(own.deny).with(own.allow);
+        if !self.is_in_audience(user, channel.audience) {
+            return Permissions::NONE;
+        }
+        let powers = self.everywhere(user);
+        if user == self.owner { powers } else { channel.except(powers, user, &member.roles) }
+    }
+}
+
+impl Channel {
+    /// What the channel's exceptions make of `powers`.
+    fn except(&self, mut powers: Permissions, user: UserId, roles: &[RoleId]) -> Permissions {
+        let exception = |subject| self.overwrites.get(&subject).copied();
+        if let Some(everybody) = exception(Subject::Role(RoleId::EVERYBODY)) {
+            powers = powers.without(everybody.deny).with(everybody.allow);
+        }
+        let (mut allow, mut deny) = (Permissions::NONE, Permissions::NONE);
+        for role in roles {
+            if let Some(overwrite) = exception(Subject::Role(*role)) {
+                (allow, deny) = (allow.with(overwrite.allow), deny.with(overwrite.deny));
             }
         }
-        if channel.is_archived {
-            allowed = allowed.without(Permissions::POST).without(Permissions::REACT);
+        powers = powers.without(deny).with(allow);
+        if let Some(own) = exception(Subject::User(user)) {
+            powers = powers.without(own.deny).with(own.allow);
         }
-        allowed
+        powers
     }
 }
 

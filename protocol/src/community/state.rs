@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     chain::Seen,
-    id::{AudienceId, BlobId, ChannelId, CommunityId, Digest, InviteId, RoleId, ServerId, UserId},
+    id::{
+        AudienceId, BlobId, ChannelId, CommunityId, Digest, InviteId, ItemId, RoleId, ServerId,
+        UserId,
+    },
     key::{KemKey, VerifyingKey},
     name::ServerName,
     time::Timestamp,
@@ -63,6 +66,8 @@ pub struct State {
     pub owed: RedBlackTreeMapSync<AudienceId, UserId>,
     /// Hashes of the last entries by place, for statements that the hub may place.
     pub recent: RedBlackTreeMapSync<u64, Digest>,
+    /// Who made the same entries, and under which item id, by place: a hub that may place a statement may not place it twice.
+    pub placed: RedBlackTreeMapSync<u64, (UserId, ItemId)>,
     /// The community has ended.
     pub is_deleted: bool,
 }
@@ -157,7 +162,8 @@ pub struct Stale {
     pub leaves: u32,
     /// Members whose per-user key has changed, because a device of theirs was revoked.
     pub devices: u32,
-    /// Somebody lost a role or was sent away by somebody who could not make the epoch, or came where history begins with one's coming.
+    /// Somebody lost a role or was sent away by somebody who could not make the epoch, or came where history begins with one's coming, or a
+    /// link that opened epochs has ended.
     pub is_due: bool,
 }
 
@@ -172,7 +178,7 @@ pub struct Invite {
     pub key: Option<VerifyingKey>,
     /// What epochs are also wrapped for.
     pub wrap_key: Option<KemKey>,
-    /// Roles that it gives.
+    /// Roles that it gives, as far as its maker could give them when it is used.
     pub roles: Vec<RoleId>,
     /// How often it can still be used.
     pub uses_left: Option<u32>,

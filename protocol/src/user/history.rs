@@ -2,7 +2,7 @@
 
 use super::{Denied, State, apply, verify_and_apply};
 use crate::{
-    chain::{Entry, Seen},
+    chain::{BrokenEntry, Entry, Seen},
     codec,
     community::Missing,
     id::UserId,
@@ -28,13 +28,12 @@ impl History {
         self.user
     }
 
-    /// Checks the next entry, and takes it in. What is there already is passed over if it is the same.
+    /// Checks the next entry, and takes it in. What is there already is passed over if it is the same, and a fork if it is not.
     pub fn extend(&mut self, entry: &Entry) -> Result<(), Denied> {
         let place = usize::try_from(entry.seq).unwrap_or(usize::MAX);
-        if let Some(known) = self.states.get(place)
-            && known.head.hash == entry.hash()
-        {
-            return Ok(());
+        if let Some(known) = self.states.get(place) {
+            let is_same = known.head.hash == entry.hash();
+            return if is_same { Ok(()) } else { Err(BrokenEntry::Fork { seq: entry.seq }.into()) };
         }
         let next = verify_and_apply(self.user, self.states.last(), entry)?;
         self.states.push(next);

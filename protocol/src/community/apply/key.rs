@@ -113,10 +113,12 @@ impl Case<'_> {
         Ok(self.state.clone().with_lacking(id, self.author))
     }
 
-    /// Whether somebody may have the epoch in force: anybody where history is full, else whoever it was begun for.
+    /// Whether somebody may have the epoch in force: anybody where history is full, else whoever it was begun for. Who came since made another
+    /// epoch due, by a join, a role or the ownership, so that before it nobody is admitted.
     fn may_have(&self, audience: &Audience, user: crate::id::UserId) -> bool {
         let began = audience.epoch.as_ref().map_or(0, |epoch| epoch.seq);
         audience.history == History::Full
-            || self.state.members.get(&user).is_some_and(|member| member.joined < began)
+            || !audience.stale.is_due
+                && self.state.members.get(&user).is_some_and(|member| member.joined < began)
     }
 }

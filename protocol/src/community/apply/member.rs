@@ -69,19 +69,9 @@ impl Case<'_> {
         if roles.len() > MAX_INVITE_ROLES || !roles.is_sorted_by(|one, two| one < two) {
             return Err(Denied::Not("the roles are too many or not in order"));
         }
-        let own = self.state.permissions_of(self.author, None);
         for id in roles {
-            let role = self.state.roles.get(id).ok_or(Denied::Unknown("role"))?;
-            if role.rank >= self.rank() || *id == RoleId::EVERYBODY {
-                return Err(Denied::NotAbove);
-            }
-            if !own.contain(role.permissions) {
-                return Err(Denied::NotPermitted("that the role gives"));
-            }
-            let opens_private = self.state.audiences.values().any(|audience| {
-                audience.rule.as_ref().is_some_and(|rule| rule.roles.binary_search(id).is_ok())
-            });
-            if opens_private {
+            self.state.check_gives(self.author, *id)?;
+            if self.state.opens_private(*id) {
                 return Err(Denied::Not(
                     "a role that opens a private channel is given to a member, not by invitation",
                 ));
@@ -96,18 +86,24 @@ impl Case<'_> {
         if found.inviter != self.author && !is_for_author {
             self.need(Permissions::MANAGE_COMMUNITY)?;
         }
-        Ok(State { invites: self.state.invites.remove(&invite), ..self.state.clone() })
+        let next = State { invites: self.state.invites.remove(&invite), ..self.state.clone() };
+        // Whoever has the link reads the epoch in force: it ends with the link.
+        Ok(if found.wrap_key.is_some() { next.with_due(AudienceId::MEMBERS) } else { next })
     }
 
     pub(super) fn join(&self, join: &Join) -> Result<State, Refused> {
         self.check_newcomer(join.puk)?;
         let invite = self.right_of(&join.by)?;
         let is_open = self.state.policy == JoinPolicy::Open;
-        let is_personal = matches!(join.by, JoinBy::Invited { .. });
         if invite.is_none() && !is_open {
             return Err(Denied::Not("one has to be invited, or to ask").into());
         }
-        if self.state.policy == JoinPolicy::Approved && !is_personal {
+        // Somebody's own invitation is an approval, if who made it may approve.
+        let is_approved = matches!(join.by, JoinBy::Invited { .. })
+            && invite.and_then(|id| self.state.invites.get(&id)).is_some_and(|invite| {
+                self.state.permissions_of(invite.inviter, None).contain(Permissions::APPROVE)
+            });
+        if self.state.policy == JoinPolicy::Approved && !is_approved {
             return Err(Denied::Not("one has to ask, and is let in by a member").into());
         }
         let head = self.author_head;
@@ -120,7 +116,8 @@ impl Case<'_> {
             return Err(Denied::Not("one has to be invited").into());
         }
         let invite = self.right_of(&ask.by)?;
-        if self.state.asking.size() >= MAX_ASKING {
+        let is_new = !self.state.asking.contains_key(&self.author);
+        if is_new && self.state.asking.size() >= MAX_ASKING {
             return Err(Denied::TooMany("people who ask to be let in").into());
         }
         let asking = Asking { head: self.author_head, puk: ask.puk, invite };
@@ -181,7 +178,7 @@ impl Case<'_> {
         if let Some(id) = invite
             && let Some(found) = self.state.invites.get(&id)
         {
-            roles.clone_from(&found.roles);
+            roles = self.roles_of(found);
             let uses_left = found.uses_left.map(|left| left.saturating_sub(1));
             next.invites = if uses_left == Some(0) {
                 next.invites.remove(&id)
@@ -200,14 +197,21 @@ impl Case<'_> {
             next = next.with_lacking(AudienceId::MEMBERS, user);
         }
         // History begins with one's coming: whoever seals next starts an epoch, and those who come meanwhile share it.
-        if let Some(audience) = next.audiences.get(&AudienceId::MEMBERS)
-            && audience.history == History::SinceJoin
-        {
-            let stale = Stale { is_due: true, ..audience.stale };
-            let audience = Audience { stale, ..audience.clone() };
-            next.audiences = next.audiences.insert(AudienceId::MEMBERS, audience);
-        }
-        Ok(next)
+        let begins_now = next
+            .audiences
+            .get(&AudienceId::MEMBERS)
+            .is_some_and(|audience| audience.history == History::SinceJoin);
+        Ok(if begins_now { next.with_due(AudienceId::MEMBERS) } else { next })
+    }
+
+    /// The roles that come with an invitation: those that its maker could still give, and that still open nothing private. An invitation is no
+    /// way back to what somebody was deprived of.
+    fn roles_of(&self, invite: &Invite) -> Vec<RoleId> {
+        let is_given = |role: &RoleId| {
+            self.state.check_gives(invite.inviter, *role).is_ok()
+                && !self.state.opens_private(*role)
+        };
+        invite.roles.iter().copied().filter(is_given).collect()
     }
 
     pub(super) fn approve(&self, approve: &Approve) -> Result<State, Denied> {
@@ -249,7 +253,7 @@ impl Case<'_> {
             return Err(Denied::Not("the owner hands the community over, or deletes it"));
         }
         let mut next = self.state.without_member(self.author);
-        for (id, audience) in self.state.audiences.iter() {
+        for (id, audience) in &self.state.audiences {
             if self.state.is_in_audience(self.author, *id) {
                 let current = next.audiences.get(id).unwrap_or(audience).clone();
                 let leaves = current.stale.leaves.saturating_add(1);
@@ -268,7 +272,7 @@ impl Case<'_> {
         }
         let mut next = self.state.clone();
         if member.puk != puk {
-            for (id, audience) in self.state.audiences.iter() {
+            for (id, audience) in &self.state.audiences {
                 if self.state.is_in_audience(self.author, *id) {
                     let devices = audience.stale.devices.saturating_add(1);
                     let stale = Stale { devices, ..audience.stale };
@@ -374,7 +378,8 @@ impl Case<'_> {
             return Err(Denied::Already("they own it already"));
         }
         // The owner belongs to every audience: the former one may belong to fewer, the new one to more.
-        Ok(self.with_readers_changed(State { owner: user, ..self.state.clone() }))
+        let next = State { owner: user, ..self.state.clone() };
+        Ok(self.with_readers_changed(next, &[self.author, user]))
     }
 }
 
@@ -388,11 +393,16 @@ impl State {
                 .is_some_and(|audience| audience.history == History::Full)
     }
 
+    /// Whether a private audience is open to who bears the role.
+    fn opens_private(&self, role: RoleId) -> bool {
+        self.audiences.values().any(|audience| audience.is_opened_by(role))
+    }
+
     /// This state without a member, and without what was set for them.
     fn without_member(&self, user: UserId) -> Self {
         let mut next = self.clone();
         next.members = next.members.remove(&user);
-        for (id, audience) in self.audiences.iter() {
+        for (id, audience) in &self.audiences {
             let named = audience.rule.as_ref().map(|rule| rule.users.binary_search(&user));
             if !audience.lacking.contains(&user) && !matches!(named, Some(Ok(_))) {
                 continue;
@@ -404,7 +414,7 @@ impl State {
             }
             next.audiences = next.audiences.insert(*id, audience);
         }
-        for (id, channel) in self.channels.iter() {
+        for (id, channel) in &self.channels {
             if channel.overwrites.contains_key(&Subject::User(user)) {
                 let overwrites = channel.overwrites.remove(&Subject::User(user));
                 let channel = crate::community::Channel { overwrites, ..channel.clone() };

@@ -1,5 +1,7 @@
 //! Names, roles, channels, audiences.
 
+use std::collections::BTreeSet;
+
 use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use super::{Case, Denied, MAX_CHANNELS, MAX_ROLES, check_sealed_for};
@@ -46,6 +48,9 @@ impl Case<'_> {
         if !own.contain(added) {
             return Err(Denied::NotPermitted("that the role is to give"));
         }
+        if self.rank() == 0 {
+            return Err(Denied::NotAbove);
+        }
         if set.role == RoleId::EVERYBODY {
             if set.rank != 0 || set.name.is_some() {
                 return Err(Denied::Not("everybody's role has rank 0 and no name"));
@@ -89,31 +94,32 @@ impl Case<'_> {
             return Err(Denied::NotAbove);
         }
         let mut next = self.state.clone();
-        for (user, member) in self.state.members.iter() {
+        let mut bearers = vec![];
+        for (user, member) in &self.state.members {
             if let Ok(place) = member.roles.binary_search(&role) {
                 let mut member = member.clone();
                 member.roles.remove(place);
                 next.members = next.members.insert(*user, member);
+                bearers.push(*user);
             }
         }
-        for (id, channel) in self.state.channels.iter() {
+        for (id, channel) in &self.state.channels {
             if channel.overwrites.contains_key(&Subject::Role(role)) {
                 let overwrites = channel.overwrites.remove(&Subject::Role(role));
                 next.channels =
                     next.channels.insert(*id, Channel { overwrites, ..channel.clone() });
             }
         }
-        for (id, audience) in self.state.audiences.iter() {
-            let Some(rule) = &audience.rule else { continue };
-            if let Ok(place) = rule.roles.binary_search(&role) {
+        for (id, audience) in &self.state.audiences {
+            if audience.is_opened_by(role) {
                 let mut audience = audience.clone();
-                if let Some(rule) = &mut audience.rule {
-                    rule.roles.remove(place);
+                if let Some(named) = &mut audience.rule {
+                    named.roles.retain(|named| *named != role);
                 }
                 next.audiences = next.audiences.insert(*id, audience);
             }
         }
-        for (id, invite) in self.state.invites.iter() {
+        for (id, invite) in &self.state.invites {
             if let Ok(place) = invite.roles.binary_search(&role) {
                 let mut invite = invite.clone();
                 invite.roles.remove(place);
@@ -121,11 +127,13 @@ impl Case<'_> {
             }
         }
         next.roles = next.roles.remove(&role);
-        Ok(self.with_readers_changed(next))
+        self.check_no_gain(&next)?;
+        Ok(self.with_readers_changed(next, &bearers))
     }
 
     pub(super) fn role_grant(&self, user: UserId, role: RoleId) -> Result<State, Denied> {
-        let member = self.grantable(user, role)?;
+        let member = self.bearer(user, role)?;
+        self.state.check_gives(self.author, role)?;
         let place = match member.roles.binary_search(&role) {
             Ok(_) => return Err(Denied::Already("they have the role already")),
             Err(place) => place,
@@ -136,32 +144,32 @@ impl Case<'_> {
         let mut member = member.clone();
         member.roles.insert(place, role);
         let members = self.state.members.insert(user, member);
-        Ok(self.with_readers_changed(State { members, ..self.state.clone() }))
+        Ok(self.with_readers_changed(State { members, ..self.state.clone() }, &[user]))
     }
 
     pub(super) fn role_revoke(&self, user: UserId, role: RoleId) -> Result<State, Denied> {
-        let member = self.grantable(user, role)?;
+        let member = self.bearer(user, role)?;
         let place =
             member.roles.binary_search(&role).map_err(|_| Denied::Unknown("role of theirs"))?;
         let mut member = member.clone();
         member.roles.remove(place);
-        let members = self.state.members.insert(user, member);
-        Ok(self.with_readers_changed(State { members, ..self.state.clone() }))
+        let next = State { members: self.state.members.insert(user, member), ..self.state.clone() };
+        if user == self.author {
+            self.check_no_gain(&next)?;
+        }
+        Ok(self.with_readers_changed(next, &[user]))
     }
 
-    /// The member, if the author may give or take the role.
-    fn grantable(&self, user: UserId, role: RoleId) -> Result<&Member, Denied> {
+    /// The member, if the author stands above them and above the role.
+    fn bearer(&self, user: UserId, role: RoleId) -> Result<&Member, Denied> {
         self.need(Permissions::MANAGE_ROLES)?;
         let member = self.state.members.get(&user).ok_or(Denied::Unknown("member"))?;
+        let meant = self.state.roles.get(&role).ok_or(Denied::Unknown("role"))?;
         if role == RoleId::EVERYBODY {
             return Err(Denied::Not("everybody has everybody's role"));
         }
-        let meant = self.state.roles.get(&role).ok_or(Denied::Unknown("role"))?;
         if meant.rank >= self.rank() {
             return Err(Denied::NotAbove);
-        }
-        if !self.state.permissions_of(self.author, None).contain(meant.permissions) {
-            return Err(Denied::NotPermitted("that the role gives"));
         }
         if user != self.author {
             self.need_above(user)?;
@@ -169,9 +177,25 @@ impl Case<'_> {
         Ok(member)
     }
 
+    /// Refuses what would give the author, in a channel, what they could do neither there nor in the community: nobody lifts what holds
+    /// themselves back.
+    fn check_no_gain(&self, next: &State) -> Result<(), Denied> {
+        let everywhere = self.state.permissions_of(self.author, None);
+        for (id, channel) in &next.channels {
+            if channel.overwrites.is_empty() {
+                continue;
+            }
+            let former = everywhere.with(self.state.powers_in(self.author, *id));
+            if !former.contain(next.powers_in(self.author, *id)) {
+                return Err(Denied::NotPermitted("that they would gain"));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn channel_set(&self, set: &ChannelSet) -> Result<State, Denied> {
         self.need(Permissions::MANAGE_CHANNELS)?;
-        if !self.state.audiences.contains_key(&set.audience) {
+        if !self.state.is_in_audience(self.author, set.audience) {
             return Err(Denied::Unknown("audience"));
         }
         check_sealed_for(&set.name, set.audience)?;
@@ -181,12 +205,7 @@ impl Case<'_> {
             Some(former) if former.kind != set.kind || former.audience != set.audience => {
                 return Err(Denied::Not("a channel keeps its kind and its audience"));
             }
-            Some(former) => {
-                if !self.state.is_in_audience(self.author, former.audience) {
-                    return Err(Denied::Unknown("channel"));
-                }
-                former.overwrites.clone()
-            }
+            Some(former) => former.overwrites.clone(),
             None if set.channel.number() != self.state.next_channel => {
                 return Err(Denied::Not("a new channel has the next number"));
             }
@@ -253,10 +272,10 @@ impl Case<'_> {
             channel.overwrites.insert(set.subject, overwrite)
         };
         let channel = Channel { overwrites, ..channel.clone() };
-        Ok(State {
-            channels: self.state.channels.insert(set.channel, channel),
-            ..self.state.clone()
-        })
+        let channels = self.state.channels.insert(set.channel, channel);
+        let next = State { channels, ..self.state.clone() };
+        self.check_no_gain(&next)?;
+        Ok(next)
     }
 
     pub(super) fn audience_set(&self, set: &AudienceSet) -> Result<State, Denied> {
@@ -313,16 +332,30 @@ impl Case<'_> {
         if set.history == History::SinceJoin && set.audience == AudienceId::MEMBERS {
             next = next.without_wrapped_links();
         }
-        Ok(self.with_readers_changed(next))
+        let (before, after) = (self.state.readers(set.audience), next.readers(set.audience));
+        let changed: Vec<_> = before.symmetric_difference(&after).copied().collect();
+        Ok(self.with_readers_changed(next, &changed))
     }
 
-    /// `next`, in which who belongs to an audience may have changed: an audience that lost somebody, or in which history begins with one's
-    /// coming and that gained somebody, is owed a new epoch by the author, or by whoever seals next when the author is not in it.
-    pub(super) fn with_readers_changed(&self, mut next: State) -> State {
-        for (id, audience) in self.state.audiences.iter() {
-            let lost = self.state.roster(*id).any(|(user, _)| !next.is_in_audience(user, *id));
-            let gained = || next.roster(*id).any(|(user, _)| !self.state.is_in_audience(user, *id));
-            if lost || (audience.history == History::SinceJoin && gained()) {
+    /// `next`, in which `users` may belong to other audiences than before: an audience that lost somebody, or in which history begins with
+    /// one's coming and that gained somebody, is owed a new epoch by the author, or by whoever seals next when the author is not in it.
+    pub(super) fn with_readers_changed(&self, mut next: State, users: &[UserId]) -> State {
+        for (id, audience) in &self.state.audiences {
+            let mut is_due = false;
+            for user in users {
+                match (self.state.is_in_audience(*user, *id), next.is_in_audience(*user, *id)) {
+                    (true, false) => {
+                        is_due = true;
+                        next = next.without_lacking(*id, *user);
+                    }
+                    (false, true) => {
+                        is_due |= audience.history == History::SinceJoin;
+                        next = next.with_lacking(*id, *user);
+                    }
+                    _ => {}
+                }
+            }
+            if is_due {
                 next = next.owing_epoch(*id, self.author);
             }
         }
@@ -330,12 +363,51 @@ impl Case<'_> {
     }
 }
 
+impl Audience {
+    /// Whether its rule names the role.
+    pub(super) fn is_opened_by(&self, role: RoleId) -> bool {
+        self.rule.as_ref().is_some_and(|rule| rule.roles.binary_search(&role).is_ok())
+    }
+}
+
 impl State {
-    /// This state, in which `author` owes the audience a new epoch, or anybody does when the author is not in it.
-    pub(super) fn owing_epoch(mut self, id: AudienceId, author: UserId) -> Self {
-        if self.is_in_audience(author, id) {
-            self.owed = self.owed.insert(id, author);
-        } else if let Some(audience) = self.audiences.get(&id) {
+    /// Which rule keeps `giver` from giving somebody the role, if one does: its rank, what it permits, in the community and by exceptions in
+    /// channels, and which audiences it opens all have to be theirs to give.
+    pub(super) fn check_gives(&self, giver: UserId, role: RoleId) -> Result<(), Denied> {
+        let everywhere = self.permissions_of(giver, None);
+        if !everywhere.contain(Permissions::MANAGE_ROLES) {
+            return Err(Denied::NotPermitted("manage-roles"));
+        }
+        let meant = self.roles.get(&role).ok_or(Denied::Unknown("role"))?;
+        if role == RoleId::EVERYBODY || meant.rank >= self.rank_of(giver).unwrap_or(0) {
+            return Err(Denied::NotAbove);
+        }
+        if !everywhere.contain(meant.permissions) {
+            return Err(Denied::NotPermitted("that the role gives"));
+        }
+        for (id, audience) in &self.audiences {
+            if audience.is_opened_by(role) && !self.is_in_audience(giver, *id) {
+                return Err(Denied::NotPermitted("to read what the role opens"));
+            }
+        }
+        for (id, channel) in &self.channels {
+            if let Some(exception) = channel.overwrites.get(&Subject::Role(role))
+                && !everywhere.with(self.powers_in(giver, *id)).contain(exception.allow)
+            {
+                return Err(Denied::NotPermitted("that the role gives in a channel"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The users of an audience.
+    fn readers(&self, audience: AudienceId) -> BTreeSet<UserId> {
+        self.roster(audience).map(|(user, _)| user).collect()
+    }
+
+    /// This state, in which whoever seals next for the audience starts an epoch first.
+    pub(super) fn with_due(mut self, id: AudienceId) -> Self {
+        if let Some(audience) = self.audiences.get(&id) {
             let stale = Stale { is_due: true, ..audience.stale };
             self.audiences = self.audiences.insert(id, Audience { stale, ..audience.clone() });
         }
@@ -351,7 +423,27 @@ impl State {
         self
     }
 
-    /// This state, in which no epoch is wrapped for a link any more.
+    /// This state, in which `user` is not said to lack the audience's epoch.
+    fn without_lacking(mut self, id: AudienceId, user: UserId) -> Self {
+        if let Some(audience) = self.audiences.get(&id)
+            && audience.lacking.contains(&user)
+        {
+            let lacking = audience.lacking.remove(&user);
+            self.audiences = self.audiences.insert(id, Audience { lacking, ..audience.clone() });
+        }
+        self
+    }
+
+    /// This state, in which `author` owes the audience a new epoch, or anybody does when the author is not in it.
+    pub(super) fn owing_epoch(mut self, id: AudienceId, author: UserId) -> Self {
+        if !self.is_in_audience(author, id) {
+            return self.with_due(id);
+        }
+        self.owed = self.owed.insert(id, author);
+        self
+    }
+
+    /// This state, in which no epoch is wrapped for a link any more, and the one that is ends.
     pub(super) fn without_wrapped_links(mut self) -> Self {
         let wrapped: Vec<_> = self
             .invites
@@ -359,10 +451,13 @@ impl State {
             .filter(|(_, invite)| invite.wrap_key.is_some())
             .map(|(id, invite)| (*id, invite.clone()))
             .collect();
+        if wrapped.is_empty() {
+            return self;
+        }
         for (id, mut invite) in wrapped {
             invite.wrap_key = None;
             self.invites = self.invites.insert(id, invite);
         }
-        self
+        self.with_due(AudienceId::MEMBERS)
     }
 }
