@@ -8,6 +8,9 @@ ALTER TABLE message ADD COLUMN place INTEGER;
 ALTER TABLE message ADD COLUMN target BLOB;
 -- The first message of the thread that a message belongs to, hashed.
 ALTER TABLE message ADD COLUMN thread BLOB;
+-- Channel and message id, hashed: what a person names a message by.
+ALTER TABLE message ADD COLUMN ident BLOB;
+CREATE INDEX message_by_ident ON message (ident) WHERE ident IS NOT NULL;
 CREATE INDEX message_by_place ON message (conversation, place, position) WHERE kind = 1;
 CREATE INDEX message_shown ON message (conversation, place, position) WHERE kind = 1 AND target IS NULL AND thread IS NULL;
 CREATE INDEX message_by_target ON message (target, place) WHERE target IS NOT NULL;
@@ -72,5 +75,12 @@ CREATE TABLE name (
     -- A user, hashed.
     person BLOB PRIMARY KEY,
     -- The name of their account, as their home tells it.
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE last_message (
+    -- Channel, user and device, hashed.
+    author BLOB PRIMARY KEY,
+    -- The hash of the last message of that device in that channel.
     sealed BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;

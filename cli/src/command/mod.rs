@@ -2,6 +2,7 @@
 
 mod account;
 mod agent;
+mod community;
 mod contact;
 mod device;
 mod doctor;
@@ -13,8 +14,11 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::{
-    agent::{Access, Need, SecretSource, verb::Verb as AgentVerb},
-    args::{Arguments, Global, Verb},
+    agent::{
+        Access, Need, SecretSource,
+        verb::{MessageAct, Verb as AgentVerb},
+    },
+    args::{Arguments, Global, TextSource, Verb},
     config::Place,
     error::{CommandError, Kind},
     render::{Format, Output},
@@ -66,7 +70,30 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
             contact::verify(&context, who, same, different).await
         }
         Verb::Send(args) => message::send(&context, args).await,
-        Verb::Read { with, count, peek } => message::read(&context, with, count, peek).await,
+        Verb::Read(args) => message::read(&context, args).await,
+        Verb::Community { verb } => community::community(&context, verb).await,
+        Verb::Member { verb } => community::member(&context, verb).await,
+        Verb::Role { verb } => community::role(&context, verb).await,
+        Verb::Channel { verb } => community::channel(&context, verb).await,
+        Verb::Group { verb } => community::group(&context, verb).await,
+        Verb::React { message, emoji, remove } => {
+            let act =
+                if remove { MessageAct::Unreact(emoji) } else { MessageAct::React(emoji) };
+            message::change(&context, message, act).await
+        }
+        Verb::Edit { message, text } => {
+            let text = TextSource::of(text)?.read()?;
+            message::change(&context, message, MessageAct::Edit(text)).await
+        }
+        Verb::Delete { message, reason } => {
+            message::change(&context, message, MessageAct::Delete(reason)).await
+        }
+        Verb::Pin { message, remove } => {
+            let act = if remove { MessageAct::Unpin } else { MessageAct::Pin };
+            message::change(&context, message, act).await
+        }
+        Verb::Thread { message, count } => message::thread(&context, message, count).await,
+        Verb::MarkRead { room, through } => message::mark_read(&context, room, through).await,
         Verb::Tail(args) => watch::tail(&context, args).await,
         Verb::Daemon => agent::daemon(&context).await,
         Verb::Rpc => agent::rpc(&context).await,

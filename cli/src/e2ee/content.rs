@@ -110,7 +110,8 @@ pub struct Pin {
 }
 
 impl Content {
-    const TEXT: u32 = 1;
+    /// The kind of a text.
+    pub const TEXT: u32 = 1;
     const EDIT: u32 = 2;
     const REACT: u32 = 3;
     const PIN: u32 = 4;
@@ -124,6 +125,26 @@ impl Content {
             Self::React(_) => Self::REACT,
             Self::Pin(_) => Self::PIN,
             Self::Unknown(unknown) => unknown.kind,
+        }
+    }
+
+    /// The message that it is about, when it is only about one: then it is not shown by itself.
+    #[must_use]
+    pub const fn target(&self) -> Option<MessageRef> {
+        match self {
+            Self::Edit(edit) => Some(edit.target),
+            Self::React(react) => Some(react.target),
+            Self::Pin(pin) => Some(pin.target),
+            Self::Text(_) | Self::Unknown(_) => None,
+        }
+    }
+
+    /// The first message of the thread that it belongs to.
+    #[must_use]
+    pub const fn thread(&self) -> Option<MessageRef> {
+        match self {
+            Self::Text(text) => text.thread,
+            _ => None,
         }
     }
 

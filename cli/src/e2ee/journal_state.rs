@@ -14,7 +14,7 @@ use std::{
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
     codec::{self, Malformed},
-    id::{DeviceId, ItemId, UserId},
+    id::{ChannelId, CommunityId, DeviceId, ItemId, UserId},
     time::Timestamp,
 };
 use zeroize::Zeroizing;
@@ -95,7 +95,7 @@ impl JournalState {
     /// Takes in everything that `other` has.
     pub fn merge(&mut self, other: &Self) {
         for (slot, op) in &other.registers {
-            self.write(*slot, op);
+            self.write(slot.clone(), op);
         }
         for ((set, element), (there, gone)) in &other.sets {
             let (there, gone): (Vec<Stamp>, Vec<Stamp>) =
@@ -161,6 +161,49 @@ impl JournalState {
             Some(Change::Draft { text, .. }) => Some(text.as_str()).filter(|text| !text.is_empty()),
             _ => None,
         }
+    }
+
+    /// Until when a channel is mute.
+    #[must_use]
+    pub fn channel_muted_until(
+        &self,
+        community: CommunityId,
+        channel: ChannelId,
+    ) -> Option<Timestamp> {
+        match self.change(Slot::ChannelMute(community, channel)) {
+            Some(Change::ChannelMute { until, .. }) => *until,
+            _ => None,
+        }
+    }
+
+    /// What is written to a channel and not sent.
+    #[must_use]
+    pub fn channel_draft(&self, community: CommunityId, channel: ChannelId) -> Option<&str> {
+        match self.change(Slot::ChannelDraft(community, channel)) {
+            Some(Change::ChannelDraft { text, .. }) => {
+                Some(text.as_str()).filter(|text| !text.is_empty())
+            }
+            _ => None,
+        }
+    }
+
+    /// How far a channel has been read.
+    #[must_use]
+    pub fn channel_read(&self, community: CommunityId, channel: ChannelId) -> Option<u64> {
+        match self.change(Slot::ChannelRead(community, channel)) {
+            Some(Change::ChannelRead { seq, .. }) => Some(*seq),
+            _ => None,
+        }
+    }
+
+    /// All settings that are not what they are by themselves, by name.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.registers.values().filter_map(|op| match &op.change {
+            Change::Setting { name, value } if !value.is_empty() => {
+                Some((name.as_str(), value.as_str()))
+            }
+            _ => None,
+        })
     }
 
     /// A device's name.

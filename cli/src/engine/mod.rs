@@ -8,6 +8,7 @@
 mod account;
 mod chains;
 mod chores;
+mod community;
 mod contacts;
 mod devices;
 mod enter;
@@ -27,12 +28,13 @@ mod send;
 mod timeline;
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use rookery_protocol::{
-    id::{DeviceId, ItemId, UserId},
+    id::{ChainId, DeviceId, ItemId, UserId},
     io::client::Client,
     time::{Clock, SystemClock, Timestamp},
 };
@@ -40,6 +42,10 @@ use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use account::whoami_line;
+pub(crate) use community::{
+    ChannelOrder, FoundOrder, Grant, InviteOrder, Joined, MemberChange, NewChannel, RoleOrder,
+    SayOrder, Spot, Whom, is_room,
+};
 pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
 pub use link::Link;
@@ -75,6 +81,15 @@ pub struct Engine {
     due: Mutex<Due>,
     outbox_wake: Notify,
     chores_wake: Notify,
+    books: community::Books,
+    metadata_keys: community::MetadataKeys,
+    community_chores: Mutex<community::Owed>,
+    /// Chains of communities that the present connection follows.
+    followed_chains: Mutex<BTreeSet<ChainId>>,
+    /// Held while something of a channel is taken in.
+    channel_turn: tokio::sync::Mutex<()>,
+    postings_wake: Notify,
+    keeper_wake: Notify,
     tasks: TaskTracker,
     drain: CancellationToken,
 }
@@ -124,6 +139,13 @@ impl Engine {
             due: Mutex::new(Due::at_start()),
             outbox_wake: Notify::new(),
             chores_wake: Notify::new(),
+            books: community::Books::default(),
+            metadata_keys: community::MetadataKeys::default(),
+            community_chores: Mutex::default(),
+            followed_chains: Mutex::default(),
+            channel_turn: tokio::sync::Mutex::default(),
+            postings_wake: Notify::new(),
+            keeper_wake: Notify::new(),
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
         }))
@@ -134,6 +156,8 @@ impl Engine {
         self.tasks.spawn(Arc::clone(self).run_link());
         self.tasks.spawn(Arc::clone(self).run_outbox());
         self.tasks.spawn(Arc::clone(self).run_chores());
+        self.tasks.spawn(Arc::clone(self).run_postings());
+        self.tasks.spawn(Arc::clone(self).run_keeper());
     }
 
     /// Lets what is owed go out, for `patience` at most, then stops in order. Whatever is left stays in the store.
@@ -186,6 +210,11 @@ impl Engine {
     #[must_use]
     pub fn account(&self) -> Account {
         self.account.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What time it is, by the profile's clock.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.now()
     }
 
     fn now(&self) -> Timestamp {
@@ -268,7 +297,13 @@ impl Engine {
             .await?
             .iter()
             .any(|outgoing| outgoing.not_before <= now && outgoing.trouble.is_none());
+        let posts = unit
+            .posting_fronts(16)
+            .await?
+            .iter()
+            .any(|posting| posting.not_before <= now && posting.trouble.is_none());
         Ok(!waits
+            && !posts
             && unit.receipts_owed(1).await?.is_empty()
             && unit.journal_owed(1).await?.is_empty())
     }

@@ -5,15 +5,18 @@ use std::{
     time::Duration,
 };
 
-use rookery_protocol::{id::UserId, time::Timestamp};
+use rookery_protocol::{
+    id::{ChainId, UserId},
+    time::Timestamp,
+};
 use tokio::sync::watch;
 
-use super::{Engine, Link};
+use super::{Engine, Link, is_room};
 use crate::{
     agent::verb::{MessageLine, ReadLines},
     e2ee::journal_state::Change,
     error::{CommandError, Kind},
-    store::{MessageState, Page, Placed, Receipt, StoreError},
+    store::{MessageState, Page, Placed, Receipt, StoreError, Told},
 };
 
 /// How long `read` waits for what the home has.
@@ -40,12 +43,21 @@ pub struct TailOrder {
 #[derive(Debug)]
 pub struct TailReader<'e> {
     engine: &'e Engine,
-    with: Vec<UserId>,
+    with: Vec<Wanted>,
     position: u64,
-    page: VecDeque<Placed>,
+    page: VecDeque<Told>,
     names: BTreeMap<UserId, (String, bool)>,
     changes: watch::Receiver<u64>,
     is_endless: bool,
+}
+
+/// What is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// A conversation with one other user.
+    Person(UserId),
+    /// A channel.
+    Room(ChainId),
 }
 
 impl Engine {
@@ -116,7 +128,11 @@ impl Engine {
     pub(crate) async fn tail(&self, order: TailOrder) -> Result<TailReader<'_>, CommandError> {
         let mut with = vec![];
         for who in &order.with {
-            with.push(self.person_named(who).await?.user);
+            with.push(if is_room(who) {
+                Wanted::Room(self.chain_named(who).await?)
+            } else {
+                Wanted::Person(self.person_named(who).await?.user)
+            });
         }
         if !order.is_endless {
             self.wait_caught_up(SYNC_PATIENCE).await;
@@ -176,12 +192,27 @@ impl TailReader<'_> {
     /// The next message, once there is one; nothing when all has been told and it does not go on.
     pub async fn next(&mut self) -> Result<Option<MessageLine>, CommandError> {
         loop {
-            if let Some(placed) = self.page.pop_front() {
-                self.position = placed.position;
-                if self.with.is_empty() || self.with.contains(&placed.message.conversation) {
-                    return Ok(Some(self.engine.line(&mut self.names, placed).await?));
+            if let Some(told) = self.page.pop_front() {
+                let wanted = match &told {
+                    Told::Direct(placed) => Wanted::Person(placed.message.conversation),
+                    Told::Channel(placed) => Wanted::Room(placed.post.chain),
+                };
+                self.position = match &told {
+                    Told::Direct(placed) => placed.position,
+                    Told::Channel(placed) => placed.position,
+                };
+                if !self.with.is_empty() && !self.with.contains(&wanted) {
+                    continue;
                 }
-                continue;
+                return match told {
+                    Told::Direct(placed) => {
+                        Ok(Some(self.engine.line(&mut self.names, placed).await?))
+                    }
+                    Told::Channel(placed) => {
+                        let room = self.engine.name_of_chain(placed.post.chain).await?;
+                        Ok(Some(self.engine.room_line(&room, placed).await?))
+                    }
+                };
             }
             // Marked first: what is added while the store is read is seen as a change after it.
             self.changes.mark_unchanged();
@@ -190,7 +221,7 @@ impl TailReader<'_> {
                 .store
                 .read()
                 .await?
-                .page(Page::After { position: self.position, count: PAGE })
+                .told_after(self.position, PAGE)
                 .await?;
             self.page = page.into();
             if !self.page.is_empty() {

@@ -6,7 +6,7 @@ use rookery_protocol::{
     codec::{self, MAX_BATCH},
     community::CommunityKind,
     id::{
-        AudienceId, ChainId, ChannelId, CommunityId, Digest, InviteId, SenderKeyId, UserId,
+        AudienceId, ChainId, ChannelId, CommunityId, DeviceId, Digest, InviteId, SenderKeyId, UserId,
     },
     name::UserName,
     time::Timestamp,
@@ -359,6 +359,48 @@ impl Unit {
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
+    }
+
+    /// The hash of the last message of a device in a channel: its next one is linked to it.
+    pub async fn last_hash(
+        &mut self,
+        chain: ChainId,
+        author: UserId,
+        device: DeviceId,
+    ) -> Result<Option<Digest>, StoreError> {
+        let key = self.author_key(chain, author, device);
+        let sealed: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT sealed FROM last_message WHERE author = $1")
+                .bind(&key)
+                .fetch_optional(&mut *self.transaction)
+                .await?;
+        sealed.map(|sealed| self.vault.open("last_message", &key, &sealed)).transpose()
+    }
+
+    /// Remembers the last message of a device in a channel.
+    pub async fn put_last_hash(
+        &mut self,
+        chain: ChainId,
+        author: UserId,
+        device: DeviceId,
+        hash: Digest,
+    ) -> Result<(), StoreError> {
+        let key = self.author_key(chain, author, device);
+        let sealed = self.vault.seal("last_message", &key, &hash);
+        sqlx::query(
+            "INSERT INTO last_message (author, sealed) VALUES ($1, $2)
+             ON CONFLICT (author) DO UPDATE SET sealed = excluded.sealed",
+        )
+        .bind(key)
+        .bind(sealed)
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    fn author_key(&self, chain: ChainId, author: UserId, device: DeviceId) -> Vec<u8> {
+        let parts: [&[u8]; 3] = [chain.as_bytes(), author.as_bytes(), device.as_bytes()];
+        self.vault.index("last_message", &parts)
     }
 
     /// The name of a user's account, as their home has told it.

@@ -143,8 +143,8 @@ impl Unit {
         let target = said.target().map(|target| self.reference_key(post.chain, target));
         let thread = said.thread().map(|root| self.reference_key(post.chain, root));
         sqlx::query(
-            "INSERT INTO message (conversation, item, at, sealed, kind, place, target, thread)
-             VALUES ($1, $2, $3, $4, 1, $5, $6, $7)",
+            "INSERT INTO message (conversation, item, at, sealed, kind, place, target, thread, ident)
+             VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8)",
         )
         .bind(channel_key(&self.vault, post.chain))
         .bind(&key)
@@ -153,6 +153,7 @@ impl Unit {
         .bind(post.seq.map_or(UNPLACED, u64::cast_signed))
         .bind(target)
         .bind(thread)
+        .bind(ident_key(&self.vault, post.chain, post.item))
         .execute(&mut *self.transaction)
         .await?;
         Ok(true)
@@ -189,6 +190,21 @@ impl Unit {
             .fetch_optional(&mut *self.transaction)
             .await?;
         row.map(|row| placed_post(&self.vault, &row)).transpose()
+    }
+
+    /// The posts of a channel that have the id `item`: one, unless two authors have chosen the same.
+    pub async fn posts_named(
+        &mut self,
+        chain: ChainId,
+        item: ItemId,
+    ) -> Result<Vec<PlacedPost>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT position, item, place, sealed FROM message WHERE ident = $1 ORDER BY place LIMIT 8",
+        )
+        .bind(ident_key(&self.vault, chain, item))
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        rows.iter().map(|row| placed_post(&self.vault, row)).collect()
     }
 
     /// What stands at a place of a channel.
@@ -379,6 +395,10 @@ impl Unit {
 
 pub(super) fn post_key(vault: &Vault, chain: ChainId, author: UserId, item: ItemId) -> Vec<u8> {
     vault.index("post", &[chain.as_bytes(), author.as_bytes(), item.as_bytes()])
+}
+
+fn ident_key(vault: &Vault, chain: ChainId, item: ItemId) -> Vec<u8> {
+    vault.index("ident", &[chain.as_bytes(), item.as_bytes()])
 }
 
 pub(super) fn channel_key(vault: &Vault, chain: ChainId) -> Vec<u8> {

@@ -34,6 +34,9 @@ pub enum MessageState {
     /// Somebody else's, and not read here yet.
     #[n(6)]
     Received,
+    /// Placed in its channel by the hub.
+    #[n(7)]
+    Posted,
 }
 
 impl MessageState {
@@ -47,6 +50,7 @@ impl MessageState {
             Self::Read => "read",
             Self::Failed => "failed",
             Self::Received => "received",
+            Self::Posted => "posted",
         }
     }
 
@@ -54,12 +58,12 @@ impl MessageState {
     /// step from sending to failed in another client.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
-        use MessageState::{Delivered, Failed, Queued, Read, Received, Sent};
+        use MessageState::{Delivered, Failed, Posted, Queued, Read, Received, Sent};
         matches!(
             (self, next),
-            (Queued, Sent | Delivered | Read | Failed)
+            (Queued, Sent | Posted | Delivered | Read | Failed)
                 | (Sent, Delivered | Read | Failed)
-                | (Delivered | Received, Read)
+                | (Delivered | Received | Posted, Read)
                 | (Failed, Queued | Sent | Delivered | Read)
         )
     }

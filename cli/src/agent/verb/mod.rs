@@ -4,10 +4,12 @@
 //! parameters; the handler is [`Verb::run`].
 
 mod account;
+mod community;
 mod contact;
 mod device;
 mod message;
 mod profile;
+mod room;
 
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, sync::LazyLock};
 
@@ -21,12 +23,22 @@ pub use account::{
     AccountDelete, AccountPassword, AccountSettings, Connection, Logout, SessionEnd, SessionLine,
     SessionList, SettingsLine, Status, StatusLine, Whoami, WhoamiLine, WritersWord,
 };
+pub use community::{
+    Changed, ChannelCreate, ChannelEdit, ChannelGrant, ChannelLine, ChannelList, ChannelWord,
+    CommunityCreate, CommunityDetail, CommunityEdit, CommunityInvite, CommunityJoin,
+    CommunityLeave, CommunityLine, CommunityList, CommunityLog, CommunityShow, CommunityVerify,
+    GrantWord, HistoryWord, InviteLine, LogLine, MemberAct, MemberChangeOrder, MemberLine,
+    MemberList, PolicyWord, RoleChange, RoleLine, RoleList, VerifiedLine,
+};
 pub use contact::{ContactAct, ContactChange, ContactLine, ContactList, Verify, VerifyLine};
 pub use device::{
     DeviceLine, DeviceLink, DeviceLinked, DeviceList, DeviceRename, DeviceRevoke, LinkEvent,
     RecoveryCreate, RecoveryCreated,
 };
 pub use message::{MessageLine, Read, ReadLines, Send, SendLine, Tail, Until};
+pub use room::{
+    AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, Thread,
+};
 pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
@@ -147,6 +159,26 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<Send>(),
             Entry::of::<Read>(),
             Entry::of::<Tail>(),
+            Entry::of::<Thread>(),
+            Entry::of::<MarkRead>(),
+            Entry::of::<MessageChange>(),
+            Entry::of::<CommunityList>(),
+            Entry::of::<CommunityShow>(),
+            Entry::of::<CommunityCreate>(),
+            Entry::of::<CommunityJoin>(),
+            Entry::of::<CommunityLeave>(),
+            Entry::of::<CommunityInvite>(),
+            Entry::of::<CommunityEdit>(),
+            Entry::of::<CommunityLog>(),
+            Entry::of::<CommunityVerify>(),
+            Entry::of::<MemberList>(),
+            Entry::of::<MemberChangeOrder>(),
+            Entry::of::<RoleList>(),
+            Entry::of::<RoleChange>(),
+            Entry::of::<ChannelList>(),
+            Entry::of::<ChannelCreate>(),
+            Entry::of::<ChannelEdit>(),
+            Entry::of::<ChannelGrant>(),
             Entry::of::<ContactList>(),
             Entry::of::<ContactChange>(),
             Entry::of::<Verify>(),

@@ -9,7 +9,7 @@ use rookery_protocol::{
     chain::{Entry, Seen},
     codec,
     community::{self, Chains, Epoch, Missing, Refused, State},
-    id::{AudienceId, ChainId, ChannelId, CommunityId, UserId},
+    id::{AudienceId, ChainId, ChannelId, CommunityId, DeviceId, UserId},
     user,
 };
 
@@ -66,6 +66,17 @@ impl Histories {
     pub(super) fn latest(&self, user: UserId) -> Option<user::State> {
         let histories = self.0.read().unwrap_or_else(PoisonError::into_inner);
         histories.get(&user)?.latest().cloned()
+    }
+
+    /// Whose device it is or was, among the users whose chains are at hand.
+    pub(super) fn owner_of(&self, device: DeviceId) -> Option<UserId> {
+        let histories = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        histories
+            .values()
+            .find(|history| {
+                history.latest().is_some_and(|state| state.devices.contains_key(&device))
+            })
+            .map(user::History::user)
     }
 
     /// Takes in entries that the store vouches for.
@@ -158,7 +169,7 @@ impl Books {
     }
 
     /// Which community and channel a chain is, among those that are known here; no channel for the log.
-    pub(super) fn place_of(&self, chain: ChainId) -> Option<(CommunityId, Option<ChannelId>)> {
+    pub(in super::super) fn place_of(&self, chain: ChainId) -> Option<(CommunityId, Option<ChannelId>)> {
         self.books().iter().find_map(|(community, book)| {
             if ChainId::of_log(*community) == chain {
                 return Some((*community, None));

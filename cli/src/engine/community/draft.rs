@@ -9,6 +9,7 @@ use rookery_protocol::{
     },
     id::{AudienceId, BlobId, ChainId, CommunityId, UserId},
     io::client::{CallError, Client},
+    key::{HpkeBox, KemKey},
     request::{
         blob::{PART_BYTES, PutBlob, PutBlobError},
         community::{AppendLog, AppendLogError},
@@ -128,6 +129,47 @@ impl<'e> Draft<'e> {
             }
         }
         Ok(())
+    }
+
+    /// Adds the statement that begins a community: its first epoch has to be said next.
+    pub(super) fn say_first(&mut self, action: Action) -> Result<(), CommandError> {
+        self.say_alone(action)
+    }
+
+    /// Gives who came into an audience by this batch what they may read: the epoch in force, or a new one where history begins with one's
+    /// coming.
+    pub(super) fn settle_newcomers(&mut self) -> Result<(), CommandError> {
+        let due: Vec<(AudienceId, EpochReason)> = self
+            .state()?
+            .audiences
+            .iter()
+            .filter_map(|(id, audience)| Some((*id, audience.must_rotate()?)))
+            .collect();
+        for (audience, reason) in due {
+            if self.state()?.is_in_audience(self.engine.user, audience) {
+                self.rotate(audience, reason)?;
+            }
+        }
+        self.admit_newcomers()
+    }
+
+    /// The epoch of all members that is in force, wrapped for a link.
+    pub(super) fn wrap_for_link(
+        &self,
+        key: &KemKey,
+        receiver: Receiver,
+    ) -> Result<Option<HpkeBox>, CommandError> {
+        let state = self.state()?;
+        let audience = AudienceId::MEMBERS;
+        let epoch = state.audiences.get(&audience).and_then(|known| known.epoch.as_ref());
+        let Some(epoch) = epoch else { return Ok(None) };
+        let place = EpochPlace { community: self.community, audience, epoch: epoch.number };
+        let Some((_, secret)) = self.secrets.iter().find(|(known, _)| *known == place) else {
+            return Ok(None);
+        };
+        let context = wrap_context(place, epoch);
+        let wrap = secret.wrap(key, &context, receiver, &mut OsRandom);
+        wrap.map(Some).map_err(|error| CommandError::of(ErrorKind::Failed, &error))
     }
 
     /// Wraps epochs for who came into an audience by this batch.
@@ -291,18 +333,7 @@ impl<'e> Draft<'e> {
     pub(super) async fn submit(self, client: &Client) -> Result<(), CallError<AppendLogError>> {
         let engine = self.engine;
         for wraps in &self.blobs {
-            engine.put_blob(client, self.community, wraps).await.map_err(|error| match error {
-                CallError::Request(PutBlobError::OtherHash | PutBlobError::Gap { .. }) => {
-                    CallError::Request(AppendLogError::Incomplete {
-                        reason: "the wraps of the epoch did not arrive".to_owned(),
-                    })
-                }
-                CallError::Request(error) => {
-                    CallError::Request(AppendLogError::Denied { reason: error.to_string() })
-                }
-                CallError::Refused(refusal) => CallError::Refused(refusal),
-                CallError::Connection(error) => CallError::Connection(error),
-            })?;
+            engine.put_blob(client, self.community, wraps).await.map_err(no_wraps)?;
         }
         let request =
             AppendLog { community: self.community, statements: self.submissions.clone() };
@@ -424,6 +455,19 @@ fn refused(error: Refused) -> CommandError {
             "the devices of a member are not known here yet",
         )
         .hint("try again when there is a connection"),
+    }
+}
+
+/// Why the wraps of an epoch did not get there, as the batch's own failure.
+fn no_wraps(error: CallError<PutBlobError>) -> CallError<AppendLogError> {
+    match error {
+        CallError::Request(error) => {
+            CallError::Request(AppendLogError::Incomplete { reason: error.to_string() })
+        }
+        CallError::Refused(refusal) => CallError::Refused(refusal),
+        CallError::Lost(lost) => CallError::Lost(lost),
+        CallError::Broken(error) => CallError::Broken(error),
+        CallError::Malformed(error) => CallError::Malformed(error),
     }
 }
 

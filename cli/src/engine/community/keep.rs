@@ -51,6 +51,11 @@ impl Engine {
         self.keeper_wake.notify_one();
     }
 
+    /// Whether it has not been asked yet, on this connection, which communities there are.
+    pub(super) fn is_unsure_of_communities(&self) -> bool {
+        self.owed().list
+    }
+
     /// A log has gone on.
     pub(super) fn log_changed(&self, community: CommunityId) {
         self.owe_community(community);

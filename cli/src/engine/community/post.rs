@@ -143,7 +143,7 @@ impl Engine {
         let chain = front.chain();
         let mut count = BATCH;
         loop {
-            let outcome = Box::pin(self.place(client, &front, count)).await;
+            let outcome = Box::pin(self.place_batch(client, &front, count)).await;
             let written = match outcome {
                 Ok(()) => Ok(()),
                 Err(Unplaced::Apart) => {
@@ -164,7 +164,12 @@ impl Engine {
     }
 
     /// Has the hub place the front of a channel's queue.
-    async fn place(&self, client: &Client, front: &Posting, count: u32) -> Result<(), Unplaced> {
+    async fn place_batch(
+        &self,
+        client: &Client,
+        front: &Posting,
+        count: u32,
+    ) -> Result<(), Unplaced> {
         let (community, channel, chain) = (front.community, front.channel, front.chain());
         for _ in 0..MAX_STALE {
             let batch = self.store.read().await?.postings(chain, count).await?;
