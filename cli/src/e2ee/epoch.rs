@@ -70,7 +70,7 @@ pub struct WrapContext {
 
 impl WrapContext {
     /// `"rookery/1/epoch" ‖ 0 ‖ community ‖ audience ‖ epoch ‖ roster root`.
-    fn to_info(self) -> Vec<u8> {
+    pub(super) fn to_info(self) -> Vec<u8> {
         [b"rookery/1/epoch\0", &self.place.to_context()[..], self.roster_root.as_bytes()].concat()
     }
 }
@@ -86,7 +86,7 @@ pub enum Receiver {
 
 impl Receiver {
     /// `"user" ‖ 0 ‖ id` or `"link" ‖ 0 ‖ number`.
-    fn to_aad(self) -> Vec<u8> {
+    pub(super) fn to_aad(self) -> Vec<u8> {
         match self {
             Self::User(user) => [b"user\0", &user.as_bytes()[..]].concat(),
             Self::Link(invite) => [b"link\0", &invite.number().to_be_bytes()[..]].concat(),
@@ -259,7 +259,7 @@ impl fmt::Debug for EpochKeys {
 }
 
 /// What a link to the epoch before is bound to: `LH("epoch/prev", what, community, audience, epoch)`, the epoch being the newer one.
-fn previous_context(what: &str, place: EpochPlace) -> Vec<u8> {
+pub(super) fn previous_context(what: &str, place: EpochPlace) -> Vec<u8> {
     let EpochPlace { community, audience, epoch } = place;
     let (audience, epoch) = (audience.number().to_be_bytes(), epoch.to_be_bytes());
     labelled("epoch/prev", &[what.as_bytes(), community.as_bytes(), &audience, &epoch])

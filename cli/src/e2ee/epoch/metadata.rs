@@ -45,7 +45,7 @@ pub enum TextOf {
 
 impl TextOf {
     /// Its number and what it is of.
-    fn parts(self) -> (u8, Vec<u8>) {
+    pub(crate) fn parts(self) -> (u8, Vec<u8>) {
         match self {
             Self::CommunityName => (1, vec![]),
             Self::CommunityTopic => (2, vec![]),

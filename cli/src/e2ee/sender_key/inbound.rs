@@ -33,8 +33,8 @@ pub struct InboundSenderKey {
     device: DeviceId,
     /// The next index that is new.
     next: u32,
-    latest: Receiving,
-    earliest: Option<Receiving>,
+    pub(super) latest: Receiving,
+    pub(super) earliest: Option<Receiving>,
 }
 
 impl InboundSenderKey {

@@ -31,7 +31,7 @@ pub struct OutboundSenderKey {
     place: ChannelPlace,
     created: Timestamp,
     count: u32,
-    ratchet: Sending,
+    pub(super) ratchet: Sending,
 }
 
 impl OutboundSenderKey {
@@ -236,4 +236,21 @@ fn inner(
 /// `bytes` in a field of the wire. All of them fit, by the bounds above.
 fn bounded<const MAX: usize>(bytes: Vec<u8>) -> Result<Octets<MAX>, SealError> {
     Octets::parse(bytes).map_err(|_| SealError::TooLong { limit: CONTENT_BYTES })
+}
+
+/// The parts of a message, for a test that forges one.
+#[cfg(test)]
+impl OutboundSenderKey {
+    pub(super) fn header_of(&self, facts: &MessageFacts) -> Vec<u8> {
+        codec::encode(&self.header(facts))
+    }
+
+    pub(super) fn plaintext_of(
+        &self,
+        header: &[u8],
+        facts: &MessageFacts,
+        content: &Content,
+    ) -> Zeroizing<Vec<u8>> {
+        pad(&inner(header, facts, content).unwrap(), FLOOR)
+    }
 }
