@@ -166,8 +166,14 @@ impl World {
         let key_of = |user: UserId, _: &rookery_protocol::community::Member| {
             people.0.iter().find(|person| person.user == user).map(|person| &person.key)
         };
-        let plan =
-            EpochPlan::of(self.state(), MEMBERS, reason, key_of, self.secrets.last()).unwrap();
+        let plan = EpochPlan::of(
+            self.state.as_ref().unwrap(),
+            MEMBERS,
+            reason,
+            key_of,
+            self.secrets.last(),
+        )
+        .unwrap();
         let built = build_epoch(&plan, &mut self.random).unwrap();
         self.blobs.push((hex(built.start.wraps.as_bytes()), built.wraps));
         self.say(0, Action::Epoch(built.start));
@@ -359,7 +365,7 @@ fn names(lines: &[Value]) -> Vec<Value> {
 fn a_community_is_read_by_an_independent_implementation() {
     let mut world = told();
     world.channel[3].body = None;
-    let lines = super::lines("epoch.py", &world.dump(1));
+    let lines = lines("epoch.py", &world.dump(1));
     assert_eq!(
         names(&lines),
         ["Garden", "all that grows", "beds", "vegetables", "gardener", "spam", "Beetroot"]
@@ -380,7 +386,7 @@ fn a_community_is_read_by_an_independent_implementation() {
 
 #[test]
 fn whoever_was_sent_away_reads_nothing_of_what_came_after() {
-    let lines = super::lines("epoch.py", &told().dump(2));
+    let lines = lines("epoch.py", &told().dump(2));
     let messages: Vec<_> = said(&lines).into_iter().map(|(_, text)| text).collect();
     let read = ["before anybody came", "Grüße 🌱", "to be erased", "spam"].map(Value::from);
     assert_eq!(messages[..4], read);
@@ -409,11 +415,11 @@ fn an_independent_implementation_refuses_a_dump_that_was_changed() {
             world.blobs[2].1.truncate(1_168);
         },
     ];
-    assert!(!super::lines("epoch.py", &world.dump(1)).is_empty());
+    assert!(!lines("epoch.py", &world.dump(1)).is_empty());
     for (number, change) in changes.into_iter().enumerate() {
         let mut world = told();
         change(&mut world);
-        let (_, is_good) = super::run("epoch.py", &world.dump(1));
+        let (_, is_good) = run("epoch.py", &world.dump(1));
         assert!(!is_good, "{number}");
     }
 }
@@ -455,7 +461,7 @@ fn the_second_member_reads_the_same_by_our_own_code() {
 fn the_frozen_vectors_are_made_again_by_an_independent_implementation() {
     let path = format!("{}/../tests/vectors/epoch.json", env!("CARGO_MANIFEST_DIR"));
     let vectors: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let lines = super::lines("epoch.py", &json!({ "vectors": vectors }));
+    let lines = lines("epoch.py", &json!({ "vectors": vectors }));
     let own = hex(&[18; 32]);
     let line = |index: u32, kind: u32, text: Value, own_prev: Value, seen: Value| json!({"index": index, "kind": kind, "text": text, "own_prev": own_prev, "seen": seen});
     let seen = json!(hex(&[19; 32]));
@@ -468,5 +474,5 @@ fn the_frozen_vectors_are_made_again_by_an_independent_implementation() {
     assert_eq!(lines, expected);
     let mut changed = vectors;
     changed["commit"] = json!(hex(&[0; 32]));
-    assert!(!super::run("epoch.py", &json!({ "vectors": changed })).1);
+    assert!(!run("epoch.py", &json!({ "vectors": changed })).1);
 }
