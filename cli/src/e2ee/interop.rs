@@ -100,22 +100,22 @@ fn command(script: &str) -> Command {
     command
 }
 
-/// What `script` prints for one `input`, and whether it was content with it.
-fn run(script: &str, input: &Value) -> (Vec<Value>, bool) {
+/// What `script` prints for one `input`, and the last line of its complaint if it is not content.
+fn run(script: &str, input: &Value) -> (Vec<Value>, Option<String>) {
     let mut child = command(script).stderr(Stdio::piped()).spawn().unwrap();
     write!(child.stdin.take().unwrap(), "{input}").unwrap();
     let output = child.wait_with_output().unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
-    (
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
-        output.status.success(),
-    )
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    let error =
+        (!output.status.success()).then(|| complaint.lines().last().unwrap_or_default().to_owned());
+    (lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), error)
 }
 
 /// What `script` prints for an `input` that it is content with.
 fn lines(script: &str, input: &Value) -> Vec<Value> {
-    let (lines, is_good) = run(script, input);
-    assert!(is_good, "{script} refused it after {lines:?}");
+    let (lines, error) = run(script, input);
+    assert_eq!(error, None, "{script} refused it after {lines:?}");
     lines
 }
 
