@@ -23,8 +23,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 pub use build::{
-    BuildError, BuiltEpoch, EpochPlan, MemberKey, WRAP_BYTES, build_epoch, build_epoch_of, wrap_at,
-    wrap_index,
+    BuildError, BuiltEpoch, EpochPlan, MemberKey, WRAP_BYTES, build_epoch, wrap_at, wrap_index,
 };
 pub use invite::{LinkKeys, LinkSecret};
 pub use metadata::{MetadataKey, TEXT_BYTES, TextError, TextOf};
@@ -71,7 +70,7 @@ pub struct WrapContext {
 
 impl WrapContext {
     /// `"rookery/1/epoch" ‖ 0 ‖ community ‖ audience ‖ epoch ‖ roster root`.
-    fn to_info(self) -> Vec<u8> {
+    pub(super) fn to_info(self) -> Vec<u8> {
         [b"rookery/1/epoch\0", &self.place.to_context()[..], self.roster_root.as_bytes()].concat()
     }
 }
@@ -87,7 +86,7 @@ pub enum Receiver {
 
 impl Receiver {
     /// `"user" ‖ 0 ‖ id` or `"link" ‖ 0 ‖ number`.
-    fn to_aad(self) -> Vec<u8> {
+    pub(super) fn to_aad(self) -> Vec<u8> {
         match self {
             Self::User(user) => [b"user\0", &user.as_bytes()[..]].concat(),
             Self::Link(invite) => [b"link\0", &invite.number().to_be_bytes()[..]].concat(),
@@ -186,11 +185,11 @@ impl EpochSecret {
         Self::checked(&opened, place.audience, former, former_commit)
     }
 
-    /// The key of the audience's names, topics and reasons in this epoch. It does not depend on the community, whose id is the hash of a
-    /// statement that holds its name already sealed.
+    /// The key of the audience's names, topics and reasons in this epoch: `KDF(secret, "meta", community ‖ audience)`.
     #[must_use]
-    pub fn metadata(&self, audience: AudienceId) -> MetadataKey {
-        MetadataKey::new(derive(self.0.as_ref(), "meta", &audience.number().to_be_bytes()))
+    pub fn metadata(&self, community: CommunityId, audience: AudienceId) -> MetadataKey {
+        let context = [&community.as_bytes()[..], &audience.number().to_be_bytes()].concat();
+        MetadataKey::new(derive(self.0.as_ref(), "meta", &context))
     }
 
     /// The epoch's keys, for what stands in channels. `log_root` is the hash of the entry before the epoch's statement.
@@ -260,7 +259,7 @@ impl fmt::Debug for EpochKeys {
 }
 
 /// What a link to the epoch before is bound to: `LH("epoch/prev", what, community, audience, epoch)`, the epoch being the newer one.
-fn previous_context(what: &str, place: EpochPlace) -> Vec<u8> {
+pub(super) fn previous_context(what: &str, place: EpochPlace) -> Vec<u8> {
     let EpochPlace { community, audience, epoch } = place;
     let (audience, epoch) = (audience.number().to_be_bytes(), epoch.to_be_bytes());
     labelled("epoch/prev", &[what.as_bytes(), community.as_bytes(), &audience, &epoch])

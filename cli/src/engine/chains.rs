@@ -255,7 +255,7 @@ impl Engine {
         unit.add_statement(person, &entry).await?;
         self.note_state(&mut unit, &after).await?;
         unit.commit().await?;
-        self.react(client, &after).await
+        self.heed(client, &after).await
     }
 
     /// Fetches what is missing of `person`'s chain, verifies it, and says what it amounts to.
@@ -271,7 +271,7 @@ impl Engine {
                 "the server took too long to show somebody's devices",
             )))
         })?;
-        self.react(client, &state).await?;
+        self.heed(client, &state).await?;
         Ok(state)
     }
 
@@ -323,7 +323,7 @@ impl Engine {
     }
 
     /// What a new state of one's own chain calls for.
-    async fn react(&self, client: &Client, state: &State) -> Result<(), ChainError> {
+    async fn heed(&self, client: &Client, state: &State) -> Result<(), ChainError> {
         if state.user != self.user {
             // What waits for a newer chain can go now.
             self.outbox_wake.notify_one();

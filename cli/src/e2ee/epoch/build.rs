@@ -148,24 +148,17 @@ pub fn build_epoch(
     plan: &EpochPlan<'_>,
     random: &mut dyn Random,
 ) -> Result<BuiltEpoch, BuildError> {
-    build_epoch_of(plan, EpochSecret::generate(random), random)
-}
-
-/// Makes the epoch of a secret that was drawn before: in the batch that begins a community, names are sealed under it first.
-pub fn build_epoch_of(
-    plan: &EpochPlan<'_>,
-    secret: EpochSecret,
-    random: &mut dyn Random,
-) -> Result<BuiltEpoch, BuildError> {
     plan.check()?;
+    let secret = EpochSecret::generate(random);
     let wraps = wrap_all(plan, &secret, random)?;
-    let EpochPlace { audience, epoch, .. } = plan.place;
+    let EpochPlace { community, audience, epoch } = plan.place;
     let former = plan.former;
     let previous = former
         .filter(|_| plan.continues)
         .map(|former| secret.seal_previous(plan.place, former, random));
     let previous_meta = former.map(|former| {
-        secret.metadata(audience).seal_previous(plan.place, &former.metadata(audience), random)
+        let former = former.metadata(community, audience);
+        secret.metadata(community, audience).seal_previous(plan.place, &former, random)
     });
     let start = EpochStart {
         audience,

@@ -7,7 +7,7 @@ use rookery_protocol::{
     codec::Octets,
     community::SealedText,
     hash::labelled,
-    id::{AudienceId, ChannelId, CommunityId, RoleId, UserId},
+    id::{ChannelId, CommunityId, RoleId, UserId},
 };
 use zeroize::Zeroizing;
 
@@ -15,6 +15,7 @@ use super::{EpochPlace, link, previous_context};
 use crate::e2ee::{
     Random, Unopenable,
     aead::Key,
+    kdf::derive,
     padding::{TEXT_FLOOR, pad, unpad},
 };
 
@@ -24,8 +25,7 @@ pub const TEXT_BYTES: usize = 1_024;
 /// What a sealed text is: one text cannot stand for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextOf {
-    /// The community's name. It is not bound to the community's id, which is the hash of a statement that holds it; the key is of that
-    /// community alone.
+    /// The community's name.
     CommunityName,
     /// What the community is about.
     CommunityTopic,
@@ -45,7 +45,7 @@ pub enum TextOf {
 
 impl TextOf {
     /// Its number and what it is of.
-    fn parts(self) -> (u8, Vec<u8>) {
+    pub(crate) fn parts(self) -> (u8, Vec<u8>) {
         match self {
             Self::CommunityName => (1, vec![]),
             Self::CommunityTopic => (2, vec![]),
@@ -90,7 +90,7 @@ impl MetadataKey {
         self.0.clone()
     }
 
-    /// Seals a text of at most [`TEXT_BYTES`] bytes. For the name in the statement that begins a community, `place` may name any community.
+    /// Seals a text of at most [`TEXT_BYTES`] bytes.
     pub fn seal_text(
         &self,
         place: EpochPlace,
@@ -140,11 +140,11 @@ impl MetadataKey {
     }
 
     fn text_key(&self) -> Key {
-        Key::new(crate::e2ee::kdf::derive(self.0.as_ref(), "meta/text", &[]))
+        Key::new(derive(self.0.as_ref(), "meta/text", &[]))
     }
 
     fn link_key(&self) -> Key {
-        Key::new(crate::e2ee::kdf::derive(self.0.as_ref(), "meta/link", &[]))
+        Key::new(derive(self.0.as_ref(), "meta/link", &[]))
     }
 }
 
@@ -154,15 +154,10 @@ impl fmt::Debug for MetadataKey {
     }
 }
 
-/// `LH("text", community, audience, epoch, number of what, id of what)`; the community is empty for its own name.
+/// `LH("text", community, audience, epoch, number of what, id of what)`.
 fn text_context(place: EpochPlace, what: TextOf) -> Vec<u8> {
     let EpochPlace { community, audience, epoch } = place;
     let (number, id) = what.parts();
-    let community: &[u8] = if what == TextOf::CommunityName { &[] } else { community.as_bytes() };
-    let (audience, epoch) = (audience_bytes(audience), epoch.to_be_bytes());
-    labelled("text", &[community, &audience, &epoch, &[number], &id]).as_bytes().to_vec()
-}
-
-fn audience_bytes(audience: AudienceId) -> [u8; 4] {
-    audience.number().to_be_bytes()
+    let (audience, epoch) = (audience.number().to_be_bytes(), epoch.to_be_bytes());
+    labelled("text", &[community.as_bytes(), &audience, &epoch, &[number], &id]).as_bytes().to_vec()
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
+    chain::Seen,
     codec::{self, Malformed},
     community::{Announce, AnnounceBody, History, MessageHeader},
     id::{DeviceId, SenderKeyId, UserId},
@@ -31,10 +32,12 @@ pub struct InboundSenderKey {
     place: ChannelPlace,
     user: UserId,
     device: DeviceId,
+    /// Where in the user's chain the device was live when it announced the key.
+    head: Seen,
     /// The next index that is new.
     next: u32,
-    latest: Receiving,
-    earliest: Option<Receiving>,
+    pub(super) latest: Receiving,
+    pub(super) earliest: Option<Receiving>,
 }
 
 impl InboundSenderKey {
@@ -67,6 +70,7 @@ impl InboundSenderKey {
             place,
             user: header.user,
             device: header.device,
+            head: header.head,
             next: header.start_index,
             latest,
             earliest,
@@ -95,6 +99,12 @@ impl InboundSenderKey {
     #[must_use]
     pub const fn device(&self) -> DeviceId {
         self.device
+    }
+
+    /// The head of the user's chain that the announcement named.
+    #[must_use]
+    pub const fn head(&self) -> Seen {
+        self.head
     }
 
     /// The least index that was not opened by [`InboundSenderKey::open`], nor passed over.
@@ -169,6 +179,7 @@ impl InboundSenderKey {
             place: self.place.into(),
             user: self.user,
             device: self.device,
+            head: self.head,
             next: self.next,
             latest: std::mem::take(&mut *self.latest.to_pickle()),
             earliest: self
@@ -187,6 +198,7 @@ impl InboundSenderKey {
             place: (&record.place).into(),
             user: record.user,
             device: record.device,
+            head: record.head,
             next: record.next,
             latest: Receiving::from_pickle(&record.latest)?,
             earliest: earliest.transpose()?,
@@ -244,4 +256,7 @@ struct InboundRecord {
     latest: Vec<u8>,
     #[cbor(n(6), with = "minicbor::bytes")]
     earliest: Option<Vec<u8>>,
+    #[n(7)]
+    #[zeroize(skip)]
+    head: Seen,
 }

@@ -31,7 +31,7 @@ pub struct OutboundSenderKey {
     place: ChannelPlace,
     created: Timestamp,
     count: u32,
-    ratchet: Sending,
+    pub(super) ratchet: Sending,
 }
 
 impl OutboundSenderKey {
@@ -136,7 +136,7 @@ impl OutboundSenderKey {
             return Err(SealError::Exhausted);
         }
         let header = codec::encode(&self.header(facts));
-        let plaintext = pad(&*inner(&header, facts, content)?, FLOOR);
+        let plaintext = pad(&inner(&header, facts, content)?, FLOOR);
         let mut ratchet = self.ratchet.duplicate();
         let message = ratchet.seal(&plaintext);
         let sealed = keys.message_key(self.place.channel).seal(&header, &message, random);
@@ -236,4 +236,22 @@ fn inner(
 /// `bytes` in a field of the wire. All of them fit, by the bounds above.
 fn bounded<const MAX: usize>(bytes: Vec<u8>) -> Result<Octets<MAX>, SealError> {
     Octets::parse(bytes).map_err(|_| SealError::TooLong { limit: CONTENT_BYTES })
+}
+
+/// The header of a message, for a test that forges one.
+#[cfg(test)]
+impl OutboundSenderKey {
+    pub(super) fn header_of(&self, facts: &MessageFacts) -> Vec<u8> {
+        codec::encode(&self.header(facts))
+    }
+}
+
+/// What Megolm seals, for a test that forges a message.
+#[cfg(test)]
+pub(super) fn plaintext_of(
+    header: &[u8],
+    facts: &MessageFacts,
+    content: &Content,
+) -> Zeroizing<Vec<u8>> {
+    pad(&inner(header, facts, content).unwrap(), FLOOR)
 }

@@ -155,3 +155,42 @@ fn read<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, Malformed> {
     serde_json::from_slice(bytes)
         .map_err(|_| Malformed::Invalid("a sender key's ratchet".to_owned()))
 }
+
+#[cfg(test)]
+impl Sending {
+    /// What somebody can make who has the session key: the same ratchet, and a signing key of their own.
+    pub(super) fn with_another_signing_key(&self) -> Self {
+        let session_key = self.session_key();
+        let session = NewSession {
+            ratchet: NewRatchet { inner: &session_key[5..133], counter: self.index() },
+            signing_key: NewSigningKey::Normal(&[9; 32]),
+            config: SessionConfig::version_2(),
+        };
+        Self(GroupSession::from_pickle(read(&write(&session)).unwrap()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::e2ee::SeededRandom;
+
+    #[test]
+    fn a_drawn_session_is_one_of_vodozemac_s_own() {
+        let drawn = Sending::generate(&mut SeededRandom::new(1));
+        let fields = |pickle: &[u8]| {
+            let value: serde_json::Value = serde_json::from_slice(pickle).unwrap();
+            let names = value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            (names, value["config"].clone(), value["ratchet"]["inner"].as_array().unwrap().len())
+        };
+        let own = Sending(GroupSession::new(SessionConfig::version_2()));
+        assert_eq!(fields(&drawn.to_pickle()), fields(&own.to_pickle()));
+        assert!(Receiving::new(&drawn.session_key()).is_ok());
+    }
+
+    #[test]
+    fn a_stored_session_of_the_first_version_is_refused() {
+        let old = Sending(GroupSession::new(SessionConfig::version_1()));
+        assert!(Sending::from_pickle(&old.to_pickle()).is_err());
+    }
+}

@@ -6,7 +6,7 @@ use rookery_protocol::{
         Action, Add, Ask, ChannelKind, ChannelSet, CommunityKind, Create, Edit, EpochReason,
         History, InviteCreate, Join, JoinBy, JoinPolicy, Permissions, PukPin,
     },
-    id::{AudienceId, ChainId, ChannelId, CommunityId, InviteId, ServerId, UserId},
+    id::{AudienceId, ChannelId, CommunityId, InviteId, ServerId},
     io::client::CallError,
     name::HostPort,
     request::community::AppendLogError,

@@ -559,6 +559,7 @@ fn sender_use(key: &InboundSenderKey) -> SenderKeyUse {
         device: key.device(),
         channel: key.place().channel,
         epoch: key.place().epoch.epoch,
+        head: key.head(),
         next_index: key.next_index(),
     }
 }

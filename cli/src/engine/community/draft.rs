@@ -468,6 +468,7 @@ fn no_wraps(error: CallError<PutBlobError>) -> CallError<AppendLogError> {
         CallError::Lost(lost) => CallError::Lost(lost),
         CallError::Broken(error) => CallError::Broken(error),
         CallError::Malformed(error) => CallError::Malformed(error),
+        CallError::TimedOut => CallError::TimedOut,
     }
 }
 
