@@ -184,6 +184,10 @@ impl Engine {
             // Live signs of others; nothing here shows them yet, and whoever asks for presence asks the home.
             FollowDown::Presence { .. }
             | FollowDown::Typing { .. }
+            | FollowDown::TypingIn { .. }
+            | FollowDown::ReadIn { .. }
+            | FollowDown::CommunitiesChanged
+            | FollowDown::Unfollowed { .. }
             | FollowDown::Envelope { .. } => Ok(()),
         }
     }
