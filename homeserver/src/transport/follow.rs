@@ -24,6 +24,7 @@ use crate::{
     repository::StorageError,
     service::{
         Services,
+        community::reads,
         feed::{Feed, Live, Taken},
         follow::{self, Following},
         limit::{Bucket, Subject},
@@ -157,6 +158,7 @@ impl Down<'_> {
                 self.catch_up().await?;
                 // Notices are not stored: whatever they would have said is told anew.
                 self.put(&codec::encode(&FollowDown::ContactsChanged)).await?;
+                self.put(&codec::encode(&FollowDown::CommunitiesChanged)).await?;
                 self.tell_presences(who).await?;
             }
             self.flush().await?;
@@ -193,6 +195,10 @@ impl Down<'_> {
         loop {
             let Some(sent) = self.sent.get(&chain).copied() else { return Ok(()) };
             let page = follow::entries(self.services, chain, sent).await?;
+            // Whoever may no longer read it is unfollowed before anything more is stored: what was read while they followed is theirs.
+            if !self.feed.follows(chain) {
+                return Ok(());
+            }
             for entry in page.rows {
                 self.sent.insert(chain, Some(entry.seq));
                 self.put(&codec::encode(&FollowDown::Entry(entry))).await?;
@@ -300,6 +306,18 @@ async fn up(
                     && let Err(error) = presence::typing(services, who, to).await
                 {
                     tracing::debug!(refusal = %refusal(&error), "a sign of typing was not passed on");
+                }
+            }
+            FollowUp::TypingIn { chain } => {
+                let class = Bucket::Class(RateClass::Ephemera);
+                if services.limiter.take(class, &Subject::Device(who.device)).is_ok() {
+                    reads::typing(services, who, feed, chain).await?;
+                }
+            }
+            FollowUp::ReadIn { chain, seq } => {
+                let class = Bucket::Class(RateClass::Receipt);
+                if services.limiter.take(class, &Subject::Device(who.device)).is_ok() {
+                    reads::note(services, who, feed, chain, seq).await?;
                 }
             }
         }

@@ -363,7 +363,7 @@ wire_struct! {
 
 wire_enum! {
     /// What is said.
-    pub enum Action {
+    pub enum Action as "CommunityAction" {
         /// The community begins.
         #[n(1)] Create(#[n(0)] Create),
         /// It is called otherwise, or others may join.
@@ -454,7 +454,7 @@ wire_enum! {
 wire_enum! {
     /// Where a statement stands, as far as its author says.
     #[derive(Copy)]
-    pub enum Place {
+    pub enum Place as "LogPlace" {
         /// Right after this entry: order is the author's, and the hub compares and swaps.
         #[n(1)] Next(#[n(0)] Seen),
         /// Anywhere after this entry, which is one of the last 256: the hub places it.
@@ -466,7 +466,7 @@ wire_enum! {
 
 wire_struct! {
     /// One statement: the body of an entry of a community's log.
-    pub struct Statement {
+    pub struct Statement as "CommunityStatement" {
         /// The suite of everything here: 1.
         #[n(0)] pub suite: u8,
         /// Of which community; absent in the first, whose hash it is.

@@ -37,6 +37,7 @@ pub(super) async fn what_is_over_is_forgotten_in_slices(storage: &dyn Storage) {
         unit.create_invite(&StoredInvite { expires, ..invite(number, uses) }).await.unwrap();
     }
     let purge = Purge {
+        blobs_before: at(0),
         messages_before: at(4),
         sessions_ended_before: at(61),
         sessions_idle_before: at(1),

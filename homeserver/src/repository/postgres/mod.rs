@@ -11,8 +11,12 @@ mod tests;
 
 #[path = "../sql/account.rs"]
 mod account;
+#[path = "../sql/blob.rs"]
+mod blob;
 #[path = "../sql/chain.rs"]
 mod chain;
+#[path = "../sql/community.rs"]
+mod community;
 #[path = "../sql/contact.rs"]
 mod contact;
 #[path = "../sql/device.rs"]

@@ -9,8 +9,12 @@ mod writer;
 
 #[path = "../sql/account.rs"]
 mod account;
+#[path = "../sql/blob.rs"]
+mod blob;
 #[path = "../sql/chain.rs"]
 mod chain;
+#[path = "../sql/community.rs"]
+mod community;
 #[path = "../sql/contact.rs"]
 mod contact;
 #[path = "../sql/device.rs"]
