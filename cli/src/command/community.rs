@@ -141,13 +141,8 @@ fn show(context: &Context, detail: &CommunityDetail) -> Result<(), CommandError>
 
 /// Lists members, sends them away, gives them roles.
 pub(super) async fn member(context: &Context, verb: MemberVerb) -> Result<(), CommandError> {
-    let order = |community, who, act| MemberChangeOrder {
-        community,
-        who,
-        act,
-        name: None,
-        reason: None,
-    };
+    let order =
+        |community, who, act| MemberChangeOrder { community, who, act, name: None, reason: None };
     let order = match verb {
         MemberVerb::List { community } => {
             for line in context.ask(MemberList { community }).await? {
@@ -166,20 +161,14 @@ pub(super) async fn member(context: &Context, verb: MemberVerb) -> Result<(), Co
         MemberVerb::Unban { community, who } => order(community, who, MemberAct::Unban),
         MemberVerb::Role { community, who, role, remove } => MemberChangeOrder {
             name: Some(role),
-            ..order(
-                community,
-                who,
-                if remove { MemberAct::TakeRole } else { MemberAct::GiveRole },
-            )
+            ..order(community, who, if remove { MemberAct::TakeRole } else { MemberAct::GiveRole })
         },
         MemberVerb::Nick { community, who, name } => {
             MemberChangeOrder { name, ..order(community, who, MemberAct::Nick) }
         }
-        MemberVerb::Approve { community, who, refuse } => order(
-            community,
-            who,
-            if refuse { MemberAct::Refuse } else { MemberAct::Approve },
-        ),
+        MemberVerb::Approve { community, who, refuse } => {
+            order(community, who, if refuse { MemberAct::Refuse } else { MemberAct::Approve })
+        }
     };
     changed(context, &context.ask(order).await?)
 }

@@ -77,8 +77,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
         Verb::Channel { verb } => community::channel(&context, verb).await,
         Verb::Group { verb } => community::group(&context, verb).await,
         Verb::React { message, emoji, remove } => {
-            let act =
-                if remove { MessageAct::Unreact(emoji) } else { MessageAct::React(emoji) };
+            let act = if remove { MessageAct::Unreact(emoji) } else { MessageAct::React(emoji) };
             message::change(&context, message, act).await
         }
         Verb::Edit { message, text } => {

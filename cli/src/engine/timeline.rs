@@ -216,13 +216,7 @@ impl TailReader<'_> {
             }
             // Marked first: what is added while the store is read is seen as a change after it.
             self.changes.mark_unchanged();
-            let page = self
-                .engine
-                .store
-                .read()
-                .await?
-                .told_after(self.position, PAGE)
-                .await?;
+            let page = self.engine.store.read().await?.told_after(self.position, PAGE).await?;
             self.page = page.into();
             if !self.page.is_empty() {
                 // Somebody may have become a contact meanwhile.

@@ -6,7 +6,8 @@ use rookery_protocol::{
     codec::{self, MAX_BATCH},
     community::CommunityKind,
     id::{
-        AudienceId, ChainId, ChannelId, CommunityId, DeviceId, Digest, InviteId, SenderKeyId, UserId,
+        AudienceId, ChainId, ChannelId, CommunityId, DeviceId, Digest, InviteId, SenderKeyId,
+        UserId,
     },
     name::UserName,
     time::Timestamp,

@@ -206,7 +206,8 @@ async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
 }
 
 /// A pragma takes no parameter, so each version is spelt out.
-const SET_VERSION: [&str; MIGRATIONS.len()] = ["PRAGMA user_version = 1", "PRAGMA user_version = 2"];
+const SET_VERSION: [&str; MIGRATIONS.len()] =
+    ["PRAGMA user_version = 1", "PRAGMA user_version = 2"];
 
 #[cfg(test)]
 mod tests;

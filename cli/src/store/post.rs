@@ -351,11 +351,7 @@ impl Unit {
     }
 
     /// What arrived after `position`, of direct messages and channels alike, at most `count`.
-    pub async fn told_after(
-        &mut self,
-        position: u64,
-        count: u32,
-    ) -> Result<Vec<Told>, StoreError> {
+    pub async fn told_after(&mut self, position: u64, count: u32) -> Result<Vec<Told>, StoreError> {
         let rows = sqlx::query(
             "SELECT position, item, kind, place, sealed FROM message WHERE position > $1 ORDER BY position LIMIT $2",
         )

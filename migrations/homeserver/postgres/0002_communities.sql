@@ -37,7 +37,11 @@ CREATE TABLE sender_key (
     sender_key BYTEA NOT NULL CHECK (length(sender_key) = 16),
     user_id BYTEA NOT NULL CHECK (length(user_id) = 32),
     device BYTEA NOT NULL CHECK (length(device) = 32),
+    channel BIGINT NOT NULL,
     epoch BIGINT NOT NULL,
+    -- The head of the user's chain at which the device announced it.
+    head_seq BIGINT NOT NULL,
+    head_hash BYTEA NOT NULL CHECK (length(head_hash) = 32),
     -- The least index that the next message may have.
     next_index BIGINT NOT NULL,
     PRIMARY KEY (chain, sender_key)

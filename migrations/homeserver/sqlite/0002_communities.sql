@@ -37,7 +37,11 @@ CREATE TABLE sender_key (
     sender_key BLOB NOT NULL CHECK (length(sender_key) = 16),
     user_id BLOB NOT NULL CHECK (length(user_id) = 32),
     device BLOB NOT NULL CHECK (length(device) = 32),
+    channel INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
+    -- The head of the user's chain at which the device announced it.
+    head_seq INTEGER NOT NULL,
+    head_hash BLOB NOT NULL CHECK (length(head_hash) = 32),
     -- The least index that the next message may have.
     next_index INTEGER NOT NULL,
     PRIMARY KEY (chain, sender_key)

@@ -488,11 +488,9 @@ impl Verb for CommunityInvite {
             call.engine.revoke_invite(&self.community, invite).await?;
             return Ok(Changed::done());
         }
-        let expires = self
-            .for_ms
-            .map(|span| call.engine.time().plus(std::time::Duration::from_millis(span)));
-        let order =
-            InviteOrder { who: self.who, uses: self.uses, expires, roles: self.roles };
+        let expires =
+            self.for_ms.map(|span| call.engine.time().plus(std::time::Duration::from_millis(span)));
+        let order = InviteOrder { who: self.who, uses: self.uses, expires, roles: self.roles };
         let (invite, link) = call.engine.invite(&self.community, order).await?;
         Ok(Changed { invite: Some(invite.number()), link, ..Changed::done() })
     }
@@ -888,11 +886,8 @@ impl Verb for ChannelGrant {
     type Event = Nothing;
 
     async fn run(self, call: Call) -> Result<Changed, CommandError> {
-        let whom = if self.whom.starts_with('@') {
-            Whom::User(self.whom)
-        } else {
-            Whom::Role(self.whom)
-        };
+        let whom =
+            if self.whom.starts_with('@') { Whom::User(self.whom) } else { Whom::Role(self.whom) };
         let (read, rest): (Vec<String>, Vec<String>) =
             self.what.into_iter().partition(|word| word == "read");
         if !read.is_empty() {

@@ -280,7 +280,10 @@ pub struct Tail {
 /// A time as people and programs write it: RFC 3339, or a day.
 fn parse_time(text: &str) -> Result<rookery_protocol::time::Timestamp, CommandError> {
     let wrong = || {
-        CommandError::new(Kind::Usage, format!("{text:?} is no time: write 2026-01-31 or 2026-01-31T12:00:00Z"))
+        CommandError::new(
+            Kind::Usage,
+            format!("{text:?} is no time: write 2026-01-31 or 2026-01-31T12:00:00Z"),
+        )
     };
     let at = match text.parse::<jiff::Timestamp>() {
         Ok(at) => at,

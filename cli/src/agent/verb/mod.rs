@@ -36,12 +36,10 @@ pub use device::{
     RecoveryCreate, RecoveryCreated,
 };
 pub use message::{MessageLine, Read, ReadLines, Send, SendLine, Tail, Until};
-pub use room::{
-    AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, Thread,
-};
 pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
+pub use room::{AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, Thread};
 
 use super::VERSION;
 use crate::{

@@ -251,12 +251,8 @@ impl Change {
             Self::ProfileKey(_) => Slot::ProfileKey,
             Self::Archiving { peer, .. } => Slot::Archiving(*peer),
             Self::ContactKey { user, .. } => Slot::ContactKey(*user),
-            Self::ChannelRead { community, channel, .. } => {
-                Slot::ChannelRead(*community, *channel)
-            }
-            Self::ChannelMute { community, channel, .. } => {
-                Slot::ChannelMute(*community, *channel)
-            }
+            Self::ChannelRead { community, channel, .. } => Slot::ChannelRead(*community, *channel),
+            Self::ChannelMute { community, channel, .. } => Slot::ChannelMute(*community, *channel),
             Self::ChannelDraft { community, channel, .. } => {
                 Slot::ChannelDraft(*community, *channel)
             }

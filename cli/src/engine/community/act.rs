@@ -98,9 +98,7 @@ impl Engine {
         draft.rotate(AudienceId::MEMBERS, EpochReason::Begin)?;
         let name = draft.seal(AudienceId::MEMBERS, TextOf::CommunityName, &order.name)?;
         let topic = match &order.topic {
-            Some(topic) => {
-                Some(draft.seal(AudienceId::MEMBERS, TextOf::CommunityTopic, topic)?)
-            }
+            Some(topic) => Some(draft.seal(AudienceId::MEMBERS, TextOf::CommunityTopic, topic)?),
             None => None,
         };
         draft.say(Action::Edit(Edit { name: Some(name), topic, policy: None }))?;
@@ -207,9 +205,7 @@ impl Engine {
         }
         self.state_to(book.row.community, |draft| {
             let seal = |what, text: &Option<String>| {
-                text.as_ref()
-                    .map(|text| draft.seal(AudienceId::MEMBERS, what, text))
-                    .transpose()
+                text.as_ref().map(|text| draft.seal(AudienceId::MEMBERS, what, text)).transpose()
             };
             let name = seal(TextOf::CommunityName, &new_name)?;
             let topic = seal(TextOf::CommunityTopic, &topic)?;
@@ -343,8 +339,7 @@ impl Engine {
                 Ok(()) => {
                     let standing = if is_asking { Standing::Asking } else { Standing::Member };
                     self.know(community, kind, standing, link).await?;
-                    let reader =
-                        if is_asking { Reader::Guest(by) } else { Reader::Member };
+                    let reader = if is_asking { Reader::Guest(by) } else { Reader::Member };
                     self.fetch_log(&client, community, &reader).await?;
                     self.keep_soon(community).await;
                     let joined = if is_asking { Joined::Asked } else { Joined::Member };
@@ -455,7 +450,6 @@ impl Engine {
         })
         .await
     }
-
 }
 
 /// A name that can be typed: no control characters, not empty, at most 64 characters.
@@ -534,7 +528,12 @@ mod tests {
         let read: CommunityLink = link.to_string().parse().unwrap();
         assert_eq!(read.to_string(), link.to_string());
         assert_eq!(read.secret, link.secret);
-        for broken in ["", "rookery://x/c#", "rookery://127.0.0.1:1/join#a=b", "rookery://127.0.0.1:1/c#community=x"] {
+        for broken in [
+            "",
+            "rookery://x/c#",
+            "rookery://127.0.0.1:1/join#a=b",
+            "rookery://127.0.0.1:1/c#community=x",
+        ] {
             assert!(broken.parse::<CommunityLink>().is_err(), "{broken}");
         }
     }

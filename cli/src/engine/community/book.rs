@@ -62,12 +62,6 @@ impl Histories {
         histories.get(&user)?.latest().map(|state| state.head.seq)
     }
 
-    /// What a user's chain came to last.
-    pub(super) fn latest(&self, user: UserId) -> Option<user::State> {
-        let histories = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        histories.get(&user)?.latest().cloned()
-    }
-
     /// Whose device it is or was, among the users whose chains are at hand.
     pub(super) fn owner_of(&self, device: DeviceId) -> Option<UserId> {
         let histories = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +81,11 @@ impl Histories {
     }
 
     /// Checks entries and takes them in; gives those that are new.
-    pub(super) fn extend(&self, user: UserId, entries: Vec<Entry>) -> Result<Vec<Entry>, user::Denied> {
+    pub(super) fn extend(
+        &self,
+        user: UserId,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<Entry>, user::Denied> {
         let mut histories = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let history = histories.entry(user).or_insert_with(|| user::History::new(user));
         let mut new = vec![];
@@ -169,7 +167,10 @@ impl Books {
     }
 
     /// Which community and channel a chain is, among those that are known here; no channel for the log.
-    pub(in super::super) fn place_of(&self, chain: ChainId) -> Option<(CommunityId, Option<ChannelId>)> {
+    pub(in super::super) fn place_of(
+        &self,
+        chain: ChainId,
+    ) -> Option<(CommunityId, Option<ChannelId>)> {
         self.books().iter().find_map(|(community, book)| {
             if ChainId::of_log(*community) == chain {
                 return Some((*community, None));
@@ -265,9 +266,8 @@ impl Engine {
             return Ok(Some(state));
         }
         let mut replay = self.books.replay.lock().await;
-        let mut state = replay
-            .take()
-            .filter(|state| state.community == community && state.head.seq <= seq);
+        let mut state =
+            replay.take().filter(|state| state.community == community && state.head.seq <= seq);
         while state.as_ref().is_none_or(|state| state.head.seq < seq) {
             let from = state.as_ref().map_or(0, |state| state.head.seq.saturating_add(1));
             let entries = self.store.read().await?.log_entries(community, from, PAGE).await?;

@@ -12,7 +12,11 @@ use rookery_protocol::{
     request::chain::ReadChain,
 };
 
-use super::{super::{Engine, chains::ChainError}, book::Book, log::Reader};
+use super::{
+    super::{Engine, chains::ChainError},
+    book::Book,
+    log::Reader,
+};
 use crate::{
     e2ee::{
         content::Content,
@@ -132,10 +136,8 @@ impl Engine {
             self.gather_keys(&book, state, channel, &mut keyring).await?;
         }
         let mut unit = self.store.write().await?;
-        let mut row = unit
-            .channel(chain)
-            .await?
-            .unwrap_or_else(|| ChannelRow::new(community, channel));
+        let mut row =
+            unit.channel(chain).await?.unwrap_or_else(|| ChannelRow::new(community, channel));
         let (mut goes_on, mut alarm) = (true, None);
         for entry in entries {
             if row.have.is_some_and(|have| entry.seq <= have.seq) {
@@ -285,10 +287,11 @@ impl Engine {
         post: Judged<'_>,
     ) -> Result<Step, ChainError> {
         let chain = row.chain();
-        let known = self.known_sender(unit, chain, SenderKeyId::from_bytes(*post.item.item_id.as_bytes())).await?;
-        let judged = judge_announce(state, self.books.histories(), post, |_| {
-            known.as_ref().map(sender_use)
-        });
+        let known = self
+            .known_sender(unit, chain, SenderKeyId::from_bytes(*post.item.item_id.as_bytes()))
+            .await?;
+        let judged =
+            judge_announce(state, self.books.histories(), post, |_| known.as_ref().map(sender_use));
         let (header, _) = match judged {
             Ok(judged) => judged,
             Err(error) => return Ok(unposted(error)),
@@ -333,9 +336,8 @@ impl Engine {
             return Ok(self.without_keys(book, state, header.audience, header.epoch));
         }
         let known = self.known_sender(unit, chain, header.sender_key).await?;
-        let judged = judge_message(state, self.books.histories(), post, |_| {
-            known.as_ref().map(sender_use)
-        });
+        let judged =
+            judge_message(state, self.books.histories(), post, |_| known.as_ref().map(sender_use));
         let header = match judged {
             Ok((header, _)) => header,
             Err(error) => return Ok(unposted(error)),
@@ -368,7 +370,8 @@ impl Engine {
         let chain = row.chain();
         let mut doubt = None;
         if header.device != self.device
-            && own_prev != unit.last_hash(chain, header.user, header.device).await? {
+            && own_prev != unit.last_hash(chain, header.user, header.device).await?
+        {
             doubt = Some("a message of theirs before this one was withheld".to_owned());
             if row.gaps.len() < MAX_GAPS {
                 row.gaps.push(entry.seq);
@@ -447,11 +450,10 @@ impl Engine {
         }
         let author_of =
             |seq: u64| targets.iter().find(|(known, _)| *known == seq).map(|(_, post)| post.author);
-        let redact =
-            match judge_redact(state, self.books.histories(), post, author_of) {
-                Ok(redact) => redact,
-                Err(error) => return Ok(unposted(error)),
-            };
+        let redact = match judge_redact(state, self.books.histories(), post, author_of) {
+            Ok(redact) => redact,
+            Err(error) => return Ok(unposted(error)),
+        };
         let reason = match &redact.reason {
             Some(sealed) => self.open_text(book, TextOf::Redaction(row.channel), sealed).await?,
             None => None,
@@ -580,12 +582,9 @@ fn unposted(error: Unposted) -> Step {
 fn is_allowed(content: &Content, allowed: Permissions, author: UserId) -> bool {
     match content {
         Content::Text(_) => allowed.contain(Permissions::POST),
-        Content::Edit(edit) => {
-            edit.target.author == author && allowed.contain(Permissions::POST)
-        }
+        Content::Edit(edit) => edit.target.author == author && allowed.contain(Permissions::POST),
         Content::React(_) => allowed.contain(Permissions::REACT),
         Content::Pin(_) => allowed.contain(Permissions::PIN),
         Content::Unknown(_) => true,
     }
 }
-

@@ -27,9 +27,7 @@ use super::{
 use crate::{
     e2ee::{
         OsRandom,
-        epoch::{
-            EpochPlace, EpochPlan, EpochSecret, Receiver, TextOf, build_epoch,
-        },
+        epoch::{EpochPlace, EpochPlan, EpochSecret, Receiver, TextOf, build_epoch},
     },
     error::{CommandError, Kind as ErrorKind},
     store::StoreError,
@@ -55,19 +53,13 @@ pub(super) struct Draft<'e> {
 
 impl<'e> Draft<'e> {
     /// An empty batch at the end of the log as it is known here.
-    pub(super) async fn begin(
-        engine: &'e Engine,
-        book: &Book,
-    ) -> Result<Self, CommandError> {
+    pub(super) async fn begin(engine: &'e Engine, book: &Book) -> Result<Self, CommandError> {
         let mut draft = Self::empty(engine, book.row.community).await?;
         if let Some(state) = &book.state {
             for (id, audience) in state.audiences.iter() {
                 let Some(epoch) = &audience.epoch else { continue };
-                let place = EpochPlace {
-                    community: state.community,
-                    audience: *id,
-                    epoch: epoch.number,
-                };
+                let place =
+                    EpochPlace { community: state.community, audience: *id, epoch: epoch.number };
                 if let Some(secret) = engine.epoch_secret(state.community, *id, epoch).await? {
                     draft.secrets.push((place, secret));
                 }
@@ -87,7 +79,10 @@ impl<'e> Draft<'e> {
         }
         let own = engine.store.read().await?.person(engine.user).await?;
         let own = own.ok_or_else(|| {
-            CommandError::new(ErrorKind::Locked, "this account's own devices are not known here yet")
+            CommandError::new(
+                ErrorKind::Locked,
+                "this account's own devices are not known here yet",
+            )
         })?;
         if engine.books.histories().reaches(engine.user) < Some(own.head.seq) {
             engine.recall(engine.user).await?;
@@ -113,9 +108,10 @@ impl<'e> Draft<'e> {
 
     /// This user's per-user key, as their own chain has it.
     pub(super) fn own_puk(&self) -> Result<PukPin, CommandError> {
-        self.own.puk().map(PukPin::of).ok_or_else(|| {
-            CommandError::new(ErrorKind::Failed, "the account has no per-user key")
-        })
+        self.own
+            .puk()
+            .map(PukPin::of)
+            .ok_or_else(|| CommandError::new(ErrorKind::Failed, "the account has no per-user key"))
     }
 
     /// Adds a statement, and the epochs and wraps that the rules ask for after it.
@@ -195,7 +191,8 @@ impl<'e> Draft<'e> {
         user: UserId,
     ) -> Result<Option<Admit>, CommandError> {
         let state = self.state()?;
-        let Some(epoch) = state.audiences.get(&audience).and_then(|audience| audience.epoch.as_ref())
+        let Some(epoch) =
+            state.audiences.get(&audience).and_then(|audience| audience.epoch.as_ref())
         else {
             return Ok(None);
         };
@@ -204,18 +201,14 @@ impl<'e> Draft<'e> {
             return Ok(None);
         };
         let Some(member) = state.members.get(&user) else { return Ok(None) };
-        let Ok(person) = community::Chains::user_at(self.engine.books.histories(), user, member.head)
+        let Ok(person) =
+            community::Chains::user_at(self.engine.books.histories(), user, member.head)
         else {
             return Ok(None);
         };
         let Some(puk) = person.puks.get(&member.puk.generation) else { return Ok(None) };
         let wrap = secret
-            .wrap(
-                &puk.public,
-                &wrap_context(place, epoch),
-                Receiver::User(user),
-                &mut OsRandom,
-            )
+            .wrap(&puk.public, &wrap_context(place, epoch), Receiver::User(user), &mut OsRandom)
             .map_err(|error| CommandError::of(ErrorKind::Trust, &error))?;
         Ok(Some(Admit { audience, epoch: epoch.number, user, wrap }))
     }
@@ -228,11 +221,8 @@ impl<'e> Draft<'e> {
     ) -> Result<(), CommandError> {
         let state = self.state()?.clone();
         let last = state.audiences.get(&audience).and_then(|audience| audience.epoch.as_ref());
-        let former_place = last.map(|last| EpochPlace {
-            community: self.community,
-            audience,
-            epoch: last.number,
-        });
+        let former_place =
+            last.map(|last| EpochPlace { community: self.community, audience, epoch: last.number });
         let histories = self.engine.books.histories();
         let keys: Vec<(UserId, user::PukPublic)> = state
             .roster(audience)
@@ -248,7 +238,8 @@ impl<'e> Draft<'e> {
         let former = former_place.and_then(|place| {
             self.secrets.iter().find(|(known, _)| *known == place).map(|(_, secret)| secret)
         });
-        let failed = |error: crate::e2ee::epoch::BuildError| CommandError::of(ErrorKind::Failed, &error);
+        let failed =
+            |error: crate::e2ee::epoch::BuildError| CommandError::of(ErrorKind::Failed, &error);
         let plan = EpochPlan::of(&state, audience, reason, key_of, former).map_err(failed)?;
         let built = build_epoch(&plan, &mut OsRandom).map_err(failed)?;
         let place = plan.place;
@@ -275,7 +266,7 @@ impl<'e> Draft<'e> {
             .hint("any member who is online gives it; try again in a moment")
         })?;
         secret
-            .metadata(audience)
+            .metadata(self.community, audience)
             .seal_text(*place, what, text, &mut OsRandom)
             .map_err(|error| CommandError::of(ErrorKind::Usage, &error))
     }
@@ -302,16 +293,9 @@ impl<'e> Draft<'e> {
         let chain = ChainId::of_log(self.community);
         let head = self.state.as_ref().map(|state| state.head);
         let (signing, at) = (self.engine.secrets.signing(), self.engine.now());
-        let submission = Submission::sign(
-            signing,
-            chain,
-            new_item(),
-            Kind::CommunityStatement,
-            body,
-            at,
-            head,
-        )
-        .map_err(|error| CommandError::of(ErrorKind::Usage, &error))?;
+        let submission =
+            Submission::sign(signing, chain, new_item(), Kind::CommunityStatement, body, at, head)
+                .map_err(|error| CommandError::of(ErrorKind::Usage, &error))?;
         let entry = submission.clone().place(chain, 0, head);
         let judged = community::verify_and_apply(
             self.community,
@@ -335,8 +319,7 @@ impl<'e> Draft<'e> {
         for wraps in &self.blobs {
             engine.put_blob(client, self.community, wraps).await.map_err(no_wraps)?;
         }
-        let request =
-            AppendLog { community: self.community, statements: self.submissions.clone() };
+        let request = AppendLog { community: self.community, statements: self.submissions.clone() };
         engine.watched(client, client.call(&request)).await.map(|_| ())
     }
 
@@ -450,11 +433,10 @@ impl Engine {
 fn refused(error: Refused) -> CommandError {
     match error {
         Refused::Denied(denied) => CommandError::of(ErrorKind::NotPermitted, &denied),
-        Refused::Hold { .. } => CommandError::new(
-            ErrorKind::Failed,
-            "the devices of a member are not known here yet",
-        )
-        .hint("try again when there is a connection"),
+        Refused::Hold { .. } => {
+            CommandError::new(ErrorKind::Failed, "the devices of a member are not known here yet")
+                .hint("try again when there is a connection")
+        }
     }
 }
 

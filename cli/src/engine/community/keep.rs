@@ -175,9 +175,7 @@ impl Engine {
     }
 
     /// Chains of communities that the present connection follows.
-    pub(in super::super) fn followed(
-        &self,
-    ) -> std::sync::MutexGuard<'_, BTreeSet<ChainId>> {
+    pub(in super::super) fn followed(&self) -> std::sync::MutexGuard<'_, BTreeSet<ChainId>> {
         self.followed_chains.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -270,8 +268,7 @@ impl Engine {
                 if !can {
                     return Ok(());
                 }
-                let said =
-                    draft.say(Action::Lacking { audience: *audience, epoch: epoch.number });
+                let said = draft.say(Action::Lacking { audience: *audience, epoch: epoch.number });
                 match said {
                     // Where history begins with one's coming, the next who says something starts an epoch for all.
                     Err(error) if error.kind == Kind::NotPermitted => Ok(()),

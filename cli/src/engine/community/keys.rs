@@ -186,8 +186,7 @@ impl Engine {
     ) -> Result<Option<HpkeBox>, CommandError> {
         let offset = u64::try_from(index.saturating_mul(WRAP_BYTES)).unwrap_or(u64::MAX);
         let length = u32::try_from(WRAP_BYTES).unwrap_or(u32::MAX);
-        let request =
-            GetBlob { community: place.community, blob: epoch.wraps, offset, length };
+        let request = GetBlob { community: place.community, blob: epoch.wraps, offset, length };
         match self.watched(client, client.call(&request)).await {
             Ok(part) => Ok(wrap_at(part.bytes.as_slice(), 0)),
             // The hub has lost it, or withholds it: any member can wrap the epoch again.
@@ -297,7 +296,7 @@ impl Engine {
             book.epochs.range((place.audience, place.epoch)..=(place.audience, u32::MAX))
         {
             if let Some(secret) = self.epoch_secret(place.community, place.audience, epoch).await? {
-                start = Some((*number, secret.metadata(place.audience)));
+                start = Some((*number, secret.metadata(place.community, place.audience)));
                 break;
             }
         }

@@ -83,12 +83,12 @@ impl Engine {
                 }
                 Reader::Guest(by) => {
                     let request = PreviewLog { community, by: by.clone(), after, limit: PAGE };
-                    self.watched(client, client.call(&request)).await.map_err(|error| {
-                        match error {
+                    self.watched(client, client.call(&request)).await.map_err(
+                        |error| match error {
                             CallError::Request(PreviewError::NotFound) => ChainError::NotFound,
                             error => ChainError::Call(failed_as(error, |_| Kind::Failed)),
-                        }
-                    })?
+                        },
+                    )?
                 }
             };
             let is_last = !page.more || page.entries.is_empty();
@@ -166,8 +166,7 @@ impl Engine {
         if let Some(state) = state
             && entry.seq <= state.head.seq
         {
-            let forked =
-                state.recent.get(&entry.seq).is_some_and(|known| *known != entry.hash());
+            let forked = state.recent.get(&entry.seq).is_some_and(|known| *known != entry.hash());
             return Ok(forked.then(|| {
                 Step::Broken(format!("the server shows another entry {} than before", entry.seq))
             }));
@@ -272,10 +271,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn keep_histories(
-        &self,
-        by_user: Vec<(UserId, Vec<Entry>)>,
-    ) -> Result<(), ChainError> {
+    async fn keep_histories(&self, by_user: Vec<(UserId, Vec<Entry>)>) -> Result<(), ChainError> {
         let mut unit = self.store.write().await?;
         for (user, entries) in by_user {
             let have = unit.person(user).await?.map(|state| state.head.seq);
@@ -305,7 +301,10 @@ impl Engine {
     }
 
     /// Where a log stands here.
-    pub(super) async fn log_head(&self, community: CommunityId) -> Result<Option<HeadRef>, StoreError> {
+    pub(super) async fn log_head(
+        &self,
+        community: CommunityId,
+    ) -> Result<Option<HeadRef>, StoreError> {
         Ok(self.book(community).await?.and_then(|book| book.state).map(|state| state.head.into()))
     }
 
@@ -338,4 +337,3 @@ impl Engine {
         Ok(())
     }
 }
-

@@ -64,7 +64,8 @@ pub(crate) fn merge(message: &PlacedPost, about: &[PlacedPost]) -> Shown {
                 }
             }
             Content::React(react) => {
-                let register = reactions.entry((react.emoji, post.author)).or_insert((rank, react.on));
+                let register =
+                    reactions.entry((react.emoji, post.author)).or_insert((rank, react.on));
                 if register.0 < rank {
                     *register = (rank, react.on);
                 }

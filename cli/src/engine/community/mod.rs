@@ -25,7 +25,6 @@ use rookery_protocol::{
     session::FollowedChain,
 };
 
-pub(super) use self::{book::Books, keep::Owed, keys::MetadataKeys};
 use self::log::Reader;
 pub(crate) use self::{
     act::{FoundOrder, InviteOrder, Joined},
@@ -34,6 +33,7 @@ pub(crate) use self::{
     target::is_room,
     view::Spot,
 };
+pub(super) use self::{book::Books, keep::Owed, keys::MetadataKeys};
 use super::{Engine, chains::ChainError};
 use crate::store::{Standing, StoreError};
 

@@ -166,7 +166,10 @@ impl Engine {
         let name = order.name.clone().unwrap_or_default();
         check_name(&name)?;
         if self.role_named(&book, &name).await.is_ok() {
-            return Err(CommandError::new(Kind::Usage, format!("there is a role {name:?} already")));
+            return Err(CommandError::new(
+                Kind::Usage,
+                format!("there is a role {name:?} already"),
+            ));
         }
         self.state_to(book.row.community, |draft| {
             let role = RoleId::from_number(draft.state()?.next_role);
@@ -213,7 +216,11 @@ impl Engine {
     }
 
     /// Ends a role.
-    pub(crate) async fn delete_role(&self, community: &str, role: &str) -> Result<(), CommandError> {
+    pub(crate) async fn delete_role(
+        &self,
+        community: &str,
+        role: &str,
+    ) -> Result<(), CommandError> {
         let book = self.community_named(community).await?;
         let role = self.role_named(&book, role).await?;
         self.state_to(book.row.community, |draft| draft.say(Action::RoleDelete { role })).await

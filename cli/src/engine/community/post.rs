@@ -198,7 +198,10 @@ impl Engine {
                         return Err(Unplaced::Apart);
                     }
                     let wait = Duration::from_millis(retry_after_ms.clamp(10, 86_400_000));
-                    return Err(Unplaced::Later("the channel is in slow mode".to_owned(), Some(wait)));
+                    return Err(Unplaced::Later(
+                        "the channel is in slow mode".to_owned(),
+                        Some(wait),
+                    ));
                 }
                 Err(CallError::Request(_)) if batch.len() > 1 => return Err(Unplaced::Apart),
                 Err(CallError::Request(error)) => return Err(Unplaced::Failed(error.to_string())),
@@ -236,11 +239,11 @@ impl Engine {
         let mut reasons = vec![];
         for posting in &batch {
             reasons.push(match &posting.reason {
-                Some(reason) => Some(
-                    super::draft::Draft::begin(self, &book)
-                        .await?
-                        .seal(ground.place.epoch.audience, TextOf::Redaction(channel), reason)?,
-                ),
+                Some(reason) => Some(super::draft::Draft::begin(self, &book).await?.seal(
+                    ground.place.epoch.audience,
+                    TextOf::Redaction(channel),
+                    reason,
+                )?),
                 None => None,
             });
         }
@@ -250,8 +253,7 @@ impl Engine {
         let (mut done, mut items) = (vec![], vec![]);
         for (posting, reason) in batch.into_iter().zip(reasons) {
             let submissions = if posting.erases.is_empty() {
-                let made =
-                    self.seal_message(&mut unit, &ground, &posting, own_prev, seen).await?;
+                let made = self.seal_message(&mut unit, &ground, &posting, own_prev, seen).await?;
                 own_prev = made.last().map(|last| last.signed.digest());
                 made
             } else {
@@ -274,18 +276,18 @@ impl Engine {
                 Unplaced::Later("the community's log is not here yet".to_owned(), None)
             })?;
             let audience = state.channels.get(&channel).map(|channel| channel.audience);
-            let audience = audience
-                .filter(|audience| state.is_in_audience(self.user, *audience))
-                .ok_or_else(|| Unplaced::Failed("there is no such channel for you".to_owned()))?;
+            let audience =
+                audience.filter(|audience| state.is_in_audience(self.user, *audience)).ok_or_else(
+                    || Unplaced::Failed("there is no such channel for you".to_owned()),
+                )?;
             let known = state.audiences.get(&audience);
             if let Some(reason) = known.and_then(|known| known.must_rotate()) {
                 self.rotate(community, audience, reason).await?;
                 continue;
             }
             let epoch = known.and_then(|known| known.epoch.as_ref());
-            let epoch = epoch.ok_or_else(|| {
-                Unplaced::Later("the channel has no key yet".to_owned(), None)
-            })?;
+            let epoch = epoch
+                .ok_or_else(|| Unplaced::Later("the channel has no key yet".to_owned(), None))?;
             let place = EpochPlace { community, audience, epoch: epoch.number };
             let Some(secret) = self.epoch_secret(community, audience, epoch).await? else {
                 self.owe_community(community);
@@ -333,9 +335,9 @@ impl Engine {
         let chain = posting.chain();
         let failed = |error: &dyn std::error::Error| Unplaced::Failed(error.to_string());
         let stored = unit.own_sender_key(chain).await?;
-        let known = stored.and_then(|bytes| OutboundSenderKey::from_bytes(&bytes).ok()).filter(
-            |key| key.place() == ground.place && !key.must_replace(self.now()),
-        );
+        let known = stored
+            .and_then(|bytes| OutboundSenderKey::from_bytes(&bytes).ok())
+            .filter(|key| key.place() == ground.place && !key.must_replace(self.now()));
         let mut submissions = vec![];
         let key = match known {
             Some(key) => key,
@@ -591,4 +593,3 @@ impl Posting {
         }
     }
 }
-

@@ -59,9 +59,9 @@ impl Engine {
         };
         let reply_to = reference(&order.reply_to).await?.map(|placed| placed.post.reference());
         // A thread has one root: whoever answers in it names any of its messages.
-        let thread = reference(&order.thread).await?.map(|placed| {
-            placed.post.said().thread().unwrap_or_else(|| placed.post.reference())
-        });
+        let thread = reference(&order.thread)
+            .await?
+            .map(|placed| placed.post.said().thread().unwrap_or_else(|| placed.post.reference()));
         let content =
             Content::Text(Text { text: order.text, reply_to, thread, mentions, mentions_all });
         let item = order
@@ -69,8 +69,9 @@ impl Engine {
             .as_deref()
             .map_or_else(new_item, |label| ItemId::from_label(label, self.device));
         self.write_post(room.community, room.channel, item, &content).await?;
-        let placed =
-            self.wait_placed(&room, item, order.timeout.unwrap_or(PATIENCE), order.is_queued).await?;
+        let placed = self
+            .wait_placed(&room, item, order.timeout.unwrap_or(PATIENCE), order.is_queued)
+            .await?;
         Ok((placed, room))
     }
 
@@ -140,9 +141,7 @@ impl Engine {
         let about = self.store.read().await?.about(chain, placed.post.reference()).await?;
         let state = self.trusted(room.community).await?.state;
         let moderates = state.as_ref().is_some_and(|state| {
-            state
-                .permissions_of(self.user, Some(room.channel))
-                .contain(Permissions::MODERATE)
+            state.permissions_of(self.user, Some(room.channel)).contain(Permissions::MODERATE)
         });
         if placed.post.author != self.user && !moderates {
             return Err(CommandError::new(
@@ -182,11 +181,7 @@ impl Engine {
     }
 
     /// Whom a text mentions: `@name` of members, and `@everyone`.
-    async fn mentions(
-        &self,
-        room: &Room,
-        text: &str,
-    ) -> Result<(Vec<UserId>, bool), CommandError> {
+    async fn mentions(&self, room: &Room, text: &str) -> Result<(Vec<UserId>, bool), CommandError> {
         let book = self.trusted(room.community).await?;
         let (mut users, mut all) = (vec![], false);
         for word in text.split_whitespace().filter(|word| word.starts_with('@')) {
@@ -203,9 +198,7 @@ impl Engine {
         }
         let is_group = book.row.kind == CommunityKind::Group;
         let may = book.state.as_ref().is_some_and(|state| {
-            state
-                .permissions_of(self.user, Some(room.channel))
-                .contain(Permissions::MENTION_ALL)
+            state.permissions_of(self.user, Some(room.channel)).contain(Permissions::MENTION_ALL)
         });
         Ok((users, all && (may || is_group)))
     }
@@ -226,9 +219,8 @@ impl Engine {
                 timeline.mark_unchanged();
                 link.mark_unchanged();
                 let placed = self.store.read().await?.post(chain, self.user, item).await?;
-                let placed = placed.ok_or_else(|| {
-                    CommandError::new(Kind::NotFound, "there is no such message")
-                })?;
+                let placed = placed
+                    .ok_or_else(|| CommandError::new(Kind::NotFound, "there is no such message"))?;
                 match placed.post.state {
                     MessageState::Queued => {}
                     MessageState::Failed => {
@@ -240,10 +232,7 @@ impl Engine {
                 if let Link::Offline(trouble) | Link::Ended(trouble) = &*link.borrow()
                     && is_queued
                 {
-                    return Err(CommandError {
-                        queued: Some(item.to_string()),
-                        ..trouble.clone()
-                    });
+                    return Err(CommandError { queued: Some(item.to_string()), ..trouble.clone() });
                 }
                 tokio::select! {
                     _ = timeline.changed() => {}

@@ -57,7 +57,11 @@ impl Engine {
     }
 
     /// What a role is called.
-    pub(super) async fn role_name(&self, book: &Book, role: RoleId) -> Result<String, CommandError> {
+    pub(super) async fn role_name(
+        &self,
+        book: &Book,
+        role: RoleId,
+    ) -> Result<String, CommandError> {
         if role == RoleId::EVERYBODY {
             return Ok("everybody".to_owned());
         }
@@ -250,7 +254,10 @@ impl Engine {
         let chain = rookery_protocol::id::ChainId::of_channel(room.community, room.channel);
         let found = self.store.read().await?.posts_named(chain, item).await?;
         found.into_iter().next().ok_or_else(|| {
-            CommandError::new(Kind::NotFound, format!("there is no message {text} in {}", room.name))
+            CommandError::new(
+                Kind::NotFound,
+                format!("there is no message {text} in {}", room.name),
+            )
         })
     }
 }

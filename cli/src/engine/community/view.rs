@@ -19,8 +19,8 @@ use rookery_protocol::{
 use super::{super::Engine, book::Book, merge::merge, target::Room};
 use crate::{
     agent::verb::{
-        AboutLine, ChannelLine, CommunityDetail, CommunityLine, ErasedLine, InviteLine,
-        LogLine, MemberLine, MessageLine, ReadLines, RoleLine, RoomLine, VerifiedLine, rfc3339,
+        AboutLine, ChannelLine, CommunityDetail, CommunityLine, ErasedLine, InviteLine, LogLine,
+        MemberLine, MessageLine, ReadLines, RoleLine, RoomLine, VerifiedLine, rfc3339,
     },
     e2ee::{
         content::{Content, MessageRef},
@@ -107,7 +107,8 @@ impl Engine {
                 }
             }
         };
-        if !peek && matches!(spot, Spot::Last)
+        if !peek
+            && matches!(spot, Spot::Last)
             && let Some(last) = placed.iter().rev().find_map(|placed| placed.post.seq)
         {
             self.mark_room_read(&room, last).await?;
@@ -444,9 +445,7 @@ impl Engine {
             owner: self.name_of_user(state.owner).await?,
             hub: state.hub.to_string(),
             policy: policy_word(state.policy).to_owned(),
-            history: audience
-                .map_or("", |audience| history_word(audience.history))
-                .to_owned(),
+            history: audience.map_or("", |audience| history_word(audience.history)).to_owned(),
             epoch: audience
                 .and_then(|audience| audience.epoch.as_ref())
                 .map_or(0, |epoch| epoch.number),
@@ -546,11 +545,7 @@ impl Engine {
                 nickname,
                 roles,
                 owner: *user == state.owner,
-                permissions: state
-                    .permissions_of(*user, None)
-                    .words()
-                    .map(str::to_owned)
-                    .collect(),
+                permissions: state.permissions_of(*user, None).words().map(str::to_owned).collect(),
             });
         }
         lines.sort_by(|one, two| one.name.cmp(&two.name));
@@ -636,9 +631,8 @@ impl Engine {
             holds: book.row.alarm.is_none() && checked.is_ok(),
             statements: state.map_or(0, |state| state.head.seq.saturating_add(1)),
             head: state.map(|state| state.head.hash.to_string()),
-            members: state.map_or(0, |state| {
-                u32::try_from(state.members.size()).unwrap_or(u32::MAX)
-            }),
+            members: state
+                .map_or(0, |state| u32::try_from(state.members.size()).unwrap_or(u32::MAX)),
             alarm: book.row.alarm.or(checked.err()),
             signed_head: hub,
         })
@@ -793,4 +787,3 @@ const fn channel_word(kind: ChannelKind) -> &'static str {
         ChannelKind::Video => "video",
     }
 }
-

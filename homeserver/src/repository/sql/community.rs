@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use rookery_protocol::{
+    chain::Seen,
     community::{CommunityKind, SenderKeyUse},
-    id::{ChainId, ChannelId, CommunityId, DeviceId, SenderKeyId, UserId},
+    id::{ChainId, ChannelId, CommunityId, DeviceId, Digest, SenderKeyId, UserId},
     request::contact::Standing,
 };
 use sqlx::query;
@@ -176,8 +177,8 @@ impl CommunityView for Handle {
         keys: &[(ChainId, SenderKeyId)],
     ) -> Result<Vec<StoredSenderKey>, StorageError> {
         static KEYS: Many = Many::new(
-            "SELECT chain, sender_key, user_id, device, epoch, next_index FROM sender_key
-             WHERE (chain, sender_key) IN (",
+            "SELECT chain, sender_key, user_id, device, epoch, next_index, channel, head_seq, head_hash
+             FROM sender_key WHERE (chain, sender_key) IN (",
             2,
             ")",
         );
@@ -195,6 +196,8 @@ impl CommunityView for Handle {
                     device: cells.id(3, DeviceId::from_slice)?,
                     epoch: cells.number(4)?,
                     next_index: cells.number(5)?,
+                    channel: ChannelId::from_number(cells.number(6)?),
+                    head: Seen { seq: cells.number(7)?, hash: cells.id(8, Digest::from_slice)? },
                 },
             })
         };
@@ -297,8 +300,9 @@ impl CommunityRepository for Handle {
 
     async fn put_sender_keys(&mut self, keys: &[StoredSenderKey]) -> Result<(), StorageError> {
         static KEYS: Many = Many::new(
-            "INSERT INTO sender_key (chain, sender_key, user_id, device, epoch, next_index)",
-            6,
+            "INSERT INTO sender_key
+             (chain, sender_key, user_id, device, epoch, next_index, channel, head_seq, head_hash)",
+            9,
             " ON CONFLICT (chain, sender_key) DO UPDATE SET next_index = excluded.next_index",
         );
         let bind = |query: Query<'static>, key: &StoredSenderKey| {
@@ -309,6 +313,9 @@ impl CommunityRepository for Handle {
                 .bind(key.used.device.as_bytes().to_vec())
                 .bind(i64::from(key.used.epoch))
                 .bind(i64::from(key.used.next_index))
+                .bind(i64::from(key.used.channel.number()))
+                .bind(to_row(key.used.head.seq))
+                .bind(key.used.head.hash.as_bytes().to_vec())
         };
         self.execute_many(&KEYS, keys, bind).await.map(|_| ())
     }

@@ -6,12 +6,12 @@ use std::{
 };
 
 use rookery_protocol::{
-    chain::{Entry, HeadRef, Kind, Seen},
+    chain::{Entry, HeadRef, Kind},
     community::{
-        AnnounceBody, MessageHeader, Misposted, Permissions, SenderKeyUse, State, judge_announce,
-        judge_message, judge_redact,
+        Misposted, Permissions, Post, SenderKeyUse, State, Unposted, judge_announce, judge_message,
+        judge_redact,
     },
-    id::{ChainId, CommunityId, DeviceId, Digest, ItemId, SenderKeyId, UserId},
+    id::{ChainId, CommunityId, Digest, ItemId, SenderKeyId, UserId},
     request::{
         Failure, Refusal,
         channel::{PostError, Posted},
@@ -114,6 +114,9 @@ impl Bench {
         let items: Vec<_> = items.into_iter().collect();
         let (mut keys, mut targets, mut histories) =
             (HashSet::new(), HashSet::new(), HashMap::<UserId, u64>::new());
+        for resident in self.residents.values() {
+            histories.insert(resident.user, resident.state.head.seq);
+        }
         for (job, draft) in drafts() {
             let mut history = |seq: u64| {
                 let most = histories.entry(job.who.user).or_default();
@@ -321,30 +324,31 @@ impl Case<'_> {
     }
 
     fn announce(&mut self, draft: &Draft) -> Result<(), Failure<PostError>> {
-        let judged = judge_announce(self.state, &draft.item, draft.author, draft.body.as_slice());
-        let (header, used): (AnnounceBody, _) = judged.map_err(|error| self.refuse(&error))?;
-        if header.user != self.job.who.user || header.channel != self.job.channel {
-            return Err(denied("a key is announced by its own user, where it is used"));
+        let known = |key| self.known_key(key);
+        let judged = judge_announce(self.state, &self.bench.histories, post_of(draft), known);
+        let (header, used) = judged.map_err(|error| self.refuse(&error))?;
+        if header.user != self.job.who.user {
+            return Err(denied("everybody announces keys of their own"));
         }
-        self.check_head(draft.author, header.head)?;
         self.trial.keys.insert(header.sender_key, used);
         Ok(())
     }
 
     fn message(&mut self, draft: &Draft) -> Result<(), Failure<PostError>> {
-        let known = |key: SenderKeyId| {
-            let tried = self.trial.keys.get(&key);
-            tried.or_else(|| self.bench.keys.get(&(self.job.chain, key))).copied()
-        };
-        let body = draft.body.as_slice();
-        let judged = judge_message(self.state, &draft.item, draft.author, body, known);
-        let (header, used): (MessageHeader, _) = judged.map_err(|error| self.refuse(&error))?;
-        if header.user != self.job.who.user || header.channel != self.job.channel {
-            return Err(denied("a message is its own user's, in the channel that it names"));
+        let known = |key| self.known_key(key);
+        let judged = judge_message(self.state, &self.bench.histories, post_of(draft), known);
+        let (header, used) = judged.map_err(|error| self.refuse(&error))?;
+        if header.user != self.job.who.user {
+            return Err(denied("everybody speaks in their own name"));
         }
         self.check_pace()?;
         self.trial.keys.insert(header.sender_key, used);
         Ok(())
+    }
+
+    fn known_key(&self, key: SenderKeyId) -> Option<SenderKeyUse> {
+        let tried = self.trial.keys.get(&key);
+        tried.or_else(|| self.bench.keys.get(&(self.job.chain, key))).copied()
     }
 
     /// Refuses whoever speaks again too soon in a channel in slow mode.
@@ -384,13 +388,11 @@ impl Case<'_> {
             let (_, _, device) = target(seq)?;
             author.state.devices.contains_key(&device).then_some(author.user)
         };
-        let body = draft.body.as_slice();
-        let judged = judge_redact(self.state, &draft.item, self.job.channel, body, author_of);
+        let judged = judge_redact(self.state, &self.bench.histories, post_of(draft), author_of);
         let redact = judged.map_err(|error| self.refuse(&error))?;
         if redact.user != self.job.who.user {
             return Err(denied("everybody erases in their own name"));
         }
-        self.check_head(draft.author, redact.head)?;
         let mut items = Vec::with_capacity(redact.targets.len());
         for seq in redact.targets {
             let (item, ..) = target(seq).ok_or_else(|| denied("there is no such message"))?;
@@ -400,15 +402,13 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// Checks that the device was its user's at that head of their chain.
-    fn check_head(&self, device: DeviceId, head: Seen) -> Result<(), Failure<PostError>> {
-        let state = self.bench.histories.at(self.job.who.user, head);
-        let is_live = state.is_ok_and(|state| state.live_device(device).is_some());
-        if is_live { Ok(()) } else { Err(denied(Misposted::NotADevice)) }
-    }
-
-    fn refuse(&self, error: &Misposted) -> Failure<PostError> {
-        Failure::Error(match error {
+    fn refuse(&self, error: &Unposted) -> Failure<PostError> {
+        let misposted = match error {
+            Unposted::Misposted(misposted) => misposted,
+            // All users live here: a head that is not at hand is none of theirs.
+            Unposted::Hold { .. } => &Misposted::NotADevice,
+        };
+        Failure::Error(match misposted {
             Misposted::OldEpoch | Misposted::Forked => {
                 PostError::Stale { log: self.state.head.into() }
             }
@@ -417,4 +417,8 @@ impl Case<'_> {
             other => PostError::Denied { reason: other.to_string() },
         })
     }
+}
+
+fn post_of(draft: &Draft) -> Post<'_> {
+    Post { signed: &draft.signed, item: &draft.item, body: draft.body.as_slice() }
 }
