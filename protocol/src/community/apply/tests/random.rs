@@ -28,19 +28,17 @@ struct Word {
 
 fn words() -> impl Strategy<Value = Vec<Word>> {
     let word = any::<(u8, u8, u8, u8, u32, u8)>();
-    let word = word.prop_map(|(who, what, one, two, bits, care)| Word {
-        who: if who < 90 { 0 } else { who },
-        what,
-        one,
-        two,
-        bits,
-        care,
-    });
-    proptest::collection::vec(word, 1..600)
+    let word =
+        word.prop_map(|(who, what, one, two, bits, care)| Word { who, what, one, two, bits, care });
+    proptest::collection::vec(word, 1..500)
 }
 
 impl Word {
-    fn person(&self) -> usize {
+    /// The owner rather often: who else could do much?
+    fn person(self, town: &Town) -> usize {
+        if self.who < 90 {
+            return town.who(town.state.owner);
+        }
         usize::from(self.who) % usize::from(PEOPLE)
     }
 
@@ -53,7 +51,7 @@ impl Word {
         let user = town.user(usize::from(self.two) % usize::from(PEOPLE));
         let state = &town.state;
         let some_role = role(self.number(state.next_role));
-        let some_channel = channel(self.number(state.next_channel));
+        let some_channel = channel(self.number(state.next_channel.saturating_sub(1)).max(1));
         let some_audience = audience(self.number(state.next_audience).min(3));
         let invite = InviteId::from_number(self.number(state.next_invite));
         let history = if self.bits & 1 == 0 { History::Full } else { History::SinceJoin };
@@ -62,9 +60,17 @@ impl Word {
         let by = match self.bits % 4 {
             0 | 1 => JoinBy::Open,
             2 => JoinBy::Invited { invite },
-            _ => town.by_link(self.person(), invite),
+            _ => town.by_link(self.person(town), invite),
         };
-        match self.what % 32 {
+        let is_outsider = !state.members.contains_key(&town.user(self.person(town)));
+        let what = match self.what % 32 {
+            // Outsiders mostly come, and members do not do so again.
+            _ if is_outsider && self.care >= 64 => 18 + self.bits % 4,
+            18..=21 if !is_outsider && self.care >= 64 => 3,
+            26 if !self.bits.is_multiple_of(4) => 24,
+            what => u32::from(what),
+        };
+        match what {
             0 | 1 => Town::role_set(some_role.number(), u32::from(self.two) % 8, powers),
             2 => Action::RoleDelete { role: some_role },
             3..=6 => Action::RoleGrant { user, role: some_role },
@@ -94,7 +100,7 @@ impl Word {
             13 | 14 => {
                 let roles: Vec<_> =
                     (1..state.next_role).filter(|at| self.bits >> at & 1 == 1).map(role).collect();
-                let mut users = vec![town.user(self.person()), user];
+                let mut users = vec![town.user(self.person(town)), user];
                 users.dedup();
                 Town::audience_set(some_audience, &roles, &users, history)
             }
@@ -109,15 +115,18 @@ impl Word {
                 Action::InviteCreate(create)
             }
             17 => Action::InviteRevoke { invite },
-            18..=20 => town.join_by(self.person(), by),
-            21 => Action::Ask(Ask { puk: town.people[self.person()].puk(), by }),
-            22 => Action::Approve(Approve { user, is_approved: self.bits & 1 == 0 }),
+            18..=20 => town.join_by(self.person(town), by),
+            21 => Action::Ask(Ask { puk: town.people[self.person(town)].puk(), by }),
+            22 => {
+                let user = state.asking.keys().next().copied().unwrap_or(user);
+                Action::Approve(Approve { user, is_approved: self.bits & 1 == 0 })
+            }
             23 => Action::Leave,
-            24 => Action::Head(town.people[self.person()].puk()),
+            24 => Action::Head(town.people[self.person(town)].puk()),
             25 => Action::Nickname(Nickname { user, name: Some(text(MEMBERS)) }),
-            26 if self.bits & 1 == 0 => town.kick(usize::from(self.two) % usize::from(PEOPLE)),
+            26 if self.bits & 4 == 0 => town.kick(usize::from(self.two) % usize::from(PEOPLE)),
             26 => town.ban(usize::from(self.two) % usize::from(PEOPLE)),
-            27 => Action::Unban { user },
+            27 => Action::Unban { user: state.banned.first().copied().unwrap_or(user) },
             28 => Action::Epoch(town.epoch_start(some_audience)),
             29 => Action::Admit(Admit {
                 audience: some_audience,
@@ -134,12 +143,12 @@ impl Word {
                 Action::Edit(Edit { name: None, topic: Some(text(MEMBERS)), policy: Some(policy) })
             }
             _ if self.bits % 16 == 0 => Action::OwnerSet { user },
-            _ => town.add(self.person()),
+            _ => town.add(self.person(town)),
         }
     }
 
     fn manner(self, town: &Town, action: &Action) -> Manner {
-        let mut manner = town.manner(self.person(), action);
+        let mut manner = town.manner(self.person(town), action);
         match self.care {
             0..8 => {
                 manner.place =
@@ -287,7 +296,7 @@ fn run(words: &[Word]) -> (Town, usize) {
         if word.care >= 64 {
             town.settle();
         }
-        let (who, action) = (word.person(), word.action(&town));
+        let (who, action) = (word.person(&town), word.action(&town));
         let manner = word.manner(&town, &action);
         if matches!(action, Action::Head(_)) && town.people[who].chain.len() < 20 {
             town.people[who].add_device();
@@ -322,7 +331,7 @@ fn run(words: &[Word]) -> (Town, usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_said_the_laws_hold(words in words()) {
@@ -345,12 +354,11 @@ fn random_words_come_through_often_enough() {
         .map(|_| {
             let [who, what, one, two] = next().to_be_bytes();
             let care = next().to_be_bytes()[0];
-            let who = if who < 90 { 0 } else { who };
             Word { who, what, one, two, bits: next(), care }
         })
         .collect();
     let (town, taken) = run(&words);
-    assert!(taken > 250, "{taken} of 2,000");
+    assert!(taken > 200, "{taken} of 2,000");
     let founder = town.people[0].key(0).verifying_key();
     let others = town.entries.iter().filter(|entry| entry.signed.author() != Some(founder)).count();
     assert!(others > 60, "{others} by others");
