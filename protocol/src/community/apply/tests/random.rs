@@ -1,5 +1,7 @@
 //! What holds however people go on: statements at random, most of them wrong, and what is true after each.
 
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test's own")]
+
 use proptest::prelude::*;
 
 use crate::{
@@ -87,7 +89,7 @@ impl Word {
                 }
                 Action::ChannelSet(set)
             }
-            9 if self.bits % 4 == 0 => Action::ChannelDelete { channel: some_channel },
+            9 if self.bits.is_multiple_of(4) => Action::ChannelDelete { channel: some_channel },
             9..=12 => {
                 let subject = if self.bits & 4 == 0 {
                     Subject::Role(role(self.bits % 5))
@@ -142,7 +144,7 @@ impl Word {
                 };
                 Action::Edit(Edit { name: None, topic: Some(text(MEMBERS)), policy: Some(policy) })
             }
-            _ if self.bits % 16 == 0 => Action::OwnerSet { user },
+            _ if self.bits.is_multiple_of(16) => Action::OwnerSet { user },
             _ => town.add(self.person(town)),
         }
     }
@@ -152,11 +154,11 @@ impl Word {
         match self.care {
             0..8 => {
                 manner.place =
-                    Place::Later(town.entries[usize::from(self.two) % town.entries.len()].seen())
+                    Place::Later(town.entries[usize::from(self.two) % town.entries.len()].seen());
             }
             8..16 => {
                 manner.place =
-                    Place::Next(town.entries[usize::from(self.two) % town.entries.len()].seen())
+                    Place::Next(town.entries[usize::from(self.two) % town.entries.len()].seen());
             }
             16..24 => manner.head.hash = crate::id::Digest::ZERO,
             _ => {}
