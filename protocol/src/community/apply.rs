@@ -358,6 +358,33 @@ fn check_sealed_for(text: &SealedText, audience: AudienceId) -> Result<(), Denie
     Ok(())
 }
 
+/// What a group's log cannot say.
+fn check_group(action: &Action) -> Result<(), Denied> {
+    match action {
+        Action::RoleSet(_)
+        | Action::RoleDelete { .. }
+        | Action::RoleGrant { .. }
+        | Action::RoleRevoke { .. }
+        | Action::ChannelDelete { .. }
+        | Action::OverwriteSet(_)
+        | Action::InviteCreate(_)
+        | Action::InviteRevoke { .. }
+        | Action::Join(_)
+        | Action::Ask(_)
+        | Action::Approve(_) => Err(Denied::Not("a group has one channel and no roles")),
+        Action::AudienceSet(set) if set.audience != AudienceId::MEMBERS => {
+            Err(Denied::Not("a group has one channel and no roles"))
+        }
+        Action::ChannelSet(set) if set.channel.number() != 1 => {
+            Err(Denied::Not("a group has one channel and no roles"))
+        }
+        Action::Edit(edit) if edit.policy.is_some() => {
+            Err(Denied::Not("a group is joined by being brought in"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Case<'_> {
     fn decide(&self, action: &Action) -> Result<State, Refused> {
         let is_outsider = !self.state.members.contains_key(&self.author);
@@ -365,7 +392,7 @@ impl Case<'_> {
             return Err(Denied::NotAMember.into());
         }
         if self.state.kind == CommunityKind::Group {
-            self.check_group(action)?;
+            check_group(action)?;
         }
         Ok(match action {
             Action::Create(_) => {
@@ -401,33 +428,6 @@ impl Case<'_> {
                 State { is_deleted: true, ..self.state.clone() }
             }
         })
-    }
-
-    /// What a group's log cannot say.
-    fn check_group(&self, action: &Action) -> Result<(), Denied> {
-        match action {
-            Action::RoleSet(_)
-            | Action::RoleDelete { .. }
-            | Action::RoleGrant { .. }
-            | Action::RoleRevoke { .. }
-            | Action::ChannelDelete { .. }
-            | Action::OverwriteSet(_)
-            | Action::InviteCreate(_)
-            | Action::InviteRevoke { .. }
-            | Action::Join(_)
-            | Action::Ask(_)
-            | Action::Approve(_) => Err(Denied::Not("a group has one channel and no roles")),
-            Action::AudienceSet(set) if set.audience != AudienceId::MEMBERS => {
-                Err(Denied::Not("a group has one channel and no roles"))
-            }
-            Action::ChannelSet(set) if set.channel.number() != 1 => {
-                Err(Denied::Not("a group has one channel and no roles"))
-            }
-            Action::Edit(edit) if edit.policy.is_some() => {
-                Err(Denied::Not("a group is joined by being brought in"))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Refuses unless the author may do `wanted` in the community.

@@ -322,3 +322,6 @@ fn check_seen(state: &State, seen: Seen) -> Result<(), Misposted> {
 pub fn announce_item(sender_key: SenderKeyId) -> ItemId {
     ItemId::from_bytes(*sender_key.as_bytes())
 }
+
+#[cfg(test)]
+mod tests;

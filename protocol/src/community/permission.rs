@@ -229,3 +229,6 @@ impl Cache {
         *self.answers.entry((user, channel)).or_insert_with(|| state.permissions_of(user, channel))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,9 +134,8 @@ impl Case<'_> {
     pub(super) fn role_grant(&self, user: UserId, role: RoleId) -> Result<State, Denied> {
         let member = self.bearer(user, role)?;
         self.state.check_gives(self.author, role)?;
-        let place = match member.roles.binary_search(&role) {
-            Ok(_) => return Err(Denied::Already("they have the role already")),
-            Err(place) => place,
+        let Err(place) = member.roles.binary_search(&role) else {
+            return Err(Denied::Already("they have the role already"));
         };
         if member.roles.len() >= MAX_MEMBER_ROLES {
             return Err(Denied::TooMany("roles of one member"));
