@@ -216,6 +216,16 @@ pub enum Verb {
         /// Through this message, by id or place; the newest when absent
         through: Option<String>,
     },
+    /// Show or change what your devices share: settings, mutes, drafts
+    Settings {
+        /// Which; all when absent
+        name: Option<String>,
+        /// What it is to be; an empty word for what it is by itself
+        value: Option<String>,
+        /// Of which conversation: @bob, club#general, +weekend
+        #[arg(long, value_name = "TARGET")]
+        of: Option<String>,
+    },
     /// Say how one is, or show how others are
     Presence {
         /// Which of both; `show` when absent.

@@ -8,7 +8,7 @@ use super::Context;
 use crate::{
     agent::verb::{
         AccountDelete, AccountPassword, Connection, Logout, PresenceSet, PresenceShow, ProfileLine,
-        ProfileShow, SessionEnd, SessionList, Status, Whoami,
+        ProfileShow, SessionEnd, SessionList, Settings, Status, Whoami,
     },
     args::{AccountVerb, PresenceVerb, ProfileVerb, SessionVerb, ask_secret, read_secret},
     error::{CommandError, Kind},
@@ -185,4 +185,17 @@ fn agree(what: &str) -> Result<(), CommandError> {
     } else {
         Err(CommandError::new(Kind::Failed, "nothing was done"))
     }
+}
+
+/// Shows or changes what a user's devices share.
+pub(super) async fn settings(
+    context: &Context,
+    name: Option<String>,
+    value: Option<String>,
+    of: Option<String>,
+) -> Result<(), CommandError> {
+    for line in context.ask(Settings { of, name, value }).await? {
+        context.line(&line, &[&line.name, &line.value])?;
+    }
+    Ok(())
 }

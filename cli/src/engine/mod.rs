@@ -25,6 +25,7 @@ mod receive;
 mod refusal;
 mod seal;
 mod send;
+mod settings;
 mod timeline;
 
 use std::{

@@ -21,7 +21,8 @@ use tokio::sync::mpsc;
 pub(crate) use account::parse_recovery_key;
 pub use account::{
     AccountDelete, AccountPassword, AccountSettings, Connection, Logout, SessionEnd, SessionLine,
-    SessionList, SettingsLine, Status, StatusLine, Whoami, WhoamiLine, WritersWord,
+    SessionList, SettingLine, Settings, SettingsLine, Status, StatusLine, Whoami, WhoamiLine,
+    WritersWord,
 };
 pub use community::{
     Changed, ChannelCreate, ChannelEdit, ChannelGrant, ChannelLine, ChannelList, ChannelWord,
@@ -159,6 +160,7 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<Tail>(),
             Entry::of::<Thread>(),
             Entry::of::<MarkRead>(),
+            Entry::of::<Settings>(),
             Entry::of::<MessageChange>(),
             Entry::of::<CommunityList>(),
             Entry::of::<CommunityShow>(),

@@ -1,5 +1,7 @@
 //! Founding, joining, leaving: what a person does to a community as a whole.
 
+use std::time::Duration;
+
 use rookery_protocol::{
     codec::Octets,
     community::{
@@ -26,6 +28,9 @@ use crate::{
     error::{CommandError, Kind},
     store::{CommunityRow, Standing},
 };
+
+/// How long joining waits for the community's key: a member who is online gives it within a second.
+const KEY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A community that somebody wants to found.
 #[derive(Clone, Debug)]
@@ -343,6 +348,9 @@ impl Engine {
                     self.fetch_log(&client, community, &reader).await?;
                     self.keep_soon(community).await;
                     let joined = if is_asking { Joined::Asked } else { Joined::Member };
+                    if joined == Joined::Member {
+                        self.wait_for_keys(community, KEY_PATIENCE).await;
+                    }
                     return Ok((community, joined));
                 }
                 Err(CallError::Request(AppendLogError::Stale { .. })) => {
@@ -352,6 +360,33 @@ impl Engine {
             }
         }
         Err(CommandError::new(Kind::Failed, "the community keeps changing; try again"))
+    }
+
+    /// Waits until the community can be read; says whether it can.
+    pub(super) async fn wait_for_keys(&self, community: CommunityId, patience: Duration) -> bool {
+        let mut timeline = self.timeline.subscribe();
+        let wait = async {
+            loop {
+                timeline.mark_unchanged();
+                if let Ok(Some(book)) = self.book(community).await
+                    && let Some(state) = &book.state
+                    && let Some(epoch) = state
+                        .audiences
+                        .get(&AudienceId::MEMBERS)
+                        .and_then(|audience| audience.epoch.as_ref())
+                    && matches!(
+                        self.epoch_secret(community, AudienceId::MEMBERS, epoch).await,
+                        Ok(Some(_))
+                    )
+                {
+                    return true;
+                }
+                if timeline.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(patience, wait).await.unwrap_or(false)
     }
 
     fn check_hub(&self, link: &CommunityLink) -> Result<(), CommandError> {

@@ -27,6 +27,8 @@ const ROUND: Duration = Duration::from_mins(10);
 const RETRY: Duration = Duration::from_secs(3);
 /// How long a member waits at most before giving another the epoch: whoever comes first does it, and the others find it done.
 const JITTER_MS: u32 = 400;
+/// How long a member waits for an epoch before saying that it has not come.
+const GRACE: Duration = Duration::from_millis(1_500);
 /// How many newcomers get their wraps in one batch.
 const ADMITS: usize = 24;
 
@@ -190,7 +192,7 @@ impl Engine {
         self.follow_channels(client, &book, state).await?;
         self.name_own_head(&book, state).await?;
         if !missing.is_empty() {
-            self.say_lacking(community, &missing).await?;
+            self.miss(client, community).await?;
         }
         self.give_to_lacking(community, state).await?;
         self.shut_out_own_revoked(community).await
@@ -251,6 +253,19 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Waits a moment for the epochs that this user lacks, and only then says that they have not come: whoever brings somebody in gives them
+    /// with the next breath.
+    async fn miss(&self, client: &Client, community: CommunityId) -> Result<(), CommandError> {
+        tokio::time::sleep(GRACE).await;
+        let Some(book) = self.book(community).await? else { return Ok(()) };
+        let missing = self.obtain_secrets(client, &book).await?;
+        if missing.is_empty() {
+            self.owe_community(community);
+            return Ok(());
+        }
+        self.say_lacking(community, &missing).await
     }
 
     /// Says in the log that the epoch in force has not come, so that any member gives it again.

@@ -87,7 +87,10 @@ impl Engine {
             secret.to_bytes().as_ref(),
         )
         .await?;
-        unit.commit().await
+        unit.commit().await?;
+        self.timeline_changed();
+        self.postings_wake.notify_one();
+        Ok(())
     }
 
     /// Gets the secrets of all epochs that this user may have. Says in which audiences the one in force is still missing.

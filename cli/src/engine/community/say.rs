@@ -15,13 +15,15 @@ use super::{
 use crate::{
     e2ee::content::{Content, Edit, MessageRef, Pin, React, Text},
     error::{CommandError, Kind},
-    store::{MessageState, PlacedPost},
+    store::{MessageState, PlacedPost, Standing},
 };
 
 /// A message's text, in bytes.
 const MAX_TEXT: usize = 32 * 1024;
 /// How long it is waited for the hub's answer by default.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it is waited for the key of a community that cannot be read yet.
+const KEY_PATIENCE: Duration = Duration::from_secs(2);
 /// How many users one message mentions at most.
 const MAX_MENTIONS: usize = 64;
 /// How many places one redaction names at most.
@@ -168,15 +170,25 @@ impl Engine {
     }
 
     /// The room, once its log is here.
-    pub(super) async fn known_room(&self, to: &str) -> Result<Room, CommandError> {
+    pub(in super::super) async fn known_room(&self, to: &str) -> Result<Room, CommandError> {
         match self.room_named(to).await {
             Err(error) if error.kind == Kind::NotFound => {
                 // It may have come to be since this device last looked.
                 let client = self.online().await.map_err(|_| error)?;
                 self.refresh_communities(&client).await?;
+                self.wait_for_all_keys().await;
                 self.room_named(to).await
             }
             room => room,
+        }
+    }
+
+    /// Waits a moment for the keys of communities that cannot be read yet: their channels have no names until then.
+    async fn wait_for_all_keys(&self) {
+        for book in self.books.all() {
+            if book.row.standing == Standing::Member && book.row.alarm.is_none() {
+                self.wait_for_keys(book.row.community, KEY_PATIENCE).await;
+            }
         }
     }
 

@@ -580,6 +580,10 @@ impl Engine {
         self.wait_communities(SYNC_PATIENCE).await;
         let book = self.community_named(name).await?;
         let community = book.row.community;
+        if let (Some(state), Ok(client)) = (&book.state, self.online().await) {
+            let users: Vec<UserId> = state.heads.keys().copied().collect();
+            self.learn_names(&client, &users).await?;
+        }
         let mut lines = vec![];
         let mut from = 0;
         loop {
