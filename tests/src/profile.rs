@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::process::Command;
@@ -206,7 +206,16 @@ impl Profile {
         arguments.extend(timeout.into_iter().flat_map(|timeout| ["--timeout", timeout]));
         let finished = self.run(&arguments).await?;
         let state = |object: &Value| Some(object.get("state")?.as_str()?.to_owned());
-        Ok(match finished.json().ok().as_ref().and_then(state) {
+        let said = finished.json().ok().as_ref().and_then(state);
+        // Whoever looks at the exit code alone must not be told anything else: 0 is a promise that it was sent, 3 that it is kept.
+        match (finished.code(), said.as_deref()) {
+            (0, Some("sent" | "delivered" | "read")) | (1.., Some("queued")) => {}
+            // Killed, whether or not it had said anything: what it said counts.
+            (..0, _) => {}
+            (0 | 3, _) | (_, Some(_)) => bail!("exit code and output differ: {finished}"),
+            (_, None) => {}
+        }
+        Ok(match said {
             Some(state) => Attempt::Taken { state },
             None => Attempt::Failed(finished),
         })

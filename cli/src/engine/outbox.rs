@@ -19,7 +19,10 @@ use rookery_protocol::{
 use tokio::task::JoinSet;
 
 use super::{Engine, Link, chains::ChainError, draw, seal::decode_content};
-use crate::store::{MessageState, Outgoing, StoreError, Unconfirmed};
+use crate::{
+    error::Kind,
+    store::{MessageState, Outgoing, StoreError, Unconfirmed},
+};
 
 /// Conversations that are sent to at once.
 const AT_ONCE: u32 = 8;
@@ -132,6 +135,10 @@ impl Engine {
     }
 
     async fn deliver(&self, client: &Client, outgoing: Outgoing) -> Result<(), Undelivered> {
+        // What has been sealed is for somebody who was met.
+        if outgoing.sealed.is_none() && self.has_moved(client, outgoing.to).await? {
+            return Ok(());
+        }
         let mut sealed = outgoing.sealed.clone();
         for _ in 0..MAX_STALE {
             let request = match sealed.take() {
@@ -156,6 +163,14 @@ impl Engine {
             }
         }
         Err(Undelivered::Later("devices keep coming and going".to_owned(), None))
+    }
+
+    /// Whether what waits for a bare name has found whom the name stands for: then it is theirs, in its order, and goes from there.
+    async fn has_moved(&self, client: &Client, to: UserId) -> Result<bool, Undelivered> {
+        self.find_unmet(client, to).await.map_err(|error| match error.kind {
+            Kind::NotFound | Kind::Trust | Kind::NotPermitted => Undelivered::Failed(error.message),
+            _ => Undelivered::Later(error.message, None),
+        })
     }
 
     async fn reach_head(

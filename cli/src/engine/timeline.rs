@@ -13,7 +13,7 @@ use crate::{
     agent::verb::{MessageLine, ReadLines},
     e2ee::journal_state::Change,
     error::{CommandError, Kind},
-    store::{MessageState, Page, Placed, Receipt, StoreError},
+    store::{ContactRow, MessageState, Page, Placed, Receipt, StoreError},
 };
 
 /// How long `read` waits for what the home has.
@@ -40,7 +40,7 @@ pub struct TailOrder {
 #[derive(Debug)]
 pub struct TailReader<'e> {
     engine: &'e Engine,
-    with: Vec<UserId>,
+    with: Vec<ContactRow>,
     position: u64,
     page: VecDeque<Placed>,
     names: BTreeMap<UserId, (String, bool)>,
@@ -57,7 +57,7 @@ impl Engine {
         peek: bool,
     ) -> Result<ReadLines, CommandError> {
         let synced = self.wait_caught_up(SYNC_PATIENCE).await;
-        let contact = self.person_named(with).await?;
+        let contact = self.conversation_named(with).await?;
         let page = Page::Last { conversation: contact.user, count: count.min(MAX_COUNT) };
         let placed = self.store.read().await?.page(page).await?;
         if !peek {
@@ -116,7 +116,7 @@ impl Engine {
     pub(crate) async fn tail(&self, order: TailOrder) -> Result<TailReader<'_>, CommandError> {
         let mut with = vec![];
         for who in &order.with {
-            with.push(self.person_named(who).await?.user);
+            with.push(self.conversation_named(who).await?);
         }
         if !order.is_endless {
             self.wait_caught_up(SYNC_PATIENCE).await;
@@ -178,20 +178,25 @@ impl TailReader<'_> {
         loop {
             if let Some(placed) = self.page.pop_front() {
                 self.position = placed.position;
-                if self.with.is_empty() || self.with.contains(&placed.message.conversation) {
+                if self.with.is_empty()
+                    || self.with.iter().any(|one| one.user == placed.message.conversation)
+                {
                     return Ok(Some(self.engine.line(&mut self.names, placed).await?));
                 }
                 continue;
             }
             // Marked first: what is added while the store is read is seen as a change after it.
             self.changes.mark_unchanged();
-            let page = self
-                .engine
-                .store
-                .read()
-                .await?
-                .page(Page::After { position: self.position, count: PAGE })
-                .await?;
+            let mut unit = self.engine.store.read().await?;
+            for one in self.with.iter_mut().filter(|one| one.is_unmet()) {
+                if let Some(name) = &one.name
+                    && let Some(known) = unit.contact_named(name, &one.server).await?
+                {
+                    *one = known;
+                }
+            }
+            let page = unit.page(Page::After { position: self.position, count: PAGE }).await?;
+            drop(unit);
             self.page = page.into();
             if !self.page.is_empty() {
                 // Somebody may have become a contact meanwhile.
