@@ -9,6 +9,8 @@ mod enter;
 mod message;
 mod watch;
 
+use std::sync::{Mutex, PoisonError};
+
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -103,7 +105,16 @@ impl Context {
     /// The store's secret as the command line names it; asked for only when nothing that was found opens the store.
     fn secret_source(&self) -> SecretSource {
         let named = NamedPassphrase::of(&self.global);
-        Box::new(move |need| match (named.read()?, need) {
+        let known = Mutex::new(None);
+        // Read once: a pipe has it only once, and who becomes the owner after another one went needs it again.
+        let read = move || -> Result<Option<Zeroizing<String>>, CommandError> {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.is_none() {
+                *known = named.read()?;
+            }
+            Ok(known.clone())
+        };
+        Box::new(move |need| match (read()?, need) {
             (Some(passphrase), _) => Ok(Secret::Passphrase(passphrase)),
             (None, Need::First) => Ok(Secret::Found),
             (None, Need::Passphrase) => {

@@ -70,6 +70,7 @@ impl Engine {
         let unread = unit.unread().await?;
         let failed = unit.newest_in(MessageState::Failed).await?;
         let refused = unit.value(Name::Refused).await?.unwrap_or_default();
+        let resets = unit.value(Name::Resets).await?.unwrap_or_default();
         drop(unit);
         let account = self.account();
         let connection = match &*self.link.borrow() {
@@ -88,6 +89,7 @@ impl Engine {
             unread,
             failed,
             refused,
+            resets,
             name: format!("{}@{}", account.name, account.server),
             server: account.server.to_string(),
             address: account.address,

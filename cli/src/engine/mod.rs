@@ -262,6 +262,7 @@ impl Engine {
 
     async fn is_settled(&self) -> Result<bool, StoreError> {
         let now = self.now();
+        let may_owe_resets = self.due().resets;
         let mut unit = self.store.read().await?;
         let waits = unit
             .outbox_fronts(16)
@@ -269,6 +270,7 @@ impl Engine {
             .iter()
             .any(|outgoing| outgoing.not_before <= now && outgoing.trouble.is_none());
         Ok(!waits
+            && !(may_owe_resets && !unit.resets_owed().await?.is_empty())
             && unit.receipts_owed(1).await?.is_empty()
             && unit.journal_owed(1).await?.is_empty())
     }
@@ -289,6 +291,11 @@ fn derived_item(tag: &str, parts: &[&[u8]]) -> ItemId {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(hash.as_bytes().split_at(16).0);
     ItemId::from_bytes(bytes)
+}
+
+/// The id under which `item` is sent again for a session that was lost.
+fn again(item: ItemId) -> ItemId {
+    derived_item("message/again", &[item.as_bytes()])
 }
 
 /// A random number for jitter.

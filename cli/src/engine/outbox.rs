@@ -251,11 +251,11 @@ impl Engine {
     }
 
     /// Puts what `person` has not confirmed back into the outbox, for a session that lost it. The home answers an id that it knows without
-    /// delivering again, so each goes under an id derived from its own; receivers that have the first one show both.
+    /// delivering again, so each goes under an id derived from its own; receivers that have the first one know the other by it.
     pub(super) async fn send_again(&self, person: UserId) -> Result<(), StoreError> {
         let mut unit = self.store.write().await?;
         for lost in unit.unconfirmed(person).await? {
-            let item = super::derived_item("message/again", &[lost.item.as_bytes()]);
+            let item = super::again(lost.item);
             let payload = decode_content(&lost.content);
             unit.enqueue(self.user, &self.outgoing(person, item, Purpose::Message, &payload))
                 .await?;

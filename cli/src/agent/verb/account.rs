@@ -86,6 +86,9 @@ pub struct StatusLine {
     pub failed: u64,
     /// Letters that were not taken in, by reason: a server that repeats or changes letters shows here.
     pub refused: crate::store::Refused,
+    /// Secure sessions that this device or another one had lost and began anew: once after a store was put back, never by itself.
+    #[serde(default)]
+    pub resets: u64,
     /// `alice@nest.example`.
     pub name: String,
     /// The home's name.
