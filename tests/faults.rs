@@ -129,7 +129,7 @@ async fn a_power_cut_at_the_client_loses_nothing_it_took() -> Result<()> {
         scene.server.start().await?;
     }
     println!("{sent} sent, {queued} queued, {killed} killed");
-    ensure!(sent + queued > 6 && queued > 0 && killed > 6, "nothing was shown");
+    ensure!(sent > 0 && queued > 0 && killed > 0, "nothing was shown");
     let mut agent = scene.alice.start_agent()?;
     scene.bob_has_all(&ledger).await?;
     agent.kill().await?;
