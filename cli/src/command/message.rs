@@ -9,7 +9,9 @@ use crate::{
 
 /// Sends a message, to one or several.
 pub(super) async fn send(context: &Context, args: SendArgs) -> Result<(), CommandError> {
-    let text = TextSource::of(args.text)?.read()?;
+    let socket = context.place.socket()?;
+    let text =
+        TextSource::of(args.text)?.read(socket.parent().unwrap_or(context.place.directory()))?;
     let mut access = context.access().await?;
     let receivers: Vec<String> = args.to.split(',').map(str::to_owned).collect();
     let (mut failures, count) = (vec![], receivers.len());
