@@ -27,12 +27,22 @@ pub(super) struct Due {
     pub(super) archived: bool,
     /// A device went, and the per-user key has to follow.
     pub(super) rotation: bool,
-    /// Sessions may be lost: the store knows which.
-    pub(super) resets: bool,
+    /// Whether the store may know of sessions that are lost.
+    pub(super) resets: Resets,
     /// Profiles that have changed.
     pub(super) profiles: BTreeSet<UserId>,
     prekeys_left: Option<PrekeyCount>,
     prekeys_at: Option<Timestamp>,
+}
+
+/// Sessions that are to be begun anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Resets {
+    /// There may be some that nobody has tried to begin.
+    #[default]
+    MayBeOwed,
+    /// What is still owed could not be done yet.
+    Tried,
 }
 
 /// At most this many profiles are owed; whoever is beyond is fetched when next shown.
@@ -41,7 +51,7 @@ const MAX_PROFILES: usize = 1_000;
 impl Due {
     /// What is owed when the engine starts.
     pub(super) fn at_start() -> Self {
-        Self { contacts: true, resets: true, ..Self::default() }
+        Self { contacts: true, ..Self::default() }
     }
 
     /// The server says how many one-time keys it has left.
@@ -112,14 +122,14 @@ impl Engine {
                 return Err(error);
             }
         }
-        if self.due().resets {
+        if self.due().resets == Resets::MayBeOwed {
             for (user, device) in self.store.read().await?.resets_owed().await? {
                 if let Err(error) = self.reset_session(client, user, device).await {
                     tracing::debug!(%error, "a session could not be begun anew yet");
                 }
             }
             // Whatever is left is tried again with the next letter that does not open, and with the next start.
-            self.due().resets = false;
+            self.due().resets = Resets::Tried;
         }
         let profiles = std::mem::take(&mut self.due().profiles);
         for user in profiles {

@@ -50,7 +50,7 @@ pub use timeline::{TailOrder, TailReader};
 use crate::{
     config::Place,
     e2ee::{identity::DeviceSecrets, journal_state::JournalState},
-    engine::chores::Due,
+    engine::chores::{Due, Resets},
     error::{CommandError, Kind},
     store::{Account, AccountStage, Store, StoreError},
 };
@@ -262,17 +262,17 @@ impl Engine {
 
     async fn is_settled(&self) -> Result<bool, StoreError> {
         let now = self.now();
-        let may_owe_resets = self.due().resets;
+        let may_owe_resets = self.due().resets == Resets::MayBeOwed;
         let mut unit = self.store.read().await?;
         let waits = unit
             .outbox_fronts(16)
             .await?
             .iter()
             .any(|outgoing| outgoing.not_before <= now && outgoing.trouble.is_none());
-        Ok(!waits
-            && !(may_owe_resets && !unit.resets_owed().await?.is_empty())
-            && unit.receipts_owed(1).await?.is_empty()
-            && unit.journal_owed(1).await?.is_empty())
+        if waits || (may_owe_resets && !unit.resets_owed().await?.is_empty()) {
+            return Ok(false);
+        }
+        Ok(unit.receipts_owed(1).await?.is_empty() && unit.journal_owed(1).await?.is_empty())
     }
 
     fn is_certified(&self) -> bool {

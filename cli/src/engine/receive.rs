@@ -16,7 +16,7 @@ use rookery_protocol::{
 };
 use tokio::sync::mpsc;
 
-use super::{Engine, again, chains::ChainError};
+use super::{Engine, again, chains::ChainError, chores::Resets};
 use crate::{
     e2ee::{
         OsRandom,
@@ -52,7 +52,7 @@ struct Aftermath {
     has_messages: bool,
     owes_receipts: bool,
     owes_journal: bool,
-    owes_resets: bool,
+    resets: Resets,
     profiles: BTreeSet<UserId>,
     resend: BTreeSet<UserId>,
 }
@@ -66,7 +66,7 @@ impl Engine {
         letters: Vec<Waiting>,
     ) -> Result<(), ChainError> {
         let Some(last) = letters.last().map(|letter| letter.position) else { return Ok(()) };
-        let mut aftermath = Aftermath::default();
+        let mut aftermath = Aftermath { resets: Resets::Tried, ..Aftermath::default() };
         let mut unit = self.store.write().await?;
         // A chain is fetched once a letter: what is not there then is not there.
         for letter in letters {
@@ -101,11 +101,13 @@ impl Engine {
         }
         if aftermath.owes_receipts
             || aftermath.owes_journal
-            || aftermath.owes_resets
+            || aftermath.resets == Resets::MayBeOwed
             || !aftermath.profiles.is_empty()
         {
             self.owe(|due| {
-                due.resets |= aftermath.owes_resets;
+                if aftermath.resets == Resets::MayBeOwed {
+                    due.resets = Resets::MayBeOwed;
+                }
                 for person in aftermath.profiles {
                     due.profile_of(person);
                 }
@@ -174,7 +176,7 @@ impl Engine {
                 let mut pair = pair;
                 if pair.note_failure(self.now()) == AfterFailure::Resync {
                     unit.owe_reset(header.src_user, header.src_device).await?;
-                    aftermath.owes_resets = true;
+                    aftermath.resets = Resets::MayBeOwed;
                 }
                 unit.put_pair(header.src_device, &pair).await?;
                 Ok(unit.refuse(|refused| &mut refused.unopenable).await?)

@@ -110,12 +110,11 @@ impl Engine {
                 Some(name) => unit.contact_named(name, &contact.server).await?,
                 None => None,
             };
-            match known {
-                Some(known) => known,
-                None => {
-                    unit.put_contact(&contact).await?;
-                    contact
-                }
+            if let Some(known) = known {
+                known
+            } else {
+                unit.put_contact(&contact).await?;
+                contact
             }
         } else {
             unit.adopt_unmet(self.user, &contact).await?;
