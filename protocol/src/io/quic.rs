@@ -1,4 +1,4 @@
-//! The carrier: QUIC (RFC 9000) by quinn. Nothing above this file names it.
+//! The carrier: QUIC (RFC 9000) by quinn. Nothing outside this module names it.
 
 mod dial;
 mod listen;
