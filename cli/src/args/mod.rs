@@ -257,7 +257,7 @@ pub struct SendArgs {
     /// To whom: @bob, bob@nest.example, club#general or +weekend; several with commas
     #[arg(value_name = "TARGET")]
     pub to: String,
-    /// What it says; `-` or nothing takes all of standard input as one message
+    /// What it says; `-` or nothing takes all of standard input as one message. At a terminal, nothing opens $VISUAL or $EDITOR
     pub text: Option<String>,
     /// The message's id: with the same id, the same message is never sent twice
     #[arg(long)]

@@ -31,9 +31,10 @@ pub(super) async fn status(context: &Context) -> Result<(), CommandError> {
     };
     let (queued, devices) =
         (format!("queued {}", status.queued), format!("devices {}", status.devices));
+    let failed = format!("failed {}", status.failed);
     context.line(
         &status,
-        &[&status.name, connection, &queued, &devices, &status.state, &status.address],
+        &[&status.name, connection, &queued, &devices, &status.state, &status.address, &failed],
     )?;
     if status.connection == Connection::Online {
         return Ok(());

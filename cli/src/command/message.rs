@@ -11,7 +11,7 @@ use crate::{
 
 /// Sends a message, to one or several.
 pub(super) async fn send(context: &Context, args: SendArgs) -> Result<(), CommandError> {
-    let text = TextSource::of(args.text)?.read()?;
+    let text = text_of(context, args.text.clone())?;
     let mut access = context.access().await?;
     let receivers: Vec<String> = args.to.split(',').map(str::to_owned).collect();
     let (mut failures, count) = (vec![], receivers.len());
@@ -55,6 +55,12 @@ pub(super) async fn send(context: &Context, args: SendArgs) -> Result<(), Comman
             Err(told)
         }
     }
+}
+
+/// The text that the command line names, or that a person types.
+pub(super) fn text_of(context: &Context, text: Option<String>) -> Result<String, CommandError> {
+    let socket = context.place.socket()?;
+    TextSource::of(text)?.read(socket.parent().unwrap_or(context.place.directory()))
 }
 
 /// Reads a conversation or a room.

@@ -10,6 +10,8 @@ mod enter;
 mod message;
 mod watch;
 
+use std::sync::{Mutex, PoisonError};
+
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -18,7 +20,7 @@ use crate::{
         Access, Need, SecretSource,
         verb::{MessageAct, Verb as AgentVerb},
     },
-    args::{Arguments, Global, TextSource, Verb},
+    args::{Arguments, Global, Verb},
     config::Place,
     error::{CommandError, Kind},
     render::{Format, Output},
@@ -81,7 +83,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
             message::change(&context, message, act).await
         }
         Verb::Edit { message, text } => {
-            let text = TextSource::of(text)?.read()?;
+            let text = message::text_of(&context, text)?;
             message::change(&context, message, MessageAct::Edit(text)).await
         }
         Verb::Delete { message, reason } => {
@@ -130,7 +132,16 @@ impl Context {
     /// The store's secret as the command line names it; asked for only when nothing that was found opens the store.
     fn secret_source(&self) -> SecretSource {
         let named = NamedPassphrase::of(&self.global);
-        Box::new(move |need| match (named.read()?, need) {
+        let known = Mutex::new(None);
+        // Read once: a pipe has it only once, and who becomes the owner after another one went needs it again.
+        let read = move || -> Result<Option<Zeroizing<String>>, CommandError> {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.is_none() {
+                *known = named.read()?;
+            }
+            Ok(known.clone())
+        };
+        Box::new(move |need| match (read()?, need) {
             (Some(passphrase), _) => Ok(Secret::Passphrase(passphrase)),
             (None, Need::First) => Ok(Secret::Found),
             (None, Need::Passphrase) => {

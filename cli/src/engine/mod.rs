@@ -57,7 +57,7 @@ pub use timeline::{TailOrder, TailReader};
 use crate::{
     config::Place,
     e2ee::{identity::DeviceSecrets, journal_state::JournalState},
-    engine::chores::Due,
+    engine::chores::{Due, Resets},
     error::{CommandError, Kind},
     store::{Account, AccountStage, Store, StoreError},
 };
@@ -292,6 +292,7 @@ impl Engine {
 
     async fn is_settled(&self) -> Result<bool, StoreError> {
         let now = self.now();
+        let may_owe_resets = self.due().resets == Resets::MayBeOwed;
         let mut unit = self.store.read().await?;
         let waits = unit
             .outbox_fronts(16)
@@ -303,10 +304,10 @@ impl Engine {
             .await?
             .iter()
             .any(|posting| posting.not_before <= now && posting.trouble.is_none());
-        Ok(!waits
-            && !posts
-            && unit.receipts_owed(1).await?.is_empty()
-            && unit.journal_owed(1).await?.is_empty())
+        if waits || posts || (may_owe_resets && !unit.resets_owed().await?.is_empty()) {
+            return Ok(false);
+        }
+        Ok(unit.receipts_owed(1).await?.is_empty() && unit.journal_owed(1).await?.is_empty())
     }
 
     fn is_certified(&self) -> bool {
@@ -325,6 +326,11 @@ fn derived_item(tag: &str, parts: &[&[u8]]) -> ItemId {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(hash.as_bytes().split_at(16).0);
     ItemId::from_bytes(bytes)
+}
+
+/// The id under which `item` is sent again for a session that was lost.
+fn again(item: ItemId) -> ItemId {
+    derived_item("message/again", &[item.as_bytes()])
 }
 
 /// A random number for jitter.

@@ -16,7 +16,7 @@ use crate::{
     agent::verb::{MessageLine, ReadLines},
     e2ee::journal_state::Change,
     error::{CommandError, Kind},
-    store::{MessageState, Page, Placed, Receipt, StoreError, Told},
+    store::{ContactRow, MessageState, Page, Placed, Receipt, StoreError, Told},
 };
 
 /// How long `read` waits for what the home has.
@@ -52,12 +52,24 @@ pub struct TailReader<'e> {
 }
 
 /// What is followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Wanted {
     /// A conversation with one other user.
-    Person(UserId),
+    Person(Box<ContactRow>),
     /// A channel.
     Room(ChainId),
+}
+
+impl Wanted {
+    fn covers(&self, told: &Told) -> bool {
+        match (self, told) {
+            (Self::Person(person), Told::Direct(placed)) => {
+                person.user == placed.message.conversation
+            }
+            (Self::Room(chain), Told::Channel(placed)) => *chain == placed.post.chain,
+            _ => false,
+        }
+    }
 }
 
 impl Engine {
@@ -69,7 +81,7 @@ impl Engine {
         peek: bool,
     ) -> Result<ReadLines, CommandError> {
         let synced = self.wait_caught_up(SYNC_PATIENCE).await;
-        let contact = self.person_named(with).await?;
+        let contact = self.conversation_named(with).await?;
         let page = Page::Last { conversation: contact.user, count: count.min(MAX_COUNT) };
         let placed = self.store.read().await?.page(page).await?;
         if !peek {
@@ -131,7 +143,7 @@ impl Engine {
             with.push(if is_room(who) {
                 Wanted::Room(self.chain_named(who).await?)
             } else {
-                Wanted::Person(self.person_named(who).await?.user)
+                Wanted::Person(Box::new(self.conversation_named(who).await?))
             });
         }
         if !order.is_endless {
@@ -193,15 +205,11 @@ impl TailReader<'_> {
     pub async fn next(&mut self) -> Result<Option<MessageLine>, CommandError> {
         loop {
             if let Some(told) = self.page.pop_front() {
-                let wanted = match &told {
-                    Told::Direct(placed) => Wanted::Person(placed.message.conversation),
-                    Told::Channel(placed) => Wanted::Room(placed.post.chain),
-                };
                 self.position = match &told {
                     Told::Direct(placed) => placed.position,
                     Told::Channel(placed) => placed.position,
                 };
-                if !self.with.is_empty() && !self.with.contains(&wanted) {
+                if !self.with.is_empty() && !self.with.iter().any(|wanted| wanted.covers(&told)) {
                     continue;
                 }
                 return match told {
@@ -216,7 +224,18 @@ impl TailReader<'_> {
             }
             // Marked first: what is added while the store is read is seen as a change after it.
             self.changes.mark_unchanged();
-            let page = self.engine.store.read().await?.told_after(self.position, PAGE).await?;
+            let mut unit = self.engine.store.read().await?;
+            for wanted in &mut self.with {
+                if let Wanted::Person(one) = wanted
+                    && one.is_unmet()
+                    && let Some(name) = &one.name
+                    && let Some(known) = unit.contact_named(name, &one.server).await?
+                {
+                    **one = known;
+                }
+            }
+            let page = unit.told_after(self.position, PAGE).await?;
+            drop(unit);
             self.page = page.into();
             if !self.page.is_empty() {
                 // Somebody may have become a contact meanwhile.

@@ -110,13 +110,7 @@ pub struct Unit {
 impl Locked {
     /// Opens the file at `path`, and makes it when there is none. Its directory has to be private already.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        // Made here, because SQLite would let the group and others read it; its journals take after it.
-        std::fs::File::options()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(sqlx::Error::Io)?;
+        make_private(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -186,6 +180,15 @@ impl Unit {
     /// Makes everything of this unit durable.
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.transaction.commit().await?)
+    }
+}
+
+/// Makes the file, unless it is there: `SQLite` would let the group and others read it; its journals take after it.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    match std::fs::File::options().create_new(true).append(true).mode(0o600).open(path) {
+        Ok(_) => crate::config::sync_directory_of(path),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

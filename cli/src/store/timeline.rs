@@ -227,6 +227,40 @@ impl Unit {
         rows.iter().map(|row| placed(&self.vault, row)).collect()
     }
 
+    /// Moves a conversation's messages to another one, in their places.
+    pub(super) async fn move_messages(
+        &mut self,
+        from: UserId,
+        to: UserId,
+    ) -> Result<(), StoreError> {
+        let rows =
+            sqlx::query("SELECT position, item, sealed FROM message WHERE conversation = $1")
+                .bind(conversation_key(&self.vault, from))
+                .fetch_all(&mut *self.transaction)
+                .await?;
+        for row in &rows {
+            let Placed { position, mut message } = placed(&self.vault, row)?;
+            message.conversation = to;
+            let key = item_key(&self.vault, to, message.author, message.item);
+            let sealed = self.vault.seal_text("message", &key, &message);
+            sqlx::query(
+                "UPDATE OR IGNORE message SET conversation = $1, item = $2, sealed = $3 WHERE position = $4",
+            )
+            .bind(conversation_key(&self.vault, to))
+            .bind(key)
+            .bind(sealed)
+            .bind(position.cast_signed())
+            .execute(&mut *self.transaction)
+            .await?;
+        }
+        // What is there under the same id already stays as it is.
+        sqlx::query("DELETE FROM message WHERE conversation = $1")
+            .bind(conversation_key(&self.vault, from))
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
     /// The place of the newest message, 0 when there is none.
     pub async fn last_position(&mut self) -> Result<u64, StoreError> {
         let last: Option<i64> = sqlx::query_scalar("SELECT max(position) FROM message")
@@ -250,6 +284,11 @@ impl Unit {
 
     /// How many of the newest thousand messages were not read yet.
     pub async fn unread(&mut self) -> Result<u64, StoreError> {
+        self.newest_in(MessageState::Received).await
+    }
+
+    /// How many of the newest thousand messages are in `state`.
+    pub async fn newest_in(&mut self, state: MessageState) -> Result<u64, StoreError> {
         let rows = sqlx::query(
             "SELECT position, item, sealed FROM message WHERE kind = 0 ORDER BY position DESC LIMIT 1000",
         )
@@ -257,9 +296,8 @@ impl Unit {
         .await?;
         let mut count = 0_u64;
         for row in &rows {
-            count = count.saturating_add(u64::from(
-                placed(&self.vault, row)?.message.state == MessageState::Received,
-            ));
+            count =
+                count.saturating_add(u64::from(placed(&self.vault, row)?.message.state == state));
         }
         Ok(count)
     }

@@ -81,8 +81,14 @@ pub struct StatusLine {
     pub journal_owed: u64,
     /// Messages that were not read yet.
     pub unread: u64,
+    /// Of the newest thousand messages, those that were not sent and will not be; `read` says why.
+    #[serde(default)]
+    pub failed: u64,
     /// Letters that were not taken in, by reason: a server that repeats or changes letters shows here.
     pub refused: crate::store::Refused,
+    /// Secure sessions that this device or another one had lost and began anew: once after a store was put back, never by itself.
+    #[serde(default)]
+    pub resets: u64,
     /// `alice@nest.example`.
     pub name: String,
     /// The home's name.
