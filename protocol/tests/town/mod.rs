@@ -247,7 +247,6 @@ impl Town {
             policy,
             history,
             permissions: Permissions::DEFAULT.bits(),
-            name: text(MEMBERS),
             puk: founder.puk(),
         });
         let statement = Statement {
