@@ -214,28 +214,28 @@ impl Draft {
 pub(super) async fn put(services: &Services, who: Authenticated, of: CommunityId, bytes: &[u8]) {
     let size = u64::try_from(bytes.len()).unwrap();
     let mut offset = 0;
-    for part in bytes.chunks(PART_BYTES) {
-        let bytes_ = Octets::parse(part.to_vec()).unwrap();
-        let blob = BlobId::of(bytes);
-        let request = PutBlob { community: of, blob, size, offset, bytes: bytes_ };
+    while offset < size {
+        let left = &bytes[usize::try_from(offset).unwrap()..];
+        let part = Octets::parse(left[..left.len().min(PART_BYTES)].to_vec()).unwrap();
+        let request = PutBlob { community: of, blob: BlobId::of(bytes), size, offset, bytes: part };
         offset = blob::put(services, who, request).await.unwrap().have;
     }
-    assert_eq!(offset, size);
 }
 
-/// A founding batch by `founder`, with its wraps.
+/// A founding batch by `founder`, whose item ids begin with `first`, with its wraps.
 pub(super) async fn founding(
     bench: &Bench,
     founder: &Citizen,
     kind: CommunityKind,
     policy: JoinPolicy,
+    first: u32,
 ) -> (Draft, Vec<u8>) {
     let services = &bench.services;
     let mut draft = Draft { community: None, state: None, made: vec![] };
     let action = create(bench, puk(services, founder.user()).await, kind, policy);
-    draft.say(services, founder, 1, action).await;
-    let wraps = draft.epoch(services, founder, 2, EpochReason::Begin).await;
-    draft.say(services, founder, 3, channel_set(0)).await;
+    draft.say(services, founder, first, action).await;
+    let wraps = draft.epoch(services, founder, first + 1, EpochReason::Begin).await;
+    draft.say(services, founder, first + 2, channel_set(0)).await;
     (draft, wraps)
 }
 
@@ -252,7 +252,7 @@ impl Town {
     ) -> Self {
         let bench = bench(settings);
         let alice = Citizen::new(&bench, "alice").await;
-        let (draft, wraps) = founding(&bench, &alice, kind, policy).await;
+        let (draft, wraps) = founding(&bench, &alice, kind, policy, 1).await;
         let community = draft.community.unwrap();
         put(&bench.services, alice.who, community, &wraps).await;
         append::append(&bench.services, alice.who, draft.request()).await.unwrap();
