@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use rookery_protocol::{
-    community::{Action, Ban, CommunityKind, EpochReason, InviteCreate, Join, JoinBy, JoinPolicy},
+    community::{
+        Action, Ban, CommunityKind, EpochReason, InviteCreate, Join, JoinBy, JoinPolicy,
+        invite_message,
+    },
     id::{BlobId, InviteId},
+    key::{Domain, SigningKey},
     request::{
         Failure,
         admin::{AdminError, HostedChange, ListHosted},
@@ -224,4 +228,64 @@ async fn a_blob_is_its_hash_and_for_readers_only() {
     town.bench.clock.advance(Duration::from_hours(2));
     assert_eq!(crate::service::retention::purge(services).await.unwrap().blobs, 1);
     assert!(blob::get(services, alice.who, part(0, 10)).await.is_err());
+}
+
+#[tokio::test]
+async fn what_need_not_be_next_is_placed_by_the_hub_within_a_window() {
+    let town = Town::open(&[]).await;
+    let services = town.services();
+    let (bob, carol) =
+        (Citizen::new(&town.bench, "bob").await, Citizen::new(&town.bench, "carol").await);
+    let before = town.state().await;
+    let mut drafts = vec![];
+    for citizen in [&bob, &carol] {
+        let mut draft = Draft::on(&before);
+        let join = Join { puk: puk(services, citizen.user()).await, by: JoinBy::Open };
+        draft.say(services, citizen, town.next(), Action::Join(join)).await;
+        drafts.push(draft.request());
+    }
+    let [bobs, carols] = <[_; 2]>::try_from(drafts).unwrap();
+    append::append(services, bob.who, bobs).await.unwrap();
+    for _ in 0..255 {
+        town.say(&town.alice, channel_set(0)).await.unwrap();
+    }
+    let head = Some(town.state().await.head.into());
+    let late = append::append(services, carol.who, carols).await;
+    assert_eq!(late, Err(Failure::Error(AppendLogError::Stale { head })), "256 entries back");
+    let members = town.state().await.members;
+    assert!(members.contains_key(&bob.user()) && !members.contains_key(&carol.user()));
+}
+
+#[tokio::test]
+async fn a_link_shows_the_log_to_whoever_proves_it_and_is_used_up() {
+    let town = Town::founded(&[], CommunityKind::Community, JoinPolicy::Invited).await;
+    let services = town.services();
+    let (bob, carol) =
+        (Citizen::new(&town.bench, "bob").await, Citizen::new(&town.bench, "carol").await);
+    let (invite, key) = (InviteId::from_number(1), SigningKey::from_seed(&[0x11; 32]));
+    let create = InviteCreate {
+        invite,
+        user: None,
+        key: Some(key.verifying_key()),
+        wrap_key: None,
+        wrap: None,
+        roles: vec![],
+        uses: Some(1),
+        expires: None,
+    };
+    town.say(&town.alice, Action::InviteCreate(create)).await.unwrap();
+    let by = |citizen: &Citizen| {
+        let message = invite_message(town.community, invite, citizen.user());
+        JoinBy::Link { invite, proof: key.sign(Domain::INVITE, &message) }
+    };
+    let preview = |by| PreviewLog { community: town.community, by, after: None, limit: 9 };
+    assert!(read::preview(services, bob.who, preview(by(&carol))).await.is_err());
+    assert_eq!(read::list(services, bob.who).await.unwrap().communities, []);
+    let shown = read::preview(services, bob.who, preview(by(&bob))).await.unwrap();
+    assert_eq!(shown.entries.len(), 4);
+    for (citizen, comes) in [(&bob, true), (&carol, false)] {
+        let join = Join { puk: puk(services, citizen.user()).await, by: by(citizen) };
+        assert_eq!(town.say(citizen, Action::Join(join)).await.is_ok(), comes);
+    }
+    assert!(read::preview(services, carol.who, preview(by(&carol))).await.is_err(), "used up");
 }

@@ -229,3 +229,41 @@ async fn who_types_and_reads_is_told_to_other_followers() {
     let dave = Citizen::new(&town.bench, "dave").await;
     assert!(reads::list(services, dave.who, request).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kick_among_posts_cuts_cleanly() {
+    let town = Town::open(&[]).await;
+    let services = town.services();
+    let (bob, carol) = (town.joiner("bob").await, town.joiner("carol").await);
+    for (citizen, key) in [(&bob, 1), (&carol, 2)] {
+        town.post(citizen, vec![town.announce(citizen, key).await]).await.unwrap();
+    }
+    let feed = bob.follow(services, &[town.channel()]);
+    let state = town.state().await;
+    let pour = async |citizen: &Citizen, key: u8| {
+        let mut last = 0;
+        for index in 0..60 {
+            let id = u32::from(key) * 1_000 + index;
+            let message = town.message_at(citizen, (key, index, id), 0, state.head);
+            match town.post(citizen, vec![message]).await {
+                Ok(posted) => last = posted.places[0],
+                Err(_) => break,
+            }
+        }
+        last
+    };
+    let (bobs, carols, ()) = tokio::join!(pour(&bob, 1), pour(&carol, 2), town.kick(bob.user()));
+    let kicked = town.state().await.head.seq;
+    let after = vec![town.announce(&carol, 3).await, town.message(&carol, 3, 0, 9).await];
+    let places = town.post(&carol, after).await.unwrap().places;
+    assert!(places[0] > bobs.max(carols));
+    let mut view = services.storage.read().await.unwrap();
+    let all = crate::repository::Limit { rows: 1_000, bytes: usize::MAX };
+    let entries = view.entries(town.channel(), None, all).await.unwrap().rows;
+    let (old, new): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|stored| stored.entry.log_pos < Some(kicked));
+    assert!(new.iter().all(|stored| stored.author == carol.who.device));
+    let last_old = old.last().map(|stored| stored.entry.seq);
+    let last_heard = heard(&feed).0.last().map(|(_, seq)| *seq);
+    assert!(last_heard <= last_old, "{last_heard:?} was heard, and {last_old:?} was the last");
+}
