@@ -62,6 +62,11 @@ async fn the_admins_commands_answer_in_one_shape() -> Result<()> {
     ensure!(nobody.get("ok") == Some(&Value::Bool(false)), "{nobody}");
     ensure!(nobody.pointer("/error/code").is_some_and(Value::is_string), "{nobody}");
     ensure!(nobody.pointer("/error/message").is_some_and(Value::is_string), "{nobody}");
+    let communities = scene.server.admin(&["community", "list"]).await?.success()?.json()?;
+    ensure!(communities.pointer("/data/communities").is_some_and(Value::is_array), "{communities}");
+    let absent = "a".repeat(52);
+    scene.server.admin(&["community", "freeze", &absent]).await?.exit(3)?.json()?;
+    scene.server.admin(&["community", "delete", &absent]).await?.exit(exit::USAGE)?;
     scene.server.admin(&["no-such-command"]).await?.exit(exit::USAGE)?;
     Ok(())
 }

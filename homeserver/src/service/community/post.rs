@@ -216,8 +216,6 @@ async fn store(services: &Services, jobs: &mut Vec<Job>) {
             for (chain, user, seq) in reads {
                 services.hub.posts.note_read(chain, user, seq);
             }
-            // What could not be stored is not tried again at once.
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
     drop(turn);

@@ -1,1 +1,6 @@
-//! What a hub does.
+//! What a hub lets in, keeps and tells.
+
+mod log;
+mod members;
+mod posts;
+mod town;
