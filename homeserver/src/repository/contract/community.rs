@@ -1,8 +1,9 @@
 //! Communities.
 
 use rookery_protocol::{
+    chain::Seen,
     community::{CommunityKind, SenderKeyUse},
-    id::{ChainId, ChannelId, CommunityId, SenderKeyId},
+    id::{ChainId, ChannelId, CommunityId, Digest, SenderKeyId},
 };
 
 use super::{at, device, open_accounts, user};
@@ -57,7 +58,14 @@ pub(in crate::repository) fn sender_key(
     number: u8,
     next_index: u32,
 ) -> StoredSenderKey {
-    let used = SenderKeyUse { user: user(1), device: device(1), epoch: 3, next_index };
+    let used = SenderKeyUse {
+        user: user(1),
+        device: device(1),
+        channel: ChannelId::from_number(1),
+        epoch: 3,
+        head: Seen { seq: 4, hash: Digest::from_bytes([5; 32]) },
+        next_index,
+    };
     StoredSenderKey { chain, sender_key: SenderKeyId::from_bytes([number; 16]), used }
 }
 

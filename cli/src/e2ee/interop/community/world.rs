@@ -5,7 +5,7 @@ use rookery_protocol::{
     codec::{self, Octets},
     community::{
         Action, Admit, Ban, Chains, ChannelKind, ChannelSet, CommunityKind, Create, Edit,
-        EpochReason, Join, JoinBy, JoinPolicy, Missing, Nickname, Permissions, Place, PukPin,
+        EpochReason, Join, JoinBy, JoinPolicy, Missing, Nickname, Permissions, Place, Post, PukPin,
         RoleSet, SealedText, SenderKeyUse, State, Statement, announce_item, judge_announce,
         judge_message, verify_and_apply,
     },
@@ -221,13 +221,13 @@ impl World {
         let signing = self.people.0[author].device.signing();
         let signed = Submission::sign(signing, chain, item, kind, body, NOW, head).unwrap();
         let item = signed.verify(chain).unwrap();
-        let (device, state) = (self.people.0[author].device.id(), self.state());
-        let body = signed.body.as_slice();
+        let state = self.state();
+        let post = Post { signed: &signed.signed, item: &item, body: signed.body.as_slice() };
         let known = if kind == Kind::Announce {
-            judge_announce(state, &item, device, body).unwrap().1
+            judge_announce(state, &self.people, post, |_| None).unwrap().1
         } else {
             let last = self.uses.last().copied();
-            judge_message(state, &item, device, body, |_| last).unwrap().1
+            judge_message(state, &self.people, post, |_| last).unwrap().1
         };
         self.uses.push(known);
         let mut entry = signed.place(chain, 0, head);

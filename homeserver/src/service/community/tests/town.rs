@@ -96,7 +96,6 @@ pub(super) fn create(
         policy,
         history: History::Full,
         permissions: Permissions::DEFAULT.bits(),
-        name: sealed(),
         puk,
     })
 }
