@@ -184,7 +184,9 @@ pub(super) async fn many_chains_grow_at_once_or_none_does(storage: &dyn Storage)
     let mut unit = storage.begin().await.unwrap();
     let chains = make(&mut *unit, 1..9).await;
     let grow = |from: u16| {
-        let one = |chain: &ChainId| (*chain, entries(*chain, Kind::Message, None, from..from + 40));
+        let one = |chain: &ChainId| {
+            (*chain, entries(*chain, Kind::Message, None, from..from.saturating_add(40)))
+        };
         chains.iter().map(one).collect::<Vec<_>>()
     };
     unit.append_to_many(&grow(1)).await.unwrap();

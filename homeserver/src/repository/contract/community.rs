@@ -83,9 +83,9 @@ pub(super) async fn a_community_is_made_once_and_found_by_its_chains(storage: &d
     unit.set_community_owner(id(1), user(2)).await.unwrap();
     assert_eq!(unit.owned_communities(user(1)).await.unwrap(), 2);
     assert_eq!(unit.community(id(1)).await.unwrap(), Some(other));
-    let channel = Some(ChannelId::from_number(1));
-    let place = unit.chain_place(ChainId::of_channel(id(2), channel.unwrap())).await.unwrap();
-    assert_eq!(place, Some(ChainPlace { community: id(2), channel }));
+    let channel = ChannelId::from_number(1);
+    let place = unit.chain_place(ChainId::of_channel(id(2), channel)).await.unwrap();
+    assert_eq!(place, Some(ChainPlace { community: id(2), channel: Some(channel) }));
     let place = unit.chain_place(ChainId::of_log(id(2))).await.unwrap();
     assert_eq!(place, Some(ChainPlace { community: id(2), channel: None }));
     assert_eq!(unit.chain_place(ChainId::of_log(id(9))).await.unwrap(), None);

@@ -30,7 +30,7 @@ async fn a_founding_batch_is_whole_or_refused() {
     let services = &bench.services;
     let alice = Citizen::new(&bench, "alice").await;
     let (draft, wraps) =
-        founding(&bench, &alice, CommunityKind::Community, JoinPolicy::Open, 1).await;
+        founding(&bench, &alice, CommunityKind::Community, JoinPolicy::Open, [1, 2, 3]).await;
     let community = draft.community.unwrap();
     let refused = append::append(services, alice.who, draft.request()).await;
     assert!(matches!(refused, Err(Failure::Error(AppendLogError::Incomplete { .. }))), "no wraps");
@@ -161,8 +161,14 @@ async fn a_frozen_community_is_read_only_and_a_deleted_one_is_gone() {
     let again = admin::change(services, town.community, HostedChange::Delete).await;
     assert!(matches!(again, Err(Failure::Error(AdminError::Precondition { .. }))));
     // Its id is never given again.
-    let (draft, wraps) =
-        founding(&town.bench, &town.alice, CommunityKind::Community, JoinPolicy::Open, 60).await;
+    let (draft, wraps) = founding(
+        &town.bench,
+        &town.alice,
+        CommunityKind::Community,
+        JoinPolicy::Open,
+        [60, 61, 62],
+    )
+    .await;
     assert_eq!(draft.community, Some(town.community));
     put(services, town.alice.who, town.community, &wraps).await;
     let refounded = append::append(services, town.alice.who, draft.request()).await;
@@ -205,8 +211,8 @@ async fn a_blob_is_its_hash_and_for_readers_only() {
     let bytes: Vec<u8> = (0..1_300_000_u32).map(|number| number.to_le_bytes()[1]).collect();
     put(services, alice.who, town.community, &bytes).await;
     put(services, alice.who, town.community, &bytes).await;
-    let blob = BlobId::of(&bytes);
-    let part = |offset, length| GetBlob { community: town.community, blob, offset, length };
+    let name = BlobId::of(&bytes);
+    let part = |offset, length| GetBlob { community: town.community, blob: name, offset, length };
     let got = blob::get(services, alice.who, part(262_000, 300)).await.unwrap();
     assert_eq!((got.size, got.bytes.as_slice()), (1_300_000, &bytes[262_000..262_300]));
     let end = blob::get(services, alice.who, part(1_299_990, 300)).await.unwrap();

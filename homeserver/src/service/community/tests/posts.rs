@@ -71,8 +71,8 @@ async fn posts_that_do_not_fit_are_refused_whole() {
         ("epoch", town.message_at(&bob, (1, 5, 5), 7, state.head)),
         ("log", town.message_at(&bob, (1, 5, 5), 0, unseen)),
     ] {
-        let stale = town.post(&bob, vec![post]).await;
-        assert_eq!(stale, Err(Failure::Error(PostError::Stale { log })), "{what}");
+        let refused = town.post(&bob, vec![post]).await;
+        assert_eq!(refused, Err(Failure::Error(PostError::Stale { log })), "{what}");
     }
     let carol = Citizen::new(&town.bench, "carol").await;
     let outside = town.post(&carol, vec![town.announce(&carol, 5).await]).await;

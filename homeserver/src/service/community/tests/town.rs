@@ -183,10 +183,10 @@ impl Draft {
     ) -> Vec<u8> {
         let state = self.state.as_ref().unwrap();
         let audience = state.audiences.get(&AudienceId::MEMBERS).unwrap();
-        let epoch = audience.epoch.as_ref().map_or(0, |epoch| epoch.number + 1);
+        let epoch = audience.epoch.as_ref().map_or(0, |epoch| epoch.number.saturating_add(1));
         let (roster_root, count) = state.roster_root(AudienceId::MEMBERS);
         let links = u64::try_from(state.wrapped_links(AudienceId::MEMBERS).count()).unwrap();
-        let size = (u64::from(count) + links) * WRAP_BYTES;
+        let size = u64::from(count).saturating_add(links).saturating_mul(WRAP_BYTES);
         let wraps = vec![u8::try_from(id % 251).unwrap(); usize::try_from(size).unwrap()];
         let secret = || (epoch > 0).then(|| Octets::parse(vec![2; 60]).unwrap());
         let start = EpochStart {
@@ -221,20 +221,20 @@ pub(super) async fn put(services: &Services, who: Authenticated, of: CommunityId
     }
 }
 
-/// A founding batch by `founder`, whose item ids begin with `first`, with its wraps.
+/// A founding batch by `founder`, with these item ids, and its wraps.
 pub(super) async fn founding(
     bench: &Bench,
     founder: &Citizen,
     kind: CommunityKind,
     policy: JoinPolicy,
-    first: u32,
+    [create_id, epoch_id, channel_id]: [u32; 3],
 ) -> (Draft, Vec<u8>) {
     let services = &bench.services;
     let mut draft = Draft { community: None, state: None, made: vec![] };
     let action = create(bench, puk(services, founder.user()).await, kind, policy);
-    draft.say(services, founder, first, action).await;
-    let wraps = draft.epoch(services, founder, first + 1, EpochReason::Begin).await;
-    draft.say(services, founder, first + 2, channel_set(0)).await;
+    draft.say(services, founder, create_id, action).await;
+    let wraps = draft.epoch(services, founder, epoch_id, EpochReason::Begin).await;
+    draft.say(services, founder, channel_id, channel_set(0)).await;
     (draft, wraps)
 }
 
@@ -251,7 +251,7 @@ impl Town {
     ) -> Self {
         let bench = bench(settings);
         let alice = Citizen::new(&bench, "alice").await;
-        let (draft, wraps) = founding(&bench, &alice, kind, policy, 1).await;
+        let (draft, wraps) = founding(&bench, &alice, kind, policy, [1, 2, 3]).await;
         let community = draft.community.unwrap();
         put(&bench.services, alice.who, community, &wraps).await;
         append::append(&bench.services, alice.who, draft.request()).await.unwrap();
