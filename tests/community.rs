@@ -295,6 +295,9 @@ async fn the_hub_has_no_name_no_topic_and_no_text() -> Result<()> {
     let (alice, bob) = (world.profile("alice", "laptop")?, world.profile("bob", "laptop")?);
     alice.register(&server.invite(1).await?).await?;
     bob.register(&server.invite(1).await?).await?;
+    // A member has to be online to give a newcomer the key.
+    let _agent = alice.start_agent()?;
+    alice.wait_until_connected().await?;
     alice.ask(&["community", "create", &name, "--topic", &topic, "--channels", &channel]).await?;
     let made = alice.ask(&["community", "invite", &name]).await?;
     let link = made.get("link").and_then(Value::as_str).context("a link")?.to_owned();

@@ -46,7 +46,11 @@ enum Step {
 
 /// Keys of epochs, made once a page.
 #[derive(Default)]
-struct EpochKeyring(Vec<EpochKeys>);
+struct EpochKeyring {
+    keys: Vec<EpochKeys>,
+    /// The epoch in force is one whose secret has not come: with it older ones may come, where history is full.
+    lacks_current: bool,
+}
 
 impl Engine {
     /// Takes in entries of a channel that follow one another, live or fetched.
@@ -131,7 +135,8 @@ impl Engine {
                 states.push(state);
             }
         }
-        let mut keyring = EpochKeyring::default();
+        let lacks_current = self.lacks_current(&book, channel).await?;
+        let mut keyring = EpochKeyring { lacks_current, ..EpochKeyring::default() };
         for state in &states {
             self.gather_keys(&book, state, channel, &mut keyring).await?;
         }
@@ -204,6 +209,24 @@ impl Engine {
         wanted
     }
 
+    /// Whether this user may read the channel now, and the secret of its epoch has not come.
+    async fn lacks_current(&self, book: &Book, channel: ChannelId) -> Result<bool, StoreError> {
+        let Some(state) = &book.state else { return Ok(false) };
+        if !state.may_read(self.user, channel) {
+            return Ok(false);
+        }
+        let audience = state.channels.get(&channel).map(|channel| channel.audience);
+        let epoch = audience
+            .and_then(|id| state.audiences.get(&id))
+            .and_then(|audience| audience.epoch.as_ref());
+        match (audience, epoch) {
+            (Some(audience), Some(epoch)) => {
+                Ok(self.epoch_secret(book.row.community, audience, epoch).await?.is_none())
+            }
+            _ => Ok(false),
+        }
+    }
+
     async fn gather_keys(
         &self,
         book: &Book,
@@ -219,11 +242,11 @@ impl Engine {
             return Ok(());
         };
         let place = EpochPlace { community: book.row.community, audience, epoch: epoch.number };
-        if keyring.0.iter().any(|keys| keys.place() == place) {
+        if keyring.keys.iter().any(|keys| keys.place() == place) {
             return Ok(());
         }
         if let Some(secret) = self.epoch_secret(place.community, audience, epoch).await? {
-            keyring.0.push(secret.keys(place, &epoch.roster_root, &epoch.log_root));
+            keyring.keys.push(secret.keys(place, &epoch.roster_root, &epoch.log_root));
         }
         Ok(())
     }
@@ -297,7 +320,7 @@ impl Engine {
             Err(error) => return Ok(unposted(error)),
         };
         let Some(keys) = keyring.of(book, header.audience, header.epoch) else {
-            return Ok(self.without_keys(book, state, header.audience, header.epoch));
+            return Ok(self.without_keys(keyring, state, header.audience, header.epoch));
         };
         let announce: Announce = match codec::decode(post.body) {
             Ok(announce) => announce,
@@ -333,7 +356,13 @@ impl Engine {
             Err(error) => return Ok(Step::Passed(error.to_string())),
         };
         if keyring.of(book, header.audience, header.epoch).is_none() {
-            return Ok(self.without_keys(book, state, header.audience, header.epoch));
+            let step = self.without_keys(keyring, state, header.audience, header.epoch);
+            if !matches!(step, Step::Wait) {
+                // What comes after it is linked to it all the same.
+                let digest = entry.signed.digest();
+                unit.put_last_hash(chain, header.user, header.device, digest).await?;
+            }
+            return Ok(step);
         }
         let known = self.known_sender(unit, chain, header.sender_key).await?;
         let judged =
@@ -518,25 +547,20 @@ impl Engine {
             .transpose()
     }
 
-    /// What to do with something of an epoch whose secret is not here: wait while it is in force and this user is to have it, or pass over.
+    /// What to do with something of an epoch whose secret is not here: wait while the one in force has not come, which may open it, or pass
+    /// over.
     fn without_keys(
         &self,
-        book: &Book,
+        keyring: &EpochKeyring,
         then: &State,
         audience: rookery_protocol::id::AudienceId,
         epoch: u32,
     ) -> Step {
-        let now = book.state.as_ref();
-        let is_in_force = now
-            .and_then(|now| now.audiences.get(&audience))
-            .and_then(|known| known.epoch.as_ref())
-            .is_some_and(|current| current.number == epoch);
-        let is_expected = now.is_some_and(|now| now.is_in_audience(self.user, audience));
-        if is_in_force && is_expected {
+        if keyring.lacks_current {
             return Step::Wait;
         }
-        let came_later = !then.is_in_audience(self.user, audience);
-        if came_later {
+        if !then.is_in_audience(self.user, audience) {
+            // From before this user came: not theirs to read.
             return Step::Taken;
         }
         Step::Passed(format!("the keys of epoch {epoch} never came"))
@@ -551,7 +575,7 @@ impl EpochKeyring {
         epoch: u32,
     ) -> Option<&EpochKeys> {
         let place = EpochPlace { community: book.row.community, audience, epoch };
-        self.0.iter().find(|keys| keys.place() == place)
+        self.keys.iter().find(|keys| keys.place() == place)
     }
 }
 

@@ -64,6 +64,7 @@ impl Engine {
         let thread = reference(&order.thread)
             .await?
             .map(|placed| placed.post.said().thread().unwrap_or_else(|| placed.post.reference()));
+        self.check_may(&room, Permissions::POST).await?;
         let content =
             Content::Text(Text { text: order.text, reply_to, thread, mentions, mentions_all });
         let item = order
@@ -125,8 +126,15 @@ impl Engine {
     ) -> Result<(), CommandError> {
         let room = self.known_room(to).await?;
         let target = self.post_named(&room, message).await?.post.reference();
+        let content = content(target);
+        let needed = match &content {
+            Content::React(_) => Permissions::REACT,
+            Content::Pin(_) => Permissions::PIN,
+            _ => Permissions::POST,
+        };
+        self.check_may(&room, needed).await?;
         let item = new_item();
-        self.write_post(room.community, room.channel, item, &content(target)).await?;
+        self.write_post(room.community, room.channel, item, &content).await?;
         self.wait_placed(&room, item, PATIENCE, true).await.map(|_| ())
     }
 
@@ -167,6 +175,22 @@ impl Engine {
         let item = new_item();
         self.write_redaction(room.community, room.channel, item, erases, reason).await?;
         self.wait_sent(&room, item).await
+    }
+
+    /// Refuses what every reader would pass over: the hub cannot tell one kind of message from another.
+    async fn check_may(&self, room: &Room, needed: Permissions) -> Result<(), CommandError> {
+        let state = self.trusted(room.community).await?.state;
+        let allowed = state
+            .as_ref()
+            .map_or(Permissions::NONE, |state| state.permissions_of(self.user, Some(room.channel)));
+        if allowed.contain(needed) {
+            return Ok(());
+        }
+        let word = needed.words().next().unwrap_or_default();
+        Err(CommandError::new(
+            Kind::NotPermitted,
+            format!("you may not do that in {}: it takes the permission {word}", room.name),
+        ))
     }
 
     /// The room, once its log is here.
