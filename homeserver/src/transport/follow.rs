@@ -143,10 +143,11 @@ impl Down<'_> {
         self.put(&codec::encode(&FollowDown::CaughtUp)).await?;
         self.tell_presences(who).await?;
         self.flush().await?;
+        let mut draining = std::pin::pin!(lifecycle.drain.cancelled());
         loop {
             let taken = tokio::select! {
                 taken = self.feed.next() => taken,
-                () = lifecycle.drain.cancelled() => return self.go_away().await,
+                () = &mut draining => return self.go_away().await,
             };
             if taken.replaced {
                 return self.go_away().await;

@@ -1,15 +1,18 @@
 //! The carrier: QUIC (RFC 9000) by quinn. Nothing above this file names it.
 
 use std::{
+    io::IoSliceMut,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, OnceLock},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 
 use super::{
-    frame::{self, FrameError},
+    frame::{self, FrameError, FrameReader},
     tls::{self, ServerTls, TlsError, Trust},
 };
 use crate::{id::ServerId, name::HostPort};
@@ -18,8 +21,11 @@ use crate::{id::ServerId, name::HostPort};
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// After how long without a word a connection is gone.
 const IDLE_TIMEOUT_MS: u32 = 60_000;
-/// Requests that one connection may have under way.
-const MAX_STREAMS: u32 = 256;
+/// How many packets the other end takes in before it acknowledges without waiting (draft-ietf-quic-ack-frequency): on most streams an
+/// answer is due at once, which takes the acknowledgement along.
+const UNACKNOWLEDGED: u32 = 8;
+/// Requests that one connection may have under way. quinn keeps a place for each, 80 bytes, as long as the connection lives.
+const MAX_STREAMS: u32 = 100;
 /// What one stream, and one whole connection, may have on the way towards us: this bounds what a peer can make us hold.
 const STREAM_WINDOW: u32 = 1_250_000;
 const CONNECTION_WINDOW: u32 = 4_000_000;
@@ -140,19 +146,19 @@ pub struct SendStream(quinn::SendStream);
 
 /// The receiving half of a stream.
 #[derive(Debug)]
-pub struct RecvStream(quinn::RecvStream);
+pub struct RecvStream(FrameReader<quinn::RecvStream>);
 
 impl Connection {
     /// Opens a stream; waits while as many are open as the other side allows.
     pub async fn open(&self) -> Result<(SendStream, RecvStream), ConnectionLost> {
         let (send, recv) = self.inner.open_bi().await?;
-        Ok((SendStream(send), RecvStream(recv)))
+        Ok((SendStream(send), RecvStream(FrameReader::new(recv))))
     }
 
     /// Waits for the other side to open a stream. Cancel-safe.
     pub async fn accept(&self) -> Result<(SendStream, RecvStream), ConnectionLost> {
         let (send, recv) = self.inner.accept_bi().await?;
-        Ok((SendStream(send), RecvStream(recv)))
+        Ok((SendStream(send), RecvStream(FrameReader::new(recv))))
     }
 
     /// Sends a datagram: it may be lost, and old ones are dropped when there are too many.
@@ -250,18 +256,21 @@ impl SendStream {
 impl RecvStream {
     /// Reads one frame of at most `limit` bytes; `None` when the stream ended before it. Not cancel-safe.
     pub async fn read_frame(&mut self, limit: usize) -> Result<Option<Vec<u8>>, FrameError> {
-        frame::read_frame(&mut self.0, limit).await
+        self.0.read_frame(limit).await
     }
 
     /// Tells the other side to send no more.
     pub fn stop(&mut self) {
-        self.0.stop(0_u32.into()).ok();
+        self.0.stream().stop(0_u32.into()).ok();
     }
 }
 
 fn transport() -> quinn::TransportConfig {
+    let mut acknowledgements = quinn::AckFrequencyConfig::default();
+    acknowledgements.ack_eliciting_threshold(UNACKNOWLEDGED.into());
     let mut config = quinn::TransportConfig::default();
     config
+        .ack_frequency_config(Some(acknowledgements))
         .max_idle_timeout(Some(quinn::VarInt::from_u32(IDLE_TIMEOUT_MS).into()))
         .max_concurrent_bidi_streams(MAX_STREAMS.into())
         .max_concurrent_uni_streams(0_u32.into())
@@ -386,6 +395,48 @@ fn explain(
 /// A bound UDP socket that takes connections.
 pub(super) struct Endpoint(quinn::Endpoint);
 
+/// How many packets go to the kernel at once. Every connection keeps a buffer for so many as long as it lives.
+const BURST: usize = 4;
+
+/// A socket whose bursts are of [`BURST`] packets at most.
+#[derive(Debug)]
+struct ShortBursts(Arc<dyn quinn::AsyncUdpSocket>);
+
+impl quinn::AsyncUdpSocket for ShortBursts {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn quinn::UdpPoller>> {
+        Arc::clone(&self.0).create_io_poller()
+    }
+
+    fn try_send(&self, transmit: &quinn::udp::Transmit) -> std::io::Result<()> {
+        self.0.try_send(transmit)
+    }
+
+    fn poll_recv(
+        &self,
+        context: &mut Context,
+        buffers: &mut [IoSliceMut<'_>],
+        meta: &mut [quinn::udp::RecvMeta],
+    ) -> Poll<std::io::Result<usize>> {
+        self.0.poll_recv(context, buffers, meta)
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.0.max_transmit_segments().min(BURST)
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.0.max_receive_segments()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.0.may_fragment()
+    }
+}
+
 /// Somebody who wants to connect.
 pub(super) struct Attempt(quinn::Incoming);
 
@@ -395,7 +446,14 @@ impl Endpoint {
             .map_err(|error| TlsError::Certificate(error.to_string()))?;
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         config.transport_config(Arc::new(transport()));
-        Ok(Self(quinn::Endpoint::server(config, address)?))
+        let socket = std::net::UdpSocket::bind(address)?;
+        let socket = quinn::Runtime::wrap_udp_socket(&quinn::TokioRuntime, socket)?;
+        Ok(Self(quinn::Endpoint::new_with_abstract_socket(
+            quinn::EndpointConfig::default(),
+            Some(config),
+            Arc::new(ShortBursts(socket)),
+            Arc::new(quinn::TokioRuntime),
+        )?))
     }
 
     pub(super) fn local(&self) -> Result<SocketAddr, ConnectError> {

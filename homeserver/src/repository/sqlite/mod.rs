@@ -201,7 +201,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         // After a burst the log goes back to this.
         .pragma("journal_size_limit", "67108864")
-        .pragma("cache_size", "-65536")
+        .pragma("cache_size", "-32768")
         .pragma("temp_store", "memory")
         .statement_cache_capacity(512)
         .row_buffer_size(512)
