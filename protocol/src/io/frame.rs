@@ -164,17 +164,21 @@ mod tests {
     async fn frames_that_are_read_ahead_come_one_by_one_however_they_arrive() {
         let frames = [vec![1; 3], vec![], vec![2; AHEAD + 9], vec![3; AHEAD - 9], vec![4; 5]];
         let mut buffer = Vec::new();
-        frames.iter().for_each(|frame| put(&mut buffer, frame));
+        for frame in &frames {
+            put(&mut buffer, frame);
+        }
         for piece in [1, 2, 7, AHEAD, buffer.len()] {
             let (mut near, far) = tokio::io::duplex(piece);
             let buffer = buffer.clone();
-            let writing = tokio::spawn(async move { near.write_all(&buffer).await });
-            let mut reader = FrameReader::new(far);
-            for frame in &frames {
-                assert_eq!(reader.read_frame(2 * AHEAD).await.unwrap().as_ref(), Some(frame));
-            }
-            assert!(reader.read_frame(9).await.unwrap().is_none());
-            writing.await.unwrap().unwrap();
+            let writing = async move { near.write_all(&buffer).await.unwrap() };
+            let reading = async {
+                let mut reader = FrameReader::new(far);
+                for frame in &frames {
+                    assert_eq!(reader.read_frame(2 * AHEAD).await.unwrap().as_ref(), Some(frame));
+                }
+                assert!(reader.read_frame(9).await.unwrap().is_none());
+            };
+            tokio::join!(writing, reading);
         }
     }
 

@@ -224,7 +224,7 @@ impl Task {
             Verdict::Keep(answer) => self.group.push(answer),
             // SQLite may have rolled back everything; then there is no savepoint, and the group has failed with the unit.
             Verdict::Undo(failure) => {
-                self.undo().await.map_err(|error| failure.unwrap_or(error))?
+                self.undo().await.map_err(|error| failure.unwrap_or(error))?;
             }
         }
         Ok(())
