@@ -11,12 +11,15 @@ pub(super) use dial::{Socket, connect};
 pub(super) use listen::{Attempt, Endpoint};
 pub use reason::{CloseReason, ConnectError, ConnectionLost};
 
-use super::frame::{self, FrameError};
+use super::frame::{self, FrameError, FrameReader};
 
 /// After how long without a word a connection is gone.
 const IDLE_TIMEOUT_MS: u32 = 60_000;
-/// Requests that one connection may have under way.
-const MAX_STREAMS: u32 = 256;
+/// How many packets the other end takes in before it acknowledges without waiting (draft-ietf-quic-ack-frequency): on most streams an
+/// answer is due at once, which takes the acknowledgement along.
+const UNACKNOWLEDGED: u32 = 8;
+/// Requests that one connection may have under way. quinn keeps a place for each, 80 bytes, as long as the connection lives.
+const MAX_STREAMS: u32 = 100;
 /// What one stream, and one whole connection, may have on the way towards us: this bounds what a peer can make us hold.
 const STREAM_WINDOW: u32 = 1_250_000;
 const CONNECTION_WINDOW: u32 = 4_000_000;
@@ -35,19 +38,19 @@ pub struct SendStream(quinn::SendStream);
 
 /// The receiving half of a stream.
 #[derive(Debug)]
-pub struct RecvStream(quinn::RecvStream);
+pub struct RecvStream(FrameReader<quinn::RecvStream>);
 
 impl Connection {
     /// Opens a stream; waits while as many are open as the other side allows.
     pub async fn open(&self) -> Result<(SendStream, RecvStream), ConnectionLost> {
         let (send, recv) = self.inner.open_bi().await?;
-        Ok((SendStream(send), RecvStream(recv)))
+        Ok((SendStream(send), RecvStream(FrameReader::new(recv))))
     }
 
     /// Waits for the other side to open a stream. Cancel-safe.
     pub async fn accept(&self) -> Result<(SendStream, RecvStream), ConnectionLost> {
         let (send, recv) = self.inner.accept_bi().await?;
-        Ok((SendStream(send), RecvStream(recv)))
+        Ok((SendStream(send), RecvStream(FrameReader::new(recv))))
     }
 
     /// Sends a datagram: it may be lost, and old ones are dropped when there are too many.
@@ -145,18 +148,21 @@ impl SendStream {
 impl RecvStream {
     /// Reads one frame of at most `limit` bytes; `None` when the stream ended before it. Not cancel-safe.
     pub async fn read_frame(&mut self, limit: usize) -> Result<Option<Vec<u8>>, FrameError> {
-        frame::read_frame(&mut self.0, limit).await
+        self.0.read_frame(limit).await
     }
 
     /// Tells the other side to send no more.
     pub fn stop(&mut self) {
-        self.0.stop(0_u32.into()).ok();
+        self.0.stream().stop(0_u32.into()).ok();
     }
 }
 
 fn transport() -> quinn::TransportConfig {
+    let mut acknowledgements = quinn::AckFrequencyConfig::default();
+    acknowledgements.ack_eliciting_threshold(UNACKNOWLEDGED.into());
     let mut config = quinn::TransportConfig::default();
     config
+        .ack_frequency_config(Some(acknowledgements))
         .max_idle_timeout(Some(quinn::VarInt::from_u32(IDLE_TIMEOUT_MS).into()))
         .max_concurrent_bidi_streams(MAX_STREAMS.into())
         .max_concurrent_uni_streams(0_u32.into())
