@@ -216,6 +216,11 @@ pub enum Verb {
         /// Through this message, by id or place; the newest when absent
         through: Option<String>,
     },
+    /// Tell that you are typing, or show who is
+    Typing {
+        /// To whom or where: @bob, club#general, +weekend; show who is typing when absent
+        to: Option<String>,
+    },
     /// Show or change what your devices share: settings, mutes, drafts
     Settings {
         /// Which; all when absent

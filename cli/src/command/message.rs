@@ -3,7 +3,7 @@
 use super::{Context, community::changed};
 use crate::{
     agent::verb::{
-        MarkRead, MessageAct, MessageChange, MessageLine, Read, ReadLines, Send, Thread,
+        MarkRead, MessageAct, MessageChange, MessageLine, Read, ReadLines, Send, Thread, Typing,
     },
     args::{MessageArgs, ReadArgs, SendArgs, TextSource},
     error::{CommandError, Kind},
@@ -108,6 +108,15 @@ pub(super) async fn mark_read(
     through: Option<String>,
 ) -> Result<(), CommandError> {
     changed(context, &context.ask(MarkRead { room, through }).await?)
+}
+
+/// Tells that one is typing, or shows who is.
+pub(super) async fn typing(context: &Context, to: Option<String>) -> Result<(), CommandError> {
+    for line in context.ask(Typing { to }).await? {
+        let room = line.room.clone().unwrap_or_else(|| "you".to_owned());
+        context.line(&line, &[&line.name, &room])?;
+    }
+    Ok(())
 }
 
 /// Writes a message.

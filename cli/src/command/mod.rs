@@ -94,6 +94,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
             message::change(&context, message, act).await
         }
         Verb::Thread { message, count } => message::thread(&context, message, count).await,
+        Verb::Typing { to } => message::typing(&context, to).await,
         Verb::Settings { name, value, of } => account::settings(&context, name, value, of).await,
         Verb::MarkRead { room, through } => message::mark_read(&context, room, through).await,
         Verb::Tail(args) => watch::tail(&context, args).await,

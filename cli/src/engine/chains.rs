@@ -206,9 +206,15 @@ impl Engine {
                 Duration::from_millis(u64::from(retry_after_ms).min(30_000)),
             )),
             // Live signs of others; nothing here shows them yet, and whoever asks for presence asks the home.
+            FollowDown::Typing { user } => {
+                self.note_typing(None, user);
+                Ok(())
+            }
+            FollowDown::TypingIn { chain, user } => {
+                self.note_typing(Some(chain), user);
+                Ok(())
+            }
             FollowDown::Presence { .. }
-            | FollowDown::Typing { .. }
-            | FollowDown::TypingIn { .. }
             | FollowDown::ReadIn { .. }
             | FollowDown::Entry(_)
             | FollowDown::Envelope { .. } => Ok(()),

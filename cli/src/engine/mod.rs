@@ -16,6 +16,7 @@ mod home;
 mod journal;
 mod link;
 mod linking;
+mod live;
 mod outbox;
 mod people;
 mod prekeys;
@@ -45,7 +46,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use account::whoami_line;
 pub(crate) use community::{
     ChannelOrder, FoundOrder, Grant, InviteOrder, Joined, MemberChange, NewChannel, RoleOrder,
-    SayOrder, Spot, Whom, is_room,
+    Room, SayOrder, Spot, Whom, is_room,
 };
 pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
@@ -83,6 +84,7 @@ pub struct Engine {
     outbox_wake: Notify,
     chores_wake: Notify,
     books: community::Books,
+    live: live::Live,
     metadata_keys: community::MetadataKeys,
     community_chores: Mutex<community::Owed>,
     /// Chains of communities that the present connection follows.
@@ -141,6 +143,7 @@ impl Engine {
             outbox_wake: Notify::new(),
             chores_wake: Notify::new(),
             books: community::Books::default(),
+            live: live::Live::default(),
             metadata_keys: community::MetadataKeys::default(),
             community_chores: Mutex::default(),
             followed_chains: Mutex::default(),

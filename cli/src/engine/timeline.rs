@@ -6,12 +6,12 @@ use std::{
 };
 
 use rookery_protocol::{
-    id::{ChainId, UserId},
+    id::{ChainId, ItemId, UserId},
     time::Timestamp,
 };
 use tokio::sync::watch;
 
-use super::{Engine, Link, is_room};
+use super::{Engine, Link, Spot, is_room};
 use crate::{
     agent::verb::{MessageLine, ReadLines},
     e2ee::journal_state::Change,
@@ -73,18 +73,19 @@ impl Wanted {
 }
 
 impl Engine {
-    /// The newest messages with somebody, oldest first.
+    /// Messages with somebody, oldest first. The newest are marked read, unless one only peeks.
     pub(crate) async fn read(
         &self,
         with: &str,
+        spot: Spot,
         count: u32,
         peek: bool,
     ) -> Result<ReadLines, CommandError> {
         let synced = self.wait_caught_up(SYNC_PATIENCE).await;
         let contact = self.conversation_named(with).await?;
-        let page = Page::Last { conversation: contact.user, count: count.min(MAX_COUNT) };
-        let placed = self.store.read().await?.page(page).await?;
-        if !peek {
+        let is_newest = spot == Spot::Last;
+        let placed = self.spot(contact.user, spot, count.clamp(1, MAX_COUNT)).await?;
+        if !peek && is_newest {
             self.mark_read(contact.user, &placed).await?;
         }
         let mut names = BTreeMap::new();
@@ -93,6 +94,50 @@ impl Engine {
             messages.push(self.line(&mut names, one).await?);
         }
         Ok(ReadLines { messages, synced })
+    }
+
+    async fn spot(
+        &self,
+        conversation: UserId,
+        spot: Spot,
+        count: u32,
+    ) -> Result<Vec<Placed>, CommandError> {
+        let before = |point, count| Page::Before { conversation, point, count };
+        let from = |point, count| Page::From { conversation, point, count };
+        let page = match &spot {
+            Spot::Last => Page::Last { conversation, count },
+            Spot::From(at) => from((*at, 0), count),
+            Spot::Before(message) => before(self.point_of(conversation, message).await?, count),
+            Spot::After(message) => from(self.point_of(conversation, message).await?, count),
+            Spot::Around(message) => {
+                let (at, position) = self.point_of(conversation, message).await?;
+                let half = count / 2;
+                let mut unit = self.store.read().await?;
+                let mut placed = unit.page(before((at, position), half)).await?;
+                let rest = count.saturating_sub(half);
+                // The message itself comes first after the place before it.
+                placed.extend(unit.page(from((at, position.saturating_sub(1)), rest)).await?);
+                return Ok(placed);
+            }
+        };
+        Ok(self.store.read().await?.page(page).await?)
+    }
+
+    /// Where the message stands that a person names by its id.
+    async fn point_of(
+        &self,
+        conversation: UserId,
+        text: &str,
+    ) -> Result<(Timestamp, u64), CommandError> {
+        let item: ItemId = text.parse().map_err(|_| {
+            CommandError::new(Kind::Usage, format!("{text:?} is not a message's id"))
+                .hint("`rookery read --json` shows ids")
+        })?;
+        let found = self.store.read().await?.message_named(conversation, self.user, item).await?;
+        let placed = found.ok_or_else(|| {
+            CommandError::new(Kind::NotFound, format!("there is no message {text} there"))
+        })?;
+        Ok((placed.message.at, placed.position))
     }
 
     /// Marks what was shown as read, here, on this user's other devices, and to its author if they may know.

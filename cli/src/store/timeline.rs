@@ -118,6 +118,24 @@ pub enum Page {
         /// How many.
         count: u32,
     },
+    /// The `count` of a conversation right before a time and place, oldest first.
+    Before {
+        /// With whom.
+        conversation: UserId,
+        /// Before this time by the author's clock, and this place among what bears the same time.
+        point: (Timestamp, u64),
+        /// How many.
+        count: u32,
+    },
+    /// The `count` of a conversation after a time and place, oldest first.
+    From {
+        /// With whom.
+        conversation: UserId,
+        /// After this time by the author's clock, and this place among what bears the same time.
+        point: (Timestamp, u64),
+        /// How many.
+        count: u32,
+    },
     /// What arrived after `position`, in the order of arrival, of all conversations.
     After {
         /// The last that is known.
@@ -174,6 +192,19 @@ impl Unit {
         row.map(|row| placed(&self.vault, &row)).transpose()
     }
 
+    /// The message `item` in `conversation`, whichever of the two wrote it.
+    pub async fn message_named(
+        &mut self,
+        conversation: UserId,
+        own: UserId,
+        item: ItemId,
+    ) -> Result<Option<Placed>, StoreError> {
+        match self.message(conversation, conversation, item).await? {
+            Some(placed) => Ok(Some(placed)),
+            None => self.message(conversation, own, item).await,
+        }
+    }
+
     /// Moves a message to `state`, if its table of states allows it; says whether it did.
     pub async fn move_message(
         &mut self,
@@ -215,6 +246,34 @@ impl Unit {
                 .await?;
                 rows.reverse();
                 rows
+            }
+            Page::Before { conversation, point: (at, position), count } => {
+                let mut rows = sqlx::query(
+                    "SELECT position, item, sealed FROM message
+                     WHERE conversation = $1 AND kind = 0 AND (at, position) < ($2, $3)
+                     ORDER BY at DESC, position DESC LIMIT $4",
+                )
+                .bind(conversation_key(&self.vault, conversation))
+                .bind(at.to_row())
+                .bind(position.cast_signed())
+                .bind(i64::from(count))
+                .fetch_all(&mut *self.transaction)
+                .await?;
+                rows.reverse();
+                rows
+            }
+            Page::From { conversation, point: (at, position), count } => {
+                sqlx::query(
+                    "SELECT position, item, sealed FROM message
+                     WHERE conversation = $1 AND kind = 0 AND (at, position) > ($2, $3)
+                     ORDER BY at, position LIMIT $4",
+                )
+                .bind(conversation_key(&self.vault, conversation))
+                .bind(at.to_row())
+                .bind(position.cast_signed())
+                .bind(i64::from(count))
+                .fetch_all(&mut *self.transaction)
+                .await?
             }
             Page::After { position, count } => {
                 sqlx::query("SELECT position, item, sealed FROM message WHERE position > $1 AND kind = 0 ORDER BY position LIMIT $2")

@@ -249,13 +249,7 @@ impl Verb for Read {
         if is_room(&self.with) {
             return call.engine.read_room(&self.with, spot, self.count, self.peek).await;
         }
-        if spot != Spot::Last {
-            return Err(CommandError::new(
-                Kind::Usage,
-                "a conversation with one person is read from its newest messages only",
-            ));
-        }
-        call.engine.read(&self.with, self.count, self.peek).await
+        call.engine.read(&self.with, spot, self.count, self.peek).await
     }
 }
 

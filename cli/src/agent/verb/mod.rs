@@ -31,7 +31,10 @@ pub use community::{
     GrantWord, HistoryWord, InviteLine, LogLine, MemberAct, MemberChangeOrder, MemberLine,
     MemberList, PolicyWord, RoleChange, RoleLine, RoleList, VerifiedLine,
 };
-pub use contact::{ContactAct, ContactChange, ContactLine, ContactList, Verify, VerifyLine};
+pub use contact::{
+    ContactAct, ContactChange, ContactLine, ContactList, ContactSuggest, SuggestionLine, Verify,
+    VerifyLine,
+};
 pub use device::{
     DeviceLine, DeviceLink, DeviceLinked, DeviceList, DeviceRename, DeviceRevoke, LinkEvent,
     RecoveryCreate, RecoveryCreated,
@@ -40,7 +43,10 @@ pub use message::{MessageLine, Read, ReadLines, Send, SendLine, Tail, Until};
 pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
-pub use room::{AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, Thread};
+pub use room::{
+    AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, Thread, Typing,
+    TypingLine,
+};
 
 use super::VERSION;
 use crate::{
@@ -160,6 +166,8 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<Tail>(),
             Entry::of::<Thread>(),
             Entry::of::<MarkRead>(),
+            Entry::of::<Typing>(),
+            Entry::of::<ContactSuggest>(),
             Entry::of::<Settings>(),
             Entry::of::<MessageChange>(),
             Entry::of::<CommunityList>(),

@@ -41,6 +41,9 @@ pub struct RoomLine {
     /// What it says about another message; then it is no message of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<AboutLine>,
+    /// Who has read it, of one's own messages in small rooms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read_by: Vec<String>,
     /// Something about it that a person should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
@@ -171,5 +174,40 @@ impl Verb for MarkRead {
     async fn run(self, call: Call) -> Result<Changed, CommandError> {
         call.engine.mark_read_command(&self.room, self.through.as_deref()).await?;
         Ok(Changed { v: 1, ..Changed::default() })
+    }
+}
+
+/// Tells that this user is typing, or asks who is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Typing {
+    /// To whom or where: `@bob`, `club#general`; asks who is typing when absent.
+    pub to: Option<String>,
+}
+
+/// Somebody who is typing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TypingLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// Who.
+    pub name: String,
+    /// In which room; to this user when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
+}
+
+impl Verb for Typing {
+    const METHOD: &'static str = "typing";
+    const ABOUT: &'static str = "Tells that this user is typing, or says who is.";
+    type Reply = Vec<TypingLine>;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Self::Reply, CommandError> {
+        if let Some(to) = &self.to {
+            call.engine.tell_typing(to).await?;
+            return Ok(vec![]);
+        }
+        call.engine.who_types().await
     }
 }

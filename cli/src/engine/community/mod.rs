@@ -30,7 +30,7 @@ pub(crate) use self::{
     act::{FoundOrder, InviteOrder, Joined},
     moderate::{ChannelOrder, Grant, MemberChange, NewChannel, RoleOrder, Whom},
     say::SayOrder,
-    target::is_room,
+    target::{Room, is_room},
     view::Spot,
 };
 pub(super) use self::{book::Books, keep::Owed, keys::MetadataKeys};

@@ -115,8 +115,16 @@ impl Engine {
         }
         let mut messages = Vec::with_capacity(placed.len());
         self.learn_authors(&placed).await;
+        let reads = self.reads_of(&room).await?;
         for one in placed {
-            messages.push(self.room_line(&room.name, one).await?);
+            let (author, seq) = (one.post.author, one.post.seq);
+            let mut line = self.room_line(&room.name, one).await?;
+            if let (true, Some(seq), Some(part)) = (author == self.user, seq, line.room.as_mut()) {
+                for (user, _) in reads.iter().filter(|(_, through)| *through >= seq) {
+                    part.read_by.push(self.name_of_user(*user).await?);
+                }
+            }
+            messages.push(line);
         }
         Ok(ReadLines { messages, synced })
     }
@@ -320,6 +328,7 @@ impl Engine {
             erased,
             about,
             doubt: post.doubt.clone(),
+            read_by: vec![],
         };
         let state = match (post.state, placed.place) {
             (MessageState::Sent, Place::At(_)) => MessageState::Posted,
@@ -341,7 +350,10 @@ impl Engine {
     }
 
     /// What somebody is called: `alice@nest.example`.
-    pub(super) async fn name_of_user(&self, user: UserId) -> Result<String, CommandError> {
+    pub(in super::super) async fn name_of_user(
+        &self,
+        user: UserId,
+    ) -> Result<String, CommandError> {
         let account = self.account();
         if user == self.user {
             return Ok(format!("{}@{}", account.name, account.server));
