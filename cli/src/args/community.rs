@@ -19,7 +19,7 @@ pub enum CommunityVerb {
     },
     /// Join by a link, or where one was invited
     Join {
-        /// The link rookery://…/c#…, or the name of a community that you were invited to
+        /// Its link, or the name of a community that you were invited to
         link: String,
     },
     /// Leave a community

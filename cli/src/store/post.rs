@@ -125,6 +125,8 @@ pub enum PostPage {
     Before(u64),
     /// What comes right after a place.
     After(u64),
+    /// What stands at a place, and right after it.
+    From(u64),
 }
 
 impl Unit {
@@ -253,11 +255,18 @@ impl Unit {
             )
             .bind(conversation)
             .bind(place.cast_signed()),
+            PostPage::From(place) => sqlx::query(
+                "SELECT position, item, place, sealed FROM message
+                 WHERE conversation = $1 AND place >= $2 AND kind = 1 AND target IS NULL AND thread IS NULL
+                 ORDER BY place, position LIMIT $3",
+            )
+            .bind(conversation)
+            .bind(place.cast_signed()),
         };
         let rows = query.bind(i64::from(count)).fetch_all(&mut *self.transaction).await?;
         let mut posts: Vec<PlacedPost> =
             rows.iter().map(|row| placed_post(&self.vault, row)).collect::<Result<_, _>>()?;
-        if !matches!(page, PostPage::After(_)) {
+        if matches!(page, PostPage::Last | PostPage::Before(_)) {
             posts.reverse();
         }
         Ok(posts)

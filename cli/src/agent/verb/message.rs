@@ -279,12 +279,11 @@ fn parse_time(text: &str) -> Result<rookery_protocol::time::Timestamp, CommandEr
             format!("{text:?} is no time: write 2026-01-31 or 2026-01-31T12:00:00Z"),
         )
     };
-    let at = match text.parse::<jiff::Timestamp>() {
-        Ok(at) => at,
-        Err(_) => {
-            let day: jiff::civil::Date = text.parse().map_err(|_| wrong())?;
-            day.to_zoned(jiff::tz::TimeZone::system()).map_err(|_| wrong())?.timestamp()
-        }
+    let at = if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        at
+    } else {
+        let day: jiff::civil::Date = text.parse().map_err(|_| wrong())?;
+        day.to_zoned(jiff::tz::TimeZone::system()).map_err(|_| wrong())?.timestamp()
     };
     let milliseconds = u64::try_from(at.as_millisecond()).map_err(|_| wrong())?;
     Ok(rookery_protocol::time::Timestamp::from_millis(milliseconds))

@@ -131,7 +131,7 @@ impl Engine {
         self.know(community, order.kind, Standing::Member, None).await?;
         draft.submit(&client).await.map_err(append_failed)?;
         self.fetch_log(&client, community, &Reader::Member).await?;
-        self.keep_soon(community).await;
+        self.keep_soon(community);
         Ok(community)
     }
 
@@ -191,7 +191,7 @@ impl Engine {
     }
 
     /// Has the community kept at once, and waits for its channels to be followed.
-    async fn keep_soon(&self, community: CommunityId) {
+    fn keep_soon(&self, community: CommunityId) {
         self.owe_communities();
         self.owe_community(community);
     }
@@ -346,7 +346,7 @@ impl Engine {
                     self.know(community, kind, standing, link).await?;
                     let reader = if is_asking { Reader::Guest(by) } else { Reader::Member };
                     self.fetch_log(&client, community, &reader).await?;
-                    self.keep_soon(community).await;
+                    self.keep_soon(community);
                     let joined = if is_asking { Joined::Asked } else { Joined::Member };
                     if joined == Joined::Member {
                         self.wait_for_keys(community, KEY_PATIENCE).await;

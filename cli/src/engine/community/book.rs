@@ -34,7 +34,7 @@ pub(in super::super) struct Book {
 /// All communities, and the chains of their members.
 #[derive(Debug, Default)]
 pub(in super::super) struct Books {
-    books: Mutex<BTreeMap<CommunityId, Book>>,
+    shelf: Mutex<BTreeMap<CommunityId, Book>>,
     windows: Mutex<HashMap<CommunityId, VecDeque<State>>>,
     histories: Histories,
     /// Held while a log is taken in: entries of one are judged one after the other.
@@ -106,7 +106,7 @@ impl Books {
     }
 
     fn books(&self) -> MutexGuard<'_, BTreeMap<CommunityId, Book>> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn windows(&self) -> MutexGuard<'_, HashMap<CommunityId, VecDeque<State>>> {
@@ -126,12 +126,11 @@ impl Books {
     /// Puts a community in, or replaces what is known of it besides its log.
     pub(super) fn put_row(&self, row: CommunityRow) {
         let mut books = self.books();
-        match books.get_mut(&row.community) {
-            Some(book) => book.row = row,
-            None => {
-                let book = Book { state: None, epochs: Arc::default(), row };
-                books.insert(book.row.community, book);
-            }
+        if let Some(book) = books.get_mut(&row.community) {
+            book.row = row;
+        } else {
+            let book = Book { state: None, epochs: Arc::default(), row };
+            books.insert(book.row.community, book);
         }
     }
 
@@ -143,7 +142,7 @@ impl Books {
         let mut books = self.books();
         let Some(book) = books.get_mut(&community) else { return };
         for state in states {
-            for (id, audience) in state.audiences.iter() {
+            for (id, audience) in &state.audiences {
                 if let Some(epoch) = &audience.epoch
                     && epoch.seq == state.head.seq
                 {
@@ -200,7 +199,7 @@ impl Engine {
                 Ok(())
             })
             .await
-            .map(|()| ())
+            .copied()
     }
 
     async fn fold_stored(&self, community: CommunityId) -> Result<(), StoreError> {

@@ -123,7 +123,7 @@ impl Engine {
         if book.row.alarm.is_some() {
             return Ok(false);
         }
-        let authors = self.authors_of(&entries);
+        let authors = authors_of(&entries);
         self.fetch_histories(client, authors).await?;
         let chain = ChainId::of_channel(community, channel);
         // States at old positions are looked up before the store is written: the two would wait for each other.
@@ -181,32 +181,6 @@ impl Engine {
             self.owe_community(community);
         }
         Ok(goes_on)
-    }
-
-    fn authors_of(&self, entries: &[Entry]) -> Vec<(UserId, u64)> {
-        let mut wanted: Vec<(UserId, u64)> = entries
-            .iter()
-            .filter_map(|entry| {
-                let body = entry.body.as_ref()?;
-                let item: Item = codec::decode(entry.signed.payload.as_slice()).ok()?;
-                match item.kind {
-                    Kind::Announce => {
-                        let announce: Announce = codec::decode(body.as_slice()).ok()?;
-                        let header: rookery_protocol::community::AnnounceBody =
-                            codec::decode(announce.header.as_slice()).ok()?;
-                        Some((header.user, header.head.seq))
-                    }
-                    Kind::Redact => {
-                        let redact: Redact = codec::decode(body.as_slice()).ok()?;
-                        Some((redact.user, redact.head.seq))
-                    }
-                    _ => None,
-                }
-            })
-            .collect();
-        wanted.sort_unstable_by_key(|(user, seq)| (*user, std::cmp::Reverse(*seq)));
-        wanted.dedup_by_key(|(user, _)| *user);
-        wanted
     }
 
     /// Whether this user may read the channel now, and the secret of its epoch has not come.
@@ -565,6 +539,33 @@ impl Engine {
         }
         Step::Passed(format!("the keys of epoch {epoch} never came"))
     }
+}
+
+/// Whose chains, and how far, a page of entries will ask for.
+fn authors_of(entries: &[Entry]) -> Vec<(UserId, u64)> {
+    let mut wanted: Vec<(UserId, u64)> = entries
+        .iter()
+        .filter_map(|entry| {
+            let body = entry.body.as_ref()?;
+            let item: Item = codec::decode(entry.signed.payload.as_slice()).ok()?;
+            match item.kind {
+                Kind::Announce => {
+                    let announce: Announce = codec::decode(body.as_slice()).ok()?;
+                    let header: rookery_protocol::community::AnnounceBody =
+                        codec::decode(announce.header.as_slice()).ok()?;
+                    Some((header.user, header.head.seq))
+                }
+                Kind::Redact => {
+                    let redact: Redact = codec::decode(body.as_slice()).ok()?;
+                    Some((redact.user, redact.head.seq))
+                }
+                _ => None,
+            }
+        })
+        .collect();
+    wanted.sort_unstable_by_key(|(user, seq)| (*user, std::cmp::Reverse(*seq)));
+    wanted.dedup_by_key(|(user, _)| *user);
+    wanted
 }
 
 impl EpochKeyring {

@@ -56,7 +56,7 @@ impl<'e> Draft<'e> {
     pub(super) async fn begin(engine: &'e Engine, book: &Book) -> Result<Self, CommandError> {
         let mut draft = Self::empty(engine, book.row.community).await?;
         if let Some(state) = &book.state {
-            for (id, audience) in state.audiences.iter() {
+            for (id, audience) in &state.audiences {
                 let Some(epoch) = &audience.epoch else { continue };
                 let place =
                     EpochPlace { community: state.community, audience: *id, epoch: epoch.number };

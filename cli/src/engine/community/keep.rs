@@ -250,7 +250,7 @@ impl Engine {
         let Some(Book { state: Some(state), .. }) = self.book(community).await? else {
             return Ok(());
         };
-        for (id, audience) in state.audiences.iter() {
+        for (id, audience) in &state.audiences {
             let Some(reason) = audience.must_rotate() else { continue };
             let is_devices = audience.stale.devices > 0;
             if is_devices && state.is_in_audience(self.user, *id) {
@@ -320,7 +320,7 @@ impl Engine {
         self.state_to(community, |draft| {
             let state = draft.state()?.clone();
             let mut given = 0_usize;
-            for (id, audience) in state.audiences.iter() {
+            for (id, audience) in &state.audiences {
                 if !state.is_in_audience(self.user, *id) || audience.must_rotate().is_some() {
                     continue;
                 }

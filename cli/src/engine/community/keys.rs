@@ -101,7 +101,7 @@ impl Engine {
     ) -> Result<Vec<AudienceId>, CommandError> {
         let Some(state) = &book.state else { return Ok(vec![]) };
         let mut missing = vec![];
-        for (id, audience) in state.audiences.iter() {
+        for (id, audience) in &state.audiences {
             let Some(epoch) = &audience.epoch else { continue };
             if !state.is_in_audience(self.user, *id) {
                 continue;

@@ -40,7 +40,7 @@ pub(super) enum Reader {
 
 /// What taking in an entry came to.
 enum Step {
-    Next(State),
+    Next(Box<State>),
     /// Entries before it are missing.
     Gap,
     /// It breaks the rules, or contradicts what was seen before.
@@ -124,8 +124,8 @@ impl Engine {
             match self.step(client, community, state.as_ref(), &entry).await? {
                 None => {}
                 Some(Step::Next(next)) => {
-                    state = Some(next.clone());
-                    states.push(next);
+                    state = Some((*next).clone());
+                    states.push(*next);
                     taken.push(entry);
                 }
                 Some(Step::Gap) => {
@@ -176,7 +176,7 @@ impl Engine {
             let judged =
                 community::verify_and_apply(community, state, entry, self.books.histories());
             return Ok(Some(match judged {
-                Ok(next) => Step::Next(next),
+                Ok(next) => Step::Next(Box::new(next)),
                 Err(Refused::Denied(Denied::Broken(BrokenEntry::Gap { .. }))) => Step::Gap,
                 Err(Refused::Denied(why)) => {
                     Step::Broken(format!("entry {} breaks the rules: {why}", entry.seq))

@@ -173,7 +173,7 @@ impl Engine {
         }
         self.state_to(book.row.community, |draft| {
             let role = RoleId::from_number(draft.state()?.next_role);
-            self.set_role(draft, role, &order)
+            set_role(draft, role, &order)
         })
         .await
     }
@@ -187,32 +187,7 @@ impl Engine {
     ) -> Result<(), CommandError> {
         let book = self.community_named(community).await?;
         let role = self.role_named(&book, role).await?;
-        self.state_to(book.row.community, |draft| self.set_role(draft, role, &order)).await
-    }
-
-    fn set_role(
-        &self,
-        draft: &mut Draft<'_>,
-        role: RoleId,
-        order: &RoleOrder,
-    ) -> Result<(), CommandError> {
-        let known = draft.state()?.roles.get(&role).cloned();
-        let name = match &order.name {
-            Some(name) => Some(draft.seal(AudienceId::MEMBERS, TextOf::RoleName(role), name)?),
-            None => known.as_ref().and_then(|known| known.name.clone()),
-        };
-        let rank = order.rank.or(known.as_ref().map(|known| known.rank)).unwrap_or(1);
-        let permissions = order
-            .permissions
-            .or(known.as_ref().map(|known| known.permissions))
-            .unwrap_or(Permissions::NONE);
-        draft.say(Action::RoleSet(RoleSet {
-            role,
-            rank,
-            permissions: permissions.bits(),
-            colour: order.colour.or(known.and_then(|known| known.colour)),
-            name,
-        }))
+        self.state_to(book.row.community, |draft| set_role(draft, role, &order)).await
     }
 
     /// Ends a role.
@@ -399,6 +374,27 @@ impl Engine {
     }
 }
 
+/// States a role as it is wanted: what the order leaves out stays.
+fn set_role(draft: &mut Draft<'_>, role: RoleId, order: &RoleOrder) -> Result<(), CommandError> {
+    let known = draft.state()?.roles.get(&role).cloned();
+    let name = match &order.name {
+        Some(name) => Some(draft.seal(AudienceId::MEMBERS, TextOf::RoleName(role), name)?),
+        None => known.as_ref().and_then(|known| known.name.clone()),
+    };
+    let rank = order.rank.or(known.as_ref().map(|known| known.rank)).unwrap_or(1);
+    let permissions = order
+        .permissions
+        .or(known.as_ref().map(|known| known.permissions))
+        .unwrap_or(Permissions::NONE);
+    draft.say(Action::RoleSet(RoleSet {
+        role,
+        rank,
+        permissions: permissions.bits(),
+        colour: order.colour.or(known.and_then(|known| known.colour)),
+        name,
+    }))
+}
+
 /// Lets somebody read a private channel, or not any more.
 fn set_reader(
     draft: &mut Draft<'_>,
@@ -412,18 +408,18 @@ fn set_reader(
         .get(&channel)
         .and_then(|channel| state.audiences.get(&channel.audience))
         .map(|audience| audience.history);
-    let (audience, rule) = audience_of(state, channel)?;
-    let (Some(mut rule), Some(history)) = (rule, history) else {
+    let (audience, former) = audience_of(state, channel)?;
+    let (Some(mut readers), Some(history)) = (former, history) else {
         return Err(CommandError::new(
             Kind::Usage,
             "all members read this channel: make a private one by `rookery channel create --private`",
         ));
     };
     match subject {
-        Subject::Role(role) => put::<RoleId>(&mut rule.roles, role, reads),
-        Subject::User(user) => put::<UserId>(&mut rule.users, user, reads),
+        Subject::Role(role) => put::<RoleId>(&mut readers.roles, role, reads),
+        Subject::User(user) => put::<UserId>(&mut readers.users, user, reads),
     }
-    draft.say(Action::AudienceSet(AudienceSet { audience, rule: Some(rule), history }))?;
+    draft.say(Action::AudienceSet(AudienceSet { audience, rule: Some(readers), history }))?;
     draft.settle_newcomers()
 }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use rookery_protocol::{
     chain::{Kind, Submission},
     codec,
-    community::{EpochReason, Redact, State, announce_item},
+    community::{Audience, EpochReason, Redact, State, announce_item},
     delivery::Backoff,
     id::{ChainId, ChannelId, CommunityId, Digest, ItemId},
     io::client::{CallError, Client},
@@ -229,7 +229,7 @@ impl Engine {
         let sealed_before: Vec<Posting> =
             batch.iter().take_while(|posting| posting.sealed.is_some()).cloned().collect();
         if !sealed_before.is_empty() {
-            let items = sealed_before.iter().flat_map(|posting| posting.sealed.clone()).flatten();
+            let items = sealed_before.iter().filter_map(|posting| posting.sealed.clone()).flatten();
             let items = items.collect();
             return Ok((sealed_before, items));
         }
@@ -281,7 +281,7 @@ impl Engine {
                     || Unplaced::Failed("there is no such channel for you".to_owned()),
                 )?;
             let known = state.audiences.get(&audience);
-            if let Some(reason) = known.and_then(|known| known.must_rotate()) {
+            if let Some(reason) = known.and_then(Audience::must_rotate) {
                 self.rotate(community, audience, reason).await?;
                 continue;
             }
@@ -339,35 +339,30 @@ impl Engine {
             .and_then(|bytes| OutboundSenderKey::from_bytes(&bytes).ok())
             .filter(|key| key.place() == ground.place && !key.must_replace(self.now()));
         let mut submissions = vec![];
-        let key = match known {
-            Some(key) => key,
-            None => {
-                let key = OutboundSenderKey::generate(ground.place, self.now(), &mut OsRandom);
-                let history = ground
-                    .state
-                    .audiences
-                    .get(&ground.place.epoch.audience)
-                    .map(|audience| audience.history);
-                let history =
-                    history.ok_or_else(|| Unplaced::Later("no such audience".to_owned(), None))?;
-                let facts = AnnounceFacts {
-                    user: self.user,
-                    device: self.device,
-                    head: ground.head,
-                    history,
-                };
-                let announce = key
-                    .announce(&ground.keys, &facts, &mut OsRandom)
-                    .map_err(|error| failed(&error))?;
-                submissions.push(self.submission(
-                    chain,
-                    announce_item(key.id()),
-                    Kind::Announce,
-                    codec::encode(&announce),
-                    posting.since,
-                )?);
-                key
-            }
+        let key = if let Some(key) = known {
+            key
+        } else {
+            let key = OutboundSenderKey::generate(ground.place, self.now(), &mut OsRandom);
+            let history = ground
+                .state
+                .audiences
+                .get(&ground.place.epoch.audience)
+                .map(|audience| audience.history);
+            let history =
+                history.ok_or_else(|| Unplaced::Later("no such audience".to_owned(), None))?;
+            let facts =
+                AnnounceFacts { user: self.user, device: self.device, head: ground.head, history };
+            let announce = key
+                .announce(&ground.keys, &facts, &mut OsRandom)
+                .map_err(|error| failed(&error))?;
+            submissions.push(self.submission(
+                chain,
+                announce_item(key.id()),
+                Kind::Announce,
+                codec::encode(&announce),
+                posting.since,
+            )?);
+            key
         };
         let facts = MessageFacts {
             user: self.user,

@@ -276,24 +276,22 @@ impl Engine {
                 }
             }
         };
-        match tokio::time::timeout(patience, wait).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let trouble = self
-                    .store
-                    .read()
-                    .await?
-                    .postings(chain, 1)
-                    .await?
-                    .into_iter()
-                    .find_map(|posting| posting.trouble);
-                let why = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
-                Err(CommandError {
-                    queued: Some(item.to_string()),
-                    ..CommandError::new(Kind::Timeout, format!("it was not posted yet{why}"))
-                })
-            }
+        if let Ok(outcome) = tokio::time::timeout(patience, wait).await {
+            return outcome;
         }
+        let trouble = self
+            .store
+            .read()
+            .await?
+            .postings(chain, 1)
+            .await?
+            .into_iter()
+            .find_map(|posting| posting.trouble);
+        let why = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
+        Err(CommandError {
+            queued: Some(item.to_string()),
+            ..CommandError::new(Kind::Timeout, format!("it was not posted yet{why}"))
+        })
     }
 
     /// Waits until something of one's own has left the queue.

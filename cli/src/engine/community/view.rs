@@ -63,50 +63,8 @@ impl Engine {
     ) -> Result<ReadLines, CommandError> {
         let synced = self.wait_communities(SYNC_PATIENCE).await;
         let room = self.known_room(to).await?;
-        let chain = ChainId::of_channel(room.community, room.channel);
         let count = count.clamp(1, MAX_COUNT);
-        let placed = match &spot {
-            Spot::Last => self.store.read().await?.posts(chain, PostPage::Last, count).await?,
-            Spot::Before(message) => {
-                let place = self.place_named(&room, message).await?;
-                self.store.read().await?.posts(chain, PostPage::Before(place), count).await?
-            }
-            Spot::After(message) => {
-                let place = self.place_named(&room, message).await?;
-                self.store.read().await?.posts(chain, PostPage::After(place), count).await?
-            }
-            Spot::Around(message) => {
-                let place = self.place_named(&room, message).await?;
-                let half = count / 2;
-                let mut unit = self.store.read().await?;
-                let mut page = unit.posts(chain, PostPage::Before(place), half).await?;
-                // The message itself comes right after the place before it.
-                let from = place.checked_sub(1);
-                let rest = count.saturating_sub(half);
-                page.extend(match from {
-                    Some(from) => unit.posts(chain, PostPage::After(from), rest).await?,
-                    None => unit.everything_after(chain, None, rest).await?,
-                });
-                page
-            }
-            Spot::From(at) => {
-                let mut unit = self.store.read().await?;
-                match unit.place_from(chain, *at).await? {
-                    Some(place) => match place.checked_sub(1) {
-                        Some(before) => unit.posts(chain, PostPage::After(before), count).await?,
-                        None => {
-                            let mut first = unit.everything_after(chain, None, count).await?;
-                            first.retain(|placed| {
-                                let said = placed.post.said();
-                                said.target().is_none() && said.thread().is_none()
-                            });
-                            first
-                        }
-                    },
-                    None => vec![],
-                }
-            }
-        };
+        let placed = self.room_page(&room, &spot, count).await?;
         if !peek
             && matches!(spot, Spot::Last)
             && let Some(last) = placed.iter().rev().find_map(|placed| placed.post.seq)
@@ -129,6 +87,35 @@ impl Engine {
         Ok(ReadLines { messages, synced })
     }
 
+    async fn room_page(
+        &self,
+        room: &Room,
+        spot: &Spot,
+        count: u32,
+    ) -> Result<Vec<PlacedPost>, CommandError> {
+        let chain = ChainId::of_channel(room.community, room.channel);
+        let page = match spot {
+            Spot::Last => PostPage::Last,
+            Spot::Before(message) => PostPage::Before(self.place_named(room, message).await?),
+            Spot::After(message) => PostPage::After(self.place_named(room, message).await?),
+            Spot::From(at) => {
+                let place = self.store.read().await?.place_from(chain, *at).await?;
+                let Some(place) = place else { return Ok(vec![]) };
+                PostPage::From(place)
+            }
+            Spot::Around(message) => {
+                let place = self.place_named(room, message).await?;
+                let half = count / 2;
+                let mut unit = self.store.read().await?;
+                let mut placed = unit.posts(chain, PostPage::Before(place), half).await?;
+                let rest = count.saturating_sub(half);
+                placed.extend(unit.posts(chain, PostPage::From(place), rest).await?);
+                return Ok(placed);
+            }
+        };
+        Ok(self.store.read().await?.posts(chain, page, count).await?)
+    }
+
     /// A thread: its first message, then the others.
     pub(crate) async fn read_thread(
         &self,
@@ -140,12 +127,12 @@ impl Engine {
         let room = self.known_room(to).await?;
         let named = self.post_named(&room, message).await?;
         let chain = named.post.chain;
-        let root = named.post.said().thread().unwrap_or_else(|| named.post.reference());
+        let first = named.post.said().thread().unwrap_or_else(|| named.post.reference());
         let mut unit = self.store.read().await?;
-        let first = unit.post(chain, root.author, root.item).await?;
-        let rest = unit.thread(chain, root, count.clamp(1, MAX_COUNT)).await?;
+        let head = unit.post(chain, first.author, first.item).await?;
+        let rest = unit.thread(chain, first, count.clamp(1, MAX_COUNT)).await?;
         drop(unit);
-        let placed: Vec<PlacedPost> = first.into_iter().chain(rest).collect();
+        let placed: Vec<PlacedPost> = head.into_iter().chain(rest).collect();
         self.learn_authors(&placed).await;
         let mut messages = vec![];
         for one in placed {
@@ -244,15 +231,13 @@ impl Engine {
     ) -> Result<(), CommandError> {
         let room = self.known_room(to).await?;
         let chain = ChainId::of_channel(room.community, room.channel);
-        let seq = match message {
-            Some(message) => Some(self.place_named(&room, message).await?),
-            None => {
-                let row = self.store.read().await?.channel(chain).await?;
-                row.and_then(|row| row.have).map(|have| have.seq)
-            }
-        };
-        match seq {
-            Some(seq) => self.mark_room_read(&room, seq).await,
+        if let Some(message) = message {
+            let seq = self.place_named(&room, message).await?;
+            return self.mark_room_read(&room, seq).await;
+        }
+        let row = self.store.read().await?.channel(chain).await?;
+        match row.and_then(|row| row.have) {
+            Some(have) => self.mark_room_read(&room, have.seq).await,
             None => Ok(()),
         }
     }
