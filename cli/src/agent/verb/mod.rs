@@ -10,6 +10,7 @@ mod device;
 mod message;
 mod profile;
 mod room;
+mod search;
 
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, sync::LazyLock};
 
@@ -41,6 +42,7 @@ pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
 pub use room::{AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, Thread};
+pub use search::{Search, SearchLines};
 
 use super::VERSION;
 use crate::{
@@ -159,6 +161,7 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<Read>(),
             Entry::of::<Tail>(),
             Entry::of::<Thread>(),
+            Entry::of::<Search>(),
             Entry::of::<MarkRead>(),
             Entry::of::<Settings>(),
             Entry::of::<MessageChange>(),
