@@ -56,7 +56,7 @@ impl Engine {
                 Ok(false) => {
                     tokio::select! {
                         () = self.drain.cancelled() => return,
-                        changed = changes.changed() => if changed.is_err() { return },
+                        came = changes.changed() => if came.is_err() { return },
                     }
                     GATHER
                 }
@@ -115,9 +115,8 @@ pub(super) fn indexed_through(segments: &[SegmentRow]) -> u64 {
 
 /// The lowest level with too many segments.
 fn crowded(segments: &[SegmentRow], policy: Policy) -> Option<u32> {
-    (0..policy.top).find(|level| {
-        segments.iter().filter(|row| row.head.level == *level).count() >= policy.fan
-    })
+    (0..policy.top)
+        .find(|level| segments.iter().filter(|row| row.head.level == *level).count() >= policy.fan)
 }
 
 async fn merge_segments(

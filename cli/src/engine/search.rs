@@ -83,7 +83,8 @@ impl Engine {
         count: u32,
         cursor: Option<&str>,
     ) -> Result<SearchLines, CommandError> {
-        let wrong = |error: &dyn std::error::Error| CommandError::new(Kind::Usage, error.to_string());
+        let wrong =
+            |error: &dyn std::error::Error| CommandError::new(Kind::Usage, error.to_string());
         let query = Query::parse(query, &TimeZone::system()).map_err(|error| wrong(&error))?;
         let after = match cursor.map(Mark::from_cursor) {
             Some(None) => {
@@ -197,9 +198,9 @@ pub async fn find(
     let mut offered: BinaryHeap<Mark> = BinaryHeap::new();
     let (mut seen, mut last) = (BTreeSet::new(), None);
     loop {
-        while let Some(source) = sources.pop_if(|source| {
-            offered.peek().is_none_or(|newest| newest.at <= source.head().newest)
-        }) {
+        while let Some(source) = sources
+            .pop_if(|source| offered.peek().is_none_or(|newest| newest.at <= source.head().newest))
+        {
             offered.extend(ask(unit, &source, plan, after).await?);
         }
         let Some(mark) = offered.pop() else {

@@ -117,10 +117,7 @@ impl Query {
 }
 
 /// The first condition of `text`, if there is a letter in it, and what comes after it.
-fn take_part<'t>(
-    text: &'t str,
-    zone: &TimeZone,
-) -> Result<(Option<Part>, &'t str), QueryError> {
+fn take_part<'t>(text: &'t str, zone: &TimeZone) -> Result<(Option<Part>, &'t str), QueryError> {
     let (is_negated, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -190,12 +187,11 @@ fn filter(key: &'static str, value: &str, zone: &TimeZone) -> Result<Condition, 
 
 fn time(text: &str, zone: &TimeZone) -> Result<Timestamp, QueryError> {
     let wrong = || QueryError::Time(text.to_owned());
-    let at = match jiff::Timestamp::from_str(text) {
-        Ok(at) => at,
-        Err(_) => {
-            let day = jiff::civil::Date::from_str(text).map_err(|_| wrong())?;
-            day.to_zoned(zone.clone()).map_err(|_| wrong())?.timestamp()
-        }
+    let at = if let Ok(at) = jiff::Timestamp::from_str(text) {
+        at
+    } else {
+        let day = jiff::civil::Date::from_str(text).map_err(|_| wrong())?;
+        day.to_zoned(zone.clone()).map_err(|_| wrong())?.timestamp()
     };
     u64::try_from(at.as_millisecond()).map(Timestamp::from_millis).map_err(|_| wrong())
 }

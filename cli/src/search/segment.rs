@@ -343,7 +343,10 @@ mod tokens_codec {
     }
 
     pub(super) fn decode<C>(decoder: &mut Decoder<'_>, _: &mut C) -> Result<Vec<Vec<u8>>, Error> {
-        decoder.array_iter::<&minicbor::bytes::ByteSlice>()?.map(|token| Ok(token?.to_vec())).collect()
+        decoder
+            .array_iter::<&minicbor::bytes::ByteSlice>()?
+            .map(|token| Ok(token?.to_vec()))
+            .collect()
     }
 }
 
@@ -401,13 +404,21 @@ mod tests {
         for (word, is_prefix) in
             [("all", false), ("w00001", false), ("w60000", false), ("w314", true), ("b", true)]
         {
-            assert_eq!(look_up(&segment, word, is_prefix), naive(&messages, word, is_prefix), "{word}");
+            assert_eq!(
+                look_up(&segment, word, is_prefix),
+                naive(&messages, word, is_prefix),
+                "{word}"
+            );
         }
         let positions = [3, 90_000, 180_000];
         let blocks = segment.head.blocks_of_times(&positions);
-        assert!(blocks.len() > 1 && blocks.len() <= 3 && blocks.len() <= segment.head.all_times().len());
-        let times: BTreeMap<_, _> =
-            blocks.iter().flat_map(|number| read_times(&segment.blocks[*number]).unwrap()).collect();
+        assert!(
+            blocks.len() > 1 && blocks.len() <= 3 && blocks.len() <= segment.head.all_times().len()
+        );
+        let times: BTreeMap<_, _> = blocks
+            .iter()
+            .flat_map(|number| read_times(&segment.blocks[*number]).unwrap())
+            .collect();
         assert!(positions.iter().all(|position| times[position].as_millis() == position / 3));
     }
 
@@ -435,7 +446,7 @@ mod tests {
         fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let _found = find(&bytes, &Token::word("a"), true);
             let _times = read_times(&bytes);
-            let segment = Segment { head: build(&vec![]).build(0, 0, 0).head, blocks: vec![bytes] };
+            let segment = Segment { head: build(&[]).build(0, 0, 0).head, blocks: vec![bytes] };
             let _merged = Builder::default().merge(&segment);
         }
 

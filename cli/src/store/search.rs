@@ -98,9 +98,10 @@ impl Unit {
 
     /// Drops a segment.
     pub async fn drop_segment(&mut self, row: &SegmentRow) -> Result<(), StoreError> {
-        for statement in
-            ["DELETE FROM segment_block WHERE segment = $1", "DELETE FROM segment WHERE segment = $1"]
-        {
+        for statement in [
+            "DELETE FROM segment_block WHERE segment = $1",
+            "DELETE FROM segment WHERE segment = $1",
+        ] {
             sqlx::query(statement).bind(row.id).execute(&mut *self.transaction).await?;
         }
         Ok(())
@@ -176,7 +177,7 @@ mod tests {
             let padded = pad(&bytes);
             assert_eq!((padded.len() % BUCKET, unpad(&padded)), (0, Some(bytes.as_slice())));
         }
-        assert_eq!(pad(&[7; crate::search::segment::BLOCK_BYTES]).len(), 32 * 1024);
+        assert_eq!(pad(&vec![7; crate::search::segment::BLOCK_BYTES]).len(), 32 * 1024);
         assert_eq!(unpad(&[0, 0, 0, 9, 1]), None);
     }
 }
