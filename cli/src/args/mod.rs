@@ -311,8 +311,9 @@ pub struct ReadArgs {
 #[derive(Debug, Args)]
 pub struct SearchArgs {
     /// Words, beginnings (hel*; the last word is one), "phrases", from:alice, in:club#general, before:2026-01-31, after:2026-01-31,
-    /// has:link, mention, reply, edit or file; -word for what must not be there. Everything has to hold
-    #[arg(required = true, allow_hyphen_values = true, value_name = "QUERY")]
+    /// has:link, mention, reply, edit or file; -word for what must not be there. Everything has to hold. Quote it for the shell:
+    /// 'heron -stork "at night"'
+    #[arg(required = true, value_name = "QUERY")]
     pub query: Vec<String>,
     /// How many messages
     #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
@@ -378,7 +379,7 @@ mod tests {
             ],
             &["send", "@bob", "-"],
             &["read", "@bob", "-n", "100", "--json"],
-            &["search", "-n", "5", "from:alice", "hel*", "-word", "--json"],
+            &["search", "from:alice", "hel* -word", "-n", "5", "--json", "--", "-other"],
             &["tail", "--json", "--cursor-file", "c"],
             &["status", "--json"],
             &["--profile", "work", "presence"],
