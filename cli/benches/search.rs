@@ -144,7 +144,7 @@ fn tell(name: &str, what: usize, mut times: Vec<Duration>) {
 async fn measure(store: &Store) {
     for (name, question) in [
         ("a rare word", "quixotic "),
-        ("a frequent word", "ka "),
+        ("a frequent word", "kalo "),
         ("two frequent words", "kalo milo "),
         ("no such word", "xylophone "),
         ("a prefix", "quix"),
