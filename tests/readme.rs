@@ -74,6 +74,7 @@ const COMMANDS: &[(&str, &str)] = &[
     // Once through each, by a step of its own.
     ("cargo bench -p rookery-protocol", "grep -q -- \"--bench '\\*'\" tests/run"),
     ("cargo bench -p rookery-homeserver", "grep -q -- \"--bench '\\*'\" tests/run"),
+    ("cargo bench -p rookery-cli", "grep -q -- \"--bench '\\*'\" tests/run"),
 ];
 
 #[test]

@@ -133,6 +133,8 @@ pub enum Verb {
     Read(ReadArgs),
     /// Follow messages as they come
     Tail(TailArgs),
+    /// Find messages, offline, newest first
+    Search(SearchArgs),
     /// Found, join, leave, change communities
     Community {
         /// Which of them.
@@ -310,6 +312,22 @@ pub struct ReadArgs {
     pub from: Option<String>,
 }
 
+/// What `search` takes.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// Words, beginnings (hel*; the last word is one), "phrases", from:alice, in:club#general, before:2026-01-31, after:2026-01-31,
+    /// has:link, mention, reply, edit or file; -word for what must not be there. Everything has to hold. Quote it for the shell:
+    /// 'heron -stork "at night"'
+    #[arg(required = true, value_name = "QUERY")]
+    pub query: Vec<String>,
+    /// How many messages
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+    pub count: u32,
+    /// Go on where an earlier search ended, as the last line of --json says
+    #[arg(long, value_name = "CURSOR")]
+    pub cursor: Option<String>,
+}
+
 /// What `tail` takes.
 #[derive(Debug, Args)]
 pub struct TailArgs {
@@ -366,6 +384,7 @@ mod tests {
             ],
             &["send", "@bob", "-"],
             &["read", "@bob", "-n", "100", "--json"],
+            &["search", "from:alice", "hel* -word", "-n", "5", "--json", "--", "-other"],
             &["tail", "--json", "--cursor-file", "c"],
             &["status", "--json"],
             &["--profile", "work", "presence"],

@@ -8,6 +8,7 @@ mod device;
 mod doctor;
 mod enter;
 mod message;
+mod search;
 mod watch;
 
 use std::sync::{Mutex, PoisonError};
@@ -73,6 +74,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
         }
         Verb::Send(args) => message::send(&context, args).await,
         Verb::Read(args) => message::read(&context, args).await,
+        Verb::Search(args) => search::search(&context, args).await,
         Verb::Community { verb } => community::community(&context, verb).await,
         Verb::Member { verb } => community::member(&context, verb).await,
         Verb::Role { verb } => community::role(&context, verb).await,

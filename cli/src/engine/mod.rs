@@ -13,6 +13,7 @@ mod contacts;
 mod devices;
 mod enter;
 mod home;
+mod index;
 mod journal;
 mod link;
 mod linking;
@@ -25,6 +26,7 @@ mod receipts;
 mod receive;
 mod refusal;
 mod seal;
+mod search;
 mod send;
 mod settings;
 mod timeline;
@@ -50,8 +52,10 @@ pub(crate) use community::{
 };
 pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
+pub use index::{Policy, index_next};
 pub use link::Link;
 pub use linking::link_new_device;
+pub use search::{Found, Mark, find};
 pub use send::SendOrder;
 pub use timeline::{TailOrder, TailReader};
 
@@ -162,6 +166,7 @@ impl Engine {
         self.tasks.spawn(Arc::clone(self).run_chores());
         self.tasks.spawn(Arc::clone(self).run_postings());
         self.tasks.spawn(Arc::clone(self).run_keeper());
+        self.tasks.spawn(Arc::clone(self).run_indexer());
     }
 
     /// Lets what is owed go out, for `patience` at most, then stops in order. Whatever is left stays in the store.

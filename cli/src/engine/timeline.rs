@@ -220,7 +220,7 @@ impl Engine {
     }
 
     /// A message as a line, with the names of its people, which `names` remembers.
-    async fn line(
+    pub(super) async fn line(
         &self,
         names: &mut BTreeMap<UserId, (String, bool)>,
         placed: Placed,

@@ -17,6 +17,7 @@ mod outbox;
 mod pair;
 mod post;
 mod posting;
+mod search;
 mod timeline;
 mod vault;
 
@@ -36,6 +37,7 @@ pub use key::{Secret, UnlockError, create, unlock};
 pub use outbox::{Outgoing, Receipt, SealedRequest, Unconfirmed};
 pub use post::{Erased, Place, PlacedPost, Post, PostPage, Told};
 pub use posting::Posting;
+pub use search::SegmentRow;
 pub use timeline::{Message, MessageState, Page, Placed};
 pub use vault::Vault;
 
@@ -77,9 +79,10 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// The schema, a file a version. A landed migration is never edited.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/client/0001_initial.sql"),
     include_str!("../../../migrations/client/0002_communities.sql"),
+    include_str!("../../../migrations/client/0003_search.sql"),
 ];
 /// Readers beside the writer: a page of history does not wait for an envelope.
 const READERS: u32 = 2;
@@ -210,7 +213,7 @@ async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
 
 /// A pragma takes no parameter, so each version is spelt out.
 const SET_VERSION: [&str; MIGRATIONS.len()] =
-    ["PRAGMA user_version = 1", "PRAGMA user_version = 2"];
+    ["PRAGMA user_version = 1", "PRAGMA user_version = 2", "PRAGMA user_version = 3"];
 
 #[cfg(test)]
 mod tests;

@@ -129,6 +129,17 @@ pub enum PostPage {
     From(u64),
 }
 
+impl Told {
+    /// The order of arrival at this device.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        match self {
+            Self::Direct(placed) => placed.position,
+            Self::Channel(placed) => placed.position,
+        }
+    }
+}
+
 impl Unit {
     /// Adds a post, unless it is there already. One that is there and has no place yet is given it. Says whether anything changed.
     pub async fn add_post(&mut self, post: &Post) -> Result<bool, StoreError> {
@@ -382,7 +393,7 @@ impl Unit {
         row.map(|row| self.told(&row)).transpose()
     }
 
-    fn told(&self, row: &SqliteRow) -> Result<Told, StoreError> {
+    pub(super) fn told(&self, row: &SqliteRow) -> Result<Told, StoreError> {
         let kind: i64 = row.try_get("kind")?;
         if kind != 0 {
             return Ok(Told::Channel(placed_post(&self.vault, row)?));

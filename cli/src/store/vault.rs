@@ -107,6 +107,7 @@ fn purpose_of(table: &str) -> Purpose {
     match table {
         "value" | "pair" | "epoch" | "sender_key" | "own_sender_key" => Purpose::Ratchets,
         "draft" => Purpose::Drafts,
+        "segment" | "segment_block" => Purpose::Index,
         _ => Purpose::Rows,
     }
 }

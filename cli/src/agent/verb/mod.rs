@@ -10,6 +10,7 @@ mod device;
 mod message;
 mod profile;
 mod room;
+mod search;
 
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, sync::LazyLock};
 
@@ -47,6 +48,7 @@ pub use room::{
     AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, Thread, Typing,
     TypingLine,
 };
+pub use search::{Search, SearchLines};
 
 use super::VERSION;
 use crate::{
@@ -165,6 +167,7 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<Read>(),
             Entry::of::<Tail>(),
             Entry::of::<Thread>(),
+            Entry::of::<Search>(),
             Entry::of::<MarkRead>(),
             Entry::of::<Typing>(),
             Entry::of::<ContactSuggest>(),

@@ -119,7 +119,7 @@ impl Books {
     }
 
     /// All communities that are known here.
-    pub(super) fn all(&self) -> Vec<Book> {
+    pub(in super::super) fn all(&self) -> Vec<Book> {
         self.books().values().cloned().collect()
     }
 

@@ -33,7 +33,7 @@ pub(crate) use self::{
     target::{Room, is_room},
     view::Spot,
 };
-pub(super) use self::{book::Books, keep::Owed, keys::MetadataKeys};
+pub(super) use self::{book::Books, keep::Owed, keys::MetadataKeys, merge::merge};
 use super::{Engine, chains::ChainError};
 use crate::store::{Standing, StoreError};
 

@@ -167,7 +167,7 @@ impl Engine {
     }
 
     /// Waits until what waited at the home is here, communities included; says whether it is.
-    pub(super) async fn wait_communities(&self, patience: Duration) -> bool {
+    pub(in super::super) async fn wait_communities(&self, patience: Duration) -> bool {
         let wait = async {
             if !self.wait_caught_up(patience).await {
                 return false;
