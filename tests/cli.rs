@@ -62,6 +62,11 @@ async fn the_admins_commands_answer_in_one_shape() -> Result<()> {
     ensure!(nobody.get("ok") == Some(&Value::Bool(false)), "{nobody}");
     ensure!(nobody.pointer("/error/code").is_some_and(Value::is_string), "{nobody}");
     ensure!(nobody.pointer("/error/message").is_some_and(Value::is_string), "{nobody}");
+    let communities = scene.server.admin(&["community", "list"]).await?.success()?.json()?;
+    ensure!(communities.pointer("/data/communities").is_some_and(Value::is_array), "{communities}");
+    let absent = "a".repeat(52);
+    scene.server.admin(&["community", "freeze", &absent]).await?.exit(3)?.json()?;
+    scene.server.admin(&["community", "delete", &absent]).await?.exit(exit::USAGE)?;
     scene.server.admin(&["no-such-command"]).await?.exit(exit::USAGE)?;
     Ok(())
 }
@@ -155,6 +160,54 @@ async fn the_whole_standard_input_is_one_message() -> Result<()> {
     run(sending, format!("{text}\n").as_bytes(), PATIENCE).await?.success()?;
     let shown = scene.bob.read_all("@alice", 1, PATIENCE).await?;
     ensure!(shown.len() == 1 && shown[0].text == text, "{shown:?}");
+    Ok(())
+}
+
+/// Under a pseudo-terminal, as for a person.
+#[tokio::test]
+async fn without_a_text_the_editor_is_opened_and_what_it_leaves_is_sent() -> Result<()> {
+    let scene = Scene::new().await?;
+    let editor = scene.world.path().join("an editor");
+    let seen = scene.world.path().join("seen");
+    let write = |what: &str| -> Result<()> {
+        let seen = seen.display();
+        let body = format!("stat -c '%a %s' \"$2\" >'{seen}'\necho \"$2\" >>'{seen}'\n{what}\n");
+        fs::write(&editor, format!("#!/bin/sh\n[ \"$1\" = --wait ] || exit 9\n{body}"))?;
+        Ok(fs::set_permissions(&editor, fs::Permissions::from_mode(0o700))?)
+    };
+    let send = async |variable: &str| -> Result<Finished> {
+        let mut terminal = Command::new("script");
+        let line = format!("'{}' send @bob", binary("rookery")?.display());
+        terminal.args(["-qec", &line, "/dev/null"]);
+        terminal.env("ROOKERY_HOME", scene.alice.home()).env_remove("XDG_RUNTIME_DIR");
+        terminal.env_remove("VISUAL").env_remove("EDITOR");
+        terminal.env(variable, format!("'{}' --wait", editor.display()));
+        run(terminal, b"", PATIENCE).await
+    };
+    write("printf 'written with\\nan editor\\n' >\"$2\"")?;
+    send("VISUAL").await?.success()?;
+    let told = fs::read_to_string(&seen)?;
+    let (mode, path) = told.trim().split_once('\n').context("not two lines")?;
+    ensure!(mode == "600 0", "others may read it, or it is not new: {mode}");
+    ensure!(!fs::exists(path)?, "it was left behind: {path}");
+    // Some editors put another file in its place.
+    write("echo again >\"$2.new\"; mv \"$2.new\" \"$2\"")?;
+    send("EDITOR").await?.success()?;
+
+    write("exit 0")?;
+    let empty = send("EDITOR").await?.exit(exit::USAGE)?;
+    ensure!(empty.stdout.contains("nothing was sent"), "{empty}");
+    write("echo half a message >\"$2\"; exit 1")?;
+    let failed = send("EDITOR").await?.exit(1)?;
+    ensure!(failed.stdout.contains("nothing was sent"), "{failed}");
+    let none = send("NO_EDITOR").await?.exit(exit::USAGE)?;
+    ensure!(none.stdout.contains("$EDITOR"), "{none}");
+    let runtime = fs::read_dir(scene.alice.home().join("run"))?.count();
+    ensure!(runtime == 0, "{runtime} files are left");
+
+    let shown = scene.bob.read_all("@alice", 2, PATIENCE).await?;
+    let texts: Vec<_> = shown.iter().map(|message| message.text.as_str()).collect();
+    ensure!(texts == ["written with\nan editor", "again"], "{texts:?}");
     Ok(())
 }
 

@@ -93,27 +93,49 @@ async fn a_power_cut_at_the_client_loses_nothing_it_took() -> Result<()> {
     let mut random = Random::from_seed(32)?;
     let mut scene = Scene::new(Beneath::Alice(Unsynced::IsLostAtAnyEnd)).await?;
     let mut ledger = Ledger::default();
+    let (mut killed, mut queued, mut sent) = (0, 0, 0);
     for cut in 0..CUTS {
         // Every other time there is nobody to send to, so that the outbox is all there is.
         if cut % 2 == 0 && scene.server.runs()? {
             scene.server.stop().await?;
-        } else if !scene.server.runs()? {
+        } else if cut % 2 == 1 && !scene.server.runs()? {
             scene.server.start().await?;
         }
-        scene.alice.faults()?.set(Fault::KilledAfter(random.below(60)))?;
+        // Every third time it is an agent whose power goes, and the command that was waiting for it takes the profile over.
+        let mut agent = (cut % 3 == 2).then(|| scene.alice.start_agent()).transpose()?;
         for _ in 0..4 {
+            // Some are cut off in the midst of opening the store, some come to their end.
+            let acts = if cut % 2 == 0 { 90 } else { 250 };
+            scene.alice.faults()?.set(Fault::KilledAfter(random.below(acts)))?;
             let text = format!("before cut {cut}: {}", random.word());
-            scene.send_and_note(&mut ledger, &text, &mut random).await?;
+            match scene.send_and_note(&mut ledger, &text, &mut random).await? {
+                Attempt::Taken { state } if state == "queued" => queued += 1,
+                Attempt::Taken { .. } => sent += 1,
+                Attempt::Failed(finished) => {
+                    ensure!(finished.code() == -1, "it was no power cut: {finished}");
+                    killed += 1;
+                }
+            }
         }
         scene.alice.faults()?.clear()?;
+        if let Some(agent) = &mut agent {
+            agent.kill().await?;
+        }
+        // What was taken is in the sender's own store, whatever becomes of it.
+        let shown = scene.alice.read("@bob", 1000).await?;
+        ledger.judge(&shown).ensure_clean(&scene.alice.label()).context(cut)?;
     }
     if !scene.server.runs()? {
         scene.server.start().await?;
     }
-    ensure!(ledger.acknowledged() > 12, "only {} acknowledged at all", ledger.acknowledged());
+    println!("{sent} sent, {queued} queued, {killed} killed");
+    ensure!(sent > 0 && queued > 0 && killed > 0, "nothing was shown");
     let mut agent = scene.alice.start_agent()?;
     scene.bob_has_all(&ledger).await?;
-    agent.kill().await
+    agent.kill().await?;
+    let status = scene.alice.ask(&["status"]).await?;
+    ensure!(status.get("queued") == Some(&Value::from(0)), "something still waits: {status}");
+    Ok(())
 }
 
 #[tokio::test]
@@ -214,15 +236,16 @@ impl Scene {
         ledger: &mut Ledger,
         text: &str,
         random: &mut Random,
-    ) -> Result<()> {
+    ) -> Result<Attempt> {
         let id = random.id().to_string();
         ledger.attempt(&self.alice.label(), &id, text);
         // Where there is no server, there is nothing to wait for.
         let timeout = self.server.id().is_ok().then_some("2s");
-        if let Attempt::Taken { .. } = self.alice.try_send("@bob", text, &id, timeout).await? {
+        let attempt = self.alice.try_send("@bob", text, &id, timeout).await?;
+        if let Attempt::Taken { .. } = attempt {
             ledger.acknowledge(&id);
         }
-        Ok(())
+        Ok(attempt)
     }
 
     async fn bob_has_all(&self, ledger: &Ledger) -> Result<()> {

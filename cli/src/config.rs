@@ -136,12 +136,17 @@ impl Place {
 
 /// Makes `directory` with mode 0700; one that is there has to belong to this user.
 fn private_directory(directory: &Path) -> Result<(), CommandError> {
+    let absent: Vec<_> = directory.ancestors().take_while(|one| !one.exists()).collect();
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
         CommandError::new(
             Kind::Failed,
             format!("the directory {} cannot be made: {error}", directory.display()),
         )
     })?;
+    // A store in a directory whose own name is not on the disk would be gone with it.
+    for made in absent {
+        sync_directory_of(made)?;
+    }
     let metadata = fs::metadata(directory)?;
     if !is_private(&metadata) && metadata.uid() == own_uid()? {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
@@ -175,14 +180,19 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    // The name is durable only when its directory is.
-    if let Some(parent) = path.parent() {
-        fs::File::open(parent)?.sync_all()?;
-    }
-    Ok(())
+    sync_directory_of(path)
 }
 
-/// Replaces `path` by `bytes` in one step: a reader sees the old or the new, never a part.
+/// Brings `path`'s name to the disk: a new or a renamed file is durable only when its directory is.
+pub fn sync_directory_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => fs::File::open(".")?.sync_all(),
+        Some(parent) => fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Replaces `path` by `bytes` in one step and durably: a reader sees the old or the new, never a part.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use io::Write as _;
     let mut name = path.as_os_str().to_owned();
@@ -197,7 +207,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     // Renamed before its bytes are on disk, it would be empty after a power cut.
     file.sync_all()?;
-    fs::rename(&temporary, path)
+    fs::rename(&temporary, path)?;
+    sync_directory_of(path)
 }
 
 /// `known_hosts`: one server a line, `host:port name fingerprint`, as SSH keeps them.

@@ -15,6 +15,7 @@ pub mod e2ee;
 pub mod engine;
 pub mod error;
 pub mod render;
+pub mod search;
 pub mod store;
 
 /// The whole command line, for manuals and completions.

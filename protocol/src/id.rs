@@ -185,6 +185,116 @@ fixed_id! {
     ItemId, 16, "an item id"
 }
 
+fixed_id! {
+    /// A community or group, wherever its hub is: `LH("comm", create)`.
+    CommunityId, 32, "a community id"
+}
+base32_text!(CommunityId, "a community id");
+
+fixed_id! {
+    /// Ciphertext, by its own BLAKE3 hash.
+    BlobId, 32, "a blob id"
+}
+base32_text!(BlobId, "a blob id");
+
+fixed_id! {
+    /// One Sender Key of one device: for one channel and one epoch.
+    SenderKeyId, 16, "a sender key id"
+}
+base32_text!(SenderKeyId, "a sender key id");
+
+/// Declares an identifier that is a number, counted up within one community by its log.
+macro_rules! number_id {
+    ($(#[doc = $doc:expr])* $name:ident) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+        #[cbor(transparent)]
+        pub struct $name(#[n(0)] u32);
+
+        impl $name {
+            /// Takes the number as it is.
+            #[must_use]
+            pub const fn from_number(number: u32) -> Self {
+                Self(number)
+            }
+
+            /// The number.
+            #[must_use]
+            pub const fn number(self) -> u32 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(formatter)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "{}({})", stringify!($name), self.0)
+            }
+        }
+
+        impl Schema for $name {
+            fn expression() -> String {
+                crate::schema::rule_name(stringify!($name))
+            }
+            fn describe(catalogue: &mut Catalogue) {
+                catalogue.insert(&Self::expression(), crate::schema::Rule {
+                    doc: crate::schema::doc_text(&[$($doc),*]),
+                    definition: "uint .size 4".to_owned(),
+                    parts: vec![],
+                    golden: Self::samples().iter().map(crate::codec::encode).collect(),
+                    round_trip: |bytes| crate::codec::decode::<Self>(bytes).map(|value| crate::codec::encode(&value)),
+                });
+            }
+            fn samples() -> Vec<Self> {
+                vec![Self(stringify!($name).len().to_le_bytes()[0].into())]
+            }
+        }
+    };
+}
+
+number_id! {
+    /// A role of a community. Role 0 is everybody's.
+    RoleId
+}
+
+number_id! {
+    /// A channel of a community.
+    ChannelId
+}
+
+number_id! {
+    /// The users who may read a channel. Audience 0 is all members.
+    AudienceId
+}
+
+number_id! {
+    /// An invitation to a community.
+    InviteId
+}
+
+impl RoleId {
+    /// Everybody's role: the default one.
+    pub const EVERYBODY: Self = Self(0);
+}
+
+impl AudienceId {
+    /// All members.
+    pub const MEMBERS: Self = Self(0);
+}
+
+impl BlobId {
+    /// The name of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+}
+
 impl ItemId {
     /// The id that a person's `--id` stands for: a UUID is itself, anything else is hashed with the device that says it.
     #[must_use]
@@ -231,6 +341,19 @@ impl ChainId {
     #[must_use]
     pub fn of_journal(user: UserId) -> Self {
         Self(*crate::hash::labelled("chain/journal", &[user.as_bytes()]).as_bytes())
+    }
+
+    /// The log of a community's statements.
+    #[must_use]
+    pub fn of_log(community: CommunityId) -> Self {
+        Self(*crate::hash::labelled("chain/log", &[community.as_bytes()]).as_bytes())
+    }
+
+    /// The messages of a community's channel.
+    #[must_use]
+    pub fn of_channel(community: CommunityId, channel: ChannelId) -> Self {
+        let number = channel.number().to_be_bytes();
+        Self(*crate::hash::labelled("chain/channel", &[community.as_bytes(), &number]).as_bytes())
     }
 }
 

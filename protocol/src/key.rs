@@ -48,6 +48,8 @@ impl Domain {
     pub const ONE_TIME_EC: Self = Self("pk/opk");
     /// One-time X-Wing prekey.
     pub const ONE_TIME_PQ: Self = Self("pk/pqopk");
+    /// The holder of an invitation's link, for the user who comes by it.
+    pub const INVITE: Self = Self("invite");
     /// A device's word that it starts a session anew.
     pub const RESYNC: Self = Self("resync");
 

@@ -11,6 +11,7 @@
 
 pub mod chain;
 pub mod codec;
+pub mod community;
 pub mod delivery;
 pub mod envelope;
 pub mod hash;
@@ -27,3 +28,9 @@ pub mod session;
 pub mod time;
 pub mod user;
 pub mod version;
+
+#[cfg(test)]
+extern crate self as rookery_protocol;
+#[cfg(test)]
+#[path = "../tests/town/mod.rs"]
+mod town;

@@ -81,13 +81,14 @@ pub fn rule_name(name: &str) -> String {
     text
 }
 
-/// Declares a map with integer keys: the struct, its codec and its schema.
+/// Declares a map with integer keys: the struct, its codec and its schema. `as "Name"` names its rule, where another module has a type of the
+/// same name.
 #[macro_export]
 macro_rules! wire_struct {
     (
         $(#[doc = $doc:expr])*
         $(#[derive($($derive:ident),* $(,)?)])?
-        pub struct $name:ident {
+        pub struct $name:ident $(as $rule:literal)? {
             $( $(#[doc = $field_doc:expr])* #[n($key:literal)] pub $field:ident : $type:ty ),* $(,)?
         }
     ) => {
@@ -100,7 +101,8 @@ macro_rules! wire_struct {
 
         impl $crate::schema::Schema for $name {
             fn expression() -> String {
-                $crate::schema::rule_name(stringify!($name))
+                let names = [$( $rule, )? stringify!($name)];
+                $crate::schema::rule_name(names.first().copied().unwrap_or_default())
             }
 
             fn describe(catalogue: &mut $crate::schema::Catalogue) {
@@ -137,13 +139,13 @@ macro_rules! wire_struct {
     };
 }
 
-/// Declares a choice, `[index, {fields}]` on the wire: the enum, its codec and its schema.
+/// Declares a choice, `[index, {fields}]` on the wire: the enum, its codec and its schema. `as "Name"` is as for a map.
 #[macro_export]
 macro_rules! wire_enum {
     (
         $(#[doc = $doc:expr])*
         $(#[derive($($derive:path),* $(,)?)])?
-        pub enum $name:ident {
+        pub enum $name:ident $(as $rule:literal)? {
             $(
                 $(#[doc = $variant_doc:expr])*
                 #[n($index:literal)]
@@ -170,7 +172,8 @@ macro_rules! wire_enum {
 
         impl $crate::schema::Schema for $name {
             fn expression() -> String {
-                $crate::schema::rule_name(stringify!($name))
+                let names = [$( $rule, )? stringify!($name)];
+                $crate::schema::rule_name(names.first().copied().unwrap_or_default())
             }
 
             fn describe(catalogue: &mut $crate::schema::Catalogue) {

@@ -1,5 +1,5 @@
 //! The fuzz targets on stable: their seeds, and a fixed number of mutations of them. The fuzzers themselves run without end by
-//! `cargo +nightly fuzz run wire` and `cargo +nightly fuzz run user` in `protocol/`.
+//! `cargo +nightly fuzz run wire`, and so on for `user`, `community` and `posts`, in `protocol/`.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,14 +11,17 @@
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
+use targets::town::{MEMBERS, Town, channel, role};
+
 use rookery_protocol::{
-    chain::{Kind, Submission},
+    chain::{Entry, Kind, Submission},
     codec::{self, Octets},
-    id::{ChainId, Digest, ItemId},
+    community::{self, Action},
+    id::{ChainId, Digest, InviteId, ItemId, SenderKeyId},
     key::{AgreementKey, Domain, KEM_KEY_BYTES, KemKey, SigningKey},
     time::Timestamp,
     user::{
-        Action, DeviceAdd, DeviceKeys, Genesis, Lane, PukPublic, RecoveryKeys, Statement,
+        self, DeviceAdd, DeviceKeys, Genesis, Lane, PukPublic, RecoveryKeys, Statement,
         reverse_message,
     },
 };
@@ -67,13 +70,17 @@ impl Random {
 }
 
 fn run(target: fn(&[u8]), seeds: &[Vec<u8>]) {
+    run_times(target, seeds, MUTATIONS);
+}
+
+fn run_times(target: fn(&[u8]), seeds: &[Vec<u8>], mutations: u32) {
     let seed = 0x726f_6f6b_6572_7900;
     println!("seed {seed:#x}");
     let mut random = Random(seed);
     for seed in seeds {
         target(seed);
     }
-    for _ in 0..MUTATIONS {
+    for _ in 0..mutations {
         target(&random.mutate(seeds));
     }
 }
@@ -93,6 +100,100 @@ fn no_bytes_make_a_decoder_panic() {
 #[test]
 fn no_entries_make_the_fold_panic() {
     run(targets::user, &[a_user_with_two_devices()]);
+}
+
+#[test]
+fn no_statements_make_a_community_s_fold_panic() {
+    let bodies = |entries: &[Entry]| {
+        let bodies = entries.iter().filter_map(|entry| entry.body.as_ref());
+        let statements = bodies.map(|body| codec::decode::<community::Statement>(body.as_slice()));
+        codec::encode(&statements.collect::<Result<Vec<_>, _>>().unwrap())
+    };
+    let town = &*targets::TOWN;
+    let (user, stranger) = (town.user(1), town.user(3));
+    let said = |author, action| community::Statement {
+        suite: 1,
+        community: Some(town.community),
+        place: community::Place::First,
+        author,
+        author_head: town.state.head,
+        action,
+    };
+    let ban = community::Ban { user, reason: None };
+    let more = vec![
+        said(stranger, town.join_by(3, community::JoinBy::Open)),
+        said(town.user(0), Action::Nickname(community::Nickname { user, name: None })),
+        said(town.user(0), Action::Kick(ban)),
+        said(user, Action::Leave),
+        said(user, town.join_by(1, town.by_link(1, InviteId::from_number(1)))),
+        said(town.user(0), Action::OwnerSet { user: town.user(2) }),
+        said(town.user(0), Town::audience_set(MEMBERS, &[], &[], community::History::SinceJoin)),
+        said(town.user(0), Action::Epoch(town.epoch_start(MEMBERS))),
+        said(town.user(0), Action::RoleDelete { role: role(1) }),
+        said(town.user(0), Action::Delete),
+    ];
+    let one_by_one = more.iter().map(|statement| codec::encode(&vec![statement.clone()]));
+    let seeds: Vec<_> =
+        [bodies(&town.entries), codec::encode(&more)].into_iter().chain(one_by_one).collect();
+    run_times(targets::community, &seeds, MUTATIONS / 4);
+}
+
+#[test]
+fn no_bodies_make_the_judge_of_a_channel_panic() {
+    let town = &*targets::TOWN;
+    let (user, device, head) = (town.user(1), town.people[1].device(0), town.people[1].head());
+    let (community, epoch, log) = (town.community, town.epoch_of(MEMBERS), town.state.head);
+    let sender_key = SenderKeyId::from_bytes([4; 16]);
+    let announce = community::AnnounceBody {
+        suite: 1,
+        community,
+        channel: channel(1),
+        audience: MEMBERS,
+        epoch,
+        user,
+        device,
+        head,
+        sender_key,
+        start_index: 0,
+        history: community::History::Full,
+    };
+    let message = community::MessageHeader {
+        suite: 1,
+        community,
+        channel: channel(1),
+        audience: MEMBERS,
+        epoch,
+        log,
+        user,
+        device,
+        sender_key,
+        index: 3,
+        item: ItemId::from_bytes([1; 16]),
+    };
+    let redact = community::Redact {
+        suite: 1,
+        community,
+        channel: channel(1),
+        log,
+        user,
+        head,
+        targets: vec![1, 2],
+        reason: None,
+    };
+    let announce = community::Announce {
+        header: Octets::parse(codec::encode(&announce)).unwrap(),
+        sealed: Octets::default(),
+    };
+    let message = community::ChannelMessage {
+        header: Octets::parse(codec::encode(&message)).unwrap(),
+        sealed: Octets::default(),
+    };
+    let seeds = [
+        [&[4][..], &codec::encode(&announce)].concat(),
+        [&[5][..], &codec::encode(&message)].concat(),
+        [&[6][..], &codec::encode(&redact)].concat(),
+    ];
+    run(targets::posts, &seeds);
 }
 
 fn a_user_with_two_devices() -> Vec<u8> {
@@ -140,13 +241,12 @@ fn a_user_with_two_devices() -> Vec<u8> {
     let first = first.place(chain, 0, None);
     let message = reverse_message(user, first.hash(), &codec::encode(&keys(2)));
     let add = DeviceAdd { keys: keys(2), reverse: key(2).sign(Domain::REVERSE, &message) };
-    let second = Statement::next(user, first.seen(), Action::DeviceAdd(add));
+    let second = Statement::next(user, first.seen(), user::Action::DeviceAdd(add));
     let second = sign(codec::encode(&second), 2).place(chain, 0, Some(first.seen()));
     let bytes = codec::encode(&vec![first.clone(), second.clone()]);
     let mut state = None;
     for entry in [first, second] {
-        state =
-            Some(rookery_protocol::user::verify_and_apply(user, state.as_ref(), &entry).unwrap());
+        state = Some(user::verify_and_apply(user, state.as_ref(), &entry).unwrap());
     }
     assert_eq!(state.unwrap().live_devices().len(), 2, "the seed is a good one");
     bytes

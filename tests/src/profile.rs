@@ -206,7 +206,16 @@ impl Profile {
         arguments.extend(timeout.into_iter().flat_map(|timeout| ["--timeout", timeout]));
         let finished = self.run(&arguments).await?;
         let state = |object: &Value| Some(object.get("state")?.as_str()?.to_owned());
-        Ok(match finished.json().ok().as_ref().and_then(state) {
+        let said = finished.json().ok().as_ref().and_then(state);
+        // Whoever looks at the exit code alone must not be told anything else: 0 is a promise that it was sent, 3 that it is kept. Of one that
+        // was killed, what it had said counts.
+        let agree = match said.as_deref() {
+            Some("sent" | "delivered" | "read") => finished.code() <= 0,
+            Some(state) => finished.code() != 0 && state == "queued",
+            None => ![0, 3].contains(&finished.code()),
+        };
+        ensure!(agree, "exit code and output differ: {finished}");
+        Ok(match said {
             Some(state) => Attempt::Taken { state },
             None => Attempt::Failed(finished),
         })

@@ -169,6 +169,8 @@ pub enum ContactVerb {
     },
     /// List contacts, and who has asked or written
     List,
+    /// List people who share communities or contacts with you, and let it be said
+    Suggest,
 }
 
 /// Presence.

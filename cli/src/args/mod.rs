@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and nothing of what it does.
 
 mod account;
+mod community;
 mod value;
 
 use std::path::PathBuf;
@@ -10,6 +11,11 @@ use clap::{Args, Parser, Subcommand};
 pub use account::{
     AccountVerb, ContactVerb, DeviceVerb, LoginArgs, PresenceVerb, ProfileVerb, RecoveryVerb,
     RegisterArgs, SessionVerb,
+};
+pub use community::{
+    ChannelCreateArgs, ChannelEditArgs, ChannelVerb, CommunityCreateArgs, CommunityEditArgs,
+    CommunityInviteArgs, CommunityVerb, GrantArgs, GroupVerb, MemberVerb, MessageArgs, RoleArgs,
+    RoleVerb, SendAwayArgs,
 };
 pub use value::{Span, TextSource};
 pub(crate) use value::{ask_secret, read_secret};
@@ -123,20 +129,110 @@ pub enum Verb {
     },
     /// Send a message
     Send(SendArgs),
-    /// Read a conversation
-    Read {
-        /// With whom: @bob or bob@nest.example
-        #[arg(value_name = "TARGET")]
-        with: String,
-        /// How many of the newest messages
-        #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
-        count: u32,
-        /// Leave what is unread unread
-        #[arg(long)]
-        peek: bool,
-    },
+    /// Read a conversation or a room
+    Read(ReadArgs),
     /// Follow messages as they come
     Tail(TailArgs),
+    /// Find messages, offline, newest first
+    Search(SearchArgs),
+    /// Found, join, leave, change communities
+    Community {
+        /// Which of them.
+        #[command(subcommand)]
+        verb: CommunityVerb,
+    },
+    /// List members, send them away, give them roles
+    Member {
+        /// Which of them.
+        #[command(subcommand)]
+        verb: MemberVerb,
+    },
+    /// Make, change, end roles
+    Role {
+        /// Which of them.
+        #[command(subcommand)]
+        verb: RoleVerb,
+    },
+    /// Make, change, end channels, and say who may do what in them
+    Channel {
+        /// Which of them.
+        #[command(subcommand)]
+        verb: ChannelVerb,
+    },
+    /// Make groups, bring people in, send them away
+    Group {
+        /// Which of them.
+        #[command(subcommand)]
+        verb: GroupVerb,
+    },
+    /// Put an emoji on a message of a room, or take it off
+    React {
+        /// Which message.
+        #[command(flatten)]
+        message: MessageArgs,
+        /// The emoji
+        emoji: String,
+        /// Take it off
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Give one's own message of a room another text
+    Edit {
+        /// Which message.
+        #[command(flatten)]
+        message: MessageArgs,
+        /// The new text; `-` or nothing takes all of standard input
+        text: Option<String>,
+    },
+    /// Erase a message of a room: one's own, or another's for who may moderate
+    Delete {
+        /// Which message.
+        #[command(flatten)]
+        message: MessageArgs,
+        /// Why: sealed, for the members
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Read the thread that a message belongs to
+    Thread {
+        /// Which message.
+        #[command(flatten)]
+        message: MessageArgs,
+        /// How many of its newest messages
+        #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+        count: u32,
+    },
+    /// Have a message of a room stand out, or not any more
+    Pin {
+        /// Which message.
+        #[command(flatten)]
+        message: MessageArgs,
+        /// Not any more
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Mark a room as read on all your devices
+    MarkRead {
+        /// Which: club#general or +weekend
+        room: String,
+        /// Through this message, by id or place; the newest when absent
+        through: Option<String>,
+    },
+    /// Tell that you are typing, or show who is
+    Typing {
+        /// To whom or where: @bob, club#general, +weekend; show who is typing when absent
+        to: Option<String>,
+    },
+    /// Show or change what your devices share: settings, mutes, drafts
+    Settings {
+        /// Which; all when absent
+        name: Option<String>,
+        /// What it is to be; an empty word for what it is by itself
+        value: Option<String>,
+        /// Of which conversation: @bob, club#general, +weekend
+        #[arg(long, value_name = "TARGET")]
+        of: Option<String>,
+    },
     /// Say how one is, or show how others are
     Presence {
         /// Which of both; `show` when absent.
@@ -165,10 +261,10 @@ pub enum Verb {
 /// What `send` takes.
 #[derive(Debug, Args)]
 pub struct SendArgs {
-    /// To whom: @bob or bob@nest.example; several with commas
+    /// To whom: @bob, bob@nest.example, club#general or +weekend; several with commas
     #[arg(value_name = "TARGET")]
     pub to: String,
-    /// What it says; `-` or nothing takes all of standard input as one message
+    /// What it says; `-` or nothing takes all of standard input as one message. At a terminal, nothing opens $VISUAL or $EDITOR
     pub text: Option<String>,
     /// The message's id: with the same id, the same message is never sent twice
     #[arg(long)]
@@ -182,6 +278,54 @@ pub struct SendArgs {
     /// Fail rather than queue when there is no connection
     #[arg(long)]
     pub no_queue: bool,
+    /// Answer this message of the room, by id
+    #[arg(long, value_name = "MESSAGE")]
+    pub reply_to: Option<String>,
+    /// Say it in the thread of this message of the room, by id
+    #[arg(long, value_name = "MESSAGE")]
+    pub thread: Option<String>,
+}
+
+/// What `read` takes.
+#[derive(Debug, Args)]
+pub struct ReadArgs {
+    /// @bob, bob@nest.example, club#general or +weekend
+    #[arg(value_name = "TARGET")]
+    pub with: String,
+    /// How many messages
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+    pub count: u32,
+    /// Leave what is unread unread
+    #[arg(long)]
+    pub peek: bool,
+    /// Those right before this message of a room, by id or place
+    #[arg(long, value_name = "MESSAGE", group = "spot")]
+    pub before: Option<String>,
+    /// Those right after it
+    #[arg(long, value_name = "MESSAGE", group = "spot")]
+    pub after: Option<String>,
+    /// Those on both sides of it
+    #[arg(long, value_name = "MESSAGE", group = "spot")]
+    pub around: Option<String>,
+    /// Those from a time on: 2026-01-31 or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", group = "spot")]
+    pub from: Option<String>,
+}
+
+/// What `search` takes.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// Words, beginnings (hel*; the last word is one), "phrases", from:alice, in:club#general, before:2026-01-31, after:2026-01-31,
+    /// has:link, mention, reply, edit or file; -word for what must not be there. Everything has to hold. Quote it for the shell:
+    /// 'heron -stork "at night"'
+    #[arg(required = true, value_name = "QUERY")]
+    pub query: Vec<String>,
+    /// How many messages
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+    pub count: u32,
+    /// Go on where an earlier search ended, as the last line of --json says
+    #[arg(long, value_name = "CURSOR")]
+    pub cursor: Option<String>,
 }
 
 /// What `tail` takes.
@@ -240,6 +384,7 @@ mod tests {
             ],
             &["send", "@bob", "-"],
             &["read", "@bob", "-n", "100", "--json"],
+            &["search", "from:alice", "hel* -word", "-n", "5", "--json", "--", "-other"],
             &["tail", "--json", "--cursor-file", "c"],
             &["status", "--json"],
             &["--profile", "work", "presence"],

@@ -1,6 +1,12 @@
 //! Values that people type.
 
-use std::{fmt, io::IsTerminal as _, io::Read as _, path::Path, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    io::{IsTerminal as _, Read as _},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use zeroize::Zeroizing;
 
@@ -49,26 +55,31 @@ pub enum TextSource {
     Given(String),
     /// All of standard input.
     Input,
+    /// What is written with this editor.
+    Editor(String),
 }
 
 impl TextSource {
-    /// What the command line says: `-` and nothing mean standard input, but nobody is made to type there unasked.
+    /// What the command line says: `-` means standard input, and so does nothing, but at a terminal, where that is the editor.
     pub fn of(text: Option<String>) -> Result<Self, CommandError> {
         match text {
             Some(text) if text == "-" => Ok(Self::Input),
             Some(text) => Ok(Self::Given(text)),
-            None if std::io::stdin().is_terminal() => {
-                Err(CommandError::new(Kind::Usage, "no text was given")
-                    .hint("give it as an argument, through a pipe, or type `-` to write it here"))
-            }
+            None if std::io::stdin().is_terminal() => match editor() {
+                Some(editor) => Ok(Self::Editor(editor)),
+                None => Err(CommandError::new(Kind::Usage, "no text was given").hint(
+                    "give it as an argument, through a pipe, by an editor that $VISUAL or $EDITOR names, or type `-` to write it here",
+                )),
+            },
             None => Ok(Self::Input),
         }
     }
 
-    /// The text. One line end at the end of input is the shell's, not the message's.
-    pub fn read(self) -> Result<String, CommandError> {
+    /// The text. One line end at the end of input is the shell's, not the message's. An editor's file is made in `directory`, and removed.
+    pub fn read(self, directory: &Path) -> Result<String, CommandError> {
         match self {
             Self::Given(text) => Ok(text),
+            Self::Editor(editor) => edit(&editor, directory),
             Self::Input => {
                 let mut text = String::new();
                 std::io::stdin().lock().take(MAX_INPUT).read_to_string(&mut text)?;
@@ -79,6 +90,49 @@ impl TextSource {
             }
         }
     }
+}
+
+/// The editor that this user wants; the one for whole screens before the other.
+fn editor() -> Option<String> {
+    ["VISUAL", "EDITOR"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|editor| !editor.trim().is_empty())
+}
+
+/// A file that nobody else can read, and that is gone when this is.
+struct Draft(PathBuf);
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).ok();
+    }
+}
+
+/// Lets somebody write a text with `editor`, which may have arguments of its own.
+fn edit(editor: &str, directory: &Path) -> Result<String, CommandError> {
+    let draft = Draft(directory.join(format!("message-{}.txt", uuid::Uuid::new_v4().simple())));
+    crate::config::write_private(&draft.0, b"")?;
+    // As git and others do it: the shell takes the command apart, and the file's name is not for it to read.
+    let status = std::process::Command::new("sh")
+        .arg("-c")
+        .arg(format!("{editor} \"$@\""))
+        .arg(editor)
+        .arg(&draft.0)
+        .status()?;
+    if !status.success() {
+        return Err(CommandError::new(
+            Kind::Failed,
+            format!("the editor {editor:?} failed; nothing was sent"),
+        ));
+    }
+    let mut text = String::new();
+    std::fs::File::open(&draft.0)?.take(MAX_INPUT).read_to_string(&mut text)?;
+    text.truncate(text.trim_end_matches('\n').len());
+    if text.trim().is_empty() {
+        return Err(CommandError::new(Kind::Usage, "the message is empty; nothing was sent"));
+    }
+    Ok(text)
 }
 
 /// More than a message may have; the rest need not be read to say so.

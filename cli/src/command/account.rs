@@ -8,7 +8,7 @@ use super::Context;
 use crate::{
     agent::verb::{
         AccountDelete, AccountPassword, Connection, Logout, PresenceSet, PresenceShow, ProfileLine,
-        ProfileShow, SessionEnd, SessionList, Status, Whoami,
+        ProfileShow, SessionEnd, SessionList, Settings, Status, Whoami,
     },
     args::{AccountVerb, PresenceVerb, ProfileVerb, SessionVerb, ask_secret, read_secret},
     error::{CommandError, Kind},
@@ -31,9 +31,10 @@ pub(super) async fn status(context: &Context) -> Result<(), CommandError> {
     };
     let (queued, devices) =
         (format!("queued {}", status.queued), format!("devices {}", status.devices));
+    let failed = format!("failed {}", status.failed);
     context.line(
         &status,
-        &[&status.name, connection, &queued, &devices, &status.state, &status.address],
+        &[&status.name, connection, &queued, &devices, &status.state, &status.address, &failed],
     )?;
     if status.connection == Connection::Online {
         return Ok(());
@@ -185,4 +186,17 @@ fn agree(what: &str) -> Result<(), CommandError> {
     } else {
         Err(CommandError::new(Kind::Failed, "nothing was done"))
     }
+}
+
+/// Shows or changes what a user's devices share.
+pub(super) async fn settings(
+    context: &Context,
+    name: Option<String>,
+    value: Option<String>,
+    of: Option<String>,
+) -> Result<(), CommandError> {
+    for line in context.ask(Settings { of, name, value }).await? {
+        context.line(&line, &[&line.name, &line.value])?;
+    }
+    Ok(())
 }

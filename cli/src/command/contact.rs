@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use super::Context;
 use crate::{
-    agent::verb::{ContactAct, ContactChange, ContactLine, ContactList, Verify},
+    agent::verb::{ContactAct, ContactChange, ContactLine, ContactList, ContactSuggest, Verify},
     args::ContactVerb,
     error::CommandError,
 };
@@ -15,6 +15,14 @@ pub(super) async fn contact(context: &Context, verb: ContactVerb) -> Result<(), 
         ContactVerb::List => {
             for contact in context.ask(ContactList {}).await? {
                 contact_line(context, &contact)?;
+            }
+            return Ok(());
+        }
+        ContactVerb::Suggest => {
+            for line in context.ask(ContactSuggest {}).await? {
+                let (communities, contacts) =
+                    (line.communities.to_string(), line.contacts.to_string());
+                context.line(&line, &[&line.name, &communities, &contacts])?;
             }
             return Ok(());
         }

@@ -1,15 +1,17 @@
 //! `send` and `read`.
 
-use super::Context;
+use super::{Context, community::changed};
 use crate::{
-    agent::verb::{MessageLine, Read, Send},
-    args::{SendArgs, TextSource},
+    agent::verb::{
+        MarkRead, MessageAct, MessageChange, MessageLine, Read, ReadLines, Send, Thread, Typing,
+    },
+    args::{MessageArgs, ReadArgs, SendArgs, TextSource},
     error::{CommandError, Kind},
 };
 
 /// Sends a message, to one or several.
 pub(super) async fn send(context: &Context, args: SendArgs) -> Result<(), CommandError> {
-    let text = TextSource::of(args.text)?.read()?;
+    let text = text_of(context, args.text.clone())?;
     let mut access = context.access().await?;
     let receivers: Vec<String> = args.to.split(',').map(str::to_owned).collect();
     let (mut failures, count) = (vec![], receivers.len());
@@ -24,6 +26,8 @@ pub(super) async fn send(context: &Context, args: SendArgs) -> Result<(), Comman
                 .timeout
                 .map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
             no_queue: args.no_queue,
+            reply_to: args.reply_to.clone(),
+            thread: args.thread.clone(),
         };
         match access.ask(order, |_| Ok(())).await {
             Ok(line) => context.line(&line, &[&line.id, &line.state, &line.to])?,
@@ -53,14 +57,31 @@ pub(super) async fn send(context: &Context, args: SendArgs) -> Result<(), Comman
     }
 }
 
-/// Reads a conversation.
-pub(super) async fn read(
+/// The text that the command line names, or that a person types.
+pub(super) fn text_of(context: &Context, text: Option<String>) -> Result<String, CommandError> {
+    let socket = context.place.socket()?;
+    TextSource::of(text)?.read(socket.parent().unwrap_or(context.place.directory()))
+}
+
+/// Reads a conversation or a room.
+pub(super) async fn read(context: &Context, args: ReadArgs) -> Result<(), CommandError> {
+    let ReadArgs { with, count, peek, before, after, around, from } = args;
+    let page = context.ask(Read { with, count, peek, before, after, around, from }).await?;
+    show(context, &page)
+}
+
+/// Reads a thread.
+pub(super) async fn thread(
     context: &Context,
-    with: String,
+    message: MessageArgs,
     count: u32,
-    peek: bool,
 ) -> Result<(), CommandError> {
-    let page = context.ask(Read { with, count, peek }).await?;
+    let MessageArgs { room, message } = message;
+    let page = context.ask(Thread { room, message, count }).await?;
+    show(context, &page)
+}
+
+fn show(context: &Context, page: &ReadLines) -> Result<(), CommandError> {
     for message in &page.messages {
         message_line(context, message)?;
     }
@@ -70,8 +91,66 @@ pub(super) async fn read(
     Ok(())
 }
 
+/// Reacts to a message, edits it, erases it, pins it.
+pub(super) async fn change(
+    context: &Context,
+    message: MessageArgs,
+    act: MessageAct,
+) -> Result<(), CommandError> {
+    let MessageArgs { room, message } = message;
+    changed(context, &context.ask(MessageChange { room, message, act }).await?)
+}
+
+/// Marks a room as read.
+pub(super) async fn mark_read(
+    context: &Context,
+    room: String,
+    through: Option<String>,
+) -> Result<(), CommandError> {
+    changed(context, &context.ask(MarkRead { room, through }).await?)
+}
+
+/// Tells that one is typing, or shows who is.
+pub(super) async fn typing(context: &Context, to: Option<String>) -> Result<(), CommandError> {
+    for line in context.ask(Typing { to }).await? {
+        let room = line.room.clone().unwrap_or_else(|| "you".to_owned());
+        context.line(&line, &[&line.name, &room])?;
+    }
+    Ok(())
+}
+
 /// Writes a message.
 pub(super) fn message_line(context: &Context, message: &MessageLine) -> Result<(), CommandError> {
-    context
-        .line(message, &[&message.at, &message.from, &message.with, &message.state, &message.text])
+    let text = shown_text(message);
+    context.line(message, &[&message.at, &message.from, &message.with, &message.state, &text])
+}
+
+/// A message's text with what stands around it, in words.
+fn shown_text(message: &MessageLine) -> String {
+    let Some(room) = &message.room else { return message.text.clone() };
+    if let Some(erased) = &room.erased {
+        let why = erased.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        return format!("(erased by {}{why})", erased.by);
+    }
+    if let Some(about) = &room.about {
+        return format!("({} of {}: {})", about.kind, about.target, about.value);
+    }
+    let mut text = message.text.clone();
+    let mut mark = |words: String| text = format!("{text}  [{words}]");
+    if room.edited {
+        mark("edited".to_owned());
+    }
+    if room.pinned {
+        mark("pinned".to_owned());
+    }
+    for (emoji, users) in &room.reactions {
+        mark(format!("{emoji} {}", users.len()));
+    }
+    if room.replies > 0 {
+        mark(format!("{} in its thread", room.replies));
+    }
+    if let Some(doubt) = &room.doubt {
+        mark(doubt.clone());
+    }
+    text
 }

@@ -2,18 +2,25 @@
 
 mod account;
 mod agent;
+mod community;
 mod contact;
 mod device;
 mod doctor;
 mod enter;
 mod message;
+mod search;
 mod watch;
+
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::{
-    agent::{Access, Need, SecretSource, verb::Verb as AgentVerb},
+    agent::{
+        Access, Need, SecretSource,
+        verb::{MessageAct, Verb as AgentVerb},
+    },
     args::{Arguments, Global, Verb},
     config::Place,
     error::{CommandError, Kind},
@@ -66,7 +73,32 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
             contact::verify(&context, who, same, different).await
         }
         Verb::Send(args) => message::send(&context, args).await,
-        Verb::Read { with, count, peek } => message::read(&context, with, count, peek).await,
+        Verb::Read(args) => message::read(&context, args).await,
+        Verb::Search(args) => search::search(&context, args).await,
+        Verb::Community { verb } => community::community(&context, verb).await,
+        Verb::Member { verb } => community::member(&context, verb).await,
+        Verb::Role { verb } => community::role(&context, verb).await,
+        Verb::Channel { verb } => community::channel(&context, verb).await,
+        Verb::Group { verb } => community::group(&context, verb).await,
+        Verb::React { message, emoji, remove } => {
+            let act = if remove { MessageAct::Unreact(emoji) } else { MessageAct::React(emoji) };
+            message::change(&context, message, act).await
+        }
+        Verb::Edit { message, text } => {
+            let text = message::text_of(&context, text)?;
+            message::change(&context, message, MessageAct::Edit(text)).await
+        }
+        Verb::Delete { message, reason } => {
+            message::change(&context, message, MessageAct::Delete(reason)).await
+        }
+        Verb::Pin { message, remove } => {
+            let act = if remove { MessageAct::Unpin } else { MessageAct::Pin };
+            message::change(&context, message, act).await
+        }
+        Verb::Thread { message, count } => message::thread(&context, message, count).await,
+        Verb::Typing { to } => message::typing(&context, to).await,
+        Verb::Settings { name, value, of } => account::settings(&context, name, value, of).await,
+        Verb::MarkRead { room, through } => message::mark_read(&context, room, through).await,
         Verb::Tail(args) => watch::tail(&context, args).await,
         Verb::Daemon => agent::daemon(&context).await,
         Verb::Rpc => agent::rpc(&context).await,
@@ -103,7 +135,16 @@ impl Context {
     /// The store's secret as the command line names it; asked for only when nothing that was found opens the store.
     fn secret_source(&self) -> SecretSource {
         let named = NamedPassphrase::of(&self.global);
-        Box::new(move |need| match (named.read()?, need) {
+        let known = Mutex::new(None);
+        // Read once: a pipe has it only once, and who becomes the owner after another one went needs it again.
+        let read = move || -> Result<Option<Zeroizing<String>>, CommandError> {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.is_none() {
+                *known = named.read()?;
+            }
+            Ok(known.clone())
+        };
+        Box::new(move |need| match (read()?, need) {
             (Some(passphrase), _) => Ok(Secret::Passphrase(passphrase)),
             (None, Need::First) => Ok(Secret::Found),
             (None, Need::Passphrase) => {

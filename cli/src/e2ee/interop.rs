@@ -4,6 +4,8 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test's own")]
 
+mod community;
+
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -45,22 +47,9 @@ struct Python {
 
 impl Python {
     fn run(script: &str) -> Self {
-        let Ok(python) = std::env::var("ROOKERY_TEST_PYTHON") else {
-            panic!(
-                "the interop tests need a Python with the packages of tests/interop/requirements.txt. Make one and name it:\n  \
-                 python3 -m venv target/interop-venv\n  \
-                 target/interop-venv/bin/pip install -r tests/interop/requirements.txt\n  \
-                 export ROOKERY_TEST_PYTHON=$PWD/target/interop-venv/bin/python"
-            );
-        };
-        let path = format!("{}/../tests/interop/{script}", env!("CARGO_MANIFEST_DIR"));
-        let mut child = Command::new(&python)
-            .arg("-B")
-            .arg(path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+        let mut child = command(script)
             .spawn()
-            .unwrap_or_else(|error| panic!("ROOKERY_TEST_PYTHON={python} does not run: {error}"));
+            .unwrap_or_else(|error| panic!("ROOKERY_TEST_PYTHON does not run: {error}"));
         let (to, from) =
             (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { child, to, from }
@@ -93,6 +82,41 @@ impl Drop for Python {
     fn drop(&mut self) {
         self.child.kill().and_then(|()| self.child.wait()).ok();
     }
+}
+
+/// The Python that was named, which is to run `script`.
+fn command(script: &str) -> Command {
+    let Ok(python) = std::env::var("ROOKERY_TEST_PYTHON") else {
+        panic!(
+            "the interop tests need a Python with the packages of tests/interop/requirements.txt. Make one and name it:\n  \
+             python3 -m venv target/interop-venv\n  \
+             target/interop-venv/bin/pip install -r tests/interop/requirements.txt\n  \
+             export ROOKERY_TEST_PYTHON=$PWD/target/interop-venv/bin/python"
+        );
+    };
+    let mut command = Command::new(python);
+    command.arg("-B").arg(format!("{}/../tests/interop/{script}", env!("CARGO_MANIFEST_DIR")));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+/// What `script` prints for one `input`, and the last line of its complaint if it is not content.
+fn run(script: &str, input: &Value) -> (Vec<Value>, Option<String>) {
+    let mut child = command(script).stderr(Stdio::piped()).spawn().unwrap();
+    write!(child.stdin.take().unwrap(), "{input}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    let error =
+        (!output.status.success()).then(|| complaint.lines().last().unwrap_or_default().to_owned());
+    (lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), error)
+}
+
+/// What `script` prints for an `input` that it is content with.
+fn lines(script: &str, input: &Value) -> Vec<Value> {
+    let (lines, error) = run(script, input);
+    assert_eq!(error, None, "{script} refused it after {lines:?}");
+    lines
 }
 
 fn hex(bytes: &[u8]) -> String {

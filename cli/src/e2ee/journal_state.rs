@@ -14,7 +14,7 @@ use std::{
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
     codec::{self, Malformed},
-    id::{DeviceId, ItemId, UserId},
+    id::{ChannelId, CommunityId, DeviceId, ItemId, UserId},
     time::Timestamp,
 };
 use zeroize::Zeroizing;
@@ -95,7 +95,7 @@ impl JournalState {
     /// Takes in everything that `other` has.
     pub fn merge(&mut self, other: &Self) {
         for (slot, op) in &other.registers {
-            self.write(*slot, op);
+            self.write(slot.clone(), op);
         }
         for ((set, element), (there, gone)) in &other.sets {
             let (there, gone): (Vec<Stamp>, Vec<Stamp>) =
@@ -111,7 +111,7 @@ impl JournalState {
     /// Who a contact is.
     #[must_use]
     pub fn pin(&self, user: UserId) -> Option<&Pin> {
-        match self.change(Slot::Pin(user)) {
+        match self.change(&Slot::Pin(user)) {
             Some(Change::Pin(pin)) => Some(pin),
             _ => None,
         }
@@ -128,7 +128,7 @@ impl JournalState {
     /// A person's own name for a contact.
     #[must_use]
     pub fn nickname(&self, user: UserId) -> Option<&str> {
-        match self.change(Slot::Nickname(user)) {
+        match self.change(&Slot::Nickname(user)) {
             Some(Change::Nickname { name, .. }) => {
                 Some(name.as_str()).filter(|name| !name.is_empty())
             }
@@ -139,7 +139,7 @@ impl JournalState {
     /// How far the conversation with `peer` has been read: message and its time.
     #[must_use]
     pub fn read_mark(&self, peer: UserId) -> Option<(ItemId, Timestamp)> {
-        match self.change(Slot::ReadMark(peer)) {
+        match self.change(&Slot::ReadMark(peer)) {
             Some(Change::ReadMark { message, at, .. }) => Some((*message, *at)),
             _ => None,
         }
@@ -148,7 +148,7 @@ impl JournalState {
     /// Until when the conversation with `peer` is mute.
     #[must_use]
     pub fn muted_until(&self, peer: UserId) -> Option<Timestamp> {
-        match self.change(Slot::Mute(peer)) {
+        match self.change(&Slot::Mute(peer)) {
             Some(Change::Mute { until, .. }) => *until,
             _ => None,
         }
@@ -157,16 +157,59 @@ impl JournalState {
     /// What is written to `peer` and not sent.
     #[must_use]
     pub fn draft(&self, peer: UserId) -> Option<&str> {
-        match self.change(Slot::Draft(peer)) {
+        match self.change(&Slot::Draft(peer)) {
             Some(Change::Draft { text, .. }) => Some(text.as_str()).filter(|text| !text.is_empty()),
             _ => None,
         }
     }
 
+    /// Until when a channel is mute.
+    #[must_use]
+    pub fn channel_muted_until(
+        &self,
+        community: CommunityId,
+        channel: ChannelId,
+    ) -> Option<Timestamp> {
+        match self.change(&Slot::ChannelMute(community, channel)) {
+            Some(Change::ChannelMute { until, .. }) => *until,
+            _ => None,
+        }
+    }
+
+    /// What is written to a channel and not sent.
+    #[must_use]
+    pub fn channel_draft(&self, community: CommunityId, channel: ChannelId) -> Option<&str> {
+        match self.change(&Slot::ChannelDraft(community, channel)) {
+            Some(Change::ChannelDraft { text, .. }) => {
+                Some(text.as_str()).filter(|text| !text.is_empty())
+            }
+            _ => None,
+        }
+    }
+
+    /// How far a channel has been read.
+    #[must_use]
+    pub fn channel_read(&self, community: CommunityId, channel: ChannelId) -> Option<u64> {
+        match self.change(&Slot::ChannelRead(community, channel)) {
+            Some(Change::ChannelRead { seq, .. }) => Some(*seq),
+            _ => None,
+        }
+    }
+
+    /// All settings that are not what they are by themselves, by name.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.registers.values().filter_map(|op| match &op.change {
+            Change::Setting { name, value } if !value.is_empty() => {
+                Some((name.as_str(), value.as_str()))
+            }
+            _ => None,
+        })
+    }
+
     /// A device's name.
     #[must_use]
     pub fn device_name(&self, device: DeviceId) -> Option<&str> {
-        match self.change(Slot::DeviceName(device)) {
+        match self.change(&Slot::DeviceName(device)) {
             Some(Change::DeviceName { name, .. }) => Some(name),
             _ => None,
         }
@@ -175,7 +218,7 @@ impl JournalState {
     /// The key under which the user's own profile is sealed.
     #[must_use]
     pub fn profile_key(&self) -> Option<&SharedProfileKey> {
-        match self.change(Slot::ProfileKey) {
+        match self.change(&Slot::ProfileKey) {
             Some(Change::ProfileKey(key)) => Some(key),
             _ => None,
         }
@@ -184,7 +227,7 @@ impl JournalState {
     /// The profile key that a contact sent.
     #[must_use]
     pub fn contact_key(&self, user: UserId) -> Option<&SharedProfileKey> {
-        match self.change(Slot::ContactKey(user)) {
+        match self.change(&Slot::ContactKey(user)) {
             Some(Change::ContactKey { key, .. }) => Some(key),
             _ => None,
         }
@@ -194,7 +237,7 @@ impl JournalState {
     #[must_use]
     pub fn archives(&self, peer: UserId) -> bool {
         !matches!(
-            self.change(Slot::Archiving(peer)),
+            self.change(&Slot::Archiving(peer)),
             Some(Change::Archiving { archived: false, .. })
         )
     }
@@ -245,8 +288,8 @@ impl JournalState {
         Ok(state)
     }
 
-    fn change(&self, slot: Slot) -> Option<&Change> {
-        self.registers.get(&slot).map(|op| &op.change)
+    fn change(&self, slot: &Slot) -> Option<&Change> {
+        self.registers.get(slot).map(|op| &op.change)
     }
 
     fn tags(&self, set: SetName, element: &[u8]) -> Option<&Tags> {

@@ -3,7 +3,8 @@
 //! Pure and without I/O: time and randomness are arguments, and whatever changes state hands back the state to be stored. A *user* is a
 //! signed chain that certifies *devices* ([`identity`], [`statement`], [`recovery`]); a user's devices share a *per-user key* ([`puk`]) under which they
 //! keep a *journal* ([`journal`], [`journal_state`]); two devices talk by a Double Ratchet session that a post-quantum handshake begins
-//! ([`prekey`], `handshake`, `session`, [`pair`]); what they say is a [`payload`]. [`link`] brings in another device by a typed code,
+//! ([`prekey`], `handshake`, `session`, [`pair`]); what they say is a [`payload`]. A community's members share a secret for each [`epoch`] of an
+//! audience; under it each device announces *Sender Keys* ([`sender_key`]), and what stands in channels is [`content`]. [`link`] brings in another device by a typed code,
 //! [`verify`] lets two people compare a number, [`store_seal`] seals what a device keeps on its disk.
 //!
 //! Three habits hold everywhere. Every key has one purpose, made by HKDF under a label of its own. Every seal names its whole context as
@@ -22,6 +23,8 @@ mod session;
 #[cfg(test)]
 mod vectors;
 
+pub mod content;
+pub mod epoch;
 pub mod identity;
 pub mod journal;
 pub mod journal_state;
@@ -32,6 +35,7 @@ pub mod prekey;
 pub mod puk;
 pub mod random;
 pub mod recovery;
+pub mod sender_key;
 pub mod statement;
 pub mod store_seal;
 pub mod verify;

@@ -7,6 +7,8 @@ use super::Unopenable;
 
 /// What small things are padded to: a receipt is as long as a short message.
 pub(crate) const FLOOR: usize = 256;
+/// What names, topics and reasons are padded to.
+pub(crate) const TEXT_FLOOR: usize = 64;
 
 /// The padded length of `length` bytes: as many significant bits as the exponent has.
 pub(crate) fn padme(length: usize) -> usize {

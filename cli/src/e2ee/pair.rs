@@ -160,6 +160,12 @@ impl Pair {
         self.resets.iter().filter(|at| now.since(**at) < RESETS_WITHIN).count() >= RESETS
     }
 
+    /// Whether either side ever began anew: then what was sent before may come again, under another id.
+    #[must_use]
+    pub fn was_reset(&self) -> bool {
+        !self.resets.is_empty()
+    }
+
     /// Drops the sessions, and keeps the numbers: what to do when the stored state may be an old copy (a restored backup).
     pub fn quarantine(&mut self) {
         self.active = None;

@@ -43,14 +43,37 @@ impl SeededRandom {
 
 impl Random for SeededRandom {
     fn fill(&mut self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(32) {
-            let block = Sha256::new()
-                .chain_update(self.seed)
-                .chain_update(self.block.to_be_bytes())
-                .finalize();
-            self.block = self.block.wrapping_add(1);
-            chunk.iter_mut().zip(block).for_each(|(to, from)| *to = from);
-        }
+        expand(&self.seed, &mut self.block, bytes);
+    }
+}
+
+/// What follows from one secret draw of 32 bytes: work that is shared among threads is given a draw for each piece, and comes out the same
+/// however it was shared.
+#[derive(ZeroizeOnDrop)]
+pub(crate) struct Drawn {
+    seed: [u8; 32],
+    block: u64,
+}
+
+impl Drawn {
+    /// Draws the seed.
+    pub(crate) fn from(random: &mut dyn Random) -> Self {
+        Self { seed: array(random), block: 0 }
+    }
+}
+
+impl Random for Drawn {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        expand(&self.seed, &mut self.block, bytes);
+    }
+}
+
+/// Fills `bytes` with the blocks `SHA-256(seed ‖ block)` from `block` on.
+fn expand(seed: &[u8; 32], block: &mut u64, bytes: &mut [u8]) {
+    for chunk in bytes.chunks_mut(32) {
+        let drawn = Sha256::new().chain_update(seed).chain_update(block.to_be_bytes()).finalize();
+        *block = block.wrapping_add(1);
+        chunk.iter_mut().zip(drawn).for_each(|(to, from)| *to = from);
     }
 }
 

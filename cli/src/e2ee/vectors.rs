@@ -1,6 +1,9 @@
-//! Known answers: of the standards (`tests/vectors/rfc.json`, `hpke-xwing.json`), and frozen ones of our own formats (`rookery.json`).
+//! Known answers: of the standards (`tests/vectors/rfc.json`, `hpke-xwing.json`), and frozen ones of our own formats (`rookery.json`,
+//! `epoch.json`).
 //!
-//! A change of `rookery.json` is a change of what travels or is stored, and is reviewed as one. `ROOKERY_BLESS=1` writes it anew.
+//! A change of those is a change of what travels or is stored, and is reviewed as one. `ROOKERY_BLESS=1` writes them anew.
+
+mod epoch;
 
 use std::collections::BTreeMap;
 

@@ -25,7 +25,7 @@ use crate::{
         statement::{Draft, Signer},
     },
     error::{CommandError, Kind},
-    store::{Account, AccountStage, Name, StoreError},
+    store::{Account, AccountStage, MessageState, Name, StoreError},
 };
 
 /// The word for how far a device has come.
@@ -68,7 +68,9 @@ impl Engine {
         let queued = unit.outbox_length().await?;
         let owed = unit.journal_owed(1_000).await?.len();
         let unread = unit.unread().await?;
+        let failed = unit.newest_in(MessageState::Failed).await?;
         let refused = unit.value(Name::Refused).await?.unwrap_or_default();
+        let resets = unit.value(Name::Resets).await?.unwrap_or_default();
         drop(unit);
         let account = self.account();
         let connection = match &*self.link.borrow() {
@@ -85,7 +87,9 @@ impl Engine {
             queued,
             journal_owed: u64::try_from(owed).unwrap_or(u64::MAX),
             unread,
+            failed,
             refused,
+            resets,
             name: format!("{}@{}", account.name, account.server),
             server: account.server.to_string(),
             address: account.address,

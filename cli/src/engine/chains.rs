@@ -97,6 +97,8 @@ impl Engine {
                 chains.push(FollowedChain { chain: ChainId::of_user(contact.user), have });
             }
         }
+        drop(unit);
+        chains.extend(self.community_chains().await?);
         chains.truncate(2_000);
         Ok(Follow { mailbox, chains })
     }
@@ -137,30 +139,52 @@ impl Engine {
         frames: Vec<FollowDown>,
     ) -> Result<(), ChainError> {
         let mut letters: Vec<Waiting> = vec![];
+        let mut entries: Vec<Entry> = vec![];
         for frame in frames {
             if let FollowDown::Envelope { position, at, envelope } = frame {
+                self.take_in_entries(client, std::mem::take(&mut entries)).await?;
                 letters.push(Waiting { position, at, envelope });
                 continue;
             }
             self.take_in_letters(client, up, std::mem::take(&mut letters)).await?;
-            self.take_in_frame(client, frame).await?;
+            match frame {
+                FollowDown::Entry(entry) => {
+                    if entries.last().is_some_and(|last| last.chain != entry.chain) {
+                        self.take_in_entries(client, std::mem::take(&mut entries)).await?;
+                    }
+                    entries.push(entry);
+                }
+                frame => {
+                    self.take_in_entries(client, std::mem::take(&mut entries)).await?;
+                    self.take_in_frame(client, frame).await?;
+                }
+            }
         }
+        self.take_in_entries(client, entries).await?;
         self.take_in_letters(client, up, letters).await
     }
 
     async fn take_in_frame(&self, client: &Client, frame: FollowDown) -> Result<(), ChainError> {
         match frame {
-            FollowDown::Entry(entry) if entry.chain == ChainId::of_journal(self.user) => {
-                self.take_in_journal(client, vec![entry], super::journal::Arrival::Live).await
-            }
-            FollowDown::Entry(entry) => self.take_in_statement(client, entry).await,
             FollowDown::ChainMoved { chain, .. } if chain == ChainId::of_journal(self.user) => {
                 self.fetch_journal(client, super::journal::Arrival::Live).await
             }
-            FollowDown::ChainMoved { chain, .. } => match self.owner_of(chain).await? {
-                Some(person) => self.fetch_chain(client, person).await.map(|_| ()),
-                None => Ok(()),
+            FollowDown::ChainMoved { chain, .. } => match self.books.place_of(chain) {
+                Some(place) => self.fetch_community_chain(client, place).await,
+                None => match self.owner_of(chain).await? {
+                    Some(person) => self.fetch_chain(client, person).await.map(|_| ()),
+                    None => Ok(()),
+                },
             },
+            FollowDown::CommunitiesChanged => {
+                self.owe_communities();
+                Ok(())
+            }
+            FollowDown::Unfollowed { chain } => {
+                self.followed().remove(&chain);
+                self.owe_communities();
+                Ok(())
+            }
             FollowDown::CaughtUp => {
                 self.mark_caught_up();
                 self.owe(|due| due.archived = true);
@@ -182,9 +206,42 @@ impl Engine {
                 Duration::from_millis(u64::from(retry_after_ms).min(30_000)),
             )),
             // Live signs of others; nothing here shows them yet, and whoever asks for presence asks the home.
+            FollowDown::Typing { user } => {
+                self.note_typing(None, user);
+                Ok(())
+            }
+            FollowDown::TypingIn { chain, user } => {
+                self.note_typing(Some(chain), user);
+                Ok(())
+            }
             FollowDown::Presence { .. }
-            | FollowDown::Typing { .. }
+            | FollowDown::ReadIn { .. }
+            | FollowDown::Entry(_)
             | FollowDown::Envelope { .. } => Ok(()),
+        }
+    }
+
+    /// Takes in entries of one chain that follow one another.
+    async fn take_in_entries(
+        &self,
+        client: &Client,
+        entries: Vec<Entry>,
+    ) -> Result<(), ChainError> {
+        let Some(chain) = entries.first().map(|first| first.chain) else { return Ok(()) };
+        if chain == ChainId::of_journal(self.user) {
+            return self.take_in_journal(client, entries, super::journal::Arrival::Live).await;
+        }
+        match self.books.place_of(chain) {
+            Some((community, None)) => self.take_in_log(client, community, entries).await,
+            Some((community, Some(channel))) => {
+                self.take_in_channel(client, community, channel, entries).await
+            }
+            None => {
+                for entry in entries {
+                    self.take_in_statement(client, entry).await?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -204,7 +261,7 @@ impl Engine {
         unit.add_statement(person, &entry).await?;
         self.note_state(&mut unit, &after).await?;
         unit.commit().await?;
-        self.react(client, &after).await
+        self.heed(client, &after).await
     }
 
     /// Fetches what is missing of `person`'s chain, verifies it, and says what it amounts to.
@@ -220,7 +277,7 @@ impl Engine {
                 "the server took too long to show somebody's devices",
             )))
         })?;
-        self.react(client, &state).await?;
+        self.heed(client, &state).await?;
         Ok(state)
     }
 
@@ -272,7 +329,7 @@ impl Engine {
     }
 
     /// What a new state of one's own chain calls for.
-    async fn react(&self, client: &Client, state: &State) -> Result<(), ChainError> {
+    async fn heed(&self, client: &Client, state: &State) -> Result<(), ChainError> {
         if state.user != self.user {
             // What waits for a newer chain can go now.
             self.outbox_wake.notify_one();

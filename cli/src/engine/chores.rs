@@ -3,10 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rookery_protocol::{
-    id::{DeviceId, UserId},
-    io::client::Client,
-    request::prekey::PrekeyCount,
-    time::Timestamp,
+    id::UserId, io::client::Client, request::prekey::PrekeyCount, time::Timestamp,
 };
 
 use super::{Engine, Link, draw, journal::HOLD};
@@ -30,12 +27,22 @@ pub(super) struct Due {
     pub(super) archived: bool,
     /// A device went, and the per-user key has to follow.
     pub(super) rotation: bool,
-    /// Sessions that are lost.
-    pub(super) resets: Vec<(UserId, DeviceId)>,
+    /// Whether the store may know of sessions that are lost.
+    pub(super) resets: Resets,
     /// Profiles that have changed.
     pub(super) profiles: BTreeSet<UserId>,
     prekeys_left: Option<PrekeyCount>,
     prekeys_at: Option<Timestamp>,
+}
+
+/// Sessions that are to be begun anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Resets {
+    /// There may be some that nobody has tried to begin.
+    #[default]
+    MayBeOwed,
+    /// What is still owed could not be done yet.
+    Tried,
 }
 
 /// At most this many profiles are owed; whoever is beyond is fetched when next shown.
@@ -115,11 +122,14 @@ impl Engine {
                 return Err(error);
             }
         }
-        let resets = std::mem::take(&mut self.due().resets);
-        for (user, device) in resets {
-            if let Err(error) = self.reset_session(client, user, device).await {
-                tracing::debug!(%error, "a session could not be begun anew yet");
+        if self.due().resets == Resets::MayBeOwed {
+            for (user, device) in self.store.read().await?.resets_owed().await? {
+                if let Err(error) = self.reset_session(client, user, device).await {
+                    tracing::debug!(%error, "a session could not be begun anew yet");
+                }
             }
+            // Whatever is left is tried again with the next letter that does not open, and with the next start.
+            self.due().resets = Resets::Tried;
         }
         let profiles = std::mem::take(&mut self.due().profiles);
         for user in profiles {
@@ -146,16 +156,12 @@ impl Engine {
         let now = self.now();
         let left = self.due().prekeys_left.clone();
         let Some(left) = left else { return Ok(ROUND) };
-        let at = {
-            let mut due = self.due();
-            *due.prekeys_at.get_or_insert_with(|| {
-                let is_urgent = left.one_time == 0 && left.one_time_kem == 0;
-                let jitter = if is_urgent {
-                    Duration::ZERO
-                } else {
-                    REFILL_JITTER.mul_f64(f64::from(draw()) / f64::from(u32::MAX))
-                };
-                now.plus(jitter)
+        let is_urgent = left.one_time == 0 && left.one_time_kem == 0;
+        let at = if is_urgent {
+            now
+        } else {
+            *self.due().prekeys_at.get_or_insert_with(|| {
+                now.plus(REFILL_JITTER.mul_f64(f64::from(draw()) / f64::from(u32::MAX)))
             })
         };
         if at > now {

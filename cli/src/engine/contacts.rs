@@ -5,6 +5,7 @@ use rookery_protocol::{
     io::client::Client,
     name::Address,
     request::{
+        community::{SuggestContacts, Suggestion},
         contact::{
             ChangeContact, Contact, ContactChange, ContactError, ListContacts, RequestContact,
             RequestedContact, Standing,
@@ -19,7 +20,7 @@ use super::{
     refusal::{failed, failed_as},
 };
 use crate::{
-    agent::verb::{ContactLine, VerifyLine, rfc3339},
+    agent::verb::{ContactLine, SuggestionLine, VerifyLine, rfc3339},
     e2ee::{
         journal_state::Change,
         payload::{Payload, SharedProfileKey},
@@ -28,6 +29,25 @@ use crate::{
     error::{CommandError, Kind},
     store::ContactRow,
 };
+
+impl Engine {
+    /// People whom this user may know, the best known first.
+    pub(crate) async fn suggest_contacts(&self) -> Result<Vec<SuggestionLine>, CommandError> {
+        let client = self.online().await?;
+        let server = self.account().server;
+        let suggested = client
+            .call(&SuggestContacts {})
+            .await
+            .map_err(|error| failed_as(error, |_| Kind::Failed))?;
+        let line = |one: Suggestion| SuggestionLine {
+            v: 1,
+            name: format!("{}@{server}", one.name),
+            communities: one.communities,
+            contacts: one.contacts,
+        };
+        Ok(suggested.suggestions.into_iter().map(line).collect())
+    }
+}
 
 fn kind_of(error: &ContactError) -> Kind {
     match error {

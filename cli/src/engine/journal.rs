@@ -218,6 +218,16 @@ impl Engine {
                 Ok(false)
             }
             Change::ReadMark { peer, at, .. } => self.mark_read_to(unit, *peer, *at).await,
+            Change::ChannelRead { community, channel, seq } => {
+                let chain = ChainId::of_channel(*community, *channel);
+                let Some(row) = unit.channel(chain).await? else { return Ok(false) };
+                if row.read >= Some(*seq) {
+                    return Ok(false);
+                }
+                let row = self.count_after(unit, row, *seq).await?;
+                unit.put_channel(&row).await?;
+                Ok(true)
+            }
             _ => Ok(false),
         }
     }

@@ -137,6 +137,8 @@ impl Engine {
         }));
         self.outbox_wake.notify_one();
         self.chores_wake.notify_one();
+        self.postings_wake.notify_one();
+        self.owe_communities();
         let ended = self.follow(&client, up, up_queue).await;
         if let Some(lost) = client.connection().lost()
             && let rookery_protocol::io::ConnectionLost::Closed(

@@ -8,13 +8,16 @@
 mod account;
 mod chains;
 mod chores;
+mod community;
 mod contacts;
 mod devices;
 mod enter;
 mod home;
+mod index;
 mod journal;
 mod link;
 mod linking;
+mod live;
 mod outbox;
 mod people;
 mod prekeys;
@@ -23,16 +26,19 @@ mod receipts;
 mod receive;
 mod refusal;
 mod seal;
+mod search;
 mod send;
+mod settings;
 mod timeline;
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use rookery_protocol::{
-    id::{DeviceId, ItemId, UserId},
+    id::{ChainId, DeviceId, ItemId, UserId},
     io::client::Client,
     time::{Clock, SystemClock, Timestamp},
 };
@@ -40,17 +46,23 @@ use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use account::whoami_line;
+pub(crate) use community::{
+    ChannelOrder, FoundOrder, Grant, InviteOrder, Joined, MemberChange, NewChannel, RoleOrder,
+    Room, SayOrder, Spot, Whom, is_room,
+};
 pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
+pub use index::{Policy, index_next};
 pub use link::Link;
 pub use linking::link_new_device;
+pub use search::{Found, Mark, find};
 pub use send::SendOrder;
 pub use timeline::{TailOrder, TailReader};
 
 use crate::{
     config::Place,
     e2ee::{identity::DeviceSecrets, journal_state::JournalState},
-    engine::chores::Due,
+    engine::chores::{Due, Resets},
     error::{CommandError, Kind},
     store::{Account, AccountStage, Store, StoreError},
 };
@@ -75,6 +87,16 @@ pub struct Engine {
     due: Mutex<Due>,
     outbox_wake: Notify,
     chores_wake: Notify,
+    books: community::Books,
+    live: live::Live,
+    metadata_keys: community::MetadataKeys,
+    community_chores: Mutex<community::Owed>,
+    /// Chains of communities that the present connection follows.
+    followed_chains: Mutex<BTreeSet<ChainId>>,
+    /// Held while something of a channel is taken in.
+    channel_turn: tokio::sync::Mutex<()>,
+    postings_wake: Notify,
+    keeper_wake: Notify,
     tasks: TaskTracker,
     drain: CancellationToken,
 }
@@ -124,6 +146,14 @@ impl Engine {
             due: Mutex::new(Due::at_start()),
             outbox_wake: Notify::new(),
             chores_wake: Notify::new(),
+            books: community::Books::default(),
+            live: live::Live::default(),
+            metadata_keys: community::MetadataKeys::default(),
+            community_chores: Mutex::default(),
+            followed_chains: Mutex::default(),
+            channel_turn: tokio::sync::Mutex::default(),
+            postings_wake: Notify::new(),
+            keeper_wake: Notify::new(),
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
         }))
@@ -134,6 +164,9 @@ impl Engine {
         self.tasks.spawn(Arc::clone(self).run_link());
         self.tasks.spawn(Arc::clone(self).run_outbox());
         self.tasks.spawn(Arc::clone(self).run_chores());
+        self.tasks.spawn(Arc::clone(self).run_postings());
+        self.tasks.spawn(Arc::clone(self).run_keeper());
+        self.tasks.spawn(Arc::clone(self).run_indexer());
     }
 
     /// Lets what is owed go out, for `patience` at most, then stops in order. Whatever is left stays in the store.
@@ -186,6 +219,11 @@ impl Engine {
     #[must_use]
     pub fn account(&self) -> Account {
         self.account.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What time it is, by the profile's clock.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.now()
     }
 
     fn now(&self) -> Timestamp {
@@ -262,15 +300,22 @@ impl Engine {
 
     async fn is_settled(&self) -> Result<bool, StoreError> {
         let now = self.now();
+        let may_owe_resets = self.due().resets == Resets::MayBeOwed;
         let mut unit = self.store.read().await?;
         let waits = unit
             .outbox_fronts(16)
             .await?
             .iter()
             .any(|outgoing| outgoing.not_before <= now && outgoing.trouble.is_none());
-        Ok(!waits
-            && unit.receipts_owed(1).await?.is_empty()
-            && unit.journal_owed(1).await?.is_empty())
+        let posts = unit
+            .posting_fronts(16)
+            .await?
+            .iter()
+            .any(|posting| posting.not_before <= now && posting.trouble.is_none());
+        if waits || posts || (may_owe_resets && !unit.resets_owed().await?.is_empty()) {
+            return Ok(false);
+        }
+        Ok(unit.receipts_owed(1).await?.is_empty() && unit.journal_owed(1).await?.is_empty())
     }
 
     fn is_certified(&self) -> bool {
@@ -289,6 +334,11 @@ fn derived_item(tag: &str, parts: &[&[u8]]) -> ItemId {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(hash.as_bytes().split_at(16).0);
     ItemId::from_bytes(bytes)
+}
+
+/// The id under which `item` is sent again for a session that was lost.
+fn again(item: ItemId) -> ItemId {
+    derived_item("message/again", &[item.as_bytes()])
 }
 
 /// A random number for jitter.

@@ -19,7 +19,10 @@ use rookery_protocol::{
 use tokio::task::JoinSet;
 
 use super::{Engine, Link, chains::ChainError, draw, seal::decode_content};
-use crate::store::{MessageState, Outgoing, StoreError, Unconfirmed};
+use crate::{
+    error::Kind,
+    store::{MessageState, Outgoing, StoreError, Unconfirmed},
+};
 
 /// Conversations that are sent to at once.
 const AT_ONCE: u32 = 8;
@@ -132,6 +135,10 @@ impl Engine {
     }
 
     async fn deliver(&self, client: &Client, outgoing: Outgoing) -> Result<(), Undelivered> {
+        // What has been sealed is for somebody who was met.
+        if outgoing.sealed.is_none() && self.has_moved(client, outgoing.to).await? {
+            return Ok(());
+        }
         let mut sealed = outgoing.sealed.clone();
         for _ in 0..MAX_STALE {
             let request = match sealed.take() {
@@ -156,6 +163,14 @@ impl Engine {
             }
         }
         Err(Undelivered::Later("devices keep coming and going".to_owned(), None))
+    }
+
+    /// Whether what waits for a bare name has found whom the name stands for: then it is theirs, in its order, and goes from there.
+    async fn has_moved(&self, client: &Client, to: UserId) -> Result<bool, Undelivered> {
+        self.find_unmet(client, to).await.map_err(|error| match error.kind {
+            Kind::NotFound | Kind::Trust | Kind::NotPermitted => Undelivered::Failed(error.message),
+            _ => Undelivered::Later(error.message, None),
+        })
     }
 
     async fn reach_head(
@@ -236,11 +251,11 @@ impl Engine {
     }
 
     /// Puts what `person` has not confirmed back into the outbox, for a session that lost it. The home answers an id that it knows without
-    /// delivering again, so each goes under an id derived from its own; receivers that have the first one show both.
+    /// delivering again, so each goes under an id derived from its own; receivers that have the first one know the other by it.
     pub(super) async fn send_again(&self, person: UserId) -> Result<(), StoreError> {
         let mut unit = self.store.write().await?;
         for lost in unit.unconfirmed(person).await? {
-            let item = super::derived_item("message/again", &[lost.item.as_bytes()]);
+            let item = super::again(lost.item);
             let payload = decode_content(&lost.content);
             unit.enqueue(self.user, &self.outgoing(person, item, Purpose::Message, &payload))
                 .await?;

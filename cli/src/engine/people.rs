@@ -13,9 +13,87 @@ use crate::{
     store::{ContactRow, StoreError},
 };
 
+/// What is known of whom `text` names, before the home is asked.
+enum Named {
+    /// Enough: oneself, or somebody whose chain was seen.
+    Known(Box<ContactRow>),
+    /// A name, and whatever else is here of who bears it.
+    Heard(Address, Option<Box<ContactRow>>),
+}
+
 impl Engine {
     /// Who `text` names: known already, or found out from the home.
     pub(super) async fn person_named(&self, text: &str) -> Result<ContactRow, CommandError> {
+        let address = match self.look_up(text).await? {
+            Named::Known(contact) => return Ok(*contact),
+            Named::Heard(address, _) => address,
+        };
+        let client = self.online().await.map_err(|error| {
+            let message = format!("{}; {address} was never met from here", error.message);
+            CommandError { message, ..error }
+        })?;
+        self.resolve(&client, &address).await
+    }
+
+    /// Whom a message to `text` is for. Without a connection a name is enough: whom it stands for is found out before the message goes.
+    pub(super) async fn receiver_named(&self, text: &str) -> Result<ContactRow, CommandError> {
+        let (address, heard) = match self.look_up(text).await? {
+            Named::Known(contact) => return Ok(*contact),
+            Named::Heard(address, heard) => (address, heard),
+        };
+        let heard = || {
+            let server = self.account().server;
+            heard.map_or_else(
+                || ContactRow::unmet(address.name.clone(), server, self.now()),
+                |contact| *contact,
+            )
+        };
+        match self.online().await {
+            Ok(client) => match self.resolve(&client, &address).await {
+                Err(error) if error.kind == Kind::NoConnection => Ok(heard()),
+                outcome => outcome,
+            },
+            Err(error) if error.kind == Kind::NoConnection => Ok(heard()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whose conversation is to be shown: what was written to a name that turned out to be nobody's is there, too.
+    pub(super) async fn conversation_named(&self, text: &str) -> Result<ContactRow, CommandError> {
+        let (address, heard) = match self.look_up(text).await? {
+            Named::Known(contact) => return Ok(*contact),
+            Named::Heard(address, heard) => (address, heard),
+        };
+        let found = match self.online().await {
+            Ok(client) => self.resolve(&client, &address).await,
+            Err(error) => Err(error),
+        };
+        match (found, heard) {
+            (Err(error), Some(heard))
+                if matches!(error.kind, Kind::NotFound | Kind::NoConnection) =>
+            {
+                Ok(*heard)
+            }
+            (found, _) => found,
+        }
+    }
+
+    /// What waits for nobody but a name finds whom that name stands for; says whether it was such a one. The error is why nobody can be
+    /// found, now or ever.
+    pub(super) async fn find_unmet(
+        &self,
+        client: &Client,
+        unmet: UserId,
+    ) -> Result<bool, CommandError> {
+        let Some(contact) = self.store.read().await?.contact(unmet).await? else {
+            return Ok(false);
+        };
+        let (true, Some(name)) = (contact.is_unmet(), contact.name) else { return Ok(false) };
+        self.resolve(client, &Address { name, server: Some(contact.server) }).await?;
+        Ok(true)
+    }
+
+    async fn look_up(&self, text: &str) -> Result<Named, CommandError> {
         let address: Address = text.parse()?;
         let account = self.account();
         let server = address.server.clone().unwrap_or_else(|| account.server.clone());
@@ -32,21 +110,21 @@ impl Engine {
             let mut own =
                 ContactRow::met(self.user, Some(account.name), account.server, self.now());
             own.standing = Some(rookery_protocol::request::contact::Standing::Accepted);
-            return Ok(own);
+            return Ok(Named::Known(Box::new(own)));
         }
         let known = self.store.read().await?.contact_named(&address.name, &server).await?;
-        if let Some(contact) = known
-            && contact.pin.is_some()
-        {
-            return Ok(contact);
-        }
-        let client = self.online().await.map_err(|error| {
-            let message = format!(
-                "{}; {address} was never met from here, so nothing is queued for them",
-                error.message
-            );
-            CommandError { message, ..error }
-        })?;
+        Ok(match known {
+            Some(contact) if contact.pin.is_some() => Named::Known(Box::new(contact)),
+            heard => Named::Heard(address, heard.map(Box::new)),
+        })
+    }
+
+    /// Finds out from the home whom `address` names. What was written to the bare name is theirs from now on.
+    async fn resolve(
+        &self,
+        client: &Client,
+        address: &Address,
+    ) -> Result<ContactRow, CommandError> {
         let nobody = || {
             CommandError::new(
                 Kind::NotFound,
@@ -58,16 +136,21 @@ impl Engine {
             Err(CallError::Request(ReadError::NotFound)) => return Err(nobody()),
             Err(error) => return Err(failed(Kind::Failed, error)),
         };
-        match self.fetch_chain(&client, resolved.user).await {
+        match self.fetch_chain(client, resolved.user).await {
             Ok(_) => {}
             Err(ChainError::NotFound) => return Err(nobody()),
             Err(error) => return Err(error.into()),
         }
         let mut unit = self.store.write().await?;
         let mut contact = unit.contact(resolved.user).await?.ok_or_else(nobody)?;
-        contact.name = Some(address.name);
+        contact.name = Some(address.name.clone());
         unit.put_contact(&contact).await?;
+        let has_moved = unit.adopt_unmet(self.user, &contact).await?;
         unit.commit().await?;
+        if has_moved {
+            self.timeline_changed();
+            self.outbox_wake.notify_one();
+        }
         Ok(contact)
     }
 

@@ -13,7 +13,7 @@ use super::{Engine, new_item, refusal::failed};
 use crate::{
     e2ee::{
         OsRandom,
-        pair::{Me, Peer},
+        pair::{Me, Peer, SealError},
         payload::{Payload, Receipt, ReceiptKind},
     },
     error::{CommandError, Kind},
@@ -62,18 +62,26 @@ impl Engine {
             CommandError::new(Kind::Failed, "the device has no keys at the server")
         })?;
         let mut unit = self.store.write().await?;
+        unit.settle_reset(device).await?;
         let (Some(own), Some(theirs)) = (unit.person(self.user).await?, unit.person(user).await?)
         else {
-            return Ok(());
+            return Ok(unit.commit().await?);
         };
-        let Some(peer) = Peer::of(&theirs, device) else { return Ok(()) };
+        let Some(peer) = Peer::of(&theirs, device) else { return Ok(unit.commit().await?) };
         let me = Me::of(&own, &self.secrets);
         let item = new_item();
         let pair = unit.pair(device).await?;
-        let sealed = pair
-            .seal_reset(&me, &peer, &bundle, item, self.now(), &mut OsRandom)
-            .map_err(|unsealed| CommandError::of(Kind::Failed, &unsealed.reason))?;
+        let sealed = pair.seal_reset(&me, &peer, &bundle, item, self.now(), &mut OsRandom);
+        let sealed = match sealed {
+            Ok(sealed) => sealed,
+            // It was begun anew meanwhile.
+            Err(unsealed) if unsealed.reason == SealError::TooSoon => {
+                return Ok(unit.commit().await?);
+            }
+            Err(unsealed) => return Err(CommandError::of(Kind::Failed, &unsealed.reason)),
+        };
         unit.put_pair(device, &sealed.pair).await?;
+        unit.count_reset().await?;
         // The home takes a letter for every device or none: the outbox adds empty ones for the others.
         let payload = Payload::Receipt(Receipt { kind: ReceiptKind::Delivered, messages: vec![] });
         let request = SealedRequest {
@@ -87,7 +95,8 @@ impl Engine {
         };
         unit.enqueue(self.user, &outgoing).await?;
         unit.commit().await?;
-        self.outbox_wake.notify_one();
-        Ok(())
+        tracing::warn!(%user, %device, "secure session reset: letters of this device did not open");
+        // What was sent in the session that is lost may not have opened on the other side either.
+        Ok(self.send_again(user).await?)
     }
 }

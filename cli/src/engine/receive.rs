@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use rookery_protocol::{
     envelope::{Envelope, EnvelopeHeader},
-    id::{DeviceId, UserId},
+    id::{DeviceId, ItemId, UserId},
     io::client::Client,
     session::{Cursor, FollowUp},
     time::Timestamp,
@@ -16,7 +16,7 @@ use rookery_protocol::{
 };
 use tokio::sync::mpsc;
 
-use super::{Engine, chains::ChainError};
+use super::{Engine, again, chains::ChainError, chores::Resets};
 use crate::{
     e2ee::{
         OsRandom,
@@ -24,7 +24,7 @@ use crate::{
         payload::{Payload, ReceiptKind},
         prekey::PrekeyStore,
     },
-    store::{Message, MessageState, Name, Receipt, Refused, StoreError, Unit},
+    store::{Message, MessageState, Name, Page, Receipt, Refused, StoreError, Unit},
 };
 
 /// A letter that was not taken in yet.
@@ -52,7 +52,7 @@ struct Aftermath {
     has_messages: bool,
     owes_receipts: bool,
     owes_journal: bool,
-    resets: Vec<(UserId, DeviceId)>,
+    resets: Resets,
     profiles: BTreeSet<UserId>,
     resend: BTreeSet<UserId>,
 }
@@ -66,7 +66,7 @@ impl Engine {
         letters: Vec<Waiting>,
     ) -> Result<(), ChainError> {
         let Some(last) = letters.last().map(|letter| letter.position) else { return Ok(()) };
-        let mut aftermath = Aftermath::default();
+        let mut aftermath = Aftermath { resets: Resets::Tried, ..Aftermath::default() };
         let mut unit = self.store.write().await?;
         // A chain is fetched once a letter: what is not there then is not there.
         for letter in letters {
@@ -101,11 +101,13 @@ impl Engine {
         }
         if aftermath.owes_receipts
             || aftermath.owes_journal
-            || !aftermath.resets.is_empty()
+            || aftermath.resets == Resets::MayBeOwed
             || !aftermath.profiles.is_empty()
         {
             self.owe(|due| {
-                due.resets.extend(aftermath.resets);
+                if aftermath.resets == Resets::MayBeOwed {
+                    due.resets = Resets::MayBeOwed;
+                }
                 for person in aftermath.profiles {
                     due.profile_of(person);
                 }
@@ -173,7 +175,8 @@ impl Engine {
                 tracing::debug!(%error, from = %header.src_device, "a letter could not be opened");
                 let mut pair = pair;
                 if pair.note_failure(self.now()) == AfterFailure::Resync {
-                    aftermath.resets.push((header.src_user, header.src_device));
+                    unit.owe_reset(header.src_user, header.src_device).await?;
+                    aftermath.resets = Resets::MayBeOwed;
                 }
                 unit.put_pair(header.src_device, &pair).await?;
                 Ok(unit.refuse(|refused| &mut refused.unopenable).await?)
@@ -211,10 +214,19 @@ impl Engine {
         }
         if let SessionEvent::Reset { .. } = opened.session {
             tracing::warn!(from = %header.src_device, "secure session reset");
+            unit.count_reset().await?;
             aftermath.resend.insert(header.src_user);
         }
+        let may_repeat = opened.pair.was_reset();
         match opened.payload {
             Payload::Text(text) => {
+                let author = header.src_user;
+                if may_repeat
+                    && unit.sent_before(conversation, author, opened.message).await?.is_some()
+                {
+                    // Sent again after a reset, and here under its first id. Its sender is told of the second, too.
+                    return self.owe_delivery(unit, author, opened.message, aftermath).await;
+                }
                 let state = if is_own { MessageState::Sent } else { MessageState::Received };
                 let message = Message {
                     conversation,
@@ -234,7 +246,8 @@ impl Engine {
                     let moved = if is_own {
                         self.take_in_own_receipt(unit, conversation, item, receipt.kind).await?
                     } else {
-                        self.take_in_receipt(unit, conversation, item, receipt.kind).await?
+                        self.take_in_receipt(unit, conversation, item, receipt.kind, may_repeat)
+                            .await?
                     };
                     aftermath.has_messages |= moved;
                 }
@@ -266,12 +279,21 @@ impl Engine {
         if self.owe_archive(unit, message).await? {
             aftermath.owes_journal = true;
         }
+        self.owe_delivery(unit, message.author, message.item, aftermath).await
+    }
+
+    /// Owes `author` the word that their message is here.
+    async fn owe_delivery(
+        &self,
+        unit: &mut Unit,
+        author: UserId,
+        item: ItemId,
+        aftermath: &mut Aftermath,
+    ) -> Result<(), StoreError> {
         // A stranger learns nothing by writing: receipts go to contacts only.
-        let is_contact =
-            unit.contact(message.author).await?.is_some_and(|contact| contact.is_accepted());
-        if message.author != self.user && is_contact {
-            unit.owe_receipt(Receipt { to: message.author, item: message.item, read: false })
-                .await?;
+        let is_contact = unit.contact(author).await?.is_some_and(|contact| contact.is_accepted());
+        if author != self.user && is_contact {
+            unit.owe_receipt(Receipt { to: author, item, read: false }).await?;
             aftermath.owes_receipts = true;
         }
         Ok(())
@@ -282,14 +304,23 @@ impl Engine {
         &self,
         unit: &mut Unit,
         from: UserId,
-        item: rookery_protocol::id::ItemId,
+        item: ItemId,
         kind: ReceiptKind,
+        may_repeat: bool,
     ) -> Result<bool, StoreError> {
         let state = match kind {
             ReceiptKind::Delivered => MessageState::Delivered,
             ReceiptKind::Read => MessageState::Read,
         };
         unit.confirm(self.user, from, item).await?;
+        if may_repeat
+            && unit.message(from, self.user, item).await?.is_none()
+            && let Some(first) = unit.sent_before(from, self.user, item).await?
+        {
+            // It was sent again after a reset: here it has its first id.
+            unit.confirm(self.user, from, first).await?;
+            return unit.move_message(from, self.user, first, state, None).await;
+        }
         unit.move_message(from, self.user, item, state, None).await
     }
 
@@ -298,7 +329,7 @@ impl Engine {
         &self,
         unit: &mut Unit,
         other: UserId,
-        item: rookery_protocol::id::ItemId,
+        item: ItemId,
         kind: ReceiptKind,
     ) -> Result<bool, StoreError> {
         // They have been told; once is enough.
@@ -315,7 +346,56 @@ impl Engine {
 /// How far ahead of its home's clock an author's may be.
 const AHEAD: std::time::Duration = std::time::Duration::from_mins(10);
 
+/// Sessions that are begun anew at most before the first of them is.
+const MAX_RESETS: usize = 1_000;
+/// How far back is looked for what comes again after a reset.
+const AGAIN_WITHIN: u32 = 1_000;
+
 impl Unit {
+    /// The first id of what was sent again as `item`, if it is among the newest messages here.
+    async fn sent_before(
+        &mut self,
+        conversation: UserId,
+        author: UserId,
+        item: ItemId,
+    ) -> Result<Option<ItemId>, StoreError> {
+        let newest = self.page(Page::Last { conversation, count: AGAIN_WITHIN }).await?;
+        Ok(newest
+            .into_iter()
+            .rev()
+            .map(|placed| placed.message)
+            .filter(|message| message.author == author)
+            .map(|message| message.item)
+            .find(|first| again(*first) == item))
+    }
+
+    /// Sessions that have to be begun anew: kept, for who finds it out may be a command that ends before it is done.
+    pub(super) async fn resets_owed(&mut self) -> Result<Vec<(UserId, DeviceId)>, StoreError> {
+        Ok(self.value(Name::ResetsOwed).await?.unwrap_or_default())
+    }
+
+    async fn owe_reset(&mut self, user: UserId, device: DeviceId) -> Result<(), StoreError> {
+        let mut owed = self.resets_owed().await?;
+        if !owed.contains(&(user, device)) && owed.len() < MAX_RESETS {
+            owed.push((user, device));
+            self.put_value(Name::ResetsOwed, &owed).await?;
+        }
+        Ok(())
+    }
+
+    /// A session was begun anew, or need not be.
+    pub(super) async fn settle_reset(&mut self, device: DeviceId) -> Result<(), StoreError> {
+        let mut owed = self.resets_owed().await?;
+        owed.retain(|(_, other)| *other != device);
+        self.put_value(Name::ResetsOwed, &owed).await
+    }
+
+    /// Counts a session that was begun anew, to be shown.
+    pub(super) async fn count_reset(&mut self) -> Result<(), StoreError> {
+        let count: u64 = self.value(Name::Resets).await?.unwrap_or_default();
+        self.put_value(Name::Resets, &count.saturating_add(1)).await
+    }
+
     /// Counts a letter that is not taken in, for [`Refused`]; it is done with all the same.
     async fn refuse(&mut self, reason: fn(&mut Refused) -> &mut u64) -> Result<Taken, StoreError> {
         let mut refused: Refused = self.value(Name::Refused).await?.unwrap_or_default();

@@ -11,7 +11,7 @@ use super::{Engine, Link, new_item};
 use crate::{
     e2ee::payload::{Payload, Text},
     error::{CommandError, Kind},
-    store::{Message, MessageState, Outgoing, StoreError},
+    store::{ContactRow, Message, MessageState, Outgoing, StoreError},
 };
 
 /// How long `send` waits by default for the home's answer.
@@ -39,7 +39,6 @@ pub struct SendOrder {
 /// What is waited for.
 #[derive(Clone, Copy, Debug)]
 struct Awaited {
-    to: UserId,
     item: ItemId,
     state: MessageState,
     /// Whether it may wait in the outbox.
@@ -67,7 +66,11 @@ impl Engine {
         if !order.is_queued {
             self.online().await?;
         }
-        let contact = self.person_named(&order.to).await?;
+        let contact = if order.is_queued {
+            self.receiver_named(&order.to).await?
+        } else {
+            self.person_named(&order.to).await?
+        };
         if contact.name_moved {
             return Err(CommandError::new(Kind::Trust, format!("{} is not who they were: the name has come to stand for somebody else; nothing was sent", contact.address()))
                 .hint("compare safety numbers by `rookery verify`, then `rookery contact accept` takes the new person on"));
@@ -76,33 +79,58 @@ impl Engine {
             .label
             .as_deref()
             .map_or_else(new_item, |label| ItemId::from_label(label, self.device));
-        self.write_message(contact.user, item, &order.text).await?;
+        let contact = self.write_message(contact, item, &order.text).await?;
         self.timeline_changed();
         self.outbox_wake.notify_one();
         let patience =
             order.timeout.or((order.until == MessageState::Sent).then_some(SENT_PATIENCE));
         let patience = patience.map(|patience| patience.saturating_sub(started.elapsed()));
         let awaited = Awaited {
-            to: contact.user,
             item,
             state: order.until,
             is_queued: order.is_queued,
             is_patient: order.timeout.is_some(),
         };
-        let message = self.wait_for(awaited, patience).await?;
-        Ok((message, contact.address()))
+        let address = contact.address();
+        let message = self.wait_for(awaited, contact, patience).await?;
+        Ok((message, address))
     }
 
-    /// Puts the message into the timeline and the outbox at once, unless it is there.
-    async fn write_message(&self, to: UserId, item: ItemId, text: &str) -> Result<(), StoreError> {
+    /// Puts the message into the timeline and the outbox at once, unless it is there. Gives whom it is for by now.
+    async fn write_message(
+        &self,
+        contact: ContactRow,
+        item: ItemId,
+        text: &str,
+    ) -> Result<ContactRow, StoreError> {
         let mut unit = self.store.write().await?;
+        let contact = if contact.is_unmet() {
+            // They may have been met since they were looked for.
+            let known = match &contact.name {
+                Some(name) => unit.contact_named(name, &contact.server).await?,
+                None => None,
+            };
+            if let Some(known) = known {
+                known
+            } else {
+                unit.put_contact(&contact).await?;
+                contact
+            }
+        } else {
+            unit.adopt_unmet(self.user, &contact).await?;
+            contact
+        };
+        let to = contact.user;
         let at = match unit.message(to, self.user, item).await? {
             Some(known) if known.message.state == MessageState::Failed => {
                 // The same order again is another try.
                 unit.move_message(to, self.user, item, MessageState::Queued, None).await?;
                 known.message.at
             }
-            Some(_) => return Ok(()),
+            Some(_) => {
+                unit.commit().await?;
+                return Ok(contact);
+            }
             None => {
                 let at = unit.next_time(to, self.user, self.now()).await?;
                 let message = Message {
@@ -123,17 +151,19 @@ impl Engine {
         let outgoing =
             Outgoing { since: at, ..self.outgoing(to, item, Purpose::Message, &payload) };
         unit.enqueue(self.user, &outgoing).await?;
-        unit.commit().await
+        unit.commit().await?;
+        Ok(contact)
     }
 
     /// Waits until the message is in the state that was asked for, or further.
     async fn wait_for(
         &self,
         awaited: Awaited,
+        contact: ContactRow,
         patience: Option<Duration>,
     ) -> Result<Message, CommandError> {
         let trouble = Mutex::new(None);
-        let wait = self.wait_long_for(awaited, &trouble);
+        let wait = self.wait_long_for(awaited, contact, &trouble);
         let Some(patience) = patience else { return wait.await };
         match tokio::time::timeout(patience, wait).await {
             Ok(outcome) => outcome,
@@ -144,15 +174,21 @@ impl Engine {
     async fn wait_long_for(
         &self,
         awaited: Awaited,
+        mut contact: ContactRow,
         last: &Mutex<Option<CommandError>>,
     ) -> Result<Message, CommandError> {
-        let Awaited { to, item, state, is_queued, is_patient } = awaited;
+        let Awaited { item, state, is_queued, is_patient } = awaited;
         let mut timeline = self.timeline.subscribe();
         let mut link = self.link.subscribe();
         loop {
             timeline.mark_unchanged();
             link.mark_unchanged();
             let mut unit = self.store.read().await?;
+            if let (true, Some(name)) = (contact.is_unmet(), &contact.name) {
+                // Whoever is met takes the message over.
+                contact = unit.contact_named(name, &contact.server).await?.unwrap_or(contact);
+            }
+            let to = contact.user;
             let message = unit.message(to, self.user, item).await?.map(|placed| placed.message);
             let message = message
                 .ok_or_else(|| CommandError::new(Kind::NotFound, "there is no such message"))?;
@@ -260,7 +296,7 @@ fn late(awaited: Awaited, trouble: Option<CommandError>) -> CommandError {
 /// A message that nobody will take.
 fn failed(message: &Message) -> CommandError {
     let why = message.reason.clone().unwrap_or_else(|| "it was refused".to_owned());
-    let kind = if why.contains("nobody of that name") { Kind::NotFound } else { Kind::Failed };
+    let kind = if why.starts_with("there is nobody") { Kind::NotFound } else { Kind::Failed };
     CommandError::new(kind, format!("the message was not sent: {why}; its text is kept here"))
 }
 
@@ -290,7 +326,6 @@ mod tests {
     #[test]
     fn a_time_that_was_asked_for_ends_with_9_and_the_default_with_what_is_wrong() {
         let awaited = Awaited {
-            to: UserId::from_bytes([1; 32]),
             item: ItemId::from_bytes([2; 16]),
             state: MessageState::Sent,
             is_queued: true,

@@ -5,15 +5,18 @@ use std::{
     time::Duration,
 };
 
-use rookery_protocol::{id::UserId, time::Timestamp};
+use rookery_protocol::{
+    id::{ChainId, ItemId, UserId},
+    time::Timestamp,
+};
 use tokio::sync::watch;
 
-use super::{Engine, Link};
+use super::{Engine, Link, Spot, is_room};
 use crate::{
     agent::verb::{MessageLine, ReadLines},
     e2ee::journal_state::Change,
     error::{CommandError, Kind},
-    store::{MessageState, Page, Placed, Receipt, StoreError},
+    store::{ContactRow, MessageState, Page, Placed, Receipt, StoreError, Told},
 };
 
 /// How long `read` waits for what the home has.
@@ -40,27 +43,49 @@ pub struct TailOrder {
 #[derive(Debug)]
 pub struct TailReader<'e> {
     engine: &'e Engine,
-    with: Vec<UserId>,
+    with: Vec<Wanted>,
     position: u64,
-    page: VecDeque<Placed>,
+    page: VecDeque<Told>,
     names: BTreeMap<UserId, (String, bool)>,
     changes: watch::Receiver<u64>,
     is_endless: bool,
 }
 
+/// What is followed.
+#[derive(Clone, Debug)]
+enum Wanted {
+    /// A conversation with one other user.
+    Person(Box<ContactRow>),
+    /// A channel.
+    Room(ChainId),
+}
+
+impl Wanted {
+    fn covers(&self, told: &Told) -> bool {
+        match (self, told) {
+            (Self::Person(person), Told::Direct(placed)) => {
+                person.user == placed.message.conversation
+            }
+            (Self::Room(chain), Told::Channel(placed)) => *chain == placed.post.chain,
+            _ => false,
+        }
+    }
+}
+
 impl Engine {
-    /// The newest messages with somebody, oldest first.
+    /// Messages with somebody, oldest first. The newest are marked read, unless one only peeks.
     pub(crate) async fn read(
         &self,
         with: &str,
+        spot: Spot,
         count: u32,
         peek: bool,
     ) -> Result<ReadLines, CommandError> {
         let synced = self.wait_caught_up(SYNC_PATIENCE).await;
-        let contact = self.person_named(with).await?;
-        let page = Page::Last { conversation: contact.user, count: count.min(MAX_COUNT) };
-        let placed = self.store.read().await?.page(page).await?;
-        if !peek {
+        let contact = self.conversation_named(with).await?;
+        let is_newest = spot == Spot::Last;
+        let placed = self.spot(contact.user, spot, count.clamp(1, MAX_COUNT)).await?;
+        if !peek && is_newest {
             self.mark_read(contact.user, &placed).await?;
         }
         let mut names = BTreeMap::new();
@@ -69,6 +94,50 @@ impl Engine {
             messages.push(self.line(&mut names, one).await?);
         }
         Ok(ReadLines { messages, synced })
+    }
+
+    async fn spot(
+        &self,
+        conversation: UserId,
+        spot: Spot,
+        count: u32,
+    ) -> Result<Vec<Placed>, CommandError> {
+        let before = |point, count| Page::Before { conversation, point, count };
+        let from = |point, count| Page::From { conversation, point, count };
+        let page = match &spot {
+            Spot::Last => Page::Last { conversation, count },
+            Spot::From(at) => from((*at, 0), count),
+            Spot::Before(message) => before(self.point_of(conversation, message).await?, count),
+            Spot::After(message) => from(self.point_of(conversation, message).await?, count),
+            Spot::Around(message) => {
+                let (at, position) = self.point_of(conversation, message).await?;
+                let half = count / 2;
+                let mut unit = self.store.read().await?;
+                let mut placed = unit.page(before((at, position), half)).await?;
+                let rest = count.saturating_sub(half);
+                // The message itself comes first after the place before it.
+                placed.extend(unit.page(from((at, position.saturating_sub(1)), rest)).await?);
+                return Ok(placed);
+            }
+        };
+        Ok(self.store.read().await?.page(page).await?)
+    }
+
+    /// Where the message stands that a person names by its id.
+    async fn point_of(
+        &self,
+        conversation: UserId,
+        text: &str,
+    ) -> Result<(Timestamp, u64), CommandError> {
+        let item: ItemId = text.parse().map_err(|_| {
+            CommandError::new(Kind::Usage, format!("{text:?} is not a message's id"))
+                .hint("`rookery read --json` shows ids")
+        })?;
+        let found = self.store.read().await?.message_named(conversation, self.user, item).await?;
+        let placed = found.ok_or_else(|| {
+            CommandError::new(Kind::NotFound, format!("there is no message {text} there"))
+        })?;
+        Ok((placed.message.at, placed.position))
     }
 
     /// Marks what was shown as read, here, on this user's other devices, and to its author if they may know.
@@ -116,7 +185,11 @@ impl Engine {
     pub(crate) async fn tail(&self, order: TailOrder) -> Result<TailReader<'_>, CommandError> {
         let mut with = vec![];
         for who in &order.with {
-            with.push(self.person_named(who).await?.user);
+            with.push(if is_room(who) {
+                Wanted::Room(self.chain_named(who).await?)
+            } else {
+                Wanted::Person(Box::new(self.conversation_named(who).await?))
+            });
         }
         if !order.is_endless {
             self.wait_caught_up(SYNC_PATIENCE).await;
@@ -147,7 +220,7 @@ impl Engine {
     }
 
     /// A message as a line, with the names of its people, which `names` remembers.
-    async fn line(
+    pub(super) async fn line(
         &self,
         names: &mut BTreeMap<UserId, (String, bool)>,
         placed: Placed,
@@ -176,22 +249,38 @@ impl TailReader<'_> {
     /// The next message, once there is one; nothing when all has been told and it does not go on.
     pub async fn next(&mut self) -> Result<Option<MessageLine>, CommandError> {
         loop {
-            if let Some(placed) = self.page.pop_front() {
-                self.position = placed.position;
-                if self.with.is_empty() || self.with.contains(&placed.message.conversation) {
-                    return Ok(Some(self.engine.line(&mut self.names, placed).await?));
+            if let Some(told) = self.page.pop_front() {
+                self.position = match &told {
+                    Told::Direct(placed) => placed.position,
+                    Told::Channel(placed) => placed.position,
+                };
+                if !self.with.is_empty() && !self.with.iter().any(|wanted| wanted.covers(&told)) {
+                    continue;
                 }
-                continue;
+                return match told {
+                    Told::Direct(placed) => {
+                        Ok(Some(self.engine.line(&mut self.names, placed).await?))
+                    }
+                    Told::Channel(placed) => {
+                        let room = self.engine.name_of_chain(placed.post.chain).await?;
+                        Ok(Some(self.engine.room_line(&room, placed).await?))
+                    }
+                };
             }
             // Marked first: what is added while the store is read is seen as a change after it.
             self.changes.mark_unchanged();
-            let page = self
-                .engine
-                .store
-                .read()
-                .await?
-                .page(Page::After { position: self.position, count: PAGE })
-                .await?;
+            let mut unit = self.engine.store.read().await?;
+            for wanted in &mut self.with {
+                if let Wanted::Person(one) = wanted
+                    && one.is_unmet()
+                    && let Some(name) = &one.name
+                    && let Some(known) = unit.contact_named(name, &one.server).await?
+                {
+                    **one = known;
+                }
+            }
+            let page = unit.told_after(self.position, PAGE).await?;
+            drop(unit);
             self.page = page.into();
             if !self.page.is_empty() {
                 // Somebody may have become a contact meanwhile.

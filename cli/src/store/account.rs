@@ -37,6 +37,10 @@ pub enum Name {
     Prekeys,
     /// How many letters were refused, and why: [`Refused`].
     Refused,
+    /// How many sessions were begun anew by either side.
+    Resets,
+    /// Which sessions have to be begun anew.
+    ResetsOwed,
 }
 
 impl Name {
@@ -51,6 +55,8 @@ impl Name {
             Self::Journal => "journal",
             Self::Prekeys => "prekeys",
             Self::Refused => "refused",
+            Self::Resets => "resets",
+            Self::ResetsOwed => "resets-owed",
         }
     }
 }

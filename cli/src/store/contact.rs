@@ -66,6 +66,20 @@ impl ContactRow {
         }
     }
 
+    /// Somebody who is known by nothing but the name that was typed without a connection: messages for them wait under an id made of that
+    /// name, until the home says whom it stands for.
+    #[must_use]
+    pub fn unmet(name: UserName, server: ServerName, now: Timestamp) -> Self {
+        Self::met(unmet_id(&name, &server), Some(name), server, now)
+    }
+
+    /// Whether they are known by nothing but a name.
+    #[must_use]
+    pub fn is_unmet(&self) -> bool {
+        self.pin.is_none()
+            && self.name.as_ref().is_some_and(|name| unmet_id(name, &self.server) == self.user)
+    }
+
     /// Whether both agreed.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
@@ -80,6 +94,15 @@ impl ContactRow {
             None => format!("{}@{}", self.user, self.server),
         }
     }
+}
+
+/// What stands for a user whose id is not known yet. No user has such an id: those are hashes of another kind.
+fn unmet_id(name: &UserName, server: &ServerName) -> UserId {
+    let hash = rookery_protocol::hash::labelled(
+        "client/unmet",
+        &[server.as_str().as_bytes(), name.as_str().as_bytes()],
+    );
+    UserId::from_bytes(*hash.as_bytes())
 }
 
 impl Unit {
@@ -107,16 +130,39 @@ impl Unit {
         Ok(contacts)
     }
 
-    /// Who bears `name` at `server`, as far as this device knows.
+    /// Who bears `name` at `server`, as far as this device knows; whoever is known by more than that name goes before.
     pub async fn contact_named(
         &mut self,
         name: &UserName,
         server: &ServerName,
     ) -> Result<Option<ContactRow>, StoreError> {
         let contacts = self.contacts().await?;
-        Ok(contacts
+        let (unmet, met): (Vec<_>, Vec<_>) = contacts
             .into_iter()
-            .find(|contact| contact.name.as_ref() == Some(name) && contact.server == *server))
+            .filter(|contact| contact.name.as_ref() == Some(name) && contact.server == *server)
+            .partition(ContactRow::is_unmet);
+        Ok(met.into_iter().chain(unmet).next())
+    }
+
+    /// Gives `contact` what was written to nothing but their name: the conversation, and what of it waits, before anything that is written
+    /// from now on. Says whether there was any.
+    pub async fn adopt_unmet(
+        &mut self,
+        author: UserId,
+        contact: &ContactRow,
+    ) -> Result<bool, StoreError> {
+        let Some(name) = &contact.name else { return Ok(false) };
+        let unmet = unmet_id(name, &contact.server);
+        if contact.user == unmet || self.contact(unmet).await?.is_none() {
+            return Ok(false);
+        }
+        self.move_messages(unmet, contact.user).await?;
+        self.move_outbox(author, unmet, contact.user).await?;
+        sqlx::query("DELETE FROM contact WHERE person = $1")
+            .bind(self.vault.index("contact", &[unmet.as_bytes()]))
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(true)
     }
 
     /// Stores what is known of somebody.

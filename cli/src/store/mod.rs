@@ -9,11 +9,15 @@
 
 mod account;
 mod chain;
+mod community;
 mod contact;
 mod journal;
 mod key;
 mod outbox;
 mod pair;
+mod post;
+mod posting;
+mod search;
 mod timeline;
 mod vault;
 
@@ -26,10 +30,14 @@ use sqlx::{
 
 pub use account::{Account, AccountStage, Name, Refused, Registering, Session};
 pub use chain::StoredChain;
+pub use community::{ChannelRow, CommunityRow, Standing};
 pub use contact::ContactRow;
 pub use journal::JournalEntry;
 pub use key::{Secret, UnlockError, create, unlock};
 pub use outbox::{Outgoing, Receipt, SealedRequest, Unconfirmed};
+pub use post::{Erased, Place, PlacedPost, Post, PostPage, Told};
+pub use posting::Posting;
+pub use search::SegmentRow;
 pub use timeline::{Message, MessageState, Page, Placed};
 pub use vault::Vault;
 
@@ -71,7 +79,11 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// The schema, a file a version. A landed migration is never edited.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/client/0001_initial.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../../migrations/client/0001_initial.sql"),
+    include_str!("../../../migrations/client/0002_communities.sql"),
+    include_str!("../../../migrations/client/0003_search.sql"),
+];
 /// Readers beside the writer: a page of history does not wait for an envelope.
 const READERS: u32 = 2;
 /// One process owns the profile, so the only rival is a checkpoint.
@@ -101,13 +113,7 @@ pub struct Unit {
 impl Locked {
     /// Opens the file at `path`, and makes it when there is none. Its directory has to be private already.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        // Made here, because SQLite would let the group and others read it; its journals take after it.
-        std::fs::File::options()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(sqlx::Error::Io)?;
+        make_private(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -180,6 +186,15 @@ impl Unit {
     }
 }
 
+/// Makes the file, unless it is there: `SQLite` would let the group and others read it; its journals take after it.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    match std::fs::File::options().create_new(true).append(true).mode(0o600).open(path) {
+        Ok(_) => crate::config::sync_directory_of(path),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
     let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(writer).await?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
@@ -197,7 +212,8 @@ async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
 }
 
 /// A pragma takes no parameter, so each version is spelt out.
-const SET_VERSION: [&str; MIGRATIONS.len()] = ["PRAGMA user_version = 1"];
+const SET_VERSION: [&str; MIGRATIONS.len()] =
+    ["PRAGMA user_version = 1", "PRAGMA user_version = 2", "PRAGMA user_version = 3"];
 
 #[cfg(test)]
 mod tests;

@@ -169,6 +169,39 @@ impl Unit {
         Ok(())
     }
 
+    /// Moves what waits for one conversation to another, in its places.
+    pub(super) async fn move_outbox(
+        &mut self,
+        author: UserId,
+        from: UserId,
+        to: UserId,
+    ) -> Result<(), StoreError> {
+        let rows = sqlx::query("SELECT position, item, sealed FROM outbox WHERE conversation = $1")
+            .bind(conversation_key(&self.vault, from))
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        for row in &rows {
+            let outgoing: Outgoing =
+                self.vault.open("outbox", row.try_get("item")?, row.try_get("sealed")?)?;
+            let key = item_key(&self.vault, to, author, outgoing.item);
+            let sealed = self.vault.seal("outbox", &key, &Outgoing { to, ..outgoing });
+            sqlx::query(
+                "UPDATE OR IGNORE outbox SET conversation = $1, item = $2, sealed = $3 WHERE position = $4",
+            )
+            .bind(conversation_key(&self.vault, to))
+            .bind(key)
+            .bind(sealed)
+            .bind(row.try_get::<i64, _>("position")?)
+            .execute(&mut *self.transaction)
+            .await?;
+        }
+        sqlx::query("DELETE FROM outbox WHERE conversation = $1")
+            .bind(conversation_key(&self.vault, from))
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
     /// Takes an entry out of the outbox.
     pub async fn dequeue(
         &mut self,

@@ -34,6 +34,9 @@ pub enum MessageState {
     /// Somebody else's, and not read here yet.
     #[n(6)]
     Received,
+    /// Placed in its channel by the hub.
+    #[n(7)]
+    Posted,
 }
 
 impl MessageState {
@@ -47,6 +50,7 @@ impl MessageState {
             Self::Read => "read",
             Self::Failed => "failed",
             Self::Received => "received",
+            Self::Posted => "posted",
         }
     }
 
@@ -54,12 +58,12 @@ impl MessageState {
     /// step from sending to failed in another client.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
-        use MessageState::{Delivered, Failed, Queued, Read, Received, Sent};
+        use MessageState::{Delivered, Failed, Posted, Queued, Read, Received, Sent};
         matches!(
             (self, next),
-            (Queued, Sent | Delivered | Read | Failed)
+            (Queued, Sent | Posted | Delivered | Read | Failed)
                 | (Sent, Delivered | Read | Failed)
-                | (Delivered | Received, Read)
+                | (Delivered | Received | Posted, Read)
                 | (Failed, Queued | Sent | Delivered | Read)
         )
     }
@@ -111,6 +115,24 @@ pub enum Page {
     Last {
         /// With whom.
         conversation: UserId,
+        /// How many.
+        count: u32,
+    },
+    /// The `count` of a conversation right before a time and place, oldest first.
+    Before {
+        /// With whom.
+        conversation: UserId,
+        /// Before this time by the author's clock, and this place among what bears the same time.
+        point: (Timestamp, u64),
+        /// How many.
+        count: u32,
+    },
+    /// The `count` of a conversation after a time and place, oldest first.
+    From {
+        /// With whom.
+        conversation: UserId,
+        /// After this time by the author's clock, and this place among what bears the same time.
+        point: (Timestamp, u64),
         /// How many.
         count: u32,
     },
@@ -170,6 +192,19 @@ impl Unit {
         row.map(|row| placed(&self.vault, &row)).transpose()
     }
 
+    /// The message `item` in `conversation`, whichever of the two wrote it.
+    pub async fn message_named(
+        &mut self,
+        conversation: UserId,
+        own: UserId,
+        item: ItemId,
+    ) -> Result<Option<Placed>, StoreError> {
+        match self.message(conversation, conversation, item).await? {
+            Some(placed) => Ok(Some(placed)),
+            None => self.message(conversation, own, item).await,
+        }
+    }
+
     /// Moves a message to `state`, if its table of states allows it; says whether it did.
     pub async fn move_message(
         &mut self,
@@ -212,8 +247,36 @@ impl Unit {
                 rows.reverse();
                 rows
             }
+            Page::Before { conversation, point: (at, position), count } => {
+                let mut rows = sqlx::query(
+                    "SELECT position, item, sealed FROM message
+                     WHERE conversation = $1 AND kind = 0 AND (at, position) < ($2, $3)
+                     ORDER BY at DESC, position DESC LIMIT $4",
+                )
+                .bind(conversation_key(&self.vault, conversation))
+                .bind(at.to_row())
+                .bind(position.cast_signed())
+                .bind(i64::from(count))
+                .fetch_all(&mut *self.transaction)
+                .await?;
+                rows.reverse();
+                rows
+            }
+            Page::From { conversation, point: (at, position), count } => {
+                sqlx::query(
+                    "SELECT position, item, sealed FROM message
+                     WHERE conversation = $1 AND kind = 0 AND (at, position) > ($2, $3)
+                     ORDER BY at, position LIMIT $4",
+                )
+                .bind(conversation_key(&self.vault, conversation))
+                .bind(at.to_row())
+                .bind(position.cast_signed())
+                .bind(i64::from(count))
+                .fetch_all(&mut *self.transaction)
+                .await?
+            }
             Page::After { position, count } => {
-                sqlx::query("SELECT position, item, sealed FROM message WHERE position > $1 ORDER BY position LIMIT $2")
+                sqlx::query("SELECT position, item, sealed FROM message WHERE position > $1 AND kind = 0 ORDER BY position LIMIT $2")
                     .bind(position.cast_signed())
                     .bind(i64::from(count))
                     .fetch_all(&mut *self.transaction)
@@ -221,6 +284,40 @@ impl Unit {
             }
         };
         rows.iter().map(|row| placed(&self.vault, row)).collect()
+    }
+
+    /// Moves a conversation's messages to another one, in their places.
+    pub(super) async fn move_messages(
+        &mut self,
+        from: UserId,
+        to: UserId,
+    ) -> Result<(), StoreError> {
+        let rows =
+            sqlx::query("SELECT position, item, sealed FROM message WHERE conversation = $1")
+                .bind(conversation_key(&self.vault, from))
+                .fetch_all(&mut *self.transaction)
+                .await?;
+        for row in &rows {
+            let Placed { position, mut message } = placed(&self.vault, row)?;
+            message.conversation = to;
+            let key = item_key(&self.vault, to, message.author, message.item);
+            let sealed = self.vault.seal_text("message", &key, &message);
+            sqlx::query(
+                "UPDATE OR IGNORE message SET conversation = $1, item = $2, sealed = $3 WHERE position = $4",
+            )
+            .bind(conversation_key(&self.vault, to))
+            .bind(key)
+            .bind(sealed)
+            .bind(position.cast_signed())
+            .execute(&mut *self.transaction)
+            .await?;
+        }
+        // What is there under the same id already stays as it is.
+        sqlx::query("DELETE FROM message WHERE conversation = $1")
+            .bind(conversation_key(&self.vault, from))
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
     }
 
     /// The place of the newest message, 0 when there is none.
@@ -246,16 +343,20 @@ impl Unit {
 
     /// How many of the newest thousand messages were not read yet.
     pub async fn unread(&mut self) -> Result<u64, StoreError> {
+        self.newest_in(MessageState::Received).await
+    }
+
+    /// How many of the newest thousand messages are in `state`.
+    pub async fn newest_in(&mut self, state: MessageState) -> Result<u64, StoreError> {
         let rows = sqlx::query(
-            "SELECT position, item, sealed FROM message ORDER BY position DESC LIMIT 1000",
+            "SELECT position, item, sealed FROM message WHERE kind = 0 ORDER BY position DESC LIMIT 1000",
         )
         .fetch_all(&mut *self.transaction)
         .await?;
         let mut count = 0_u64;
         for row in &rows {
-            count = count.saturating_add(u64::from(
-                placed(&self.vault, row)?.message.state == MessageState::Received,
-            ));
+            count =
+                count.saturating_add(u64::from(placed(&self.vault, row)?.message.state == state));
         }
         Ok(count)
     }

@@ -105,8 +105,9 @@ fn place<'a>(table: &'a str, row: &'a [u8]) -> Place<'a> {
 /// Secrets of the device and its ratchets have a subkey of their own.
 fn purpose_of(table: &str) -> Purpose {
     match table {
-        "value" | "pair" => Purpose::Ratchets,
+        "value" | "pair" | "epoch" | "sender_key" | "own_sender_key" => Purpose::Ratchets,
         "draft" => Purpose::Drafts,
+        "segment" | "segment_block" => Purpose::Index,
         _ => Purpose::Rows,
     }
 }

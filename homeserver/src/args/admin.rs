@@ -142,7 +142,7 @@ pub(super) async fn reply<R: Request<Error = AdminError>>(
     }
 }
 
-async fn list<R: Request>(cli: &Cli, request: &R) -> Result<R::Reply, Failed> {
+pub(super) async fn list<R: Request>(cli: &Cli, request: &R) -> Result<R::Reply, Failed> {
     match call(cli, request).await? {
         Answer::Reply(reply) => Ok(reply),
         Answer::Error(error) => Err(Failed::because(error.to_string())),

@@ -4,6 +4,7 @@
 //! runs, over its administrator's socket; while none runs they open its database themselves, under its lock.
 
 mod admin;
+mod community;
 mod configure;
 mod doctor;
 mod maintain;
@@ -56,6 +57,9 @@ enum Verb {
     /// List, show and change accounts
     #[command(subcommand)]
     User(admin::User),
+    /// List, show and change the communities and groups that this server is the hub of
+    #[command(subcommand)]
+    Community(community::Community),
     /// Bring the database to this version's schema
     Migrate,
     /// Check, show and explain the configuration
@@ -119,6 +123,7 @@ async fn dispatch(cli: &Cli) -> Result<Report, Failed> {
         Verb::Status(status) => serve::status(cli, status).await,
         Verb::Invite(invite) => admin::invite(cli, invite).await,
         Verb::User(user) => admin::user(cli, user).await,
+        Verb::Community(verb) => community::community(cli, verb).await,
         Verb::Migrate => maintain::migrate(cli).await,
         Verb::Config(verb) => configure::configure(cli, verb),
         Verb::Backup(backup) => maintain::backup(cli, backup).await,

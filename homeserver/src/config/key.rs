@@ -88,6 +88,8 @@ keys! {
         "How many bytes one user's journal may take: 1 GiB, about a million messages with their history.";
     "storage.contacts" => contacts, "5000",
         "How many contacts, requests and blocks one user may have.";
+    "storage.communities" => communities, "200",
+        "How many communities and groups one user may own.";
     "tls.certificate" => certificate, "",
         "A certificate chain of the public web in PEM. When empty, the server signs its own, and links pin its root key.";
     "tls.certificate_key" => certificate_key, "",
@@ -144,6 +146,10 @@ keys! {
         "Changes of presence and typing by one device.";
     "limits.journal_device" => limits.journal_device, "20/s burst 200",
         "Appends to the journal by one device.";
+    "limits.community_user" => limits.community_user, "5/s burst 200",
+        "Changes of communities by one user, and parts of the blobs that go with them: the wraps of a large community are 50 parts.";
+    "limits.statement_user" => limits.statement_user, "2000/d burst 1000",
+        "Statements in the logs of communities by one user: the founding of a large one takes some hundred at once.";
     "limits.handshake_address" => limits.handshake_address, "5/s burst 30",
         "New connections from one address; beyond that each has to show first that it receives there (QUIC Retry).";
     "limits.connections_per_device" => limits.connections_per_device, "2",
@@ -177,6 +183,7 @@ pub(super) fn defaults() -> Config {
         mailbox_bytes: 0,
         journal_bytes: 0,
         contacts: 0,
+        communities: 0,
         limits: Limits::default(),
     };
     for key in KEYS {

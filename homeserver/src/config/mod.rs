@@ -61,6 +61,8 @@ pub struct Config {
     pub journal_bytes: u64,
     /// How many contacts one user may have.
     pub contacts: u32,
+    /// How many communities and groups one user may own.
+    pub communities: u32,
     /// How often things may be done.
     pub limits: Limits,
 }
@@ -90,6 +92,8 @@ pub struct Limits {
     pub follow_device: Option<Rate>,
     pub ephemera_device: Option<Rate>,
     pub journal_device: Option<Rate>,
+    pub community_user: Option<Rate>,
+    pub statement_user: Option<Rate>,
     pub handshake_address: Option<Rate>,
     pub connections_per_device: Option<u32>,
     pub connections_per_user: Option<u32>,

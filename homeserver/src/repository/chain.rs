@@ -17,6 +17,10 @@ pub enum ChainKind {
     User,
     /// A user's private journal.
     Journal,
+    /// The log of a community's statements; its owner is the founder.
+    Log,
+    /// A channel of a community; its owner is the community's founder.
+    Channel,
 }
 
 impl ChainKind {
@@ -25,6 +29,8 @@ impl ChainKind {
         match self {
             Self::User => 1,
             Self::Journal => 2,
+            Self::Log => 3,
+            Self::Channel => 4,
         }
     }
 
@@ -33,6 +39,8 @@ impl ChainKind {
         match number {
             1 => Some(Self::User),
             2 => Some(Self::Journal),
+            3 => Some(Self::Log),
+            4 => Some(Self::Channel),
             _ => None,
         }
     }
@@ -69,6 +77,23 @@ pub struct StoredEntry {
     /// The device that signed it; for what a recovery key signed, the id that its key would have as a device.
     pub author: DeviceId,
     /// When the home accepted it.
+    pub at: Timestamp,
+}
+
+/// What the home finds an entry by, without the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryNote {
+    /// In which chain.
+    pub chain: ChainId,
+    /// Its place.
+    pub seq: u64,
+    /// Its item id.
+    pub item: ItemId,
+    /// What kind it is.
+    pub kind: Kind,
+    /// The device that signed it.
+    pub author: DeviceId,
+    /// When it was accepted.
     pub at: Timestamp,
 }
 
@@ -116,6 +141,16 @@ pub trait ChainView {
         chain: ChainId,
         items: &[ItemId],
     ) -> Result<Vec<(ItemId, u64)>, StorageError>;
+
+    /// What is known of those items of several chains, in no order; unknown ones are left out.
+    async fn notes_of(
+        &mut self,
+        items: &[(ChainId, ItemId)],
+    ) -> Result<Vec<EntryNote>, StorageError>;
+
+    /// What is known of the entries at those places of several chains, in no order; unknown ones are left out.
+    async fn notes_at(&mut self, places: &[(ChainId, u64)])
+    -> Result<Vec<EntryNote>, StorageError>;
 }
 
 /// What can be done to chains.
@@ -143,6 +178,13 @@ pub trait ChainRepository: ChainView {
         entries: &[StoredEntry],
     ) -> Result<Append, StorageError>;
 
+    /// Appends to several chains at once, each once, whose heads and items were asked in this unit. At least one entry each. A chain that
+    /// does not end just before its first entry fails the unit with [`StorageError::Conflict`]: another node came in between.
+    async fn append_to_many(
+        &mut self,
+        batches: &[(ChainId, Vec<StoredEntry>)],
+    ) -> Result<(), StorageError>;
+
     /// Erases the bodies of those `items`; the chain still proves itself. Says how many there were.
     async fn erase_bodies(&mut self, chain: ChainId, items: &[ItemId])
     -> Result<u64, StorageError>;
@@ -162,7 +204,28 @@ impl StoredEntry {
 
     /// The entry as it is encoded without its body.
     pub(super) fn encode_bare(&self) -> Vec<u8> {
-        codec::encode(&Entry { body: None, ..self.entry.clone() })
+        let Entry { chain, owner_epoch, seq, prev, log_pos, signed, body: _ } = &self.entry;
+        codec::encode(&Entry {
+            chain: *chain,
+            owner_epoch: *owner_epoch,
+            seq: *seq,
+            prev: *prev,
+            log_pos: *log_pos,
+            signed: signed.clone(),
+            body: None,
+        })
+    }
+
+    /// What is known of it without it.
+    pub(super) fn note(&self) -> EntryNote {
+        EntryNote {
+            chain: self.entry.chain,
+            seq: self.entry.seq,
+            item: self.item,
+            kind: self.kind,
+            author: self.author,
+            at: self.at,
+        }
     }
 
     /// What it takes, in bytes: the encoded entry and its body.

@@ -4,7 +4,9 @@
 //! law that was not tried does not hold. Each test makes a database of its own and takes it away again.
 
 mod account;
+mod blob;
 pub(super) mod chain;
+mod community;
 mod contact;
 pub(super) mod mailbox;
 pub(super) mod place;
@@ -29,6 +31,7 @@ use super::{
     Limit, Repository, Storage,
     account::{NewAccount, Opened},
     chain::ChainKind,
+    community::{Belonging, ChainPlace},
     contact::StoredContact,
     device::DeviceSeen,
     mailbox::{Deposited, MailboxLimits},
@@ -98,7 +101,19 @@ laws! {
         an_item_keeps_its_place,
         a_page_ends_at_its_limits,
         an_erased_body_leaves_the_entry,
-        heads_of_many_chains_come_at_once;
+        heads_of_many_chains_come_at_once,
+        many_chains_grow_at_once_or_none_does,
+        entries_are_found_by_item_and_by_place;
+    community:
+        a_community_is_made_once_and_found_by_its_chains,
+        who_belongs_is_found_by_user,
+        contacts_of_contacts_are_counted,
+        an_ended_community_is_nobody_s_and_stays_ended,
+        what_is_known_of_sender_keys_is_replaced,
+        read_marks_never_fall;
+    blob:
+        a_blob_grows_part_by_part_and_is_read_anywhere,
+        a_blob_is_named_counted_and_dropped;
     prekey:
         a_one_time_key_goes_to_one_claim,
         the_same_claim_gets_the_same_keys,
@@ -120,6 +135,7 @@ laws! {
         accepted_contacts_are_users;
     retention:
         what_is_over_is_forgotten_in_slices,
+        what_belongs_to_no_community_is_forgotten,
         everything_is_counted;
 }
 
@@ -205,6 +221,14 @@ pub(super) async fn fill(storage: &dyn Storage) {
         unit.put_contact(&contact).await.unwrap();
         let absent = StoredContact { name: "nobody".parse().unwrap(), user: None, ..contact };
         unit.put_contact(&absent).await.unwrap();
+        community::found(unit, 1, &[(1, Belonging::Member), (2, Belonging::Asking)]).await;
+        let log = ChainId::of_log(community::id(1));
+        let entries = chain::entries(log, Kind::CommunityStatement, None, 30..33);
+        unit.append_entries(log, &entries).await.unwrap();
+        unit.put_sender_keys(&[community::sender_key(log, 1, 5)]).await.unwrap();
+        unit.note_channel_reads(&[(log, user(1), 2)]).await.unwrap();
+        unit.append_blob(blob::key(1), 4, 0, &[1, 2, 3, 4], at(1)).await.unwrap().unwrap();
+        unit.name_blob(blob::key(1)).await.unwrap();
     })
     .await;
 }
@@ -230,6 +254,18 @@ pub(super) async fn check_restored(storage: &dyn Storage) {
     assert_eq!(rows.iter().map(|row| row.position).collect::<Vec<_>>(), [4, 5, 6, 7, 8, 9]);
     assert_eq!(unit.deposited(user(1), item(2)).await.unwrap(), Some(at(2)));
     assert_eq!(unit.contacts(user(1)).await.unwrap().len(), 2);
+    let belongs = [(community::community(1), Belonging::Asking)];
+    assert_eq!(unit.communities_of(user(2)).await.unwrap(), belongs);
+    let log = ChainId::of_log(community::id(1));
+    let entries = chain::entries(log, Kind::CommunityStatement, None, 30..33);
+    assert_eq!(unit.entries(log, None, ALL).await.unwrap().rows, entries);
+    let place = ChainPlace { community: community::id(1), channel: None };
+    assert_eq!(unit.chain_place(log).await.unwrap(), Some(place));
+    let key = community::sender_key(log, 1, 5);
+    assert_eq!(unit.sender_keys(&[(log, key.sender_key)]).await.unwrap(), [key]);
+    assert_eq!(unit.channel_reads(log).await.unwrap(), [(user(1), 2)]);
+    assert!(unit.blob(blob::key(1)).await.unwrap().unwrap().is_named);
+    assert_eq!(unit.blob_bytes(blob::key(1), 1, 2).await.unwrap(), [2, 3]);
     let batch = vec![mailbox::deposit(1, 100, &[(2, 2, 50)])];
     let outcomes = unit.deposit(batch, MailboxLimits::default()).await.unwrap();
     assert_eq!(outcomes, [Deposited::Stored { positions: vec![10] }]);

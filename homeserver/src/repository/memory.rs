@@ -4,7 +4,9 @@
 //! be told to fail ([`Memory::fail_with`]), as a full disk does.
 
 mod account;
+mod blob;
 mod chain;
+mod community;
 mod contact;
 mod device;
 mod mailbox;
@@ -22,7 +24,7 @@ use std::{
 
 use async_trait::async_trait;
 use rookery_protocol::{
-    id::{ChainId, DeviceId, ItemId, UserId},
+    id::{ChainId, CommunityId, DeviceId, ItemId, SenderKeyId, UserId},
     name::UserName,
     prekey::{EcPrekey, KemPrekey},
     time::Timestamp,
@@ -33,7 +35,9 @@ use tokio::sync::OwnedMutexGuard;
 use super::{
     BackupError, Kind, Repository, Storage, StorageError, View,
     account::{Account, StoredPresence, StoredProfile},
+    blob::{BlobKey, StoredBlob},
     chain::{StoredChain, StoredEntry},
+    community::{Belonging, ChainPlace, StoredCommunity, StoredSenderKey},
     contact::StoredContact,
     invite::{InviteHash, StoredInvite},
     mailbox::{MailboxHead, Waiting},
@@ -73,6 +77,12 @@ struct Rows {
     messages: BTreeMap<(UserId, ItemId), Timestamp>,
     mailboxes: BTreeMap<DeviceId, Mailbox>,
     contacts: BTreeMap<(UserId, UserName), StoredContact>,
+    communities: BTreeMap<CommunityId, StoredCommunity>,
+    places: BTreeMap<ChainId, ChainPlace>,
+    belongings: BTreeMap<(CommunityId, UserId), Belonging>,
+    sender_keys: BTreeMap<(ChainId, SenderKeyId), StoredSenderKey>,
+    reads: BTreeMap<(ChainId, UserId), u64>,
+    blobs: BTreeMap<BlobKey, (StoredBlob, Vec<u8>)>,
 }
 
 #[derive(Clone, Debug)]

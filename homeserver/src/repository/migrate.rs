@@ -13,10 +13,18 @@ use super::StorageError;
 /// Number, name and text of each migration.
 type Steps = [(i64, &'static str, &'static str)];
 
-const SQLITE: &Steps =
-    &[(1, "begin", include_str!("../../../migrations/homeserver/sqlite/0001_begin.sql"))];
-const POSTGRES: &Steps =
-    &[(1, "begin", include_str!("../../../migrations/homeserver/postgres/0001_begin.sql"))];
+const SQLITE: &Steps = &[
+    (1, "begin", include_str!("../../../migrations/homeserver/sqlite/0001_begin.sql")),
+    (2, "communities", include_str!("../../../migrations/homeserver/sqlite/0002_communities.sql")),
+];
+const POSTGRES: &Steps = &[
+    (1, "begin", include_str!("../../../migrations/homeserver/postgres/0001_begin.sql")),
+    (
+        2,
+        "communities",
+        include_str!("../../../migrations/homeserver/postgres/0002_communities.sql"),
+    ),
+];
 
 /// Brings an SQLite file up to date.
 pub(super) async fn sqlite(connection: &mut SqliteConnection) -> Result<(), StorageError> {

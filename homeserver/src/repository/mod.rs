@@ -17,7 +17,9 @@
 
 pub mod account;
 mod backup;
+pub mod blob;
 pub mod chain;
+pub mod community;
 pub mod contact;
 #[cfg(test)]
 mod contract;
@@ -40,7 +42,9 @@ use async_trait::async_trait;
 
 pub use self::{
     account::{AccountRepository, AccountView},
+    blob::{BlobRepository, BlobView},
     chain::{ChainRepository, ChainView},
+    community::{CommunityRepository, CommunityView},
     contact::{ContactRepository, ContactView},
     device::{DeviceRepository, DeviceView},
     invite::{InviteRepository, InviteView},
@@ -62,6 +66,8 @@ pub trait View:
     + PrekeyView
     + MailboxView
     + ContactView
+    + CommunityView
+    + BlobView
     + RetentionView
     + Send
 {
@@ -85,6 +91,8 @@ pub trait Repository:
     + PrekeyRepository
     + MailboxRepository
     + ContactRepository
+    + CommunityRepository
+    + BlobRepository
     + RetentionRepository
 {
     /// Makes it lasting. When this returns `Ok`, everything of the unit is on disk, and every later question sees it.

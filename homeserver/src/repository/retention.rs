@@ -18,6 +18,8 @@ pub struct Purge {
     pub claims_before: Timestamp,
     /// Invites that ended before this, and those made before it that are used up or withdrawn.
     pub invites_before: Timestamp,
+    /// Blobs that no statement has named, and of which nothing came since this.
+    pub blobs_before: Timestamp,
     /// At most this many rows of each kind, so that no unit takes long: call again while something was found.
     pub rows: u32,
 }
@@ -33,6 +35,10 @@ pub struct Purged {
     pub claims: u64,
     /// Invites.
     pub invites: u64,
+    /// Blobs that nothing named.
+    pub blobs: u64,
+    /// Entries in channels of communities that have ended.
+    pub entries: u64,
 }
 
 /// How much there is.

@@ -41,6 +41,7 @@ impl Services {
         match stored.kind {
             ChainKind::User => self.may_read_user(caller, stored.owner).await,
             ChainKind::Journal => Ok(false),
+            ChainKind::Log | ChainKind::Channel => self.may_read_place(caller, chain).await,
         }
     }
 
@@ -50,16 +51,16 @@ impl Services {
             return Ok(true);
         }
         let standings = self.standings(caller, owner).await?;
-        if standings.theirs == Some(Standing::Blocked) {
-            return Ok(false);
-        }
         if contact::are_partners(standings.ours, standings.theirs) {
             return Ok(true);
         }
-        let owner = self.resident(owner).await?;
-        Ok(owner.is_some_and(|owner| {
-            owner.can_receive() && owner.settings.writers == Writers::Everyone
-        }))
+        let resident = self.resident(owner).await?;
+        let is_open = standings.theirs != Some(Standing::Blocked)
+            && resident.is_some_and(|owner| {
+                owner.can_receive() && owner.settings.writers == Writers::Everyone
+            });
+        // Whoever reads a community's log checks it by the chains of all whom it names, whatever they think of the reader.
+        Ok(is_open || self.is_named_to(caller, &[owner]).await?.contains(&owner))
     }
 
     /// Whether `sender` may write to `receiver`, and whether as a stranger.
@@ -78,14 +79,25 @@ impl Services {
         Ok(match standings.ours {
             // Whoever asked somebody wants to hear from them.
             Some(Standing::Accepted | Standing::Asked) => Some(WritesAs::Partner),
-            Some(Standing::Asking | Standing::Stranger)
-                if receiver.settings.writers == Writers::Everyone =>
-            {
-                Some(WritesAs::KnownStranger)
-            }
-            None if receiver.settings.writers == Writers::Everyone => Some(WritesAs::NewStranger),
-            Some(Standing::Blocked | Standing::Asking | Standing::Stranger) | None => None,
+            Some(Standing::Blocked) => None,
+            _ if !self.lets_strangers_write(sender, receiver).await? => None,
+            Some(Standing::Asking | Standing::Stranger) => Some(WritesAs::KnownStranger),
+            None => Some(WritesAs::NewStranger),
         })
+    }
+
+    async fn lets_strangers_write(
+        &self,
+        sender: UserId,
+        receiver: &Resident,
+    ) -> Result<bool, StorageError> {
+        match receiver.settings.writers {
+            Writers::Everyone => Ok(true),
+            Writers::CoMembers => {
+                self.storage.read().await?.share_community(sender, receiver.user).await
+            }
+            Writers::Contacts => Ok(false),
+        }
     }
 }
 
@@ -118,6 +130,10 @@ pub async fn read(
     let limit = Limit { rows: request.limit.clamp(1, PAGE_ROWS), bytes: PAGE_BYTES };
     let page = view.entries(request.chain, request.after, limit).await?;
     drop(view);
+    // Whoever was sent away while this was read gets nothing that came after.
+    if !services.may_read(&who, request.chain).await? {
+        return Err(not_found());
+    }
     let entries = page.rows.into_iter().map(|stored| stored.entry).collect();
     Ok(Entries { entries, head: services.sign_head(&chain)?, more: page.more })
 }

@@ -134,6 +134,12 @@ impl Feed {
         self.filled.notify_one();
     }
 
+    /// Whether the stream follows `chain`.
+    #[must_use]
+    pub fn follows(&self, chain: ChainId) -> bool {
+        self.chains().contains(&chain)
+    }
+
     /// Waits for something, and takes all there is. Cancel-safe.
     pub async fn next(&self) -> Taken {
         loop {
@@ -282,10 +288,46 @@ impl Feeds {
         others.for_each(|feed| feed.push(live.clone()));
     }
 
-    /// Pushes `live` to all that follow the chain.
-    pub fn push_chain(&self, chain: ChainId, live: &Live) {
+    /// Pushes `live` to all that follow the chain, and says how many they are.
+    pub fn push_chain(&self, chain: ChainId, live: &Live) -> usize {
         let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
-        chains.get(&chain).into_iter().flatten().for_each(|feed| feed.push(live.clone()));
+        let feeds = chains.get(&chain).map(Vec::as_slice).unwrap_or_default();
+        for feed in feeds {
+            feed.push(live.clone());
+        }
+        feeds.len()
+    }
+
+    /// Pushes `live` to all that follow the chain but those of `user`.
+    pub fn push_chain_beside(&self, chain: ChainId, user: UserId, live: &Live) {
+        let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
+        let feeds = chains.get(&chain).into_iter().flatten().filter(|feed| feed.user != user);
+        feeds.for_each(|feed| feed.push(live.clone()));
+    }
+
+    /// Whether anybody follows the chain.
+    #[must_use]
+    pub fn is_chain_followed(&self, chain: ChainId) -> bool {
+        self.chains.read().unwrap_or_else(PoisonError::into_inner).contains_key(&chain)
+    }
+
+    /// Has those whom `keeps` does not name follow the chain no more, and tells them.
+    pub fn sweep(&self, chain: ChainId, keeps: impl Fn(UserId) -> bool) {
+        let gone: Vec<Arc<Feed>> = {
+            let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
+            let feeds = chains.get(&chain).into_iter().flatten();
+            feeds.filter(|feed| !keeps(feed.user)).cloned().collect()
+        };
+        for feed in gone {
+            self.end(&feed, chain);
+        }
+    }
+
+    /// Has `feed` follow `chain` no more, and tells it.
+    pub fn end(&self, feed: &Arc<Feed>, chain: ChainId) {
+        self.unfollow(feed, chain);
+        feed.push(Live::End { chain });
+        feed.push(Live::notice(&FollowDown::Unfollowed { chain }));
     }
 }
 

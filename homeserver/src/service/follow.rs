@@ -59,6 +59,12 @@ pub async fn open(
     for (chain, _) in &chains {
         services.feeds.follow(&feed, *chain);
     }
+    // Whoever was sent away before they followed was not unfollowed.
+    for (chain, _) in &chains {
+        if !services.still_reads(who.user, *chain).await? {
+            services.feeds.end(&feed, *chain);
+        }
+    }
     // A position of another life of the database says nothing about this one.
     let position = match request.mailbox {
         Some(Cursor { incarnation: known, position }) if known == incarnation => position,
@@ -105,6 +111,9 @@ pub async fn more(
     let have = has(services, &followed).await?;
     services.feeds.follow(feed, followed.chain);
     feed.push(super::feed::Live::Begin { chain: followed.chain, have });
+    if !services.still_reads(who.user, followed.chain).await? {
+        services.feeds.end(feed, followed.chain);
+    }
     Ok(())
 }
 

@@ -40,6 +40,8 @@ pub enum Bucket {
     ClaimPairs,
     /// One-time keys given out for one user.
     ClaimTarget,
+    /// Statements in the logs of communities.
+    Statements,
     /// Meeting places.
     Places,
     /// New connections.
@@ -139,9 +141,10 @@ impl Limiter {
     pub fn new(limits: &Limits, clock: Arc<dyn Clock>) -> Self {
         use Bucket::{
             ClaimPairs, ClaimTarget, Class, Handshake, Open, Password, Places, Registrations,
+            Statements,
         };
         let clock = Watch(clock);
-        let rows: [(Bucket, Scope, Option<Rate>); 22] = [
+        let rows: [(Bucket, Scope, Option<Rate>); 24] = [
             (Class(RateClass::Read), Scope::Device, limits.read_device),
             (Class(RateClass::Read), Scope::User, limits.read_user),
             (Class(RateClass::Read), Scope::Address, limits.read_address),
@@ -164,6 +167,8 @@ impl Limiter {
             (Class(RateClass::Follow), Scope::Device, limits.follow_device),
             (Class(RateClass::Ephemera), Scope::Device, limits.ephemera_device),
             (Class(RateClass::Journal), Scope::Device, limits.journal_device),
+            (Class(RateClass::Community), Scope::User, limits.community_user),
+            (Statements, Scope::User, limits.statement_user),
         ];
         let mut buckets = HashMap::new();
         let handshake = (Handshake, Scope::Address, limits.handshake_address);

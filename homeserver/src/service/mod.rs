@@ -7,6 +7,7 @@
 pub mod account;
 pub mod admin;
 pub mod chain;
+pub mod community;
 pub mod contact;
 pub mod directory;
 pub mod feed;
@@ -39,8 +40,9 @@ use rookery_protocol::{
 use tokio_util::task::TaskTracker;
 
 use self::{
-    directory::Directory, feed::Feeds, limit::Limiter, link::Places, message::Outbox,
-    password::Passwords, presence::Presences, seat::Seats, seen::Seen, token::Mint,
+    community::Hub, directory::Directory, feed::Feeds, limit::Limiter, link::Places,
+    message::Outbox, password::Passwords, presence::Presences, seat::Seats, seen::Seen,
+    token::Mint,
 };
 use crate::{
     config::Config,
@@ -82,6 +84,8 @@ pub struct Services {
     pub passwords: Passwords,
     /// Messages on their way into mailboxes.
     pub outbox: Outbox,
+    /// Communities that this server is the hub of.
+    pub hub: Hub,
     /// Held while something is stored that depends on who may get what, or changes it.
     pub order: tokio::sync::Mutex<()>,
     /// What goes on in the background.
@@ -112,6 +116,7 @@ impl Services {
     pub fn start(parts: Parts) -> Arc<Self> {
         let Parts { clock, storage, identity, config, advertised, passwords, tasks } = parts;
         let (outbox, inlet) = message::queue();
+        let (hub, posts) = community::hub();
         let services = Arc::new(Self {
             since: clock.now(),
             limiter: Limiter::new(&config.limits, Arc::clone(&clock)),
@@ -130,9 +135,11 @@ impl Services {
             advertised,
             passwords,
             outbox,
+            hub,
             tasks,
         });
         services.tasks.spawn(message::store_all(Arc::downgrade(&services), inlet));
+        services.tasks.spawn(community::post::store_all(Arc::downgrade(&services), posts));
         services
     }
 

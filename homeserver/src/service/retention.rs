@@ -25,6 +25,8 @@ const MAX_JUMP: Duration = Duration::from_hours(24);
 const KEEP_CLAIMS: Duration = Duration::from_hours(168);
 /// How long a session may go unused: as long as a person may be away and still expects to be logged in.
 const KEEP_IDLE_SESSIONS: Duration = Duration::from_hours(9600);
+/// How long a blob is kept that no statement names: a batch follows its wraps within minutes.
+const KEEP_BLOBS: Duration = Duration::from_hours(1);
 /// How long invites that are over are still listed.
 const KEEP_INVITES: Duration = Duration::from_hours(720);
 /// Rows of each kind in one unit of work, so that none takes long.
@@ -106,6 +108,7 @@ pub async fn purge(services: &Services) -> Result<Purged, StorageError> {
         )
     };
     let purge = Purge {
+        blobs_before: before(KEEP_BLOBS),
         messages_before: before(services.config.keep_message_ids),
         sessions_ended_before: before(services.config.keep_ended_sessions),
         sessions_idle_before: before(KEEP_IDLE_SESSIONS),
@@ -122,6 +125,8 @@ pub async fn purge(services: &Services) -> Result<Purged, StorageError> {
         total.sessions = total.sessions.saturating_add(purged.sessions);
         total.claims = total.claims.saturating_add(purged.claims);
         total.invites = total.invites.saturating_add(purged.invites);
+        total.blobs = total.blobs.saturating_add(purged.blobs);
+        total.entries = total.entries.saturating_add(purged.entries);
         if purged == Purged::default() {
             return Ok(total);
         }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use minicbor::Encoder;
 use rookery_protocol::{
     chain::{HeadRef, Submission},
     codec,
@@ -13,7 +14,7 @@ use rookery_protocol::{
         Failure, Refusal,
         account::{AppendError, AppendStatements, Boxes},
     },
-    session::{Authenticated, FollowDown},
+    session::Authenticated,
     user::{self, Action, MAX_LIVE_DEVICES, PukBox, Statement},
 };
 
@@ -23,10 +24,17 @@ use crate::repository::chain::{Append, StoredEntry};
 /// How many statements one batch has: a revocation, the new per-user key, a new recovery key, and one to spare.
 const MAX_STATEMENTS: usize = 4;
 
-/// An entry on its way to followers.
+/// An entry on its way to followers: a [`FollowDown::Entry`] around it.
+///
+/// [`FollowDown::Entry`]: rookery_protocol::session::FollowDown::Entry
 #[must_use]
 pub fn live(entry: &rookery_protocol::chain::Entry) -> Live {
-    let frame = codec::encode(&FollowDown::Entry(entry.clone())).into();
+    let mut encoder = Encoder::new(Vec::with_capacity(512));
+    // Writing to a vector is infallible.
+    let written =
+        encoder.array(2).and_then(|encoder| encoder.u8(2)?.map(1)?.u8(0)?.encode(entry)?.ok());
+    debug_assert!(written.is_ok());
+    let frame = encoder.into_writer().into();
     Live::Entry { chain: entry.chain, seq: entry.seq, frame }
 }
 

@@ -3,6 +3,9 @@
 //! The feed is opened before the database is read, so that nothing falls between the two; what comes twice is told by its place and sent
 //! once. A page of envelopes is read first and the chains after it, and then sent the other way round: so an entry that certifies a device
 //! goes before the first envelope of that device, as it was stored before it.
+//!
+//! Most streams are idle most of the time, and what is idle is what its future has room for: so whatever is done rarely is boxed while it is
+//! done.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -24,6 +27,7 @@ use crate::{
     repository::StorageError,
     service::{
         Services,
+        community::reads,
         feed::{Feed, Live, Taken},
         follow::{self, Following},
         limit::{Bucket, Subject},
@@ -45,7 +49,7 @@ pub(super) async fn serve(
     body: &[u8],
 ) -> Result<(), FrameError> {
     let services = router.services();
-    let (who, following) = match open(services, seat, body).await {
+    let (who, following) = match Box::pin(open(services, seat, body)).await {
         Ok(opened) => opened,
         Err(failure) => {
             let outcome: Outcome<Follow> = Err(failure);
@@ -75,7 +79,7 @@ pub(super) async fn serve(
         },
         Err(error) => Err(End::Stream(error)),
     };
-    follow::close(services, who, &feed).await;
+    Box::pin(follow::close(services, who, &feed)).await;
     match result {
         Ok(()) => Ok(()),
         Err(End::Stream(error)) => Err(error),
@@ -139,14 +143,12 @@ struct Down<'s> {
 
 impl Down<'_> {
     async fn run(&mut self, who: Authenticated, lifecycle: &Lifecycle) -> Result<(), End> {
-        self.catch_up().await?;
-        self.put(&codec::encode(&FollowDown::CaughtUp)).await?;
-        self.tell_presences(who).await?;
-        self.flush().await?;
+        Box::pin(self.begin(who)).await?;
+        let mut draining = std::pin::pin!(lifecycle.drain.cancelled());
         loop {
             let taken = tokio::select! {
                 taken = self.feed.next() => taken,
-                () = lifecycle.drain.cancelled() => return self.go_away().await,
+                () = &mut draining => return self.go_away().await,
             };
             if taken.replaced {
                 return self.go_away().await;
@@ -154,13 +156,27 @@ impl Down<'_> {
             let behind = taken.behind;
             self.pass_on(taken).await?;
             if behind {
-                self.catch_up().await?;
-                // Notices are not stored: whatever they would have said is told anew.
-                self.put(&codec::encode(&FollowDown::ContactsChanged)).await?;
-                self.tell_presences(who).await?;
+                Box::pin(self.begin_anew(who)).await?;
             }
             self.flush().await?;
         }
+    }
+
+    /// Sends what was missed, and how people are.
+    async fn begin(&mut self, who: Authenticated) -> Result<(), End> {
+        self.catch_up().await?;
+        self.put(&codec::encode(&FollowDown::CaughtUp)).await?;
+        self.tell_presences(who).await?;
+        self.flush().await
+    }
+
+    /// Sends what was missed because the feed was full.
+    async fn begin_anew(&mut self, who: Authenticated) -> Result<(), End> {
+        self.catch_up().await?;
+        // Notices are not stored: whatever they would have said is told anew.
+        self.put(&codec::encode(&FollowDown::ContactsChanged)).await?;
+        self.put(&codec::encode(&FollowDown::CommunitiesChanged)).await?;
+        self.tell_presences(who).await
     }
 
     /// Sends what waits in the database, until nothing does.
@@ -193,6 +209,10 @@ impl Down<'_> {
         loop {
             let Some(sent) = self.sent.get(&chain).copied() else { return Ok(()) };
             let page = follow::entries(self.services, chain, sent).await?;
+            // Whoever may no longer read it is unfollowed before anything more is stored: what was read while they followed is theirs.
+            if !self.feed.follows(chain) {
+                return Ok(());
+            }
             for entry in page.rows {
                 self.sent.insert(chain, Some(entry.seq));
                 self.put(&codec::encode(&FollowDown::Entry(entry))).await?;
@@ -213,10 +233,12 @@ impl Down<'_> {
                         self.put(&frame).await?;
                     }
                 }
-                Live::Entry { chain, seq, frame } => self.pass_entry(chain, seq, &frame).await?,
+                Live::Entry { chain, seq, frame } => {
+                    Box::pin(self.pass_entry(chain, seq, &frame)).await?;
+                }
                 Live::Begin { chain, have } => {
                     self.sent.insert(chain, have);
-                    self.catch_up_chain(chain).await?;
+                    Box::pin(self.catch_up_chain(chain)).await?;
                 }
                 Live::End { chain } => {
                     self.sent.remove(&chain);
@@ -288,7 +310,9 @@ async fn up(
             FollowUp::Acknowledge { through } => {
                 message::acknowledge(services, who.device, through);
             }
-            FollowUp::Follow(followed) => follow::more(services, who, feed, followed).await?,
+            FollowUp::Follow(followed) => {
+                Box::pin(follow::more(services, who, feed, followed)).await?;
+            }
             FollowUp::Unfollow { chain } => {
                 services.feeds.unfollow(feed, chain);
                 feed.push(Live::End { chain });
@@ -297,9 +321,21 @@ async fn up(
                 let class = Bucket::Class(RateClass::Ephemera);
                 // Nobody misses a sign of typing that comes too often.
                 if services.limiter.take(class, &Subject::Device(who.device)).is_ok()
-                    && let Err(error) = presence::typing(services, who, to).await
+                    && let Err(error) = Box::pin(presence::typing(services, who, to)).await
                 {
                     tracing::debug!(refusal = %refusal(&error), "a sign of typing was not passed on");
+                }
+            }
+            FollowUp::TypingIn { chain } => {
+                let class = Bucket::Class(RateClass::Ephemera);
+                if services.limiter.take(class, &Subject::Device(who.device)).is_ok() {
+                    reads::typing(services, who, feed, chain).await?;
+                }
+            }
+            FollowUp::ReadIn { chain, seq } => {
+                let class = Bucket::Class(RateClass::Receipt);
+                if services.limiter.take(class, &Subject::Device(who.device)).is_ok() {
+                    reads::note(services, who, feed, chain, seq).await?;
                 }
             }
         }

@@ -42,6 +42,8 @@ pub async fn serve(listener: Arc<Listener>, router: Arc<Router>, lifecycle: Life
     let most =
         half_open.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(Semaphore::MAX_PERMITS);
     let handshakes = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+    // Cloning what is in it takes locks that all connections share.
+    let shared = Arc::new(lifecycle.clone());
     loop {
         let incoming = tokio::select! {
             () = lifecycle.drain.cancelled() => return,
@@ -49,7 +51,7 @@ pub async fn serve(listener: Arc<Listener>, router: Arc<Router>, lifecycle: Life
         };
         let Some(incoming) = incoming else { return };
         if let Some((incoming, handshake)) = admit(incoming, &router, &handshakes) {
-            let (router, stop) = (Arc::clone(&router), lifecycle.clone());
+            let (router, stop) = (Arc::clone(&router), Arc::clone(&shared));
             lifecycle.tasks.spawn(connection(incoming, handshake, router, stop));
         }
     }
@@ -90,7 +92,7 @@ async fn connection(
     incoming: Incoming,
     handshake: OwnedSemaphorePermit,
     router: Arc<Router>,
-    lifecycle: Lifecycle,
+    lifecycle: Arc<Lifecycle>,
 ) {
     let begun = tokio::time::Instant::now();
     let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE, incoming.establish()).await else {
@@ -121,7 +123,7 @@ async fn carry(
     connection: &Connection,
     seat: &Arc<Seat>,
     router: &Arc<Router>,
-    lifecycle: &Lifecycle,
+    lifecycle: &Arc<Lifecycle>,
 ) -> Option<CloseReason> {
     let streams = TaskTracker::new();
     let raised = async {
@@ -129,7 +131,10 @@ async fn carry(
             std::future::pending::<()>().await;
         }
     };
+    // Registered once for the whole connection, not again for each of its requests.
     let mut raised = std::pin::pin!(raised);
+    let mut ended = std::pin::pin!(seat.ended());
+    let mut draining = std::pin::pin!(lifecycle.drain.cancelled());
     loop {
         tokio::select! {
             accepted = connection.accept() => {
@@ -139,18 +144,18 @@ async fn carry(
                     recv,
                     seat: Arc::clone(seat),
                     router: Arc::clone(router),
-                    lifecycle: lifecycle.clone(),
+                    lifecycle: Arc::clone(lifecycle),
                 };
                 streams.spawn(stream.serve());
             }
-            ended = seat.ended() => {
+            ended = &mut ended => {
                 return Some(match ended {
                     Ended::Session => CloseReason::SessionEnded,
                     Ended::Replaced => CloseReason::TooMany,
                 });
             }
             () = &mut raised => return Some(CloseReason::Done),
-            () = lifecycle.drain.cancelled() => {
+            () = &mut draining => {
                 streams.close();
                 tokio::select! {
                     () = streams.wait() => {}
@@ -168,7 +173,7 @@ struct Stream {
     recv: RecvStream,
     seat: Arc<Seat>,
     router: Arc<Router>,
-    lifecycle: Lifecycle,
+    lifecycle: Arc<Lifecycle>,
 }
 
 impl Stream {

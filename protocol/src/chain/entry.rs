@@ -16,6 +16,14 @@ wire_index! {
         #[n(1)] UserStatement,
         /// A sealed operation of a user's journal.
         #[n(2)] Journal,
+        /// A statement of a community's log.
+        #[n(3)] CommunityStatement,
+        /// A sealed Sender Key, in the channel that it is for.
+        #[n(4)] Announce,
+        /// A sealed message of a channel.
+        #[n(5)] Message,
+        /// Erases bodies of a channel.
+        #[n(6)] Redact,
     }
 }
 
@@ -263,6 +271,12 @@ impl Entry {
 
     /// Checks that this entry follows `head`, that its signatures hold, and that its body, if there, is the signed one.
     pub fn verify_after(&self, head: Option<Seen>) -> Result<Item, BrokenEntry> {
+        self.check_place(head)?;
+        self.verify()
+    }
+
+    /// Checks that this entry follows `head`.
+    pub fn check_place(&self, head: Option<Seen>) -> Result<(), BrokenEntry> {
         let (expected, prev) =
             head.map_or((0, Digest::ZERO), |head| (head.seq.saturating_add(1), head.hash));
         if self.seq != expected {
@@ -271,6 +285,11 @@ impl Entry {
         if self.prev != prev {
             return Err(BrokenEntry::Fork { seq: self.seq });
         }
+        Ok(())
+    }
+
+    /// Checks that this entry's signatures hold, and that its body, if there, is the signed one; its place is another matter.
+    pub fn verify(&self) -> Result<Item, BrokenEntry> {
         let item = self.signed.verify()?;
         if item.chain != self.chain {
             return Err(BrokenEntry::OtherChain);

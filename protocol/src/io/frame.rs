@@ -43,6 +43,8 @@ pub async fn write_frame<W: AsyncWrite + Unpin>(
 }
 
 /// Reads one frame of at most `limit` bytes; `None` when the stream ended before it. Not cancel-safe.
+///
+/// It takes nothing of what follows the frame: whoever reads many frames of one stream does it with a [`FrameReader`].
 pub async fn read_frame<R: AsyncRead + Unpin>(
     stream: &mut R,
     limit: usize,
@@ -52,13 +54,91 @@ pub async fn read_frame<R: AsyncRead + Unpin>(
         0 => return Ok(None),
         _ => stream.read_exact(&mut length[1..]).await?,
     };
-    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > limit {
-        return Err(FrameError::TooLarge { length, limit });
-    }
-    let mut payload = vec![0; length];
+    let mut payload = vec![0; checked(length, limit)?];
     stream.read_exact(&mut payload).await?;
     Ok(Some(payload))
+}
+
+/// The length that was announced, if it is within `limit`.
+fn checked(length: [u8; 4], limit: usize) -> Result<usize, FrameError> {
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if length > limit { Err(FrameError::TooLarge { length, limit }) } else { Ok(length) }
+}
+
+/// Reads the frames of one stream, and ahead: a whole short request is taken at once, where each reading costs more than the copy.
+#[derive(Debug)]
+pub struct FrameReader<R> {
+    stream: R,
+    /// What was read ahead. No memory is held while it is empty, so that an idle stream has none.
+    ahead: Vec<u8>,
+    /// How much of that has been given out.
+    taken: usize,
+}
+
+/// How much is read ahead: a message to one device with its method.
+const AHEAD: usize = 1024;
+
+impl<R: AsyncRead + Unpin> FrameReader<R> {
+    /// Reads from `stream`.
+    pub const fn new(stream: R) -> Self {
+        Self { stream, ahead: Vec::new(), taken: 0 }
+    }
+
+    /// What is read from.
+    pub const fn stream(&mut self) -> &mut R {
+        &mut self.stream
+    }
+
+    /// Reads one frame of at most `limit` bytes; `None` when the stream ended before it. Not cancel-safe.
+    pub async fn read_frame(&mut self, limit: usize) -> Result<Option<Vec<u8>>, FrameError> {
+        if self.ahead.is_empty() && !self.read_ahead().await? {
+            return Ok(None);
+        }
+        let mut length = [0; 4];
+        self.read_exact(&mut length).await?;
+        let mut payload = vec![0; checked(length, limit)?];
+        self.read_exact(&mut payload).await?;
+        Ok(Some(payload))
+    }
+
+    async fn read_exact(&mut self, target: &mut [u8]) -> Result<(), FrameError> {
+        let mut done = self.take(target);
+        while let Some(rest) = target.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            if rest.len() >= AHEAD {
+                self.stream.read_exact(rest).await?;
+                return Ok(());
+            }
+            if !self.read_ahead().await? {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
+            done = done.saturating_add(self.take(rest));
+        }
+        Ok(())
+    }
+
+    /// Copies of what was read ahead as much as there is room for.
+    fn take(&mut self, target: &mut [u8]) -> usize {
+        let ahead = self.ahead.get(self.taken..).unwrap_or_default();
+        let count = ahead.len().min(target.len());
+        for (to, from) in target.iter_mut().zip(ahead) {
+            *to = *from;
+        }
+        self.taken = self.taken.saturating_add(count);
+        if self.taken == self.ahead.len() {
+            (self.ahead, self.taken) = (Vec::new(), 0);
+        }
+        count
+    }
+
+    /// Reads what is there, when all that was read before is given out; whether there is anything.
+    async fn read_ahead(&mut self) -> Result<bool, FrameError> {
+        let mut ahead = Vec::with_capacity(AHEAD);
+        let read = self.stream.read_buf(&mut ahead).await?;
+        if read > 0 {
+            self.ahead = ahead;
+        }
+        Ok(read > 0)
+    }
 }
 
 #[cfg(test)]
@@ -78,5 +158,39 @@ mod tests {
             assert!(matches!(read_frame(&mut &buffer[..end], 5).await, Err(FrameError::Broken(_))));
         }
         assert!(read_frame(&mut &[][..], 5).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn frames_that_are_read_ahead_come_one_by_one_however_they_arrive() {
+        let frames = [vec![1; 3], vec![], vec![2; AHEAD + 9], vec![3; AHEAD - 9], vec![4; 5]];
+        let mut buffer = Vec::new();
+        for frame in &frames {
+            put(&mut buffer, frame);
+        }
+        for piece in [1, 2, 7, AHEAD, buffer.len()] {
+            let (mut near, far) = tokio::io::duplex(piece);
+            let buffer = buffer.clone();
+            let writing = async move { near.write_all(&buffer).await.unwrap() };
+            let reading = async {
+                let mut reader = FrameReader::new(far);
+                for frame in &frames {
+                    assert_eq!(reader.read_frame(2 * AHEAD).await.unwrap().as_ref(), Some(frame));
+                }
+                assert!(reader.read_frame(9).await.unwrap().is_none());
+            };
+            tokio::join!(writing, reading);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_is_read_ahead_and_is_short_or_large_is_an_error() {
+        let mut buffer = Vec::new();
+        put(&mut buffer, b"words");
+        for end in 1..buffer.len() {
+            let short = FrameReader::new(&buffer[..end]).read_frame(5).await;
+            assert!(matches!(short, Err(FrameError::Broken(_))));
+        }
+        let large = FrameReader::new(&buffer[..]).read_frame(4).await;
+        assert!(matches!(large, Err(FrameError::TooLarge { length: 5, limit: 4 })));
     }
 }

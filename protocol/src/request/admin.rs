@@ -1,7 +1,8 @@
 //! What an administrator asks over the server's own socket.
 
 use crate::{
-    id::{InviteToken, UserId},
+    community::CommunityKind,
+    id::{CommunityId, InviteToken, UserId},
     name::UserName,
     request,
     request::{Administrator, Never},
@@ -82,7 +83,7 @@ wire_enum! {
     /// Why the administrator did not get what they asked.
     #[derive(thiserror::Error)]
     pub enum AdminError {
-        /// No such user or invite.
+        /// No such user, invite or community.
         #[n(1)]
         #[error("there is no such {what}")]
         NotFound {
@@ -229,6 +230,90 @@ wire_struct! {
 }
 
 request!(ResetPassword: "admin/user/reset-password/1", Admin, Administrator => (), AdminError);
+
+wire_struct! {
+    /// Lists the communities that this server is the hub of, by id.
+    pub struct ListHosted {
+        /// Only what comes after this one.
+        #[n(0)] pub after: Option<CommunityId>,
+        /// At most this many, up to 500.
+        #[n(1)] pub limit: u32,
+    }
+}
+
+wire_struct! {
+    /// One of them, as far as a hub can see.
+    pub struct HostedCommunity {
+        /// Which.
+        #[n(0)] pub community: CommunityId,
+        /// What sort.
+        #[n(1)] pub kind: CommunityKind,
+        /// Who made it.
+        #[n(2)] pub founder: UserId,
+        /// Who owns it.
+        #[n(3)] pub owner: UserId,
+        /// When it was made.
+        #[n(4)] pub created: Timestamp,
+        /// Whether it can be read only.
+        #[n(5)] pub is_frozen: bool,
+        /// Whether it has ended.
+        #[n(6)] pub is_deleted: bool,
+        /// How many belong to it.
+        #[n(7)] pub members: u64,
+        /// How many channels it has had.
+        #[n(8)] pub channels: u64,
+        /// How many entries its log and its channels have.
+        #[n(9)] pub entries: u64,
+        /// What they take, in bytes.
+        #[n(10)] pub bytes: u64,
+    }
+}
+
+wire_struct! {
+    /// Communities.
+    pub struct HostedCommunities {
+        /// By id.
+        #[n(0)] pub communities: Vec<HostedCommunity>,
+        /// Whether more follow.
+        #[n(1)] pub more: bool,
+    }
+}
+
+request!(ListHosted: "admin/community/list/1", Admin, Administrator => HostedCommunities, Never);
+
+wire_struct! {
+    /// Shows one community.
+    pub struct ShowHosted {
+        /// Which.
+        #[n(0)] pub community: CommunityId,
+    }
+}
+
+request!(ShowHosted: "admin/community/show/1", Admin, Administrator => HostedCommunity, AdminError);
+
+wire_index! {
+    /// What to do to a community.
+    pub enum HostedChange {
+        /// It can be read only.
+        #[n(1)] Freeze,
+        /// Undo that.
+        #[n(2)] Unfreeze,
+        /// Erase everything but its id.
+        #[n(3)] Delete,
+    }
+}
+
+wire_struct! {
+    /// Changes a community as its hub.
+    pub struct ChangeHosted {
+        /// Which.
+        #[n(0)] pub community: CommunityId,
+        /// How.
+        #[n(1)] pub change: HostedChange,
+    }
+}
+
+request!(ChangeHosted: "admin/community/change/1", Admin, Administrator => (), AdminError);
 
 wire_struct! {
     /// Copies the database, consistently, while the server goes on.

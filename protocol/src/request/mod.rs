@@ -5,7 +5,10 @@
 
 pub mod account;
 pub mod admin;
+pub mod blob;
 pub mod chain;
+pub mod channel;
+pub mod community;
 pub mod contact;
 pub mod device;
 pub mod link;
@@ -123,6 +126,8 @@ wire_index! {
         #[n(12)] Admin,
         /// Delivery and read receipts.
         #[n(13)] Receipt,
+        /// Changes of communities.
+        #[n(14)] Community,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    Caller, RateClass, Refusal, Request, account, admin, chain, contact, device, link, message,
-    prekey, presence, server, session,
+    Caller, RateClass, Refusal, Request, account, admin, blob, chain, channel, community, contact,
+    device, link, message, prekey, presence, server, session,
 };
 use crate::{
     schema::{Catalogue, Schema},
@@ -93,6 +93,17 @@ impl Registry {
             .with::<link::TakeLetter>()
             .with::<link::ClosePlace>()
             .with::<Follow>()
+            .with::<community::AppendLog>()
+            .with::<community::ListCommunities>()
+            .with::<community::PreviewLog>()
+            .with::<community::ReadChains>()
+            .with::<community::NamesOfUsers>()
+            .with::<community::SuggestContacts>()
+            .with::<community::FetchHead>()
+            .with::<channel::PostChannel>()
+            .with::<channel::ListReads>()
+            .with::<blob::PutBlob>()
+            .with::<blob::GetBlob>()
             .with::<admin::Status>()
             .with::<admin::CreateInvite>()
             .with::<admin::ListInvites>()
@@ -101,6 +112,9 @@ impl Registry {
             .with::<admin::ShowUser>()
             .with::<admin::ChangeUser>()
             .with::<admin::ResetPassword>()
+            .with::<admin::ListHosted>()
+            .with::<admin::ShowHosted>()
+            .with::<admin::ChangeHosted>()
             .with::<admin::Backup>();
         let catalogue = &mut registry.catalogue;
         Refusal::describe(catalogue);
@@ -109,6 +123,12 @@ impl Registry {
         crate::chain::Item::describe(catalogue);
         crate::chain::OwnerHead::describe(catalogue);
         crate::user::Statement::describe(catalogue);
+        crate::community::Statement::describe(catalogue);
+        crate::community::Announce::describe(catalogue);
+        crate::community::AnnounceBody::describe(catalogue);
+        crate::community::ChannelMessage::describe(catalogue);
+        crate::community::MessageHeader::describe(catalogue);
+        crate::community::Redact::describe(catalogue);
         crate::envelope::EnvelopeHeader::describe(catalogue);
         server::ServerRecord::describe(catalogue);
         registry.requests.sort_by_key(|request| request.method);

@@ -142,6 +142,29 @@ wire_enum! {
             /// How long to wait.
             #[n(0)] retry_after_ms: u32
         },
+        /// Somebody types in a channel; it ends by itself after six seconds.
+        #[n(11)] TypingIn {
+            /// The channel's chain.
+            #[n(0)] chain: ChainId,
+            /// Who.
+            #[n(1)] user: UserId
+        },
+        /// Somebody has read a channel this far.
+        #[n(12)] ReadIn {
+            /// The channel's chain.
+            #[n(0)] chain: ChainId,
+            /// Who.
+            #[n(1)] user: UserId,
+            /// Through this place.
+            #[n(2)] seq: u64
+        },
+        /// The communities that the user belongs to or was invited to have changed: ask for the list.
+        #[n(13)] CommunitiesChanged,
+        /// A chain is no longer the device's to follow.
+        #[n(14)] Unfollowed {
+            /// Which.
+            #[n(0)] chain: ChainId
+        },
     }
 }
 
@@ -166,6 +189,18 @@ wire_enum! {
             #[n(0)] to: UserId,
             /// Reserved for channels: the item id of the room.
             #[n(1)] room: Option<ItemId>
+        },
+        /// The device is typing in a channel.
+        #[n(5)] TypingIn {
+            /// The channel's chain.
+            #[n(0)] chain: ChainId
+        },
+        /// The user has read a channel this far, and lets its members know.
+        #[n(6)] ReadIn {
+            /// The channel's chain.
+            #[n(0)] chain: ChainId,
+            /// Through this place.
+            #[n(1)] seq: u64
         },
     }
 }

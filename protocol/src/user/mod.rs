@@ -4,10 +4,12 @@
 //! every client runs it to distrust the home. No rule looks at a clock.
 
 mod apply;
+mod history;
 mod state;
 mod statement;
 
 pub use apply::{Denied, MAX_LIVE_DEVICES, apply, verify_and_apply};
+pub use history::History;
 pub use state::{Device, PerUserKey, State};
 pub use statement::{
     Action, Close, DeviceAdd, DeviceKeys, DeviceRevoke, Genesis, HomeChange, Lane, PukBox,

@@ -17,7 +17,7 @@ use rookery_tests::{
     process::{PATIENCE, Running, binary},
     profile::{Message, Profile},
     search::{Search, files_below},
-    world::{World, befriend},
+    world::{World, befriend, eventually},
 };
 use tokio::process::Command;
 
@@ -29,6 +29,14 @@ struct Arguments {
     #[arg(long)]
     headless: bool,
 }
+
+/// What is said in the community's channel, in turn by Alice and Bob.
+const GATHERING: [&str; 4] = [
+    "Welcome to the ledge, everybody. Rule one: no gulls.",
+    "Rule two: herring is shared equally.",
+    "Rule three: whoever snores sleeps downwind.",
+    "I move that rule three be pinned.",
+];
 
 /// Who says what. The name is a device; the device's person is who it comes from.
 const CONVERSATION: [(&str, &str); 6] = [
@@ -68,6 +76,7 @@ async fn perform(world: &World) -> Result<Stage> {
     build().await?;
     let stage = Stage::set(world).await?;
     stage.converse().await?;
+    stage.gather().await?;
     stage.search_the_server()?;
     Ok(stage)
 }
@@ -145,11 +154,44 @@ impl Stage {
         Ok(())
     }
 
+    /// Has Alice found a community, and both talk in its channel.
+    async fn gather(&self) -> Result<()> {
+        let [alice, bob, ..] = self.devices.as_slice() else { bail!("alice and bob are missing") };
+        let mut agents = [alice.start_agent()?, bob.start_agent()?];
+        for device in [alice, bob] {
+            device.wait_until_connected().await?;
+        }
+        alice.ask(&["community", "create", "Rookery", "--topic", "Everything but gulls"]).await?;
+        let invited = alice.ask(&["community", "invite", "rookery"]).await?;
+        let link = invited.get("link").and_then(serde_json::Value::as_str).context("no link")?;
+        bob.ask(&["community", "join", link]).await?;
+        println!("              alice founds the community Rookery, and bob joins by its link\n");
+        let mut last = String::new();
+        for (device, text) in [alice, bob].into_iter().cycle().zip(GATHERING) {
+            last = device.send("rookery#general", text).await?;
+            println!("{:13} # {text}", device.label());
+        }
+        bob.ask(&["react", "rookery#general", &last, "👍"]).await?;
+        alice.ask(&["pin", "rookery#general", &last]).await?;
+        let shown = eventually(PATIENCE, async || {
+            let shown = bob.read("rookery#general", 20).await?;
+            let texts: Vec<&str> = shown.iter().map(|message| message.text.as_str()).collect();
+            ensure!(texts == GATHERING, "bob sees {texts:?}");
+            Ok(shown)
+        })
+        .await?;
+        println!("\n              bob reads all {} of them in the same order\n", shown.len());
+        for agent in &mut agents {
+            agent.stop().await?;
+        }
+        Ok(())
+    }
+
     /// Shows that no word of it is in the server's files or its log.
     fn search_the_server(&self) -> Result<()> {
-        let words: BTreeSet<_> = CONVERSATION
-            .iter()
-            .flat_map(|(_, text)| text.split(|letter: char| !letter.is_alphanumeric()))
+        let texts = CONVERSATION.iter().map(|(_, text)| *text).chain(GATHERING);
+        let words: BTreeSet<_> = texts
+            .flat_map(|text| text.split(|letter: char| !letter.is_alphanumeric()))
             // Shorter ones stand by chance in any megabyte of random bytes.
             .filter(|word| word.len() >= 6)
             .collect();
@@ -181,6 +223,7 @@ impl Stage {
         println!("\nYou are alice. Try:");
         println!("  rookery read @bob");
         println!("  rookery send @bob 'I brought herring'");
+        println!("  rookery read rookery#general; rookery send '#general' 'No gulls!'");
         for device in self.devices.iter().skip(1) {
             println!(
                 "  ROOKERY_HOME={} rookery tail   # {}",

@@ -81,8 +81,14 @@ pub struct StatusLine {
     pub journal_owed: u64,
     /// Messages that were not read yet.
     pub unread: u64,
+    /// Of the newest thousand messages, those that were not sent and will not be; `read` says why.
+    #[serde(default)]
+    pub failed: u64,
     /// Letters that were not taken in, by reason: a server that repeats or changes letters shows here.
     pub refused: crate::store::Refused,
+    /// Secure sessions that this device or another one had lost and began anew: once after a store was put back, never by itself.
+    #[serde(default)]
+    pub resets: u64,
     /// `alice@nest.example`.
     pub name: String,
     /// The home's name.
@@ -295,5 +301,52 @@ impl Verb for Logout {
     async fn run(self, call: Call) -> Result<Nothing, CommandError> {
         call.engine.sign_out().await?;
         Ok(Nothing {})
+    }
+}
+
+/// Shows settings that a user's devices share, or changes one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Of which conversation: `@bob`, `club#general`, `+weekend`; of the account when absent.
+    pub of: Option<String>,
+    /// Which; all when absent.
+    pub name: Option<String>,
+    /// What it is to be; an empty word for what it is by itself.
+    pub value: Option<String>,
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SettingLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub value: String,
+    /// Of which conversation, if of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// What it can be, where that is a choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+}
+
+impl Verb for Settings {
+    const METHOD: &'static str = "settings";
+    const ABOUT: &'static str =
+        "Shows or changes what a user's devices share: settings, mutes, drafts.";
+    type Reply = Vec<SettingLine>;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Self::Reply, CommandError> {
+        let of = self.of.as_deref();
+        match &self.name {
+            None => call.engine.shared_settings(of).await,
+            Some(name) => {
+                Ok(vec![call.engine.shared_setting(of, name, self.value.as_deref()).await?])
+            }
+        }
     }
 }

@@ -130,3 +130,32 @@ impl Verb for Verify {
         call.engine.verify(&self.who, self.same).await
     }
 }
+
+/// Asks for people whom this user may know.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ContactSuggest {}
+
+/// Somebody whom this user may know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SuggestionLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// `bob@nest.example`.
+    pub name: String,
+    /// How many communities the two share.
+    pub communities: u32,
+    /// How many contacts they share.
+    pub contacts: u32,
+}
+
+impl Verb for ContactSuggest {
+    const METHOD: &'static str = "contact.suggest";
+    const ABOUT: &'static str =
+        "Lists people who share communities or contacts with this user, and let it be said.";
+    type Reply = Vec<SuggestionLine>;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Self::Reply, CommandError> {
+        call.engine.suggest_contacts().await
+    }
+}

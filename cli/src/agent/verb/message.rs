@@ -5,10 +5,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Nothing, Verb, rfc3339};
+use super::{Call, Nothing, RoomLine, Verb, rfc3339};
 use crate::{
-    engine::{SendOrder, TailOrder},
-    error::CommandError,
+    engine::{SayOrder, SendOrder, Spot, TailOrder, is_room},
+    error::{CommandError, Kind},
     store::{MessageState, Placed},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Send {
-    /// To whom: `@bob` or `bob@nest.example`.
+    /// To whom: `@bob`, `bob@nest.example`, `club#general` or `+weekend`.
     pub to: String,
     /// What it says.
     pub text: String,
@@ -32,6 +32,12 @@ pub struct Send {
     /// Fail rather than queue when there is no connection.
     #[serde(default)]
     pub no_queue: bool,
+    /// The id of the message of the room that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// The id of a message of the room, in whose thread it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
 }
 
 /// How far a message has to come.
@@ -74,6 +80,12 @@ impl Verb for Send {
     type Event = Nothing;
 
     async fn run(self, call: Call) -> Result<SendLine, CommandError> {
+        if is_room(&self.to) {
+            return self.say(&call).await;
+        }
+        if self.reply_to.is_some() || self.thread.is_some() {
+            return Err(CommandError::new(Kind::Usage, "replies and threads are for rooms"));
+        }
         let wanted = match self.until {
             Until::Sent => MessageState::Sent,
             Until::Delivered => MessageState::Delivered,
@@ -95,6 +107,36 @@ impl Verb for Send {
             to,
             at: rfc3339(message.at),
             reason: message.reason,
+        })
+    }
+}
+
+impl Send {
+    /// Sends it to a room.
+    async fn say(self, call: &Call) -> Result<SendLine, CommandError> {
+        if self.until != Until::Sent {
+            return Err(CommandError::new(
+                Kind::Usage,
+                "a room's members say by themselves what they have read: only --until sent goes here",
+            ));
+        }
+        let order = SayOrder {
+            to: self.to,
+            text: self.text,
+            label: self.id,
+            reply_to: self.reply_to,
+            thread: self.thread,
+            timeout: self.timeout_ms.map(Duration::from_millis),
+            is_queued: !self.no_queue,
+        };
+        let (placed, room) = call.engine.say(order).await?;
+        Ok(SendLine {
+            v: 1,
+            id: placed.post.item.to_string(),
+            state: placed.post.state.word().to_owned(),
+            to: room.name,
+            at: rfc3339(placed.post.at),
+            reason: placed.post.reason,
         })
     }
 }
@@ -124,6 +166,9 @@ pub struct MessageLine {
     pub request: bool,
     /// The order of arrival at this device: what `tail` goes on after.
     pub cursor: u64,
+    /// What a message of a channel has beyond that.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Box<RoomLine>>,
 }
 
 impl MessageLine {
@@ -142,6 +187,7 @@ impl MessageLine {
             reason: message.reason,
             request,
             cursor: position,
+            room: None,
         }
     }
 }
@@ -158,6 +204,18 @@ pub struct Read {
     /// Leave what is unread unread.
     #[serde(default)]
     pub peek: bool,
+    /// Those right before this message of the room, by id or place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// Those right after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Those on both sides of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub around: Option<String>,
+    /// Those from this time on: RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 const fn default_count() -> u32 {
@@ -181,7 +239,17 @@ impl Verb for Read {
     type Event = Nothing;
 
     async fn run(self, call: Call) -> Result<ReadLines, CommandError> {
-        call.engine.read(&self.with, self.count, self.peek).await
+        let spot = match (self.before, self.after, self.around, &self.from) {
+            (Some(message), ..) => Spot::Before(message),
+            (_, Some(message), ..) => Spot::After(message),
+            (_, _, Some(message), _) => Spot::Around(message),
+            (.., Some(from)) => Spot::From(parse_time(from)?),
+            _ => Spot::Last,
+        };
+        if is_room(&self.with) {
+            return call.engine.read_room(&self.with, spot, self.count, self.peek).await;
+        }
+        call.engine.read(&self.with, spot, self.count, self.peek).await
     }
 }
 
@@ -201,6 +269,24 @@ pub struct Tail {
     /// End when everything that is there has been told.
     #[serde(default)]
     pub once: bool,
+}
+
+/// A time as people and programs write it: RFC 3339, or a day.
+fn parse_time(text: &str) -> Result<rookery_protocol::time::Timestamp, CommandError> {
+    let wrong = || {
+        CommandError::new(
+            Kind::Usage,
+            format!("{text:?} is no time: write 2026-01-31 or 2026-01-31T12:00:00Z"),
+        )
+    };
+    let at = if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        at
+    } else {
+        let day: jiff::civil::Date = text.parse().map_err(|_| wrong())?;
+        day.to_zoned(jiff::tz::TimeZone::system()).map_err(|_| wrong())?.timestamp()
+    };
+    let milliseconds = u64::try_from(at.as_millisecond()).map_err(|_| wrong())?;
+    Ok(rookery_protocol::time::Timestamp::from_millis(milliseconds))
 }
 
 impl Verb for Tail {

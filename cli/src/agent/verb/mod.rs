@@ -4,10 +4,13 @@
 //! parameters; the handler is [`Verb::run`].
 
 mod account;
+mod community;
 mod contact;
 mod device;
 mod message;
 mod profile;
+mod room;
+mod search;
 
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, sync::LazyLock};
 
@@ -19,9 +22,20 @@ use tokio::sync::mpsc;
 pub(crate) use account::parse_recovery_key;
 pub use account::{
     AccountDelete, AccountPassword, AccountSettings, Connection, Logout, SessionEnd, SessionLine,
-    SessionList, SettingsLine, Status, StatusLine, Whoami, WhoamiLine, WritersWord,
+    SessionList, SettingLine, Settings, SettingsLine, Status, StatusLine, Whoami, WhoamiLine,
+    WritersWord,
 };
-pub use contact::{ContactAct, ContactChange, ContactLine, ContactList, Verify, VerifyLine};
+pub use community::{
+    Changed, ChannelCreate, ChannelEdit, ChannelGrant, ChannelLine, ChannelList, ChannelWord,
+    CommunityCreate, CommunityDetail, CommunityEdit, CommunityInvite, CommunityJoin,
+    CommunityLeave, CommunityLine, CommunityList, CommunityLog, CommunityShow, CommunityVerify,
+    GrantWord, HistoryWord, InviteLine, LogLine, MemberAct, MemberChangeOrder, MemberLine,
+    MemberList, PolicyWord, RoleChange, RoleLine, RoleList, VerifiedLine,
+};
+pub use contact::{
+    ContactAct, ContactChange, ContactLine, ContactList, ContactSuggest, SuggestionLine, Verify,
+    VerifyLine,
+};
 pub use device::{
     DeviceLine, DeviceLink, DeviceLinked, DeviceList, DeviceRename, DeviceRevoke, LinkEvent,
     RecoveryCreate, RecoveryCreated,
@@ -30,6 +44,11 @@ pub use message::{MessageLine, Read, ReadLines, Send, SendLine, Tail, Until};
 pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
+pub use room::{
+    AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, Thread, Typing,
+    TypingLine,
+};
+pub use search::{Search, SearchLines};
 
 use super::VERSION;
 use crate::{
@@ -147,6 +166,30 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<Send>(),
             Entry::of::<Read>(),
             Entry::of::<Tail>(),
+            Entry::of::<Thread>(),
+            Entry::of::<Search>(),
+            Entry::of::<MarkRead>(),
+            Entry::of::<Typing>(),
+            Entry::of::<ContactSuggest>(),
+            Entry::of::<Settings>(),
+            Entry::of::<MessageChange>(),
+            Entry::of::<CommunityList>(),
+            Entry::of::<CommunityShow>(),
+            Entry::of::<CommunityCreate>(),
+            Entry::of::<CommunityJoin>(),
+            Entry::of::<CommunityLeave>(),
+            Entry::of::<CommunityInvite>(),
+            Entry::of::<CommunityEdit>(),
+            Entry::of::<CommunityLog>(),
+            Entry::of::<CommunityVerify>(),
+            Entry::of::<MemberList>(),
+            Entry::of::<MemberChangeOrder>(),
+            Entry::of::<RoleList>(),
+            Entry::of::<RoleChange>(),
+            Entry::of::<ChannelList>(),
+            Entry::of::<ChannelCreate>(),
+            Entry::of::<ChannelEdit>(),
+            Entry::of::<ChannelGrant>(),
             Entry::of::<ContactList>(),
             Entry::of::<ContactChange>(),
             Entry::of::<Verify>(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
-    id::{DeviceId, ItemId, UserId},
+    id::{ChannelId, CommunityId, DeviceId, ItemId, UserId},
     time::Timestamp,
 };
 
@@ -131,6 +131,55 @@ pub enum Change {
         #[n(1)]
         key: SharedProfileKey,
     },
+    /// How far a channel has been read.
+    #[n(10)]
+    ChannelRead {
+        /// Of which community.
+        #[n(0)]
+        community: CommunityId,
+        /// Which.
+        #[n(1)]
+        channel: ChannelId,
+        /// Through which place.
+        #[n(2)]
+        seq: u64,
+    },
+    /// Whether a channel makes noise.
+    #[n(11)]
+    ChannelMute {
+        /// Of which community.
+        #[n(0)]
+        community: CommunityId,
+        /// Which.
+        #[n(1)]
+        channel: ChannelId,
+        /// Until when; not muted when absent.
+        #[n(2)]
+        until: Option<Timestamp>,
+    },
+    /// What is written to a channel and not sent; empty for none.
+    #[n(12)]
+    ChannelDraft {
+        /// Of which community.
+        #[n(0)]
+        community: CommunityId,
+        /// Which.
+        #[n(1)]
+        channel: ChannelId,
+        /// The text.
+        #[n(2)]
+        text: String,
+    },
+    /// A setting of the account's, by its name; empty for what it is by itself.
+    #[n(13)]
+    Setting {
+        /// Its name.
+        #[n(0)]
+        name: String,
+        /// Its value.
+        #[n(1)]
+        value: String,
+    },
     /// Something is put into a set.
     #[n(20)]
     Insert {
@@ -172,7 +221,7 @@ pub enum SetName {
 }
 
 /// Which register a change writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Slot {
     Pin(UserId),
     Nickname(UserId),
@@ -183,6 +232,10 @@ pub(super) enum Slot {
     ProfileKey,
     Archiving(UserId),
     ContactKey(UserId),
+    ChannelRead(CommunityId, ChannelId),
+    ChannelMute(CommunityId, ChannelId),
+    ChannelDraft(CommunityId, ChannelId),
+    Setting(String),
 }
 
 impl Change {
@@ -198,6 +251,12 @@ impl Change {
             Self::ProfileKey(_) => Slot::ProfileKey,
             Self::Archiving { peer, .. } => Slot::Archiving(*peer),
             Self::ContactKey { user, .. } => Slot::ContactKey(*user),
+            Self::ChannelRead { community, channel, .. } => Slot::ChannelRead(*community, *channel),
+            Self::ChannelMute { community, channel, .. } => Slot::ChannelMute(*community, *channel),
+            Self::ChannelDraft { community, channel, .. } => {
+                Slot::ChannelDraft(*community, *channel)
+            }
+            Self::Setting { name, .. } => Slot::Setting(name.clone()),
             Self::Insert { .. } | Self::Remove { .. } => return None,
         })
     }

@@ -10,7 +10,7 @@ use rookery_protocol::{
 
 use super::{ALL, at, item, open_accounts, user};
 use crate::repository::{
-    Limit, Storage,
+    Limit, Repository, Storage, StorageError,
     chain::{Append, ChainKind, StoredEntry},
 };
 
@@ -166,4 +166,71 @@ pub(super) async fn heads_of_many_chains_come_at_once(storage: &dyn Storage) {
         assert_eq!(found[3].head, None);
     }
     assert_eq!(unit.chains(&[]).await.unwrap(), []);
+}
+
+/// Makes empty chains with these numbers.
+async fn make(unit: &mut dyn Repository, numbers: Range<u8>) -> Vec<ChainId> {
+    let mut chains = vec![];
+    for number in numbers {
+        let chain = ChainId::from_bytes([number; 32]);
+        unit.create_chain(chain, ChainKind::Channel, user(1), 0, at(0)).await.unwrap();
+        chains.push(chain);
+    }
+    chains
+}
+
+pub(super) async fn many_chains_grow_at_once_or_none_does(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    let chains = make(&mut *unit, 1..9).await;
+    let grow = |from: u16| {
+        let one = |chain: &ChainId| {
+            (*chain, entries(*chain, Kind::Message, None, from..from.saturating_add(40)))
+        };
+        chains.iter().map(one).collect::<Vec<_>>()
+    };
+    unit.append_to_many(&grow(1)).await.unwrap();
+    unit.commit().await.unwrap();
+    let mut view = storage.read().await.unwrap();
+    for (chain, expected) in grow(1) {
+        assert_eq!(view.entries(chain, None, ALL).await.unwrap().rows, expected);
+        let stored = view.chain(chain).await.unwrap().unwrap();
+        assert_eq!(stored.head, Some(head_of(&expected)));
+        assert_eq!(stored.bytes, expected.iter().map(StoredEntry::bytes).sum::<u64>());
+    }
+    // One of them does not end where its new entries begin: the unit is over.
+    let mut unit = storage.begin().await.unwrap();
+    let mut next = vec![];
+    for (chain, known) in grow(1) {
+        next.push((chain, entries(chain, Kind::Message, Some(head_of(&known)), 100..101)));
+    }
+    let (chain, _) = next.pop().unwrap();
+    next.push((chain, entries(chain, Kind::Message, None, 100..101)));
+    assert!(matches!(unit.append_to_many(&next).await, Err(StorageError::Conflict)));
+    drop(unit);
+    let mut view = storage.read().await.unwrap();
+    for (chain, known) in grow(1) {
+        assert_eq!(view.chain(chain).await.unwrap().unwrap().head, Some(head_of(&known)));
+    }
+}
+
+pub(super) async fn entries_are_found_by_item_and_by_place(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    let chains = make(&mut *unit, 1..3).await;
+    let stored: Vec<_> =
+        chains.iter().map(|chain| entries(*chain, Kind::Message, None, 1..6)).collect();
+    for (chain, entries) in chains.iter().zip(&stored) {
+        unit.append_entries(*chain, entries).await.unwrap();
+    }
+    let expected = [stored[0][2].note(), stored[1][4].note()];
+    let items = [(chains[1], item(5)), (chains[0], item(3)), (chains[0], item(99))];
+    let mut found = unit.notes_of(&items).await.unwrap();
+    found.sort_by_key(|note| note.seq);
+    assert_eq!(found, expected);
+    let places = [(chains[1], 4), (chains[0], 2), (chains[0], 99)];
+    let mut found = unit.notes_at(&places).await.unwrap();
+    found.sort_by_key(|note| note.seq);
+    assert_eq!(found, expected);
+    assert_eq!(unit.notes_at(&[]).await.unwrap(), []);
 }

@@ -1,8 +1,14 @@
 //! What is forgotten, and counts.
 
+use rookery_protocol::{
+    chain::Kind,
+    id::{ChainId, ChannelId},
+};
+
 use super::{
+    ALL,
     account::{invite, session},
-    at, device, item,
+    at, blob, chain, community, device, item,
     mailbox::deposit,
     open_accounts,
     prekey::upload,
@@ -37,6 +43,7 @@ pub(super) async fn what_is_over_is_forgotten_in_slices(storage: &dyn Storage) {
         unit.create_invite(&StoredInvite { expires, ..invite(number, uses) }).await.unwrap();
     }
     let purge = Purge {
+        blobs_before: at(0),
         messages_before: at(4),
         sessions_ended_before: at(61),
         sessions_idle_before: at(1),
@@ -56,6 +63,48 @@ pub(super) async fn what_is_over_is_forgotten_in_slices(storage: &dyn Storage) {
     assert_eq!(unit.sessions(user(1)).await.unwrap().len(), 1);
     assert_eq!(unit.invites().await.unwrap()[0].id, "3");
     assert_eq!(unit.mailbox_head(device(2)).await.unwrap().count, 5);
+}
+
+pub(super) async fn what_belongs_to_no_community_is_forgotten(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    let mut chains = vec![];
+    for number in [1, 2] {
+        community::found(&mut *unit, number, &[]).await;
+        let id = community::id(number);
+        for (of, kind) in [
+            (ChainId::of_log(id), Kind::CommunityStatement),
+            (ChainId::of_channel(id, ChannelId::from_number(1)), Kind::Message),
+        ] {
+            unit.append_entries(of, &chain::entries(of, kind, None, 1..8)).await.unwrap();
+            chains.push(of);
+        }
+    }
+    for (number, second) in [(1, 10), (2, 20), (3, 10)] {
+        unit.append_blob(blob::key(number), 9, 0, &[1], at(second)).await.unwrap().unwrap();
+    }
+    unit.name_blob(blob::key(3)).await.unwrap();
+    let purge = Purge {
+        blobs_before: at(20),
+        messages_before: at(0),
+        sessions_ended_before: at(0),
+        sessions_idle_before: at(0),
+        claims_before: at(0),
+        invites_before: at(0),
+        rows: 5,
+    };
+    let purged = unit.purge(&purge).await.unwrap();
+    assert_eq!((purged.blobs, purged.entries), (1, 0));
+    assert_eq!(unit.blob(blob::key(1)).await.unwrap(), None);
+    unit.end_community(community::id(1)).await.unwrap();
+    let slices = [unit.purge(&purge).await.unwrap(), unit.purge(&purge).await.unwrap()];
+    assert_eq!(slices.map(|purged| purged.entries), [5, 2]);
+    assert_eq!(unit.purge(&purge).await.unwrap(), Purged::default());
+    let mut left = vec![];
+    for chain in chains {
+        left.push(unit.entries(chain, None, ALL).await.unwrap().rows.len());
+    }
+    assert_eq!(left, [7, 0, 7, 7], "the log says that it ended");
 }
 
 pub(super) async fn everything_is_counted(storage: &dyn Storage) {

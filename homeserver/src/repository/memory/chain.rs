@@ -12,7 +12,7 @@ use rookery_protocol::{
 use super::Handle;
 use crate::repository::{
     Limit, Page, StorageError,
-    chain::{Append, ChainKind, ChainRepository, ChainView, StoredChain, StoredEntry},
+    chain::{Append, ChainKind, ChainRepository, ChainView, EntryNote, StoredChain, StoredEntry},
 };
 
 #[async_trait]
@@ -78,6 +78,30 @@ impl ChainView for Handle {
         let found = entries.iter().filter(|entry| items.contains(&entry.item));
         Ok(found.map(|entry| (entry.item, entry.entry.seq)).collect())
     }
+
+    async fn notes_of(
+        &mut self,
+        items: &[(ChainId, ItemId)],
+    ) -> Result<Vec<EntryNote>, StorageError> {
+        let rows = self.rows();
+        let find = |(chain, item): &(ChainId, ItemId)| {
+            let (_, entries) = rows.chains.get(chain)?;
+            entries.iter().find(|entry| entry.item == *item).map(StoredEntry::note)
+        };
+        Ok(items.iter().filter_map(find).collect())
+    }
+
+    async fn notes_at(
+        &mut self,
+        places: &[(ChainId, u64)],
+    ) -> Result<Vec<EntryNote>, StorageError> {
+        let rows = self.rows();
+        let find = |(chain, seq): &(ChainId, u64)| {
+            let (_, entries) = rows.chains.get(chain)?;
+            entries.iter().find(|entry| entry.entry.seq == *seq).map(StoredEntry::note)
+        };
+        Ok(places.iter().filter_map(find).collect())
+    }
 }
 
 #[async_trait]
@@ -127,6 +151,18 @@ impl ChainRepository for Handle {
         row.at = new.last().map_or(row.at, |entry| entry.at);
         entries.extend_from_slice(new);
         Ok(Append::Done(head))
+    }
+
+    async fn append_to_many(
+        &mut self,
+        batches: &[(ChainId, Vec<StoredEntry>)],
+    ) -> Result<(), StorageError> {
+        for (chain, entries) in batches {
+            if !matches!(self.append_entries(*chain, entries).await?, Append::Done(_)) {
+                return Err(StorageError::Conflict);
+            }
+        }
+        Ok(())
     }
 
     async fn erase_bodies(

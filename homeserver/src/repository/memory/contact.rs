@@ -59,7 +59,7 @@ impl ContactRepository for Handle {
 }
 
 impl Rows {
-    fn list(&self, owner: UserId) -> impl Iterator<Item = &StoredContact> {
+    pub(super) fn list(&self, owner: UserId) -> impl Iterator<Item = &StoredContact> {
         self.contacts.values().filter(move |contact| contact.owner == owner)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use rookery_protocol::{
-    id::{DeviceId, UserId},
+    id::{ChainId, DeviceId, UserId},
     request::admin::AccountState,
     time::Timestamp,
     user::PukBox,
@@ -114,7 +114,23 @@ impl RetentionRepository for Handle {
     async fn purge(&mut self, purge: &Purge) -> Result<Purged, StorageError> {
         let rows = self.change()?;
         let most = purge.rows as usize;
+        let (communities, places) = (&rows.communities, &rows.places);
+        let has_ended = |chain: &ChainId| {
+            let place = places.get(chain).filter(|place| place.channel.is_some());
+            place
+                .and_then(|place| communities.get(&place.community))
+                .is_some_and(|one| one.is_deleted)
+        };
+        let mut entries = 0_u64;
+        for (_, (_, of_chain)) in rows.chains.iter_mut().filter(|(chain, _)| has_ended(chain)) {
+            let gone = of_chain.drain(..most.min(of_chain.len()));
+            entries = entries.saturating_add(u64::try_from(gone.len()).unwrap_or(u64::MAX));
+        }
         Ok(Purged {
+            entries,
+            blobs: forget(&mut rows.blobs, most, |(blob, _)| {
+                !blob.is_named && blob.at < purge.blobs_before
+            }),
             messages: forget(&mut rows.messages, most, |at| *at < purge.messages_before),
             sessions: forget(&mut rows.sessions, most, |session| {
                 session.ended.is_some_and(|ended| ended < purge.sessions_ended_before)

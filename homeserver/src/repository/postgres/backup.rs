@@ -25,7 +25,7 @@ use crate::repository::{
 /// The file of rows in a copy.
 const FILE: &str = "rows.copy";
 /// All tables but that of one-time keys, which no copy has; each after those that it refers to.
-pub(super) const TABLES: [&str; 14] = [
+pub(super) const TABLES: [&str; 21] = [
     "server",
     "account",
     "invite",
@@ -40,6 +40,13 @@ pub(super) const TABLES: [&str; 14] = [
     "mailbox_head",
     "mailbox",
     "contact",
+    "community",
+    "community_chain",
+    "membership",
+    "sender_key",
+    "channel_read",
+    "blob",
+    "blob_part",
 ];
 /// PostgreSQL sends a row a frame, and no row of ours is near to this.
 const MAX_FRAME: usize = 16 * 1024 * 1024;

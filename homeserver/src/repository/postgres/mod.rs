@@ -11,8 +11,12 @@ mod tests;
 
 #[path = "../sql/account.rs"]
 mod account;
+#[path = "../sql/blob.rs"]
+mod blob;
 #[path = "../sql/chain.rs"]
 mod chain;
+#[path = "../sql/community.rs"]
+mod community;
 #[path = "../sql/contact.rs"]
 mod contact;
 #[path = "../sql/device.rs"]
@@ -66,6 +70,11 @@ static HEADS: Many = Many::new(
      SELECT string_agg(number || ' ' || last || ' ' || waiting || ' ' || bytes, ' ')
      FROM wanted JOIN heads ON heads.device = wanted.device",
 );
+/// That messages were stored.
+static MESSAGES: Many =
+    Many::new("INSERT INTO message (item, sender, at)", 3, " ON CONFLICT DO NOTHING");
+/// The envelopes.
+static ROWS: Many = Many::new("INSERT INTO mailbox (device, position, at, size, envelope)", 5, "");
 /// Holds mailboxes that are there.
 static HOLD_HEADS: Option<Many> = Some(Many::new(
     "SELECT device FROM mailbox_head WHERE device IN (",

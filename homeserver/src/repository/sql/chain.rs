@@ -18,7 +18,7 @@ use super::{
 };
 use crate::repository::{
     Limit, Page, StorageError,
-    chain::{Append, ChainKind, ChainRepository, ChainView, StoredChain, StoredEntry},
+    chain::{Append, ChainKind, ChainRepository, ChainView, EntryNote, StoredChain, StoredEntry},
 };
 
 /// The columns of a chain, as [`chain_of`] reads them.
@@ -94,6 +94,38 @@ impl ChainView for Handle {
         };
         rows.iter().map(read).collect()
     }
+
+    async fn notes_of(
+        &mut self,
+        items: &[(ChainId, ItemId)],
+    ) -> Result<Vec<EntryNote>, StorageError> {
+        static NOTES: Many = Many::new(
+            "SELECT chain, seq, item, kind, author, at FROM entry WHERE (chain, item) IN (",
+            2,
+            ")",
+        );
+        let bind = |query: Query<'static>, (chain, item): &(ChainId, ItemId)| {
+            query.bind(chain.as_bytes().to_vec()).bind(item.as_bytes().to_vec())
+        };
+        let rows = self.all_many(&NOTES, items, bind).await?;
+        rows.iter().map(note_of).collect()
+    }
+
+    async fn notes_at(
+        &mut self,
+        places: &[(ChainId, u64)],
+    ) -> Result<Vec<EntryNote>, StorageError> {
+        static NOTES: Many = Many::new(
+            "SELECT chain, seq, item, kind, author, at FROM entry WHERE (chain, seq) IN (",
+            2,
+            ")",
+        );
+        let bind = |query: Query<'static>, (chain, seq): &(ChainId, u64)| {
+            query.bind(chain.as_bytes().to_vec()).bind(to_row(*seq))
+        };
+        let rows = self.all_many(&NOTES, places, bind).await?;
+        rows.iter().map(note_of).collect()
+    }
 }
 
 #[async_trait]
@@ -146,10 +178,30 @@ impl ChainRepository for Handle {
         if let Some(head) = link(chain, new)
             && self.move_head(chain, new, head).await?
         {
-            self.insert_entries(chain, new).await?;
+            self.insert_entries(new).await?;
             return Ok(Append::Done(head));
         }
         Ok(self.chain(chain).await?.map_or(Append::NoChain, |chain| Append::Stale(chain.head)))
+    }
+
+    async fn append_to_many(
+        &mut self,
+        batches: &[(ChainId, Vec<StoredEntry>)],
+    ) -> Result<(), StorageError> {
+        // In one order for all nodes, so that two never wait for each other.
+        let mut ordered: Vec<_> = batches.iter().collect();
+        ordered.sort_by_key(|(chain, _)| *chain);
+        for (chain, new) in ordered {
+            let moved = match link(*chain, new) {
+                Some(head) => self.move_head(*chain, new, head).await?,
+                None => false,
+            };
+            if !moved {
+                return Err(self.meet());
+            }
+        }
+        let entries: Vec<&StoredEntry> = batches.iter().flat_map(|(_, new)| new).collect();
+        self.insert_entries(entries).await
     }
 
     async fn erase_bodies(
@@ -200,10 +252,9 @@ impl Handle {
         Ok(self.execute(update).await? > 0)
     }
 
-    async fn insert_entries(
+    async fn insert_entries<'e>(
         &mut self,
-        chain: ChainId,
-        new: &[StoredEntry],
+        new: impl IntoIterator<Item = &'e StoredEntry, IntoIter: ExactSizeIterator>,
     ) -> Result<(), StorageError> {
         static ENTRIES: Many = Many::new(
             "INSERT INTO entry (chain, seq, item, kind, author, at, encoded, body)",
@@ -212,7 +263,7 @@ impl Handle {
         );
         let bind = |query: Query<'static>, entry: &StoredEntry| {
             query
-                .bind(chain.as_bytes().to_vec())
+                .bind(entry.entry.chain.as_bytes().to_vec())
                 .bind(to_row(entry.entry.seq))
                 .bind(entry.item.as_bytes().to_vec())
                 .bind(i64::from(entry.kind.number()))
@@ -250,6 +301,18 @@ fn chain_of(row: &Row) -> Result<StoredChain, StorageError> {
         head,
         at: cells.time(6)?,
         bytes: cells.number(7)?,
+    })
+}
+
+fn note_of(row: &Row) -> Result<EntryNote, StorageError> {
+    let cells = Cells::of("entry", row);
+    Ok(EntryNote {
+        chain: cells.id(0, ChainId::from_slice)?,
+        seq: cells.number(1)?,
+        item: cells.id(2, ItemId::from_slice)?,
+        kind: cells.choice(3, Kind::from_number)?,
+        author: cells.id(4, DeviceId::from_slice)?,
+        at: cells.time(5)?,
     })
 }
 

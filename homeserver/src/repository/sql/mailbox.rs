@@ -10,7 +10,7 @@ use rookery_protocol::{
 use sqlx::query;
 
 use super::{
-    HEADS, HOLD_HEADS, Handle, Query, Row,
+    HEADS, HOLD_HEADS, Handle, MESSAGES, Query, ROWS, Row,
     many::Many,
     row::{Cells, to_row},
 };
@@ -293,13 +293,6 @@ pub(super) static SET_HEADS: Many = Many::new(
     " ON CONFLICT (device) DO UPDATE
       SET last = excluded.last, waiting = excluded.waiting, bytes = excluded.bytes",
 );
-/// That messages were stored.
-pub(super) static MESSAGES: Many =
-    Many::new("INSERT INTO message (item, sender, at)", 3, " ON CONFLICT DO NOTHING");
-/// The envelopes.
-pub(super) static ROWS: Many =
-    Many::new("INSERT INTO mailbox (device, position, at, size, envelope)", 5, "");
-
 fn head_of(row: &Row) -> Result<MailboxHead, StorageError> {
     let cells = Cells::of("mailbox_head", row);
     Ok(MailboxHead { last: cells.number(0)?, count: cells.number(1)?, bytes: cells.number(2)? })

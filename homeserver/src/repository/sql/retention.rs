@@ -54,11 +54,23 @@ impl RetentionRepository for Handle {
                         WHERE expires < $1 OR (created < $1 AND (uses_left = 0 OR revoked))
                         LIMIT $2)";
         let invites = query(invites).bind(purge.invites_before.to_row()).bind(most);
+        let blobs = "DELETE FROM blob WHERE (community, blob, user_id) IN
+                     (SELECT community, blob, user_id FROM blob WHERE at < $1 AND NOT named
+                      ORDER BY at LIMIT $2)";
+        let blobs = query(blobs).bind(purge.blobs_before.to_row()).bind(most);
+        let entries = "DELETE FROM entry WHERE (chain, seq) IN
+                       (SELECT entry.chain, seq FROM community
+                        JOIN community_chain ON community_chain.community = community.community
+                        JOIN entry ON entry.chain = community_chain.chain
+                        WHERE deleted AND channel IS NOT NULL LIMIT $1)";
+        let entries = query(entries).bind(most);
         Ok(Purged {
             messages: self.execute(messages).await?,
             sessions: self.execute(sessions).await?,
             claims: self.execute(claims).await?.saturating_add(self.execute(keys).await?),
             invites: self.execute(invites).await?,
+            blobs: self.execute(blobs).await?,
+            entries: self.execute(entries).await?,
         })
     }
 }

@@ -9,8 +9,12 @@ mod writer;
 
 #[path = "../sql/account.rs"]
 mod account;
+#[path = "../sql/blob.rs"]
+mod blob;
 #[path = "../sql/chain.rs"]
 mod chain;
+#[path = "../sql/community.rs"]
+mod community;
 #[path = "../sql/contact.rs"]
 mod contact;
 #[path = "../sql/device.rs"]
@@ -58,6 +62,13 @@ use super::{BackupError, Kind, Repository, Storage, StorageError, View, migrate}
 
 /// Whether parameters of many rows are `$1`, `$2`, … or all `?`: to find the name of each, SQLite walks through all of them.
 const NUMBERED: bool = false;
+/// That messages were stored. A row that cannot be fails its whole unit, so that SQLite need not be ready to take back this query alone,
+/// for which it would copy every page before it is changed.
+static MESSAGES: Many =
+    Many::new("INSERT OR FAIL INTO message (item, sender, at)", 3, " ON CONFLICT DO NOTHING");
+/// The envelopes.
+static ROWS: Many =
+    Many::new("INSERT OR FAIL INTO mailbox (device, position, at, size, envelope)", 5, "");
 /// Where mailboxes stand. The writer is alone, so that nothing need be held.
 static HEADS: Many = Many::new(
     "WITH wanted (number, device, user_id) AS (",
@@ -194,7 +205,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         // After a burst the log goes back to this.
         .pragma("journal_size_limit", "67108864")
-        .pragma("cache_size", "-65536")
+        .pragma("cache_size", "-32768")
         .pragma("temp_store", "memory")
         .statement_cache_capacity(512)
         .row_buffer_size(512)

@@ -248,7 +248,7 @@ async fn a_copy_is_of_one_moment_while_others_write() {
 
 #[tokio::test]
 async fn the_hot_path_searches_and_never_scans() {
-    use mailbox::{ERASE, MESSAGES, ROWS, SET_HEADS, SHRINK, STORED};
+    use mailbox::{ERASE, SET_HEADS, SHRINK, STORED};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rookery.db");
     let storage = open(&path).await;

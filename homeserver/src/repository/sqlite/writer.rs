@@ -4,8 +4,11 @@
 //! wait share one transaction, each in a savepoint of its own, and one fsync. Nobody waits for a group to fill: as soon as nobody is waiting
 //! for the connection, or the group has 1,024 units, it is committed, and what arrives during the fsync is the next group.
 //!
+//! The first unit of a group needs no savepoint: before it there is nothing in the transaction. Most are alone, and under a savepoint
+//! SQLite copies every page before it is changed.
+//!
 //! The connection goes back to the task when a unit commits, is dropped, or panics, so that no way to end a unit can keep it. A unit that
-//! fails takes back its own savepoint and nobody else's. When SQLite has rolled back the whole transaction (as it does when the disk is
+//! fails takes back what it did itself and nobody else's. When SQLite has rolled back the whole transaction (as it does when the disk is
 //! full), or the commit fails, every unit of the group fails: none has been answered yet. The connection is then opened anew, and the next
 //! group begins on a clean one. Frames of a failed commit are overwritten by the next one, so that an fsync that failed is never followed by
 //! one that only seems to make it good.
@@ -149,7 +152,7 @@ struct Task {
     queue: mpsc::Receiver<Request>,
     /// Those whose units are kept, and wait for the commit.
     group: Vec<Answer>,
-    /// Units in the open transaction, kept or undone.
+    /// Units in the open transaction, kept or undone; there is none while this is zero.
     units: usize,
     groups: Arc<AtomicU64>,
 }
@@ -205,7 +208,7 @@ impl Task {
 
     /// Lends the connection to one unit. An error is one of the transaction: the whole group's.
     async fn serve(&mut self, request: Request) -> Result<(), StorageError> {
-        if let Err(error) = self.open_savepoint().await {
+        if let Err(error) = self.open_unit().await {
             drop(request.send(Err(error.clone())));
             return Err(error);
         }
@@ -221,20 +224,30 @@ impl Task {
             Verdict::Keep(answer) => self.group.push(answer),
             // SQLite may have rolled back everything; then there is no savepoint, and the group has failed with the unit.
             Verdict::Undo(failure) => {
-                let undone = self.say("ROLLBACK TO unit").await;
-                undone.map_err(|error| failure.unwrap_or(error))?;
+                self.undo().await.map_err(|error| failure.unwrap_or(error))?;
             }
         }
         Ok(())
     }
 
-    async fn open_savepoint(&mut self) -> Result<(), StorageError> {
+    /// Takes back the last unit: the first of a transaction together with it.
+    async fn undo(&mut self) -> Result<(), StorageError> {
+        if self.units > 1 {
+            return self.say("ROLLBACK TO unit").await;
+        }
+        self.say("ROLLBACK").await?;
+        self.units = 0;
+        Ok(())
+    }
+
+    async fn open_unit(&mut self) -> Result<(), StorageError> {
         if self.connection.is_none() {
             let connection = self.options.clone().connect().await;
             self.connection = Some(connection.map_err(|error| failure(&error))?);
         }
         self.say(match self.units {
-            0 => "BEGIN IMMEDIATE; SAVEPOINT unit",
+            0 => "BEGIN IMMEDIATE",
+            1 => "SAVEPOINT unit",
             _ => "RELEASE unit; SAVEPOINT unit",
         })
         .await

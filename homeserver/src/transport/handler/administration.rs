@@ -5,13 +5,13 @@ use std::path::Path;
 use rookery_protocol::request::{
     Administrator, Outcome,
     admin::{
-        Backup, ChangeUser, CreateInvite, ListInvites, ListUsers, ResetPassword, RevokeInvite,
-        ShowUser, Status,
+        Backup, ChangeHosted, ChangeUser, CreateInvite, ListHosted, ListInvites, ListUsers,
+        ResetPassword, RevokeInvite, ShowHosted, ShowUser, Status,
     },
 };
 
 use crate::{
-    service::{admin, invite},
+    service::{admin, community, invite},
     transport::router::{Context, Router},
 };
 
@@ -25,6 +25,9 @@ pub(super) fn add(router: Router) -> Router {
         .on(show_user)
         .on(change_user)
         .on(reset_password)
+        .on(list_hosted)
+        .on(show_hosted)
+        .on(change_hosted)
         .on(backup)
 }
 
@@ -74,6 +77,30 @@ async fn reset_password(
     request: ResetPassword,
 ) -> Outcome<ResetPassword> {
     admin::reset_password(&context.services, &request.name, request.password).await
+}
+
+async fn list_hosted(
+    context: Context,
+    _: Administrator,
+    request: ListHosted,
+) -> Outcome<ListHosted> {
+    Ok(community::admin::list(&context.services, request).await?)
+}
+
+async fn show_hosted(
+    context: Context,
+    _: Administrator,
+    request: ShowHosted,
+) -> Outcome<ShowHosted> {
+    community::admin::show(&context.services, request.community).await
+}
+
+async fn change_hosted(
+    context: Context,
+    _: Administrator,
+    request: ChangeHosted,
+) -> Outcome<ChangeHosted> {
+    community::admin::change(&context.services, request.community, request.change).await
 }
 
 async fn backup(context: Context, _: Administrator, request: Backup) -> Outcome<Backup> {

@@ -6,11 +6,12 @@
 )]
 mod account;
 mod administration;
+mod community;
 mod conversation;
 
 use super::Router;
 
 /// Adds every handler there is.
 pub(super) fn all(router: Router) -> Router {
-    administration::add(conversation::add(account::add(router)))
+    administration::add(community::add(conversation::add(account::add(router))))
 }

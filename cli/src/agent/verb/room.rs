@@ -1,0 +1,213 @@
+//! What was said in rooms, and saying something about it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Call, Nothing, ReadLines, Verb, community::Changed};
+use crate::error::CommandError;
+
+/// What a message of a channel has beyond a direct one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoomLine {
+    /// Its place in the channel; absent while it is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// The id of the message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// The id of the first message of its thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
+    /// How many messages its own thread has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replies: u64,
+    /// Whom it mentions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<String>,
+    /// Who has put which emoji on it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reactions: BTreeMap<String, Vec<String>>,
+    /// Whether it says something else than at first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub edited: bool,
+    /// Whether it stands out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    /// Who has erased it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<ErasedLine>,
+    /// What it says about another message; then it is no message of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<AboutLine>,
+    /// Who has read it, of one's own messages in small rooms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read_by: Vec<String>,
+    /// Something about it that a person should know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Who has erased a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ErasedLine {
+    /// Who.
+    pub by: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What somebody said about a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AboutLine {
+    /// `edit`, `react`, `unreact`, `pin` or `unpin`.
+    pub kind: String,
+    /// The message's id.
+    pub target: String,
+    /// The new text, or the emoji.
+    pub value: String,
+}
+
+/// What to do about a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageAct {
+    /// Put an emoji on it.
+    React(String),
+    /// Take one's emoji off it.
+    Unreact(String),
+    /// Give it another text.
+    Edit(String),
+    /// Erase it, with a reason.
+    Delete(Option<String>),
+    /// Have it stand out.
+    Pin,
+    /// Not any more.
+    Unpin,
+}
+
+/// Does something about a message of a room.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessageChange {
+    /// In which room: `club#general` or `+weekend`.
+    pub room: String,
+    /// The message's id.
+    pub message: String,
+    /// What.
+    pub act: MessageAct,
+}
+
+impl Verb for MessageChange {
+    const METHOD: &'static str = "message.change";
+    const ABOUT: &'static str = "Reacts to a message, edits it, erases it, or pins it.";
+    type Reply = Changed;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Changed, CommandError> {
+        let Self { room, message, act } = self;
+        let engine = &call.engine;
+        match act {
+            MessageAct::React(emoji) => engine.react(&room, &message, &emoji, true).await?,
+            MessageAct::Unreact(emoji) => engine.react(&room, &message, &emoji, false).await?,
+            MessageAct::Edit(text) => engine.edit(&room, &message, text).await?,
+            MessageAct::Delete(reason) => engine.erase(&room, &message, reason).await?,
+            MessageAct::Pin => engine.pin(&room, &message, true).await?,
+            MessageAct::Unpin => engine.pin(&room, &message, false).await?,
+        }
+        Ok(Changed { v: 1, ..Changed::default() })
+    }
+}
+
+/// Reads a thread.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Thread {
+    /// In which room.
+    pub room: String,
+    /// Any message of it, by id.
+    pub message: String,
+    /// How many messages at most.
+    #[serde(default = "default_count")]
+    pub count: u32,
+}
+
+const fn default_count() -> u32 {
+    50
+}
+
+impl Verb for Thread {
+    const METHOD: &'static str = "thread";
+    const ABOUT: &'static str = "Reads a thread: its first message, and what was said under it.";
+    type Reply = ReadLines;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<ReadLines, CommandError> {
+        call.engine.read_thread(&self.room, &self.message, self.count).await
+    }
+}
+
+/// Marks a room as read.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MarkRead {
+    /// Which.
+    pub room: String,
+    /// Through which message, by id or place; the newest when absent.
+    #[serde(default)]
+    pub through: Option<String>,
+}
+
+impl Verb for MarkRead {
+    const METHOD: &'static str = "mark-read";
+    const ABOUT: &'static str = "Marks a room as read on all devices of this user.";
+    type Reply = Changed;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Changed, CommandError> {
+        call.engine.mark_read_command(&self.room, self.through.as_deref()).await?;
+        Ok(Changed { v: 1, ..Changed::default() })
+    }
+}
+
+/// Tells that this user is typing, or asks who is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Typing {
+    /// To whom or where: `@bob`, `club#general`; asks who is typing when absent.
+    pub to: Option<String>,
+}
+
+/// Somebody who is typing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TypingLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// Who.
+    pub name: String,
+    /// In which room; to this user when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
+}
+
+impl Verb for Typing {
+    const METHOD: &'static str = "typing";
+    const ABOUT: &'static str = "Tells that this user is typing, or says who is.";
+    type Reply = Vec<TypingLine>;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Self::Reply, CommandError> {
+        if let Some(to) = &self.to {
+            call.engine.tell_typing(to).await?;
+            return Ok(vec![]);
+        }
+        call.engine.who_types().await
+    }
+}

@@ -1,0 +1,583 @@
+//! Founding, joining, leaving: what a person does to a community as a whole.
+
+use std::time::Duration;
+
+use rookery_protocol::{
+    codec::Octets,
+    community::{
+        Action, Add, Ask, ChannelKind, ChannelSet, CommunityKind, Create, Edit, EpochReason,
+        History, InviteCreate, Join, JoinBy, JoinPolicy, Permissions, PukPin,
+    },
+    id::{AudienceId, ChannelId, CommunityId, InviteId, ServerId},
+    io::client::CallError,
+    name::HostPort,
+    request::community::AppendLogError,
+    time::Timestamp,
+};
+
+use super::{
+    super::{Engine, chains::ChainError},
+    draft::{Draft, append_failed},
+    log::Reader,
+};
+use crate::{
+    e2ee::{
+        OsRandom, Random,
+        epoch::{LinkSecret, Receiver, TextOf},
+    },
+    error::{CommandError, Kind},
+    store::{CommunityRow, Standing},
+};
+
+/// How long joining waits for the community's key: a member who is online gives it within a second.
+const KEY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A community that somebody wants to found.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundOrder {
+    pub(crate) kind: CommunityKind,
+    pub(crate) name: String,
+    pub(crate) topic: Option<String>,
+    pub(crate) policy: JoinPolicy,
+    pub(crate) history: History,
+    /// The text channels that it begins with.
+    pub(crate) channels: Vec<String>,
+    /// Who is brought in at once: for groups.
+    pub(crate) with: Vec<String>,
+}
+
+/// An invitation that somebody wants to make.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InviteOrder {
+    /// For one person; a link when absent.
+    pub(crate) who: Option<String>,
+    pub(crate) uses: Option<u32>,
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) roles: Vec<String>,
+}
+
+/// A link to a community: `rookery://host:port/c#server=…&key=…&community=…&invite=…&secret=…`.
+#[derive(Clone, Debug)]
+pub(crate) struct CommunityLink {
+    pub(crate) host: HostPort,
+    pub(crate) key: Option<ServerId>,
+    pub(crate) community: CommunityId,
+    pub(crate) secret: Option<([u8; 32], InviteId)>,
+}
+
+/// How joining ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// As a member.
+    Member,
+    /// With a request that somebody has to grant.
+    Asked,
+}
+
+impl Engine {
+    /// Founds a community or a group.
+    pub(crate) async fn found(&self, order: FoundOrder) -> Result<CommunityId, CommandError> {
+        let client = self.online().await?;
+        self.load_books().await?;
+        check_name(&order.name)?;
+        let mut added = vec![];
+        for who in &order.with {
+            added.push(self.addable(who).await?);
+        }
+        let account = self.account();
+        let hub_key = self.home_key().await?;
+        let mut nonce = vec![0; 16];
+        OsRandom.fill(&mut nonce);
+        let mut draft = Draft::empty(self, CommunityId::from_bytes([0; 32])).await?;
+        let puk = draft.own_puk()?;
+        draft.say_first(Action::Create(Create {
+            kind: order.kind,
+            hub: account.server.clone(),
+            hub_key,
+            nonce: Octets::parse(nonce).map_err(|error| CommandError::of(Kind::Failed, &error))?,
+            policy: order.policy,
+            history: order.history,
+            permissions: Permissions::DEFAULT.bits(),
+            puk,
+        }))?;
+        draft.rotate(AudienceId::MEMBERS, EpochReason::Begin)?;
+        let name = draft.seal(AudienceId::MEMBERS, TextOf::CommunityName, &order.name)?;
+        let topic = match &order.topic {
+            Some(topic) => Some(draft.seal(AudienceId::MEMBERS, TextOf::CommunityTopic, topic)?),
+            None => None,
+        };
+        draft.say(Action::Edit(Edit { name: Some(name), topic, policy: None }))?;
+        for (position, channel) in (1_u32..).zip(&order.channels) {
+            check_name(channel)?;
+            let id = ChannelId::from_number(position);
+            let name = draft.seal(AudienceId::MEMBERS, TextOf::ChannelName(id), channel)?;
+            draft.say(Action::ChannelSet(ChannelSet {
+                channel: id,
+                kind: ChannelKind::Text,
+                audience: AudienceId::MEMBERS,
+                position,
+                slow_mode_s: 0,
+                is_archived: false,
+                name,
+                topic: None,
+            }))?;
+        }
+        for add in added {
+            draft.say(Action::Add(add))?;
+        }
+        draft.settle_newcomers()?;
+        let community = draft.community();
+        draft.keep_secrets().await?;
+        self.know(community, order.kind, Standing::Member, None).await?;
+        draft.submit(&client).await.map_err(append_failed)?;
+        self.fetch_log(&client, community, &Reader::Member).await?;
+        self.keep_soon(community);
+        Ok(community)
+    }
+
+    /// The root key of one's own home.
+    async fn home_key(&self) -> Result<ServerId, CommandError> {
+        let own = self.store.read().await?.person(self.user).await?;
+        own.map(|own| own.home_key)
+            .ok_or_else(|| CommandError::new(Kind::Locked, "this account's chain is not here yet"))
+    }
+
+    /// Somebody who is to be brought into a group, as their chain shows them.
+    async fn addable(&self, who: &str) -> Result<Add, CommandError> {
+        let contact = self.person_named(who).await?;
+        let client = self.online().await?;
+        let state = self.fetch_chain(&client, contact.user).await.map_err(CommandError::from)?;
+        self.recall(contact.user).await?;
+        if let Some(name) = &contact.name {
+            let mut unit = self.store.write().await?;
+            unit.put_name(contact.user, name).await?;
+            unit.commit().await?;
+        }
+        let puk = state.puk().map(PukPin::of).ok_or_else(|| {
+            CommandError::new(Kind::Failed, format!("{who} has no key to be sealed for"))
+        })?;
+        Ok(Add { user: contact.user, head: state.head, puk })
+    }
+
+    /// Writes down that a community is known.
+    pub(super) async fn know(
+        &self,
+        community: CommunityId,
+        kind: CommunityKind,
+        standing: Standing,
+        link: Option<([u8; 32], InviteId)>,
+    ) -> Result<(), CommandError> {
+        let known = self.book(community).await?;
+        let row = match known {
+            Some(book) => CommunityRow {
+                standing,
+                link_secret: link.map(|(secret, _)| secret.to_vec()).or(book.row.link_secret),
+                invite: link.map(|(_, invite)| invite).or(book.row.invite),
+                ..book.row
+            },
+            None => CommunityRow {
+                community,
+                kind,
+                standing,
+                link_secret: link.map(|(secret, _)| secret.to_vec()),
+                invite: link.map(|(_, invite)| invite),
+                alarm: None,
+                since: self.now(),
+            },
+        };
+        let mut unit = self.store.write().await?;
+        self.put_row(&mut unit, row).await?;
+        Ok(unit.commit().await?)
+    }
+
+    /// Has the community kept at once, and waits for its channels to be followed.
+    fn keep_soon(&self, community: CommunityId) {
+        self.owe_communities();
+        self.owe_community(community);
+    }
+
+    /// Changes what a community is called, what it is about, or who may join.
+    pub(crate) async fn edit_community(
+        &self,
+        name: &str,
+        new_name: Option<String>,
+        topic: Option<String>,
+        policy: Option<JoinPolicy>,
+    ) -> Result<(), CommandError> {
+        let book = self.community_named(name).await?;
+        if let Some(name) = &new_name {
+            check_name(name)?;
+        }
+        self.state_to(book.row.community, |draft| {
+            let seal = |what, text: &Option<String>| {
+                text.as_ref().map(|text| draft.seal(AudienceId::MEMBERS, what, text)).transpose()
+            };
+            let name = seal(TextOf::CommunityName, &new_name)?;
+            let topic = seal(TextOf::CommunityTopic, &topic)?;
+            draft.say(Action::Edit(Edit { name, topic, policy }))
+        })
+        .await
+    }
+
+    /// Makes an invitation; a link's text comes back.
+    pub(crate) async fn invite(
+        &self,
+        name: &str,
+        order: InviteOrder,
+    ) -> Result<(InviteId, Option<String>), CommandError> {
+        let book = self.community_named(name).await?;
+        let community = book.row.community;
+        let user = match &order.who {
+            Some(who) => Some(self.person_named(who).await?.user),
+            None => None,
+        };
+        let mut roles = vec![];
+        for role in &order.roles {
+            roles.push(self.role_named(&book, role).await?);
+        }
+        roles.sort_unstable();
+        roles.dedup();
+        let secret = LinkSecret::generate(&mut OsRandom);
+        let keys = secret.keys();
+        let made = std::sync::Mutex::new(InviteId::from_number(0));
+        self.state_to(community, |draft| {
+            let state = draft.state()?;
+            let invite = InviteId::from_number(state.next_invite);
+            let is_link = user.is_none();
+            let carries = is_link
+                && state.policy == JoinPolicy::Open
+                && state
+                    .audiences
+                    .get(&AudienceId::MEMBERS)
+                    .is_some_and(|audience| audience.history == History::Full);
+            let wrap = if carries {
+                draft.wrap_for_link(&keys.kem.public(), Receiver::Link(invite))?
+            } else {
+                None
+            };
+            draft.say(Action::InviteCreate(InviteCreate {
+                invite,
+                user,
+                key: is_link.then(|| keys.signing.verifying_key()),
+                wrap_key: wrap.is_some().then(|| keys.kem.public()),
+                wrap,
+                roles: roles.clone(),
+                uses: order.uses,
+                expires: order.expires,
+            }))?;
+            *made.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = invite;
+            Ok(())
+        })
+        .await?;
+        let invite = made.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let link = if user.is_none() {
+            let account = self.account();
+            let host: HostPort = account.address.parse()?;
+            let key = account.pin;
+            let secret = Some((*secret.to_bytes(), invite));
+            Some(CommunityLink { host, key, community, secret }.to_string())
+        } else {
+            None
+        };
+        Ok((invite, link))
+    }
+
+    /// Ends an invitation.
+    pub(crate) async fn revoke_invite(
+        &self,
+        name: &str,
+        invite: InviteId,
+    ) -> Result<(), CommandError> {
+        let book = self.community_named(name).await?;
+        self.state_to(book.row.community, |draft| draft.say(Action::InviteRevoke { invite })).await
+    }
+
+    /// Joins a community, by its link or by an invitation for this user.
+    pub(crate) async fn join(&self, text: &str) -> Result<(CommunityId, Joined), CommandError> {
+        let client = self.online().await?;
+        self.load_books().await?;
+        let (community, link) = match text.parse::<CommunityLink>() {
+            Ok(link) => {
+                self.check_hub(&link)?;
+                (link.community, link.secret)
+            }
+            Err(_) if text.starts_with("rookery://") => {
+                return Err(CommandError::new(Kind::Usage, "that is not a link to a community"));
+            }
+            Err(_) => (self.community_named(text).await?.row.community, None),
+        };
+        let known = self.book(community).await?;
+        if let Some(book) = &known
+            && book.state.as_ref().is_some_and(|state| state.members.contains_key(&self.user))
+        {
+            return Ok((community, Joined::Member));
+        }
+        self.know(community, CommunityKind::Community, Standing::Invited, link).await?;
+        let by = self.right_to_join(community, link).await?;
+        match self.fetch_log(&client, community, &Reader::Guest(by)).await {
+            Ok(()) => {}
+            Err(ChainError::NotFound) => {
+                return Err(CommandError::new(
+                    Kind::NotFound,
+                    "the invitation has ended, or there is no such community",
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let book = self.trusted(community).await?;
+        let kind = book.state.as_ref().map_or(CommunityKind::Community, |state| state.kind);
+        self.know(community, kind, Standing::Invited, link).await?;
+        for _ in 0..8 {
+            let book = self.trusted(community).await?;
+            let by = self.right_to_join(community, link).await?;
+            let mut draft = Draft::begin(self, &book).await?;
+            let puk = draft.own_puk()?;
+            let is_asking = draft.state()?.policy == JoinPolicy::Approved
+                && !matches!(by, JoinBy::Invited { .. });
+            let action = if is_asking {
+                Action::Ask(Ask { puk, by: by.clone() })
+            } else {
+                Action::Join(Join { puk, by: by.clone() })
+            };
+            draft.say(action)?;
+            match draft.submit(&client).await {
+                Ok(()) => {
+                    let standing = if is_asking { Standing::Asking } else { Standing::Member };
+                    self.know(community, kind, standing, link).await?;
+                    let reader = if is_asking { Reader::Guest(by) } else { Reader::Member };
+                    self.fetch_log(&client, community, &reader).await?;
+                    self.keep_soon(community);
+                    let joined = if is_asking { Joined::Asked } else { Joined::Member };
+                    if joined == Joined::Member {
+                        self.wait_for_keys(community, KEY_PATIENCE).await;
+                    }
+                    return Ok((community, joined));
+                }
+                Err(CallError::Request(AppendLogError::Stale { .. })) => {
+                    self.fetch_log(&client, community, &Reader::Guest(by)).await?;
+                }
+                Err(error) => return Err(append_failed(error)),
+            }
+        }
+        Err(CommandError::new(Kind::Failed, "the community keeps changing; try again"))
+    }
+
+    /// Waits until the community can be read; says whether it can.
+    pub(super) async fn wait_for_keys(&self, community: CommunityId, patience: Duration) -> bool {
+        let mut timeline = self.timeline.subscribe();
+        let wait = async {
+            loop {
+                timeline.mark_unchanged();
+                if let Ok(Some(book)) = self.book(community).await
+                    && let Some(state) = &book.state
+                    && let Some(epoch) = state
+                        .audiences
+                        .get(&AudienceId::MEMBERS)
+                        .and_then(|audience| audience.epoch.as_ref())
+                    && matches!(
+                        self.epoch_secret(community, AudienceId::MEMBERS, epoch).await,
+                        Ok(Some(_))
+                    )
+                {
+                    return true;
+                }
+                if timeline.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(patience, wait).await.unwrap_or(false)
+    }
+
+    fn check_hub(&self, link: &CommunityLink) -> Result<(), CommandError> {
+        let account = self.account();
+        let same_pin = link.key.is_none() || link.key == account.pin;
+        let same_place = link.host.to_string() == account.address;
+        if same_pin && (same_place || link.key.is_some()) {
+            return Ok(());
+        }
+        Err(CommandError::new(
+            Kind::NotFound,
+            format!(
+                "{} is another server than {}, and this version reaches communities of one's own server only",
+                link.host, account.server
+            ),
+        ))
+    }
+
+    async fn right_to_join(
+        &self,
+        community: CommunityId,
+        link: Option<([u8; 32], InviteId)>,
+    ) -> Result<JoinBy, CommandError> {
+        if let Some((secret, invite)) = link
+            && let Some(secret) = LinkSecret::from_bytes(&secret)
+        {
+            let proof = secret.keys().prove(community, invite, self.user);
+            return Ok(JoinBy::Link { invite, proof });
+        }
+        let state = self.book(community).await?.and_then(|book| book.state);
+        let personal = state.as_ref().and_then(|state| {
+            state
+                .invites
+                .iter()
+                .find(|(_, invite)| invite.user == Some(self.user))
+                .map(|(id, _)| *id)
+        });
+        if let Some(invite) = personal {
+            return Ok(JoinBy::Invited { invite });
+        }
+        if state.is_none() {
+            // The log of a community that one was invited to can be read like a member's.
+            let client = self.online().await?;
+            if self.fetch_log(&client, community, &Reader::Member).await.is_ok()
+                && self.book(community).await?.is_some_and(|book| book.state.is_some())
+            {
+                return Box::pin(self.right_to_join(community, None)).await;
+            }
+        }
+        Ok(JoinBy::Open)
+    }
+
+    /// Leaves a community.
+    pub(crate) async fn leave(&self, name: &str) -> Result<(), CommandError> {
+        let book = self.community_named(name).await?;
+        let community = book.row.community;
+        let client = self.online().await?;
+        for _ in 0..8 {
+            let book = self.trusted(community).await?;
+            let mut draft = Draft::begin(self, &book).await?;
+            draft.say(Action::Leave)?;
+            match draft.submit(&client).await {
+                Ok(()) => {
+                    self.know(community, book.row.kind, Standing::Gone, None).await?;
+                    return Ok(());
+                }
+                Err(CallError::Request(AppendLogError::Stale { .. })) => {
+                    self.fetch_log(&client, community, &Reader::Member).await?;
+                }
+                Err(error) => return Err(append_failed(error)),
+            }
+        }
+        Err(CommandError::new(Kind::Failed, "the community keeps changing; try again"))
+    }
+
+    /// Ends a community for all.
+    pub(crate) async fn delete_community(&self, name: &str) -> Result<(), CommandError> {
+        let book = self.community_named(name).await?;
+        let community = book.row.community;
+        let deleted = self.state_to(community, |draft| draft.say(Action::Delete)).await;
+        match deleted {
+            // The log of what was just deleted need not be told any more.
+            Err(error) if error.kind == Kind::NotFound => {}
+            deleted => deleted?,
+        }
+        self.know(community, book.row.kind, Standing::Gone, None).await
+    }
+
+    /// Brings somebody into a group.
+    pub(crate) async fn group_add(&self, name: &str, who: &str) -> Result<(), CommandError> {
+        let book = self.community_named(name).await?;
+        let add = self.addable(who).await?;
+        self.state_to(book.row.community, |draft| {
+            draft.say(Action::Add(add.clone()))?;
+            draft.settle_newcomers()
+        })
+        .await
+    }
+}
+
+/// A name that can be typed: no control characters, not empty, at most 64 characters.
+pub(super) fn check_name(name: &str) -> Result<(), CommandError> {
+    let length = name.chars().count();
+    let is_fine = (1..=64).contains(&length)
+        && !name.chars().any(|letter| letter.is_control() || letter == '#' || letter == '@')
+        && !super::target::handle(name).is_empty();
+    if is_fine {
+        return Ok(());
+    }
+    Err(CommandError::new(
+        Kind::Usage,
+        "a name has 1 to 64 letters, and neither # nor @ nor control characters",
+    ))
+}
+
+impl std::fmt::Display for CommunityLink {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "rookery://{}/c#community={}", self.host, self.community)?;
+        if let Some(key) = &self.key {
+            write!(formatter, "&key={key}")?;
+        }
+        if let Some((secret, invite)) = &self.secret {
+            let secret = rookery_protocol::id::to_base32(secret);
+            write!(formatter, "&invite={invite}&secret={secret}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for CommunityLink {
+    type Err = CommandError;
+
+    fn from_str(text: &str) -> Result<Self, CommandError> {
+        let broken = || CommandError::new(Kind::Usage, "that is not a link to a community");
+        let rest = text.strip_prefix("rookery://").ok_or_else(broken)?;
+        let (place, fragment) = rest.split_once('#').ok_or_else(broken)?;
+        let host = place.strip_suffix("/c").ok_or_else(broken)?.parse().map_err(|_| broken())?;
+        let (mut key, mut community, mut invite, mut secret) = (None, None, None, None);
+        for part in fragment.split('&') {
+            let (name, value) = part.split_once('=').ok_or_else(broken)?;
+            match name {
+                "key" => key = Some(value.parse().map_err(|_| broken())?),
+                "community" => community = Some(value.parse().map_err(|_| broken())?),
+                "invite" => {
+                    let number: u32 = value.parse().map_err(|_| broken())?;
+                    invite = Some(InviteId::from_number(number));
+                }
+                "secret" => {
+                    let bytes = rookery_protocol::id::from_base32(value).ok_or_else(broken)?;
+                    let bytes: [u8; 32] = bytes.try_into().map_err(|_| broken())?;
+                    secret = Some(bytes);
+                }
+                // What later versions add is passed over.
+                _ => {}
+            }
+        }
+        let community = community.ok_or_else(broken)?;
+        Ok(Self { host, key, community, secret: secret.zip(invite) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_read_back() {
+        let link = CommunityLink {
+            host: "127.0.0.1:7665".parse().unwrap(),
+            key: Some(ServerId::from_bytes([1; 32])),
+            community: CommunityId::from_bytes([2; 32]),
+            secret: Some(([3; 32], InviteId::from_number(7))),
+        };
+        let read: CommunityLink = link.to_string().parse().unwrap();
+        assert_eq!(read.to_string(), link.to_string());
+        assert_eq!(read.secret, link.secret);
+        for broken in [
+            "",
+            "rookery://x/c#",
+            "rookery://127.0.0.1:1/join#a=b",
+            "rookery://127.0.0.1:1/c#community=x",
+        ] {
+            assert!(broken.parse::<CommunityLink>().is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_be_mistaken_for_an_address() {
+        assert!(check_name("Night Owls").is_ok());
+        for bad in ["", "  ", "a#b", "a@b", "a\u{1b}[2J", &"x".repeat(65)] {
+            assert!(check_name(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,615 @@
+//! Taking in what stands in a channel: judged at its position in the log, opened, and kept.
+
+use rookery_protocol::{
+    chain::{BrokenEntry, Entry, Item, Kind},
+    codec,
+    community::{
+        Announce, ChannelMessage, MessageHeader, Misposted, Permissions, Post as Judged, Redact,
+        SenderKeyUse, State, Unposted, judge_announce, judge_message, judge_redact,
+    },
+    id::{ChainId, ChannelId, CommunityId, SenderKeyId, UserId},
+    io::client::Client,
+    request::chain::ReadChain,
+};
+
+use super::{
+    super::{Engine, chains::ChainError},
+    book::Book,
+    log::Reader,
+};
+use crate::{
+    e2ee::{
+        content::Content,
+        epoch::{EpochKeys, EpochPlace, TextOf},
+        sender_key::{InboundSenderKey, OpenedMessage},
+    },
+    store::{ChannelRow, Erased, MessageState, Post, StoreError, Unit},
+};
+
+const PAGE: u32 = 256;
+/// Pages of one channel that are fetched in one go.
+const MAX_PAGES: usize = 65_536;
+/// Places of missing messages that are remembered.
+const MAX_GAPS: usize = 32;
+
+/// What taking in an entry came to.
+enum Step {
+    /// It is taken in.
+    Taken,
+    /// The epoch's secret is not here yet, and will be: nothing after it is taken in before it.
+    Wait,
+    /// It may not stand there. It stays in the chain, and is passed over.
+    Passed(String),
+    /// The hub contradicts itself.
+    Broken(String),
+}
+
+/// Keys of epochs, made once a page.
+#[derive(Default)]
+struct EpochKeyring {
+    keys: Vec<EpochKeys>,
+    /// The epoch in force is one whose secret has not come: with it older ones may come, where history is full.
+    lacks_current: bool,
+}
+
+impl Engine {
+    /// Takes in entries of a channel that follow one another, live or fetched.
+    pub(in super::super) async fn take_in_channel(
+        &self,
+        client: &Client,
+        community: CommunityId,
+        channel: ChannelId,
+        entries: Vec<Entry>,
+    ) -> Result<(), ChainError> {
+        let Some(last) = entries.last() else { return Ok(()) };
+        let book = self.book(community).await?.ok_or(ChainError::NotFound)?;
+        // What the log does not reach yet is held, and the log fetched.
+        let reaches = book.state.as_ref().map_or(0, |state| state.head.seq);
+        if last.log_pos.is_some_and(|position| position > reaches) {
+            self.fetch_log(client, community, &Reader::Member).await?;
+        }
+        let chain = ChainId::of_channel(community, channel);
+        let have = self.store.read().await?.channel(chain).await?.and_then(|row| row.have);
+        let next = have.map_or(0, |have| have.seq.saturating_add(1));
+        if entries.first().is_some_and(|first| first.seq > next) {
+            return self.fetch_channel(client, community, channel).await;
+        }
+        self.take_in_page(client, community, channel, entries).await.map(|_| ())
+    }
+
+    /// Fetches what is missing of a channel.
+    pub(in super::super) async fn fetch_channel(
+        &self,
+        client: &Client,
+        community: CommunityId,
+        channel: ChannelId,
+    ) -> Result<(), ChainError> {
+        let chain = ChainId::of_channel(community, channel);
+        for _ in 0..MAX_PAGES {
+            let row = self.store.read().await?.channel(chain).await?;
+            let after = row.and_then(|row| row.have).map(|have| have.seq);
+            let request = ReadChain { chain, after, limit: PAGE };
+            let page = match self.watched(client, client.call(&request)).await {
+                Ok(page) => page,
+                Err(error) => match ChainError::from(error) {
+                    // Not to be read any more: what is here stays.
+                    ChainError::NotFound => return Ok(()),
+                    error => return Err(error),
+                },
+            };
+            let furthest = page.entries.iter().filter_map(|entry| entry.log_pos).max();
+            let book = self.book(community).await?.ok_or(ChainError::NotFound)?;
+            if furthest > book.state.as_ref().map(|state| state.head.seq) {
+                self.fetch_log(client, community, &Reader::Member).await?;
+            }
+            let is_last = !page.more || page.entries.is_empty();
+            if !self.take_in_page(client, community, channel, page.entries).await? || is_last {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in one page in one unit of the store; says whether to go on.
+    async fn take_in_page(
+        &self,
+        client: &Client,
+        community: CommunityId,
+        channel: ChannelId,
+        entries: Vec<Entry>,
+    ) -> Result<bool, ChainError> {
+        let _turn = self.channel_turn.lock().await;
+        let book = self.book(community).await?.ok_or(ChainError::NotFound)?;
+        if book.row.alarm.is_some() {
+            return Ok(false);
+        }
+        let authors = authors_of(&entries);
+        self.fetch_histories(client, authors).await?;
+        let chain = ChainId::of_channel(community, channel);
+        // States at old positions are looked up before the store is written: the two would wait for each other.
+        let mut states: Vec<State> = vec![];
+        for position in entries.iter().filter_map(|entry| entry.log_pos) {
+            if states.last().is_none_or(|state| state.head.seq != position)
+                && let Some(state) = self.state_at(community, position).await?
+            {
+                states.push(state);
+            }
+        }
+        let lacks_current = self.lacks_current(&book, channel).await?;
+        let mut keyring = EpochKeyring { lacks_current, ..EpochKeyring::default() };
+        for state in &states {
+            self.gather_keys(&book, state, channel, &mut keyring).await?;
+        }
+        let mut unit = self.store.write().await?;
+        let mut row =
+            unit.channel(chain).await?.unwrap_or_else(|| ChannelRow::new(community, channel));
+        let (mut goes_on, mut alarm) = (true, None);
+        for entry in entries {
+            if row.have.is_some_and(|have| entry.seq <= have.seq) {
+                continue;
+            }
+            let step =
+                self.take_in_entry(&mut unit, &book, &states, &keyring, &mut row, &entry).await?;
+            match step {
+                Step::Taken => {}
+                Step::Wait => {
+                    row.waits_since.get_or_insert(self.now());
+                    goes_on = false;
+                    break;
+                }
+                Step::Passed(why) => {
+                    tracing::warn!(seq = entry.seq, why, "an entry of a channel was passed over");
+                    row.refused = row.refused.saturating_add(1);
+                    row.refusal = Some(why);
+                }
+                Step::Broken(why) => {
+                    alarm = Some(why);
+                    goes_on = false;
+                    break;
+                }
+            }
+            row.waits_since = None;
+            row.have = Some(entry.seen());
+            row.log_pos = entry.log_pos.unwrap_or(row.log_pos);
+        }
+        unit.put_channel(&row).await?;
+        unit.commit().await?;
+        self.timeline_changed();
+        if let Some(why) = alarm {
+            self.raise_alarm(community, &why).await?;
+        } else if !goes_on {
+            self.owe_community(community);
+        }
+        Ok(goes_on)
+    }
+
+    /// Whether this user may read the channel now, and the secret of its epoch has not come.
+    async fn lacks_current(&self, book: &Book, channel: ChannelId) -> Result<bool, StoreError> {
+        let Some(state) = &book.state else { return Ok(false) };
+        if !state.may_read(self.user, channel) {
+            return Ok(false);
+        }
+        let audience = state.channels.get(&channel).map(|channel| channel.audience);
+        let epoch = audience
+            .and_then(|id| state.audiences.get(&id))
+            .and_then(|audience| audience.epoch.as_ref());
+        match (audience, epoch) {
+            (Some(audience), Some(epoch)) => {
+                Ok(self.epoch_secret(book.row.community, audience, epoch).await?.is_none())
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn gather_keys(
+        &self,
+        book: &Book,
+        state: &State,
+        channel: ChannelId,
+        keyring: &mut EpochKeyring,
+    ) -> Result<(), StoreError> {
+        let Some(audience) = state.channels.get(&channel).map(|channel| channel.audience) else {
+            return Ok(());
+        };
+        let Some(epoch) = state.audiences.get(&audience).and_then(|known| known.epoch.as_ref())
+        else {
+            return Ok(());
+        };
+        let place = EpochPlace { community: book.row.community, audience, epoch: epoch.number };
+        if keyring.keys.iter().any(|keys| keys.place() == place) {
+            return Ok(());
+        }
+        if let Some(secret) = self.epoch_secret(place.community, audience, epoch).await? {
+            keyring.keys.push(secret.keys(place, &epoch.roster_root, &epoch.log_root));
+        }
+        Ok(())
+    }
+
+    async fn take_in_entry(
+        &self,
+        unit: &mut Unit,
+        book: &Book,
+        states: &[State],
+        keyring: &EpochKeyring,
+        row: &mut ChannelRow,
+        entry: &Entry,
+    ) -> Result<Step, ChainError> {
+        let item = match entry.verify_after(row.have) {
+            Ok(item) => item,
+            Err(BrokenEntry::Gap { .. }) => {
+                return Ok(Step::Broken("the server leaves out entries of a channel".to_owned()));
+            }
+            Err(error) => {
+                return Ok(Step::Broken(format!("entry {} of a channel: {error}", entry.seq)));
+            }
+        };
+        let Some(position) = entry.log_pos else {
+            return Ok(Step::Broken("an entry of a channel has no position in the log".to_owned()));
+        };
+        if position < row.log_pos {
+            return Ok(Step::Broken(
+                "entries of a channel go back before the log's position".to_owned(),
+            ));
+        }
+        let Ok(index) = states.binary_search_by_key(&position, |state| state.head.seq) else {
+            return Ok(Step::Broken("a position in the log that the log does not have".to_owned()));
+        };
+        let Some(state) = states.get(index) else { return Ok(Step::Taken) };
+        if entry.chain != ChainId::of_channel(row.community, row.channel) {
+            return Ok(Step::Broken("an entry of another channel".to_owned()));
+        }
+        let Some(body) = &entry.body else {
+            return self.take_in_erased(unit, row, entry, &item).await;
+        };
+        let post = Judged { signed: &entry.signed, item: &item, body: body.as_slice() };
+        match item.kind {
+            Kind::Announce => self.take_in_announce(unit, book, state, keyring, row, post).await,
+            Kind::Message => {
+                self.take_in_message(unit, book, state, keyring, row, post, entry).await
+            }
+            Kind::Redact => self.take_in_redact(unit, book, state, row, post).await,
+            Kind::UserStatement | Kind::Journal | Kind::CommunityStatement => {
+                Ok(Step::Broken("an entry of another kind of chain".to_owned()))
+            }
+        }
+    }
+
+    async fn take_in_announce(
+        &self,
+        unit: &mut Unit,
+        book: &Book,
+        state: &State,
+        keyring: &EpochKeyring,
+        row: &ChannelRow,
+        post: Judged<'_>,
+    ) -> Result<Step, ChainError> {
+        let chain = row.chain();
+        let known = self
+            .known_sender(unit, chain, SenderKeyId::from_bytes(*post.item.item_id.as_bytes()))
+            .await?;
+        let judged =
+            judge_announce(state, self.books.histories(), post, |_| known.as_ref().map(sender_use));
+        let (header, _) = match judged {
+            Ok(judged) => judged,
+            Err(error) => return Ok(unposted(error)),
+        };
+        let Some(keys) = keyring.of(book, header.audience, header.epoch) else {
+            return Ok(self.without_keys(keyring, state, header.audience, header.epoch));
+        };
+        let announce: Announce = match codec::decode(post.body) {
+            Ok(announce) => announce,
+            Err(error) => return Ok(Step::Passed(error.to_string())),
+        };
+        match InboundSenderKey::from_announce(keys, &announce) {
+            Ok(key) => {
+                unit.put_sender_key(chain, header.sender_key, &key.to_bytes()).await?;
+                Ok(Step::Taken)
+            }
+            Err(error) => Ok(Step::Passed(format!("a sender key: {error}"))),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of taking in, apart for its length")]
+    async fn take_in_message(
+        &self,
+        unit: &mut Unit,
+        book: &Book,
+        state: &State,
+        keyring: &EpochKeyring,
+        row: &mut ChannelRow,
+        post: Judged<'_>,
+        entry: &Entry,
+    ) -> Result<Step, ChainError> {
+        let chain = row.chain();
+        let message: ChannelMessage = match codec::decode(post.body) {
+            Ok(message) => message,
+            Err(error) => return Ok(Step::Passed(error.to_string())),
+        };
+        let header: MessageHeader = match codec::decode(message.header.as_slice()) {
+            Ok(header) => header,
+            Err(error) => return Ok(Step::Passed(error.to_string())),
+        };
+        if keyring.of(book, header.audience, header.epoch).is_none() {
+            let step = self.without_keys(keyring, state, header.audience, header.epoch);
+            if !matches!(step, Step::Wait) {
+                // What comes after it is linked to it all the same.
+                let digest = entry.signed.digest();
+                unit.put_last_hash(chain, header.user, header.device, digest).await?;
+            }
+            return Ok(step);
+        }
+        let known = self.known_sender(unit, chain, header.sender_key).await?;
+        let judged =
+            judge_message(state, self.books.histories(), post, |_| known.as_ref().map(sender_use));
+        let header = match judged {
+            Ok((header, _)) => header,
+            Err(error) => return Ok(unposted(error)),
+        };
+        let (Some(keys), Some(key)) = (keyring.of(book, header.audience, header.epoch), known)
+        else {
+            return Ok(Step::Passed("its sender key is not known".to_owned()));
+        };
+        let opened = key.open(keys, message.header.as_slice(), message.sealed.as_slice());
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Ok(Step::Passed(format!("a message: {error}"))),
+        };
+        unit.put_sender_key(chain, header.sender_key, &opened.key.to_bytes()).await?;
+        self.keep_post(unit, state, row, entry, post.item, opened.message).await?;
+        Ok(Step::Taken)
+    }
+
+    async fn keep_post(
+        &self,
+        unit: &mut Unit,
+        state: &State,
+        row: &mut ChannelRow,
+        entry: &Entry,
+        item: &Item,
+        opened: OpenedMessage,
+    ) -> Result<(), ChainError> {
+        let OpenedMessage { header, own_prev, content, .. } = opened;
+        let allowed = state.permissions_of(header.user, Some(row.channel));
+        let chain = row.chain();
+        let mut doubt = None;
+        if header.device != self.device
+            && own_prev != unit.last_hash(chain, header.user, header.device).await?
+        {
+            doubt = Some("a message of theirs before this one was withheld".to_owned());
+            if row.gaps.len() < MAX_GAPS {
+                row.gaps.push(entry.seq);
+            }
+        }
+        let hash = entry.hash();
+        // This device links its messages as it sends them, which may be ahead of what comes back.
+        if header.device != self.device {
+            unit.put_last_hash(chain, header.user, header.device, entry.signed.digest()).await?;
+        }
+        if !is_allowed(&content, allowed, header.user) {
+            row.refused = row.refused.saturating_add(1);
+            row.refusal = Some("somebody did what their roles do not allow".to_owned());
+            return Ok(());
+        }
+        let is_own = header.user == self.user;
+        let post = Post {
+            chain,
+            item: header.item,
+            author: header.user,
+            device: header.device,
+            at: item.at,
+            seq: Some(entry.seq),
+            kind: content.kind(),
+            content: content.encode(),
+            state: if is_own { MessageState::Posted } else { MessageState::Received },
+            reason: None,
+            erased: None,
+            hash: Some(hash),
+            doubt,
+        };
+        if unit.add_post(&post).await? && !is_own {
+            self.count_unread(row, &content, allowed, entry.seq);
+        }
+        if is_own {
+            unit.dequeue_posting(self.user, chain, header.item).await?;
+        }
+        Ok(())
+    }
+
+    fn count_unread(
+        &self,
+        row: &mut ChannelRow,
+        content: &Content,
+        allowed: Permissions,
+        seq: u64,
+    ) {
+        let Content::Text(text) = content else { return };
+        if row.read.is_some_and(|read| seq <= read) {
+            return;
+        }
+        row.unread = row.unread.saturating_add(1);
+        let is_for_all = text.mentions_all && allowed.contain(Permissions::MENTION_ALL);
+        if is_for_all || text.mentions.contains(&self.user) {
+            row.mentions = row.mentions.saturating_add(1);
+        }
+    }
+
+    async fn take_in_redact(
+        &self,
+        unit: &mut Unit,
+        book: &Book,
+        state: &State,
+        row: &ChannelRow,
+        post: Judged<'_>,
+    ) -> Result<Step, ChainError> {
+        let chain = row.chain();
+        let Ok(claimed) = codec::decode::<Redact>(post.body) else {
+            return Ok(Step::Passed("a redaction that cannot be read".to_owned()));
+        };
+        let mut targets = vec![];
+        for seq in &claimed.targets {
+            if let Some(placed) = unit.post_at(chain, *seq).await? {
+                targets.push((*seq, placed.post));
+            }
+        }
+        let author_of =
+            |seq: u64| targets.iter().find(|(known, _)| *known == seq).map(|(_, post)| post.author);
+        let redact = match judge_redact(state, self.books.histories(), post, author_of) {
+            Ok(redact) => redact,
+            Err(error) => return Ok(unposted(error)),
+        };
+        let reason = match &redact.reason {
+            Some(sealed) => self.open_text(book, TextOf::Redaction(row.channel), sealed).await?,
+            None => None,
+        };
+        for (_, target) in targets {
+            let erased = Some(Erased { by: redact.user, reason: reason.clone() });
+            unit.update_post(&Post { content: vec![], erased, ..target }).await?;
+        }
+        Ok(Step::Taken)
+    }
+
+    /// A body that the hub has dropped: a redaction after it says by whose word, or does not.
+    async fn take_in_erased(
+        &self,
+        unit: &mut Unit,
+        row: &mut ChannelRow,
+        entry: &Entry,
+        item: &Item,
+    ) -> Result<Step, ChainError> {
+        if item.kind != Kind::Message {
+            return Ok(Step::Passed("an entry without its body".to_owned()));
+        }
+        // Who wrote it is not told any more: only which device signed. The next message of that device is linked to it all the same.
+        let Some(device) = entry.signed.author().map(|key| key.device_id()) else {
+            return Ok(Step::Taken);
+        };
+        let chain = row.chain();
+        if let Some(author) = self.books.histories().owner_of(device) {
+            unit.put_last_hash(chain, author, device, entry.signed.digest()).await?;
+            let post = Post {
+                chain,
+                item: item.item_id,
+                author,
+                device,
+                at: item.at,
+                seq: Some(entry.seq),
+                kind: Content::TEXT,
+                content: vec![],
+                state: MessageState::Read,
+                reason: None,
+                erased: Some(Erased { by: author, reason: None }),
+                hash: Some(entry.hash()),
+                doubt: None,
+            };
+            unit.add_post(&post).await?;
+        }
+        Ok(Step::Taken)
+    }
+
+    async fn known_sender(
+        &self,
+        unit: &mut Unit,
+        chain: ChainId,
+        id: SenderKeyId,
+    ) -> Result<Option<InboundSenderKey>, StoreError> {
+        let bytes = unit.sender_key(chain, id).await?;
+        bytes
+            .map(|bytes| {
+                InboundSenderKey::from_bytes(&bytes)
+                    .map_err(|_| StoreError::Damaged { table: "sender_key" })
+            })
+            .transpose()
+    }
+
+    /// What to do with something of an epoch whose secret is not here: wait while the one in force has not come, which may open it, or pass
+    /// over.
+    fn without_keys(
+        &self,
+        keyring: &EpochKeyring,
+        then: &State,
+        audience: rookery_protocol::id::AudienceId,
+        epoch: u32,
+    ) -> Step {
+        if keyring.lacks_current {
+            return Step::Wait;
+        }
+        if !then.is_in_audience(self.user, audience) {
+            // From before this user came: not theirs to read.
+            return Step::Taken;
+        }
+        Step::Passed(format!("the keys of epoch {epoch} never came"))
+    }
+}
+
+/// Whose chains, and how far, a page of entries will ask for.
+fn authors_of(entries: &[Entry]) -> Vec<(UserId, u64)> {
+    let mut wanted: Vec<(UserId, u64)> = entries
+        .iter()
+        .filter_map(|entry| {
+            let body = entry.body.as_ref()?;
+            let item: Item = codec::decode(entry.signed.payload.as_slice()).ok()?;
+            match item.kind {
+                Kind::Announce => {
+                    let announce: Announce = codec::decode(body.as_slice()).ok()?;
+                    let header: rookery_protocol::community::AnnounceBody =
+                        codec::decode(announce.header.as_slice()).ok()?;
+                    Some((header.user, header.head.seq))
+                }
+                Kind::Redact => {
+                    let redact: Redact = codec::decode(body.as_slice()).ok()?;
+                    Some((redact.user, redact.head.seq))
+                }
+                _ => None,
+            }
+        })
+        .collect();
+    wanted.sort_unstable_by_key(|(user, seq)| (*user, std::cmp::Reverse(*seq)));
+    wanted.dedup_by_key(|(user, _)| *user);
+    wanted
+}
+
+impl EpochKeyring {
+    fn of(
+        &self,
+        book: &Book,
+        audience: rookery_protocol::id::AudienceId,
+        epoch: u32,
+    ) -> Option<&EpochKeys> {
+        let place = EpochPlace { community: book.row.community, audience, epoch };
+        self.keys.iter().find(|keys| keys.place() == place)
+    }
+}
+
+fn sender_use(key: &InboundSenderKey) -> SenderKeyUse {
+    SenderKeyUse {
+        user: key.user(),
+        device: key.device(),
+        channel: key.place().channel,
+        epoch: key.place().epoch.epoch,
+        head: key.head(),
+        next_index: key.next_index(),
+    }
+}
+
+fn unposted(error: Unposted) -> Step {
+    match error {
+        Unposted::Misposted(Misposted::Forked) => {
+            Step::Broken("a member has seen another log than this device was shown".to_owned())
+        }
+        Unposted::Misposted(error) => Step::Passed(error.to_string()),
+        Unposted::Hold { .. } => {
+            Step::Passed("the server does not show the devices of its author".to_owned())
+        }
+    }
+}
+
+/// Whether its author may say that: what the hub cannot see, readers check.
+fn is_allowed(content: &Content, allowed: Permissions, author: UserId) -> bool {
+    match content {
+        Content::Text(_) => allowed.contain(Permissions::POST),
+        Content::Edit(edit) => edit.target.author == author && allowed.contain(Permissions::POST),
+        Content::React(_) => allowed.contain(Permissions::REACT),
+        Content::Pin(_) => allowed.contain(Permissions::PIN),
+        Content::Unknown(_) => true,
+    }
+}

@@ -1,0 +1,466 @@
+//! Stating something of a community: a batch of statements that is judged here as it will be judged at the hub, and tried again when the log
+//! has gone on meanwhile.
+
+use rookery_protocol::{
+    chain::{Kind, Submission},
+    codec,
+    community::{
+        self, Action, Admit, EpochReason, Place, PukPin, Refused, SealedText, State, Statement,
+    },
+    id::{AudienceId, BlobId, ChainId, CommunityId, UserId},
+    io::client::{CallError, Client},
+    key::{HpkeBox, KemKey},
+    request::{
+        blob::{PART_BYTES, PutBlob, PutBlobError},
+        community::{AppendLog, AppendLogError},
+    },
+    user,
+    version::SUITE,
+};
+
+use super::{
+    super::{Engine, new_item, refusal::failed_as},
+    book::Book,
+    keys::wrap_context,
+    log::Reader,
+};
+use crate::{
+    e2ee::{
+        OsRandom,
+        epoch::{EpochPlace, EpochPlan, EpochSecret, Receiver, TextOf, build_epoch},
+    },
+    error::{CommandError, Kind as ErrorKind},
+    store::StoreError,
+};
+
+/// How often a batch is made anew when others state something meanwhile.
+const TRIES: usize = 8;
+
+/// A batch in the making.
+pub(super) struct Draft<'e> {
+    engine: &'e Engine,
+    community: CommunityId,
+    /// What the log would come to.
+    state: Option<State>,
+    own: user::State,
+    /// The secrets of epochs in force, one an audience.
+    secrets: Vec<(EpochPlace, EpochSecret)>,
+    /// The epochs that the batch begins.
+    begun: Vec<EpochPlace>,
+    submissions: Vec<Submission>,
+    blobs: Vec<Vec<u8>>,
+}
+
+impl<'e> Draft<'e> {
+    /// An empty batch at the end of the log as it is known here.
+    pub(super) async fn begin(engine: &'e Engine, book: &Book) -> Result<Self, CommandError> {
+        let mut draft = Self::empty(engine, book.row.community).await?;
+        if let Some(state) = &book.state {
+            for (id, audience) in &state.audiences {
+                let Some(epoch) = &audience.epoch else { continue };
+                let place =
+                    EpochPlace { community: state.community, audience: *id, epoch: epoch.number };
+                if let Some(secret) = engine.epoch_secret(state.community, *id, epoch).await? {
+                    draft.secrets.push((place, secret));
+                }
+            }
+        }
+        draft.state.clone_from(&book.state);
+        Ok(draft)
+    }
+
+    /// An empty batch of a community that has no log yet.
+    pub(super) async fn empty(
+        engine: &'e Engine,
+        community: CommunityId,
+    ) -> Result<Self, CommandError> {
+        if engine.books.histories().reaches(engine.user).is_none() {
+            engine.recall(engine.user).await?;
+        }
+        let own = engine.store.read().await?.person(engine.user).await?;
+        let own = own.ok_or_else(|| {
+            CommandError::new(
+                ErrorKind::Locked,
+                "this account's own devices are not known here yet",
+            )
+        })?;
+        if engine.books.histories().reaches(engine.user) < Some(own.head.seq) {
+            engine.recall(engine.user).await?;
+        }
+        Ok(Self {
+            engine,
+            community,
+            state: None,
+            own,
+            secrets: vec![],
+            begun: vec![],
+            submissions: vec![],
+            blobs: vec![],
+        })
+    }
+
+    /// What the log would come to.
+    pub(super) fn state(&self) -> Result<&State, CommandError> {
+        self.state.as_ref().ok_or_else(|| {
+            CommandError::new(ErrorKind::NotFound, "the community's log is not here yet")
+        })
+    }
+
+    /// This user's per-user key, as their own chain has it.
+    pub(super) fn own_puk(&self) -> Result<PukPin, CommandError> {
+        self.own
+            .puk()
+            .map(PukPin::of)
+            .ok_or_else(|| CommandError::new(ErrorKind::Failed, "the account has no per-user key"))
+    }
+
+    /// Adds a statement, and the epochs and wraps that the rules ask for after it.
+    pub(super) fn say(&mut self, action: Action) -> Result<(), CommandError> {
+        self.say_alone(action)?;
+        loop {
+            let owed = self.state()?.owed.iter().next().map(|(audience, _)| *audience);
+            match owed {
+                Some(audience) => self.rotate(audience, EpochReason::Removal)?,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the statement that begins a community: its first epoch has to be said next.
+    pub(super) fn say_first(&mut self, action: Action) -> Result<(), CommandError> {
+        self.say_alone(action)
+    }
+
+    /// Gives who came into an audience by this batch what they may read: the epoch in force, or a new one where history begins with one's
+    /// coming.
+    pub(super) fn settle_newcomers(&mut self) -> Result<(), CommandError> {
+        let due: Vec<(AudienceId, EpochReason)> = self
+            .state()?
+            .audiences
+            .iter()
+            .filter_map(|(id, audience)| Some((*id, audience.must_rotate()?)))
+            .collect();
+        for (audience, reason) in due {
+            if self.state()?.is_in_audience(self.engine.user, audience) {
+                self.rotate(audience, reason)?;
+            }
+        }
+        self.admit_newcomers()
+    }
+
+    /// The epoch of all members that is in force, wrapped for a link.
+    pub(super) fn wrap_for_link(
+        &self,
+        key: &KemKey,
+        receiver: Receiver,
+    ) -> Result<Option<HpkeBox>, CommandError> {
+        let state = self.state()?;
+        let audience = AudienceId::MEMBERS;
+        let epoch = state.audiences.get(&audience).and_then(|known| known.epoch.as_ref());
+        let Some(epoch) = epoch else { return Ok(None) };
+        let place = EpochPlace { community: self.community, audience, epoch: epoch.number };
+        let Some((_, secret)) = self.secrets.iter().find(|(known, _)| *known == place) else {
+            return Ok(None);
+        };
+        let context = wrap_context(place, epoch);
+        let wrap = secret.wrap(key, &context, receiver, &mut OsRandom);
+        wrap.map(Some).map_err(|error| CommandError::of(ErrorKind::Failed, &error))
+    }
+
+    /// Wraps epochs for who came into an audience by this batch.
+    pub(super) fn admit_newcomers(&mut self) -> Result<(), CommandError> {
+        let lacking: Vec<(AudienceId, UserId)> = self
+            .state()?
+            .audiences
+            .iter()
+            .flat_map(|(id, audience)| audience.lacking.iter().map(|user| (*id, *user)))
+            .collect();
+        for (audience, user) in lacking {
+            if let Some(admit) = self.wrap_for(audience, user)? {
+                self.say_alone(Action::Admit(admit))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The epoch in force, wrapped for one member, if its secret is here and the rules let them have it.
+    pub(super) fn wrap_for(
+        &self,
+        audience: AudienceId,
+        user: UserId,
+    ) -> Result<Option<Admit>, CommandError> {
+        let state = self.state()?;
+        let Some(epoch) =
+            state.audiences.get(&audience).and_then(|audience| audience.epoch.as_ref())
+        else {
+            return Ok(None);
+        };
+        let place = EpochPlace { community: self.community, audience, epoch: epoch.number };
+        let Some((_, secret)) = self.secrets.iter().find(|(known, _)| *known == place) else {
+            return Ok(None);
+        };
+        let Some(member) = state.members.get(&user) else { return Ok(None) };
+        let Ok(person) =
+            community::Chains::user_at(self.engine.books.histories(), user, member.head)
+        else {
+            return Ok(None);
+        };
+        let Some(puk) = person.puks.get(&member.puk.generation) else { return Ok(None) };
+        let wrap = secret
+            .wrap(&puk.public, &wrap_context(place, epoch), Receiver::User(user), &mut OsRandom)
+            .map_err(|error| CommandError::of(ErrorKind::Trust, &error))?;
+        Ok(Some(Admit { audience, epoch: epoch.number, user, wrap }))
+    }
+
+    /// Begins a new epoch of an audience.
+    pub(super) fn rotate(
+        &mut self,
+        audience: AudienceId,
+        reason: EpochReason,
+    ) -> Result<(), CommandError> {
+        let state = self.state()?.clone();
+        let last = state.audiences.get(&audience).and_then(|audience| audience.epoch.as_ref());
+        let former_place =
+            last.map(|last| EpochPlace { community: self.community, audience, epoch: last.number });
+        let histories = self.engine.books.histories();
+        let keys: Vec<(UserId, user::PukPublic)> = state
+            .roster(audience)
+            .filter_map(|(user, member)| {
+                let person = community::Chains::user_at(histories, user, member.head).ok()?;
+                Some((user, person.puks.get(&member.puk.generation)?.clone()))
+            })
+            .collect();
+        let key_of = |user: UserId, _: &community::Member| {
+            let place = keys.binary_search_by_key(&user, |(user, _)| *user).ok()?;
+            keys.get(place).map(|(_, puk)| &puk.public)
+        };
+        let former = former_place.and_then(|place| {
+            self.secrets.iter().find(|(known, _)| *known == place).map(|(_, secret)| secret)
+        });
+        let failed =
+            |error: crate::e2ee::epoch::BuildError| CommandError::of(ErrorKind::Failed, &error);
+        let plan = EpochPlan::of(&state, audience, reason, key_of, former).map_err(failed)?;
+        let built = build_epoch(&plan, &mut OsRandom).map_err(failed)?;
+        let place = plan.place;
+        self.blobs.push(built.wraps);
+        self.secrets.retain(|(known, _)| known.audience != audience);
+        self.secrets.push((place, built.secret));
+        self.begun.push(place);
+        self.say_alone(Action::Epoch(built.start))
+    }
+
+    /// Seals a name, a topic or a reason for whoever is in the audience now.
+    pub(super) fn seal(
+        &self,
+        audience: AudienceId,
+        what: TextOf,
+        text: &str,
+    ) -> Result<SealedText, CommandError> {
+        let found = self.secrets.iter().find(|(place, _)| place.audience == audience);
+        let (place, secret) = found.ok_or_else(|| {
+            CommandError::new(
+                ErrorKind::Failed,
+                "this device does not have the community's current key yet",
+            )
+            .hint("any member who is online gives it; try again in a moment")
+        })?;
+        secret
+            .metadata(self.community, audience)
+            .seal_text(*place, what, text, &mut OsRandom)
+            .map_err(|error| CommandError::of(ErrorKind::Usage, &error))
+    }
+
+    /// Adds a statement and nothing else.
+    fn say_alone(&mut self, action: Action) -> Result<(), CommandError> {
+        let place = match &self.state {
+            None => Place::First,
+            Some(state) if action.is_strict() => Place::Next(state.head),
+            Some(state) => Place::Later(state.head),
+        };
+        let statement = Statement {
+            suite: SUITE,
+            community: self.state.as_ref().map(|_| self.community),
+            place,
+            author: self.engine.user,
+            author_head: self.own.head,
+            action,
+        };
+        let body = codec::encode(&statement);
+        if self.state.is_none() {
+            self.community = Statement::community_id(&body);
+        }
+        let chain = ChainId::of_log(self.community);
+        let head = self.state.as_ref().map(|state| state.head);
+        let (signing, at) = (self.engine.secrets.signing(), self.engine.now());
+        let submission =
+            Submission::sign(signing, chain, new_item(), Kind::CommunityStatement, body, at, head)
+                .map_err(|error| CommandError::of(ErrorKind::Usage, &error))?;
+        let entry = submission.clone().place(chain, 0, head);
+        let judged = community::verify_and_apply(
+            self.community,
+            self.state.as_ref(),
+            &entry,
+            self.engine.books.histories(),
+        );
+        self.state = Some(judged.map_err(refused)?);
+        self.submissions.push(submission);
+        Ok(())
+    }
+
+    /// The community that the batch is of: known once its first statement was made.
+    pub(super) fn community(&self) -> CommunityId {
+        self.community
+    }
+
+    /// Stores the secrets, puts the wraps, and hands the batch in.
+    pub(super) async fn submit(self, client: &Client) -> Result<(), CallError<AppendLogError>> {
+        let engine = self.engine;
+        for wraps in &self.blobs {
+            engine.put_blob(client, self.community, wraps).await.map_err(no_wraps)?;
+        }
+        let request = AppendLog { community: self.community, statements: self.submissions.clone() };
+        engine.watched(client, client.call(&request)).await.map(|_| ())
+    }
+
+    /// Keeps the secrets that the batch begins epochs with: they have to be here before anybody else can have them.
+    pub(super) async fn keep_secrets(&self) -> Result<(), StoreError> {
+        let mut unit = self.engine.store.write().await?;
+        for (place, secret) in self.secrets.iter().filter(|(place, _)| self.begun.contains(place)) {
+            unit.put_epoch_secret(
+                self.community,
+                place.audience,
+                place.epoch,
+                secret.commit(place.audience, place.epoch),
+                secret.to_bytes().as_ref(),
+            )
+            .await?;
+        }
+        unit.commit().await
+    }
+
+    /// Whether there is nothing to state.
+    pub(super) fn is_empty(&self) -> bool {
+        self.submissions.is_empty()
+    }
+}
+
+impl Engine {
+    /// States what `build` says, at the end of the log as it is now; again when somebody else was faster.
+    pub(super) async fn state_to(
+        &self,
+        community: CommunityId,
+        build: impl Fn(&mut Draft<'_>) -> Result<(), CommandError>,
+    ) -> Result<(), CommandError> {
+        let client = self.online().await?;
+        for _ in 0..TRIES {
+            let book = self.trusted(community).await?;
+            let mut draft = Draft::begin(self, &book).await?;
+            build(&mut draft)?;
+            if draft.is_empty() {
+                return Ok(());
+            }
+            draft.keep_secrets().await?;
+            match draft.submit(&client).await {
+                Ok(()) => {
+                    self.fetch_log(&client, community, &Reader::Member).await?;
+                    return Ok(());
+                }
+                Err(CallError::Request(AppendLogError::Stale { .. })) => {
+                    self.fetch_log(&client, community, &Reader::Member).await?;
+                }
+                Err(error) => return Err(append_failed(error)),
+            }
+        }
+        Err(CommandError::new(
+            ErrorKind::Failed,
+            "the community keeps changing; nothing was changed by this command",
+        )
+        .hint("try again"))
+    }
+
+    /// The community, unless its hub was caught lying.
+    pub(super) async fn trusted(&self, community: CommunityId) -> Result<Book, CommandError> {
+        let book = self.book(community).await?.ok_or_else(|| {
+            CommandError::new(ErrorKind::NotFound, "there is no such community here")
+        })?;
+        if let Some(why) = &book.row.alarm {
+            return Err(CommandError::new(
+                ErrorKind::Trust,
+                format!("the community's server is not to be believed: {why}; nothing was sent"),
+            )
+            .hint("`rookery community verify` shows the evidence; tell the other members by another way"));
+        }
+        Ok(book)
+    }
+
+    /// Puts a blob, part by part, going on where an earlier attempt ended.
+    async fn put_blob(
+        &self,
+        client: &Client,
+        community: CommunityId,
+        bytes: &[u8],
+    ) -> Result<(), CallError<PutBlobError>> {
+        let blob = BlobId::of(bytes);
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let mut offset = 0_usize;
+        loop {
+            let end = offset.saturating_add(PART_BYTES).min(bytes.len());
+            let part = bytes.get(offset..end).unwrap_or_default().to_vec();
+            let Ok(part) = codec::Octets::parse(part) else {
+                return Err(CallError::Request(PutBlobError::OtherHash));
+            };
+            let begin = u64::try_from(offset).unwrap_or(u64::MAX);
+            let request = PutBlob { community, blob, size, offset: begin, bytes: part };
+            let have = match self.watched(client, client.call(&request)).await {
+                Ok(progress) => progress.have,
+                Err(CallError::Request(PutBlobError::Gap { have })) if have < size => have,
+                Err(error) => return Err(error),
+            };
+            if have >= size {
+                return Ok(());
+            }
+            let next = usize::try_from(have).unwrap_or(usize::MAX);
+            if next <= offset && offset > 0 {
+                return Err(CallError::Request(PutBlobError::OtherHash));
+            }
+            offset = next.min(bytes.len());
+        }
+    }
+}
+
+/// A statement that the rules forbid, before it was ever handed in.
+fn refused(error: Refused) -> CommandError {
+    match error {
+        Refused::Denied(denied) => CommandError::of(ErrorKind::NotPermitted, &denied),
+        Refused::Hold { .. } => {
+            CommandError::new(ErrorKind::Failed, "the devices of a member are not known here yet")
+                .hint("try again when there is a connection")
+        }
+    }
+}
+
+/// Why the wraps of an epoch did not get there, as the batch's own failure.
+fn no_wraps(error: CallError<PutBlobError>) -> CallError<AppendLogError> {
+    match error {
+        CallError::Request(error) => {
+            CallError::Request(AppendLogError::Incomplete { reason: error.to_string() })
+        }
+        CallError::Refused(refusal) => CallError::Refused(refusal),
+        CallError::Lost(lost) => CallError::Lost(lost),
+        CallError::Broken(error) => CallError::Broken(error),
+        CallError::Malformed(error) => CallError::Malformed(error),
+        CallError::TimedOut => CallError::TimedOut,
+    }
+}
+
+/// What the hub says to a batch.
+pub(super) fn append_failed(error: CallError<AppendLogError>) -> CommandError {
+    failed_as(error, |error| match error {
+        AppendLogError::NotFound => ErrorKind::NotFound,
+        AppendLogError::Denied { .. } | AppendLogError::Frozen | AppendLogError::TooMany => {
+            ErrorKind::NotPermitted
+        }
+        _ => ErrorKind::Failed,
+    })
+}

@@ -1,0 +1,378 @@
+//! What a member's device does for its communities without being asked: secrets fetched, newcomers given theirs, revoked devices shut out.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use rookery_protocol::{
+    chain::{HeadRef, Item},
+    codec,
+    community::{Action, EpochReason, PukPin, State},
+    id::{ChainId, CommunityId},
+    io::client::Client,
+    request::community::{ListCommunities, MemberStanding},
+    session::{FollowUp, FollowedChain},
+};
+
+use super::{
+    super::{Engine, Link, draw, refusal::failed_as},
+    book::Book,
+    log::Reader,
+};
+use crate::{
+    error::{CommandError, Kind},
+    store::{CommunityRow, Standing},
+};
+
+/// How often there is a look at everything.
+const ROUND: Duration = Duration::from_mins(10);
+/// The wait after something failed.
+const RETRY: Duration = Duration::from_secs(3);
+/// How long a member waits at most before giving another the epoch: whoever comes first does it, and the others find it done.
+const JITTER_MS: u32 = 400;
+/// How long a member waits for an epoch before saying that it has not come.
+const GRACE: Duration = Duration::from_millis(1_500);
+/// How long an epoch lasts in audiences of up to [`SMALL`] users, and in larger ones.
+const SMALL_AGE: Duration = Duration::from_hours(8 * 24);
+const LARGE_AGE: Duration = Duration::from_hours(31 * 24);
+const SMALL: u32 = 1_000;
+/// How many newcomers get their wraps in one batch.
+const ADMITS: usize = 24;
+
+/// What the keeper has to look at.
+#[derive(Debug, Default)]
+pub(in super::super) struct Owed {
+    communities: BTreeSet<CommunityId>,
+    /// Which communities there are has to be asked.
+    list: bool,
+}
+
+impl Engine {
+    /// Has the keeper look at a community.
+    pub(in super::super) fn owe_community(&self, community: CommunityId) {
+        self.owed().communities.insert(community);
+        self.keeper_wake.notify_one();
+    }
+
+    /// Has the keeper ask which communities there are.
+    pub(in super::super) fn owe_communities(&self) {
+        self.owed().list = true;
+        self.keeper_wake.notify_one();
+    }
+
+    /// Whether it has not been asked yet, on this connection, which communities there are.
+    pub(super) fn is_unsure_of_communities(&self) -> bool {
+        self.owed().list
+    }
+
+    /// A log has gone on.
+    pub(super) fn log_changed(&self, community: CommunityId) {
+        self.owe_community(community);
+        self.postings_wake.notify_one();
+        self.timeline_changed();
+    }
+
+    fn owed(&self) -> std::sync::MutexGuard<'_, Owed> {
+        self.community_chores.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Keeps communities, for as long as the engine runs.
+    pub(in super::super) async fn run_keeper(self: Arc<Self>) {
+        let mut wait = ROUND;
+        loop {
+            tokio::select! {
+                () = self.drain.cancelled() => return,
+                () = self.keeper_wake.notified() => {}
+                () = tokio::time::sleep(wait) => self.owed().list = true,
+            }
+            let client = match &*self.link.borrow() {
+                Link::Online(online) => online.client.clone(),
+                _ => continue,
+            };
+            let round = tokio::select! {
+                () = self.drain.cancelled() => return,
+                round = self.keep_all(&client) => round,
+            };
+            wait = match round {
+                Ok(()) => ROUND,
+                Err(error) => {
+                    tracing::debug!(%error, "a community has to wait");
+                    RETRY
+                }
+            };
+        }
+    }
+
+    async fn keep_all(&self, client: &Client) -> Result<(), CommandError> {
+        if std::mem::take(&mut self.owed().list)
+            && let Err(error) = self.refresh_communities(client).await
+        {
+            self.owed().list = true;
+            return Err(error);
+        }
+        let communities = std::mem::take(&mut self.owed().communities);
+        let mut failure = None;
+        for community in communities {
+            if let Err(error) = Box::pin(self.keep(client, community)).await {
+                if error.kind != Kind::NotPermitted && error.kind != Kind::Trust {
+                    self.owed().communities.insert(community);
+                }
+                failure = Some(error);
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Asks which communities there are, and follows those that are new.
+    pub(in super::super) async fn refresh_communities(
+        &self,
+        client: &Client,
+    ) -> Result<(), CommandError> {
+        self.load_books().await?;
+        let listed = client
+            .call(&ListCommunities {})
+            .await
+            .map_err(|error| failed_as(error, |_| Kind::Failed))?
+            .communities;
+        let mut unit = self.store.write().await?;
+        for entry in &listed {
+            let standing = match entry.standing {
+                MemberStanding::Member => Standing::Member,
+                MemberStanding::Invited => Standing::Invited,
+                MemberStanding::Asking => Standing::Asking,
+            };
+            let row = match self.books.get(entry.community) {
+                Some(book) => CommunityRow { standing, ..book.row },
+                None => CommunityRow {
+                    community: entry.community,
+                    kind: entry.kind,
+                    standing,
+                    link_secret: None,
+                    invite: None,
+                    alarm: None,
+                    since: self.now(),
+                },
+            };
+            self.put_row(&mut unit, row).await?;
+        }
+        for book in self.books.all() {
+            let community = book.row.community;
+            if book.row.standing != Standing::Gone
+                && listed.iter().all(|entry| entry.community != community)
+            {
+                let row = CommunityRow { standing: Standing::Gone, ..book.row };
+                self.put_row(&mut unit, row).await?;
+            }
+        }
+        unit.commit().await?;
+        for entry in listed {
+            let have = self.log_head(entry.community).await?;
+            if have != Some(entry.head) {
+                self.fetch_log(client, entry.community, &Reader::Member).await?;
+            }
+            self.follow_more(ChainId::of_log(entry.community), have).await;
+            self.owe_community(entry.community);
+        }
+        self.timeline_changed();
+        Ok(())
+    }
+
+    async fn follow_more(&self, chain: ChainId, have: Option<HeadRef>) {
+        if self.followed().insert(chain) {
+            self.send_up(FollowUp::Follow(FollowedChain { chain, have })).await;
+        }
+    }
+
+    /// Chains of communities that the present connection follows.
+    pub(in super::super) fn followed(&self) -> std::sync::MutexGuard<'_, BTreeSet<ChainId>> {
+        self.followed_chains.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// One look at a community.
+    async fn keep(&self, client: &Client, community: CommunityId) -> Result<(), CommandError> {
+        let Some(book) = self.book(community).await? else { return Ok(()) };
+        let Some(state) = &book.state else { return Ok(()) };
+        if book.row.alarm.is_some() || state.is_deleted || !state.members.contains_key(&self.user) {
+            return Ok(());
+        }
+        let missing = self.obtain_secrets(client, &book).await?;
+        self.follow_channels(client, &book, state).await?;
+        self.name_own_head(&book, state).await?;
+        if !missing.is_empty() {
+            self.miss(client, community).await?;
+        }
+        self.give_to_lacking(community, state).await?;
+        self.renew_old_epochs(community, state).await?;
+        self.shut_out_own_revoked(community).await
+    }
+
+    async fn follow_channels(
+        &self,
+        client: &Client,
+        book: &Book,
+        state: &State,
+    ) -> Result<(), CommandError> {
+        let community = book.row.community;
+        for channel in state.channels.keys() {
+            if !state.may_read(self.user, *channel) {
+                continue;
+            }
+            let chain = ChainId::of_channel(community, *channel);
+            let row = self.store.read().await?.channel(chain).await?;
+            let is_waiting = row.as_ref().is_some_and(|row| row.waits_since.is_some());
+            if is_waiting || !self.followed().contains(&chain) {
+                self.fetch_channel(client, community, *channel).await?;
+                let row = self.store.read().await?.channel(chain).await?;
+                let have = row.and_then(|row| row.have).map(HeadRef::from);
+                self.follow_more(chain, have).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the log when this user's per-user key has changed: a device went, and is not to be wrapped for any more.
+    async fn name_own_head(&self, book: &Book, state: &State) -> Result<(), CommandError> {
+        let own = self.store.read().await?.person(self.user).await?;
+        let (Some(own), Some(member)) = (own, state.members.get(&self.user)) else { return Ok(()) };
+        let Some(puk) = own.puk().map(PukPin::of) else { return Ok(()) };
+        if own.owes_rotation || puk == member.puk || own.head.seq <= member.head.seq {
+            return Ok(());
+        }
+        self.jitter().await;
+        self.state_to(book.row.community, |draft| {
+            let puk = draft.own_puk()?;
+            let known = draft.state()?.members.get(&self.user).map(|member| member.puk);
+            if known == Some(puk) { Ok(()) } else { draft.say(Action::Head(puk)) }
+        })
+        .await
+    }
+
+    /// Starts the epoch that follows this user's own revocation of a device, so that it reads nothing even if nobody says anything.
+    async fn shut_out_own_revoked(&self, community: CommunityId) -> Result<(), CommandError> {
+        let Some(Book { state: Some(state), .. }) = self.book(community).await? else {
+            return Ok(());
+        };
+        for (id, audience) in &state.audiences {
+            let Some(reason) = audience.must_rotate() else { continue };
+            let is_devices = audience.stale.devices > 0;
+            if is_devices && state.is_in_audience(self.user, *id) {
+                self.jitter().await;
+                self.rotate(community, *id, reason).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits a moment for the epochs that this user lacks, and only then says that they have not come: whoever brings somebody in gives them
+    /// with the next breath.
+    async fn miss(&self, client: &Client, community: CommunityId) -> Result<(), CommandError> {
+        tokio::time::sleep(GRACE).await;
+        let Some(book) = self.book(community).await? else { return Ok(()) };
+        let missing = self.obtain_secrets(client, &book).await?;
+        if missing.is_empty() {
+            self.owe_community(community);
+            return Ok(());
+        }
+        self.say_lacking(community, &missing).await
+    }
+
+    /// Says in the log that the epoch in force has not come, so that any member gives it again.
+    async fn say_lacking(
+        &self,
+        community: CommunityId,
+        missing: &[rookery_protocol::id::AudienceId],
+    ) -> Result<(), CommandError> {
+        for audience in missing {
+            self.state_to(community, |draft| {
+                let known = draft.state()?.audiences.get(audience);
+                let Some(known) = known else { return Ok(()) };
+                let Some(epoch) = known.epoch.as_ref() else { return Ok(()) };
+                let can = known.must_rotate().is_none() && !known.lacking.contains(&self.user);
+                if !can {
+                    return Ok(());
+                }
+                let said = draft.say(Action::Lacking { audience: *audience, epoch: epoch.number });
+                match said {
+                    // Where history begins with one's coming, the next who says something starts an epoch for all.
+                    Err(error) if error.kind == Kind::NotPermitted => Ok(()),
+                    said => said,
+                }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the epochs in force to members who have none.
+    async fn give_to_lacking(
+        &self,
+        community: CommunityId,
+        state: &State,
+    ) -> Result<(), CommandError> {
+        let is_lacked = |state: &State| {
+            state.audiences.iter().any(|(id, audience)| {
+                state.is_in_audience(self.user, *id)
+                    && audience.lacking.iter().any(|user| *user != self.user)
+            })
+        };
+        if !is_lacked(state) {
+            return Ok(());
+        }
+        self.jitter().await;
+        self.state_to(community, |draft| {
+            let state = draft.state()?.clone();
+            let mut given = 0_usize;
+            for (id, audience) in &state.audiences {
+                if !state.is_in_audience(self.user, *id) || audience.must_rotate().is_some() {
+                    continue;
+                }
+                for user in audience.lacking.iter().filter(|user| **user != self.user) {
+                    if given >= ADMITS {
+                        return Ok(());
+                    }
+                    let Some(admit) = draft.wrap_for(*id, *user)? else { continue };
+                    match draft.say(Action::Admit(admit)) {
+                        Ok(()) => given = given.saturating_add(1),
+                        // They came after this epoch, and get the next.
+                        Err(error) if error.kind == Kind::NotPermitted => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Begins epochs anew that have lasted long enough, so that a secret that was stolen is of no use for long.
+    async fn renew_old_epochs(
+        &self,
+        community: CommunityId,
+        state: &State,
+    ) -> Result<(), CommandError> {
+        for (id, audience) in &state.audiences {
+            let Some(epoch) = &audience.epoch else { continue };
+            if !state.is_in_audience(self.user, *id) {
+                continue;
+            }
+            let entries = self.store.read().await?.log_entries(community, epoch.seq, 1).await?;
+            let began = entries.first().and_then(|entry| {
+                codec::decode::<Item>(entry.signed.payload.as_slice()).ok().map(|item| item.at)
+            });
+            let span = if epoch.count <= SMALL { SMALL_AGE } else { LARGE_AGE };
+            // A day more than the hub asks for: its clock and the author's may differ.
+            if began.is_none_or(|began| self.now() < began.plus(span)) {
+                continue;
+            }
+            self.jitter().await;
+            match self.rotate(community, *id, EpochReason::Age).await {
+                // The hub sees it otherwise, or somebody was faster.
+                Err(error) if error.kind == Kind::NotPermitted => {}
+                rotated => rotated?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn jitter(&self) {
+        tokio::time::sleep(Duration::from_millis(u64::from(draw() % JITTER_MS))).await;
+    }
+}

@@ -1,0 +1,339 @@
+//! Taking in a community's log: every statement is checked by the same rules as at the hub, and a log that breaks them is not believed.
+
+use std::collections::BTreeSet;
+
+use rookery_protocol::{
+    chain::{BrokenEntry, Entry, HeadRef},
+    codec,
+    community::{self, Action, Denied, JoinBy, Refused, State, Statement},
+    id::{ChainId, CommunityId, UserId},
+    io::client::{CallError, Client},
+    request::{
+        chain::ReadChain,
+        community::{NamesOfUsers, PreviewError, PreviewLog, ReadChains, WantedChain},
+    },
+};
+
+use super::super::{Engine, chains::ChainError, refusal::failed_as};
+use crate::{
+    error::{CommandError, Kind},
+    store::{CommunityRow, StoreError},
+};
+
+/// Entries asked for at once.
+const PAGE: u32 = 256;
+/// Pages of one log that are fetched in one go.
+const MAX_PAGES: usize = 4_096;
+/// Chains asked for at once.
+const CHAINS: usize = 512;
+/// How often one request for chains is repeated for what did not fit.
+const MAX_ROUNDS: usize = 64;
+
+/// By which way a log is read.
+#[derive(Clone, Debug)]
+pub(super) enum Reader {
+    /// As a member, or as somebody whom the log names.
+    Member,
+    /// As somebody who may join.
+    Guest(JoinBy),
+}
+
+/// What taking in an entry came to.
+enum Step {
+    Next(Box<State>),
+    /// Entries before it are missing.
+    Gap,
+    /// It breaks the rules, or contradicts what was seen before.
+    Broken(String),
+}
+
+impl Engine {
+    /// Takes in entries of a log that follow one another, live or fetched.
+    pub(in super::super) async fn take_in_log(
+        &self,
+        client: &Client,
+        community: CommunityId,
+        entries: Vec<Entry>,
+    ) -> Result<(), ChainError> {
+        if self.take_in_log_page(client, community, entries).await? {
+            self.fetch_log(client, community, &Reader::Member).await?;
+        }
+        self.log_changed(community);
+        Ok(())
+    }
+
+    /// Fetches what is missing of a log.
+    pub(super) async fn fetch_log(
+        &self,
+        client: &Client,
+        community: CommunityId,
+        reader: &Reader,
+    ) -> Result<(), ChainError> {
+        for _ in 0..MAX_PAGES {
+            let book = self.book(community).await?.ok_or(ChainError::NotFound)?;
+            if book.row.alarm.is_some() {
+                return Ok(());
+            }
+            let after = book.state.as_ref().map(|state| state.head.seq);
+            let page = match reader {
+                Reader::Member => {
+                    let request =
+                        ReadChain { chain: ChainId::of_log(community), after, limit: PAGE };
+                    self.watched(client, client.call(&request)).await?
+                }
+                Reader::Guest(by) => {
+                    let request = PreviewLog { community, by: by.clone(), after, limit: PAGE };
+                    self.watched(client, client.call(&request)).await.map_err(
+                        |error| match error {
+                            CallError::Request(PreviewError::NotFound) => ChainError::NotFound,
+                            error => ChainError::Call(failed_as(error, |_| Kind::Failed)),
+                        },
+                    )?
+                }
+            };
+            let is_last = !page.more || page.entries.is_empty();
+            if self.take_in_log_page(client, community, page.entries).await? {
+                self.raise_alarm(community, "the server leaves out entries of the log").await?;
+                return Ok(());
+            }
+            if is_last {
+                self.log_changed(community);
+                return Ok(());
+            }
+        }
+        self.raise_alarm(community, "the server shows a log without end").await?;
+        Ok(())
+    }
+
+    /// Takes in one page; says whether entries before it are missing.
+    async fn take_in_log_page(
+        &self,
+        client: &Client,
+        community: CommunityId,
+        entries: Vec<Entry>,
+    ) -> Result<bool, ChainError> {
+        let _turn = self.books.turn.lock().await;
+        let Some(book) = self.book(community).await? else { return Ok(false) };
+        if book.row.alarm.is_some() {
+            return Ok(false);
+        }
+        self.fetch_authors(client, community, &entries).await?;
+        let (mut state, mut states, mut taken) = (book.state, vec![], vec![]);
+        let mut outcome = Ok(false);
+        for entry in entries {
+            match self.step(client, community, state.as_ref(), &entry).await? {
+                None => {}
+                Some(Step::Next(next)) => {
+                    state = Some((*next).clone());
+                    states.push(*next);
+                    taken.push(entry);
+                }
+                Some(Step::Gap) => {
+                    outcome = Ok(true);
+                    break;
+                }
+                Some(Step::Broken(why)) => {
+                    outcome = Err(why);
+                    break;
+                }
+            }
+        }
+        if !taken.is_empty() {
+            let mut unit = self.store.write().await?;
+            for entry in &taken {
+                unit.add_log_entry(community, entry).await?;
+            }
+            unit.commit().await?;
+            self.books.advance(community, states);
+        }
+        match outcome {
+            Ok(gap) => Ok(gap),
+            Err(why) => {
+                self.raise_alarm(community, &why).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Judges one entry; nothing when it is known already.
+    async fn step(
+        &self,
+        client: &Client,
+        community: CommunityId,
+        state: Option<&State>,
+        entry: &Entry,
+    ) -> Result<Option<Step>, ChainError> {
+        if let Some(state) = state
+            && entry.seq <= state.head.seq
+        {
+            let forked = state.recent.get(&entry.seq).is_some_and(|known| *known != entry.hash());
+            return Ok(forked.then(|| {
+                Step::Broken(format!("the server shows another entry {} than before", entry.seq))
+            }));
+        }
+        let mut held: BTreeSet<(UserId, u64)> = BTreeSet::new();
+        loop {
+            let judged =
+                community::verify_and_apply(community, state, entry, self.books.histories());
+            return Ok(Some(match judged {
+                Ok(next) => Step::Next(Box::new(next)),
+                Err(Refused::Denied(Denied::Broken(BrokenEntry::Gap { .. }))) => Step::Gap,
+                Err(Refused::Denied(why)) => {
+                    Step::Broken(format!("entry {} breaks the rules: {why}", entry.seq))
+                }
+                Err(Refused::Hold { user, head }) => {
+                    if !held.insert((user, head.seq)) {
+                        // The home does not show the chain that the statement names: it is held, and asked for again with the next look.
+                        return Err(ChainError::Call(CommandError::new(
+                            Kind::NoConnection,
+                            "the server does not show the devices of a member yet",
+                        )));
+                    }
+                    self.fetch_histories(client, vec![(user, head.seq)]).await?;
+                    continue;
+                }
+            }));
+        }
+    }
+
+    /// Fetches the chains that a page of statements will ask for, all at once.
+    async fn fetch_authors(
+        &self,
+        client: &Client,
+        community: CommunityId,
+        entries: &[Entry],
+    ) -> Result<(), ChainError> {
+        let mut wanted: Vec<(UserId, u64)> = vec![];
+        for entry in entries {
+            let Some(body) = &entry.body else { continue };
+            let Ok(statement) = codec::decode::<Statement>(body.as_slice()) else { continue };
+            wanted.push((statement.author, statement.author_head.seq));
+            if let Action::Add(add) = &statement.action {
+                wanted.push((add.user, add.head.seq));
+            }
+        }
+        wanted.sort_unstable_by_key(|(user, seq)| (*user, std::cmp::Reverse(*seq)));
+        wanted.dedup_by_key(|(user, _)| *user);
+        tracing::trace!(%community, users = wanted.len(), "statements of these users are judged");
+        self.fetch_histories(client, wanted).await
+    }
+
+    /// Brings users' chains into memory as far as `wanted`, from the store or else from the home.
+    pub(super) async fn fetch_histories(
+        &self,
+        client: &Client,
+        wanted: Vec<(UserId, u64)>,
+    ) -> Result<(), ChainError> {
+        let reaches = |user, seq| self.books.histories().reaches(user) >= Some(seq);
+        let mut missing = vec![];
+        for (user, seq) in wanted {
+            if !reaches(user, seq) {
+                self.recall(user).await?;
+            }
+            if !reaches(user, seq) {
+                missing.push(user);
+            }
+        }
+        for users in missing.chunks(CHAINS) {
+            let mut users: Vec<UserId> = users.to_vec();
+            for _ in 0..MAX_ROUNDS {
+                let chains = users
+                    .iter()
+                    .map(|user| WantedChain {
+                        chain: ChainId::of_user(*user),
+                        after: self.books.histories().reaches(*user),
+                    })
+                    .collect();
+                let page = self
+                    .watched(client, client.call(&ReadChains { chains }))
+                    .await
+                    .map_err(|error| ChainError::Call(failed_as(error, |_| Kind::Failed)))?;
+                let mut by_user: Vec<(UserId, Vec<Entry>)> = vec![];
+                for entry in page.entries {
+                    let Some(user) =
+                        users.iter().find(|user| ChainId::of_user(**user) == entry.chain)
+                    else {
+                        continue;
+                    };
+                    match by_user.last_mut() {
+                        Some((last, entries)) if last == user => entries.push(entry),
+                        _ => by_user.push((*user, vec![entry])),
+                    }
+                }
+                let seen: BTreeSet<UserId> = by_user.iter().map(|(user, _)| *user).collect();
+                self.keep_histories(by_user).await?;
+                users.retain(|user| !seen.contains(user));
+                if !page.more || users.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep_histories(&self, by_user: Vec<(UserId, Vec<Entry>)>) -> Result<(), ChainError> {
+        let mut unit = self.store.write().await?;
+        for (user, entries) in by_user {
+            let have = unit.person(user).await?.map(|state| state.head.seq);
+            let new = self.books.histories().extend(user, entries)?;
+            for entry in new.iter().filter(|entry| have.is_none_or(|have| entry.seq > have)) {
+                unit.add_statement(user, entry).await?;
+            }
+        }
+        unit.commit().await?;
+        Ok(())
+    }
+
+    /// Remembers that a log is not to be believed. What was read stays; nothing is sealed for the community any more.
+    pub(super) async fn raise_alarm(
+        &self,
+        community: CommunityId,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        tracing::error!(%community, why, "the hub of a community lies");
+        let Some(book) = self.book(community).await? else { return Ok(()) };
+        let row = CommunityRow { alarm: Some(why.to_owned()), ..book.row };
+        let mut unit = self.store.write().await?;
+        self.put_row(&mut unit, row).await?;
+        unit.commit().await?;
+        self.timeline_changed();
+        Ok(())
+    }
+
+    /// Where a log stands here.
+    pub(super) async fn log_head(
+        &self,
+        community: CommunityId,
+    ) -> Result<Option<HeadRef>, StoreError> {
+        Ok(self.book(community).await?.and_then(|book| book.state).map(|state| state.head.into()))
+    }
+
+    /// Learns the names of users who are only known by their ids.
+    pub(super) async fn learn_names(
+        &self,
+        client: &Client,
+        users: &[UserId],
+    ) -> Result<(), CommandError> {
+        let mut unknown = vec![];
+        let mut unit = self.store.read().await?;
+        for user in users {
+            if *user != self.user && unit.name_of(*user).await?.is_none() {
+                unknown.push(*user);
+            }
+        }
+        drop(unit);
+        for users in unknown.chunks(CHAINS) {
+            let names = client
+                .call(&NamesOfUsers { users: users.to_vec() })
+                .await
+                .map_err(|error| failed_as(error, |_| Kind::Failed))?
+                .names;
+            let mut unit = self.store.write().await?;
+            for named in names {
+                unit.put_name(named.user, &named.name).await?;
+            }
+            unit.commit().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! Communities: logs that are checked, secrets that are had and given, channels that are read and written.
+//!
+//! [`book`] holds what the logs come to; [`log`] and [`channel`] take in what the hub sends; [`keys`] gets the epochs' secrets; [`draft`] makes
+//! statements and [`post`] messages; [`keep`] does what a member owes the others. What people ask for is in [`act`] and [`moderate`], what
+//! they see in [`view`], and what they call things in [`target`].
+
+mod act;
+mod book;
+mod channel;
+mod draft;
+mod keep;
+mod keys;
+mod log;
+mod merge;
+mod moderate;
+mod post;
+mod say;
+mod target;
+mod view;
+
+use rookery_protocol::{
+    chain::HeadRef,
+    id::{ChainId, ChannelId, CommunityId},
+    io::client::Client,
+    session::FollowedChain,
+};
+
+use self::log::Reader;
+pub(crate) use self::{
+    act::{FoundOrder, InviteOrder, Joined},
+    moderate::{ChannelOrder, Grant, MemberChange, NewChannel, RoleOrder, Whom},
+    say::SayOrder,
+    target::{Room, is_room},
+    view::Spot,
+};
+pub(super) use self::{book::Books, keep::Owed, keys::MetadataKeys, merge::merge};
+use super::{Engine, chains::ChainError};
+use crate::store::{Standing, StoreError};
+
+impl Engine {
+    /// The chains of communities to follow, with what is here of each.
+    pub(super) async fn community_chains(&self) -> Result<Vec<FollowedChain>, StoreError> {
+        self.load_books().await?;
+        let mut chains = vec![];
+        for book in self.books.all() {
+            if book.row.alarm.is_some() || book.row.standing == Standing::Gone {
+                continue;
+            }
+            let Some(state) = &book.state else { continue };
+            let community = book.row.community;
+            let have = Some(HeadRef::from(state.head));
+            chains.push(FollowedChain { chain: ChainId::of_log(community), have });
+            for channel in state.channels.keys() {
+                if state.may_read(self.user, *channel) {
+                    let chain = ChainId::of_channel(community, *channel);
+                    let row = self.store.read().await?.channel(chain).await?;
+                    let have = row.and_then(|row| row.have).map(HeadRef::from);
+                    chains.push(FollowedChain { chain, have });
+                }
+            }
+        }
+        let mut followed = self.followed();
+        followed.clear();
+        followed.extend(chains.iter().map(|followed| followed.chain));
+        drop(followed);
+        Ok(chains)
+    }
+
+    /// Fetches what is missing of a log or a channel.
+    pub(super) async fn fetch_community_chain(
+        &self,
+        client: &Client,
+        (community, channel): (CommunityId, Option<ChannelId>),
+    ) -> Result<(), ChainError> {
+        match channel {
+            Some(channel) => self.fetch_channel(client, community, channel).await,
+            None => self.fetch_log(client, community, &Reader::Member).await,
+        }
+    }
+}

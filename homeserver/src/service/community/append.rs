@@ -1,0 +1,418 @@
+//! Statements of a community's log: what its hub lets in.
+//!
+//! The rules are `community::apply`, the same function that every client runs. The hub adds what only it can see to: that a batch is whole
+//! (no epoch is owed, its wraps are there), that invitations end in time, and how much anybody may own.
+
+use std::sync::Arc;
+
+use rookery_protocol::{
+    chain::{HeadRef, Item, Kind, Seen, Submission},
+    codec,
+    community::{
+        Action, BASE_WINDOW, CommunityKind, EpochReason, EpochStart, JoinBy, Permissions, Place,
+        Refused, State, Statement, apply,
+    },
+    id::{BlobId, ChainId, ChannelId, CommunityId, ItemId},
+    request::{
+        Failure, Refusal,
+        community::{AppendLog, AppendLogError},
+    },
+    session::Authenticated,
+    time::Timestamp,
+};
+
+use super::{Hosted, belonging, chains::Known, tell};
+use crate::{
+    repository::{
+        StorageError, View,
+        blob::BlobKey,
+        chain::{Append, ChainKind, StoredEntry},
+        community::{ChainPlace, StoredCommunity},
+    },
+    service::{
+        Services,
+        directory::Resident,
+        limit::{Bucket, Subject},
+    },
+};
+
+/// How many statements one batch has.
+const MAX_STATEMENTS: usize = 256;
+/// What one wrap takes: an X-Wing ciphertext (1,120 bytes), a secret of 32 bytes and a tag of 16.
+pub(super) const WRAP_BYTES: u64 = 1_168;
+/// How long an epoch lasts before another is taken for its age alone, in audiences up to [`LARGE`] and above it.
+const AGE: std::time::Duration = std::time::Duration::from_hours(7 * 24);
+const AGE_OF_LARGE: std::time::Duration = std::time::Duration::from_hours(30 * 24);
+const LARGE: u32 = 1_000;
+
+type Error = Failure<AppendLogError>;
+
+/// A submission that was read, and whose signatures hold.
+struct Draft {
+    submission: Submission,
+    item: Item,
+    statement: Statement,
+}
+
+/// What a batch makes of a community.
+pub(super) struct Batch {
+    pub(super) before: Option<State>,
+    /// Each entry with what it says and what the community is after it.
+    pub(super) steps: Vec<Step>,
+    /// Blobs that are named.
+    named: Vec<BlobKey>,
+}
+
+/// One statement of a batch.
+pub(super) struct Step {
+    pub(super) stored: StoredEntry,
+    pub(super) statement: Statement,
+    pub(super) after: State,
+}
+
+fn denied(reason: impl std::fmt::Display) -> Error {
+    Failure::Error(AppendLogError::Denied { reason: format!("{reason}") })
+}
+
+fn incomplete(reason: &str) -> Error {
+    Failure::Error(AppendLogError::Incomplete { reason: reason.to_owned() })
+}
+
+/// Appends statements to a community's log: all or none.
+pub async fn append(
+    services: &Services,
+    who: Authenticated,
+    request: AppendLog,
+) -> Result<HeadRef, Error> {
+    let AppendLog { community, statements } = request;
+    let drafts = read(who, community, statements)?;
+    for _ in &drafts {
+        services.limiter.take(Bucket::Statements, &Subject::User(who.user))?;
+    }
+    let turn = services.order.lock().await;
+    let author = services.resident(who.user).await?.filter(|author| author.is_active());
+    let author = author.ok_or(Refusal::NotAuthenticated)?;
+    if let Some(head) = already(services, &author, community, &drafts).await? {
+        return Ok(head);
+    }
+    let hosted = find(services, community, &author, &drafts).await?;
+    let batch = judge(services, &author, community, hosted.as_deref(), drafts).await?;
+    let hosted = store(services, &author, community, hosted.as_deref(), &batch).await?;
+    tell::appended(services, &batch, &hosted);
+    drop(turn);
+    let count = u64::try_from(batch.steps.len()).unwrap_or(u64::MAX);
+    metrics::counter!("rookery_statements_total").increment(count);
+    Ok(hosted.head())
+}
+
+/// Reads the statements, and checks their signatures.
+fn read(
+    who: Authenticated,
+    community: CommunityId,
+    statements: Vec<Submission>,
+) -> Result<Vec<Draft>, Error> {
+    if !(1..=MAX_STATEMENTS).contains(&statements.len()) {
+        return Err(denied(format!("one to {MAX_STATEMENTS} statements at once")));
+    }
+    let chain = ChainId::of_log(community);
+    let read = |submission: Submission| {
+        let item = submission.verify(chain).map_err(denied)?;
+        if item.kind != Kind::CommunityStatement {
+            return Err(denied("another kind of entry"));
+        }
+        let statement: Statement = codec::decode(submission.body.as_slice()).map_err(denied)?;
+        if statement.author != who.user {
+            return Err(denied("everybody hands in their own statements"));
+        }
+        Ok(Draft { submission, item, statement })
+    };
+    statements.into_iter().map(read).collect()
+}
+
+/// Where the last of the statements stands, if all are in the log: a retry after a lost answer.
+async fn already(
+    services: &Services,
+    author: &Resident,
+    community: CommunityId,
+    drafts: &[Draft],
+) -> Result<Option<HeadRef>, Error> {
+    let chain = ChainId::of_log(community);
+    let items: Vec<(ChainId, ItemId)> =
+        drafts.iter().map(|draft| (chain, draft.item.item_id)).collect();
+    let mut view = services.storage.read().await?;
+    let notes = view.notes_of(&items).await?;
+    let are_own = notes.iter().all(|note| author.state.devices.contains_key(&note.author));
+    if notes.len() < drafts.len() || !are_own {
+        return Ok(None);
+    }
+    let Some(seq) = notes.iter().map(|note| note.seq).max() else { return Ok(None) };
+    Ok(view.entry_hash(chain, seq).await?)
+}
+
+/// The community as it stands, or nothing when the statements found it.
+async fn find(
+    services: &Services,
+    community: CommunityId,
+    author: &Resident,
+    drafts: &[Draft],
+) -> Result<Option<Arc<Hosted>>, Error> {
+    let first = drafts.first().map(|draft| &draft.statement.action);
+    let hosted = services.hosted(community).await?;
+    let Some(hosted) = hosted else {
+        if !matches!(first, Some(Action::Create(_))) {
+            return Err(Failure::Error(AppendLogError::NotFound));
+        }
+        let owned = services.storage.read().await?.owned_communities(author.user).await?;
+        if owned >= services.config.communities {
+            return Err(Failure::Error(AppendLogError::TooMany));
+        }
+        return Ok(None);
+    };
+    let comes = matches!(first, Some(Action::Join(_) | Action::Ask(_)));
+    if !comes && !hosted.may_read_log(author.user) {
+        return Err(Failure::Error(AppendLogError::NotFound));
+    }
+    if hosted.row.is_frozen {
+        return Err(Failure::Error(AppendLogError::Frozen));
+    }
+    Ok(Some(hosted))
+}
+
+/// Runs the rules, and the hub's own.
+async fn judge(
+    services: &Services,
+    author: &Resident,
+    community: CommunityId,
+    hosted: Option<&Hosted>,
+    drafts: Vec<Draft>,
+) -> Result<Batch, Error> {
+    let at = services.clock.now();
+    let mut view = services.storage.read().await?;
+    let mut known = Known::default();
+    let before = hosted.map(|hosted| hosted.state.clone());
+    let head = before.as_ref().map(|state| state.head.into());
+    let mut state = before.clone();
+    let (mut steps, mut named) = (Vec::with_capacity(drafts.len()), vec![]);
+    for Draft { submission, item, statement } in drafts {
+        let signer = submission.signed.author().and_then(|key| author.state.signer(key));
+        let (signer, _) = signer.ok_or_else(|| denied("a live device of the author's signs"))?;
+        check_stands(state.as_ref(), head, &statement)?;
+        if let Some(state) = &state {
+            let policy = Policy { services, author, state, at };
+            policy.check(&mut *view, &statement.action).await?;
+        } else if let Action::Create(create) = &statement.action {
+            check_hub(services, create)?;
+        }
+        let place = state.as_ref().map(|state| state.head);
+        let entry = submission.place(ChainId::of_log(community), 0, place);
+        let after = loop {
+            match apply(community, state.as_ref(), &entry, &item, &known) {
+                Ok(after) => break after,
+                Err(Refused::Denied(error)) => return Err(denied(error)),
+                Err(Refused::Hold { user, head }) => {
+                    if !services.bring(&mut *view, &mut known, user, head.seq).await? {
+                        return Err(Failure::Error(AppendLogError::UnknownUser { user }));
+                    }
+                }
+            }
+        };
+        if let Action::Epoch(start) = &statement.action {
+            named.push(find_wraps(&mut *view, &after, start).await?);
+        }
+        state = Some(after.clone());
+        let stored = StoredEntry { entry, item: item.item_id, kind: item.kind, author: signer, at };
+        steps.push(Step { stored, statement, after });
+    }
+    if state.is_none_or(|state| !state.owed.is_empty()) {
+        return Err(incomplete("a new epoch goes with them in one batch"));
+    }
+    Ok(Batch { before, steps, named })
+}
+
+/// Refuses a statement that its author meant for another place than the next one here.
+fn check_stands(
+    state: Option<&State>,
+    head: Option<HeadRef>,
+    statement: &Statement,
+) -> Result<(), Error> {
+    let elsewhere = || Err(Failure::Error(AppendLogError::Stale { head }));
+    match (statement.place, state) {
+        (Place::Next(prev), Some(state)) if prev != state.head => elsewhere(),
+        (Place::Later(base), Some(state)) => {
+            let Seen { seq, .. } = base;
+            let is_past = seq.saturating_add(BASE_WINDOW) <= state.head.seq;
+            if is_past || seq > state.head.seq { elsewhere() } else { Ok(()) }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_hub(
+    services: &Services,
+    create: &rookery_protocol::community::Create,
+) -> Result<(), Error> {
+    let identity = &services.identity;
+    if create.hub != identity.name || create.hub_key != identity.server() {
+        return Err(denied("the community names another hub"));
+    }
+    Ok(())
+}
+
+/// What the hub sees to beyond the rules.
+struct Policy<'s> {
+    services: &'s Services,
+    author: &'s Resident,
+    state: &'s State,
+    at: Timestamp,
+}
+
+impl Policy<'_> {
+    async fn check(&self, view: &mut (impl View + ?Sized), action: &Action) -> Result<(), Error> {
+        match action {
+            Action::Join(join) => self.check_time(&join.by),
+            Action::Ask(ask) => self.check_time(&ask.by),
+            Action::Add(add) => {
+                let added = self.services.resident(add.user).await?;
+                let unknown = Failure::Error(AppendLogError::UnknownUser { user: add.user });
+                let added = added.ok_or(unknown)?;
+                let writes = self.services.may_write(self.author.user, &added).await?;
+                writes.map(|_| ()).ok_or_else(|| denied("they do not let you write to them"))
+            }
+            Action::Epoch(start) if start.reason == EpochReason::Age => {
+                self.check_age(view, start).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_time(&self, by: &JoinBy) -> Result<(), Error> {
+        let (JoinBy::Invited { invite } | JoinBy::Link { invite, .. }) = by else { return Ok(()) };
+        let expires = self.state.invites.get(invite).and_then(|invite| invite.expires);
+        if expires.is_some_and(|expires| expires <= self.at) {
+            return Err(Failure::Error(AppendLogError::Expired));
+        }
+        Ok(())
+    }
+
+    /// An epoch is given up for its age when it is old, or by whoever may do it at any time.
+    async fn check_age(
+        &self,
+        view: &mut (impl View + ?Sized),
+        start: &EpochStart,
+    ) -> Result<(), Error> {
+        let Some(audience) = self.state.audiences.get(&start.audience) else { return Ok(()) };
+        let manages = self.state.permissions_of(self.author.user, None);
+        let Some(epoch) = &audience.epoch else { return Ok(()) };
+        if audience.should_rotate().is_some()
+            || !self.state.owed.is_empty()
+            || manages.contain(Permissions::MANAGE_CHANNELS)
+        {
+            return Ok(());
+        }
+        let chain = ChainId::of_log(self.state.community);
+        let began = view.notes_at(&[(chain, epoch.seq)]).await?.first().map(|note| note.at);
+        let began = began.ok_or(StorageError::Inconsistent { table: "entry" })?;
+        let lasts = if epoch.count > LARGE { AGE_OF_LARGE } else { AGE };
+        if self.at.since(began) < lasts {
+            return Err(denied("the epoch is not old enough to be given up"));
+        }
+        Ok(())
+    }
+}
+
+/// The blob of an epoch's wraps, if it is there and has one wrap for each user of the audience and each link.
+async fn find_wraps(
+    view: &mut (impl View + ?Sized),
+    after: &State,
+    start: &EpochStart,
+) -> Result<BlobKey, Error> {
+    let links = after.wrapped_links(start.audience).count();
+    let wraps = u64::from(start.count).saturating_add(u64::try_from(links).unwrap_or(u64::MAX));
+    let blob: BlobId = start.wraps;
+    let found = view.whole_blob(after.community, blob).await?;
+    let found = found.ok_or_else(|| incomplete("the wraps of an epoch have not been put"))?;
+    if found.size != wraps.saturating_mul(WRAP_BYTES) {
+        return Err(incomplete("an epoch is wrapped once for each reader and each link"));
+    }
+    Ok(found.key)
+}
+
+/// Stores the batch in one unit of work, and keeps what the community has become.
+async fn store(
+    services: &Services,
+    author: &Resident,
+    community: CommunityId,
+    hosted: Option<&Hosted>,
+    batch: &Batch,
+) -> Result<Arc<Hosted>, Error> {
+    let at = services.clock.now();
+    let chain = ChainId::of_log(community);
+    let Some(last) = batch.steps.last() else { return Err(Refusal::Internal.into()) };
+    let state = &last.after;
+    let mut row = match hosted {
+        Some(hosted) => hosted.row.clone(),
+        None => StoredCommunity {
+            community,
+            kind: state.kind,
+            founder: author.user,
+            owner: state.owner,
+            is_frozen: false,
+            is_deleted: false,
+            created: at,
+        },
+    };
+    let mut unit = services.storage.begin().await?;
+    if hosted.is_none() {
+        if !unit.create_community(&row).await? {
+            return Err(Failure::Error(AppendLogError::NotFound));
+        }
+        unit.create_chain(chain, ChainKind::Log, row.founder, 0, at).await?;
+        unit.place_chain(chain, ChainPlace { community, channel: None }).await?;
+    }
+    let entries: Vec<StoredEntry> = batch.steps.iter().map(|step| step.stored.clone()).collect();
+    match unit.append_entries(chain, &entries).await? {
+        Append::Done(_) => {}
+        Append::Stale(head) => return Err(Failure::Error(AppendLogError::Stale { head })),
+        Append::ItemExists => return Err(denied("a statement's item id was used before")),
+        Append::NoChain => return Err(Refusal::Internal.into()),
+    }
+    for channel in new_channels(batch) {
+        let chain = ChainId::of_channel(community, channel);
+        unit.create_chain(chain, ChainKind::Channel, row.founder, 0, at).await?;
+        unit.place_chain(chain, ChainPlace { community, channel: Some(channel) }).await?;
+    }
+    for key in &batch.named {
+        unit.name_blob(*key).await?;
+    }
+    if state.is_deleted {
+        unit.end_community(community).await?;
+    } else {
+        unit.put_belongings(community, &belonging::changes(batch)).await?;
+    }
+    if row.owner != state.owner {
+        row.owner = state.owner;
+        unit.set_community_owner(community, row.owner).await?;
+    }
+    unit.commit().await?;
+    row.is_deleted = state.is_deleted;
+    let hosted = Arc::new(Hosted { row, state: state.clone() });
+    if state.is_deleted {
+        services.hub.folds.invalidate(&community);
+    } else {
+        services.hub.folds.insert(community, Arc::clone(&hosted));
+    }
+    if batch.before.is_none() {
+        let is_group = state.kind == CommunityKind::Group;
+        tracing::info!(%community, founder = %author.user, is_group, "a community began");
+    }
+    Ok(hosted)
+}
+
+/// Channels whose chains are to be made.
+fn new_channels(batch: &Batch) -> Vec<ChannelId> {
+    let Some(last) = batch.steps.last() else { return vec![] };
+    let is_known = |channel: &ChannelId| {
+        batch.before.as_ref().is_some_and(|before| before.channels.contains_key(channel))
+    };
+    last.after.channels.keys().copied().filter(|channel| !is_known(channel)).collect()
+}

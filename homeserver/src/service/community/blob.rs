@@ -1,0 +1,97 @@
+//! Blobs of communities: put in parts, checked when they are whole, given to whoever may read the log.
+
+use rookery_protocol::{
+    codec::Octets,
+    id::BlobId,
+    request::{
+        Failure, Refusal,
+        blob::{
+            BLOB_BYTES, BlobPart, BlobProgress, GetBlob, GetBlobError, PART_BYTES, PutBlob,
+            PutBlobError,
+        },
+    },
+    session::Authenticated,
+};
+
+use crate::{
+    repository::{
+        Repository, StorageError,
+        blob::{BlobKey, ROW_BYTES, StoredBlob},
+    },
+    service::Services,
+};
+
+/// How many blobs of one user no statement names: the epochs of a batch, and some that a lost connection left.
+const MAX_UNNAMED: u32 = 64;
+
+/// Puts the next part of a blob. What is there already is answered as the first time.
+pub async fn put(
+    services: &Services,
+    who: Authenticated,
+    request: PutBlob,
+) -> Result<BlobProgress, Failure<PutBlobError>> {
+    let PutBlob { community, blob, size, offset, bytes } = request;
+    if size > BLOB_BYTES {
+        return Err(Failure::Error(PutBlobError::TooLarge { limit: BLOB_BYTES }));
+    }
+    let key = BlobKey { community, blob, user: who.user };
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let mut unit = services.storage.begin().await?;
+    let known = unit.blob(key).await?;
+    if let Some(known) = known
+        && known.size == size
+        && known.have >= offset.saturating_add(length)
+    {
+        return Ok(BlobProgress { have: known.have });
+    }
+    if known.is_none() && unit.unnamed_blobs(who.user).await? >= MAX_UNNAMED {
+        return Err(Failure::Error(PutBlobError::TooMany));
+    }
+    let now = services.clock.now();
+    let have = match unit.append_blob(key, size, offset, bytes.as_slice(), now).await? {
+        Ok(have) => have,
+        Err(have) => return Err(Failure::Error(PutBlobError::Gap { have })),
+    };
+    if have == size && hash(&mut *unit, key, size).await? != blob {
+        unit.drop_blob(key).await?;
+        unit.commit().await?;
+        return Err(Failure::Error(PutBlobError::OtherHash));
+    }
+    unit.commit().await?;
+    Ok(BlobProgress { have })
+}
+
+/// The name that the bytes have by their hash.
+async fn hash(unit: &mut dyn Repository, key: BlobKey, size: u64) -> Result<BlobId, StorageError> {
+    let step = u64::try_from(ROW_BYTES).unwrap_or(u64::MAX);
+    let mut hasher = blake3::Hasher::new();
+    let mut offset = 0_u64;
+    while offset < size {
+        let bytes = unit.blob_bytes(key, offset, step).await?;
+        if bytes.is_empty() {
+            return Err(StorageError::Inconsistent { table: "blob_part" });
+        }
+        hasher.update(&bytes);
+        offset = offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    }
+    Ok(BlobId::from_bytes(*hasher.finalize().as_bytes()))
+}
+
+/// Gives a part of a blob.
+pub async fn get(
+    services: &Services,
+    who: Authenticated,
+    request: GetBlob,
+) -> Result<BlobPart, Failure<GetBlobError>> {
+    let not_found = || Failure::Error(GetBlobError::NotFound);
+    let GetBlob { community, blob, offset, length } = request;
+    if !services.may_look_at(who.user, community).await? {
+        return Err(not_found());
+    }
+    let mut view = services.storage.read().await?;
+    let stored: StoredBlob = view.whole_blob(community, blob).await?.ok_or_else(not_found)?;
+    let most = u64::try_from(PART_BYTES).unwrap_or(u64::MAX);
+    let bytes = view.blob_bytes(stored.key, offset, u64::from(length).min(most)).await?;
+    let bytes = Octets::parse(bytes).map_err(|_| Refusal::Internal)?;
+    Ok(BlobPart { size: stored.size, bytes })
+}

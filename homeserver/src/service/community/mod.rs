@@ -1,0 +1,214 @@
+//! Communities: what their hub lets in, keeps and tells.
+//!
+//! A community is a fold over its log ([`rookery_protocol::community::State`]). The hub keeps the folds of those that are asked for in
+//! memory; whoever changes one does so under [`Services::order`], puts the new fold here after the commit, and tells followers before
+//! letting go. So a post is judged at the log's head, and nobody who was sent away gets what is stored after.
+
+pub mod admin;
+pub mod append;
+mod belonging;
+pub mod blob;
+mod chains;
+mod judge;
+pub mod post;
+pub mod read;
+pub mod reads;
+pub mod suggest;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use moka::sync::Cache;
+use rookery_protocol::{
+    chain::HeadRef,
+    codec,
+    community::{Refused, State, apply},
+    id::{ChainId, ChannelId, CommunityId, UserId},
+    time::Timestamp,
+    user,
+};
+
+use self::chains::Known;
+use super::Services;
+use crate::repository::{
+    Limit, StorageError, View,
+    community::{ChainPlace, StoredCommunity},
+};
+
+/// Folds in memory: a large one takes some megabytes.
+const MAX_FOLDS: u64 = 1_000;
+/// Users' chains in memory, entry by entry: about 10 KiB each.
+const MAX_HISTORIES: u64 = 20_000;
+/// Chains of communities by id: about 150 bytes each.
+const MAX_PLACES: u64 = 200_000;
+/// Members of channels in slow mode, and when they last spoke.
+const MAX_SPOKEN: u64 = 200_000;
+/// How long somebody who looked at a community by an invitation's right may fetch what belongs to it.
+const PREVIEW: Duration = Duration::from_hours(1);
+/// How much of a log is read at once.
+const PAGE: Limit = Limit { rows: 256, bytes: 1024 * 1024 };
+
+/// A community that this server is the hub of.
+#[derive(Clone, Debug)]
+pub struct Hosted {
+    /// What the hub itself says of it.
+    pub row: StoredCommunity,
+    /// What its log amounts to.
+    pub state: State,
+}
+
+/// What is kept in memory of communities.
+pub struct Hub {
+    folds: Cache<CommunityId, Arc<Hosted>>,
+    histories: Cache<UserId, Arc<Vec<user::State>>>,
+    places: Cache<ChainId, ChainPlace>,
+    /// What users have looked at by an invitation's right.
+    previews: Cache<UserId, Arc<Vec<CommunityId>>>,
+    /// When a user last spoke in a channel in slow mode. A restart forgets it.
+    spoken: Cache<(ChainId, UserId), Timestamp>,
+    posts: post::Outbox,
+}
+
+/// A hub, and where its posts are taken out.
+#[must_use]
+pub fn hub() -> (Hub, post::Inlet) {
+    let (posts, inlet) = post::queue();
+    let hub = Hub {
+        folds: Cache::new(MAX_FOLDS),
+        histories: Cache::new(MAX_HISTORIES),
+        places: Cache::new(MAX_PLACES),
+        previews: Cache::builder().max_capacity(MAX_PLACES).time_to_live(PREVIEW).build(),
+        spoken: Cache::new(MAX_SPOKEN),
+        posts,
+    };
+    (hub, inlet)
+}
+
+impl Hosted {
+    /// Whether `user` may follow and read the log: members, those who were invited by name, and those who ask.
+    #[must_use]
+    pub fn may_read_log(&self, user: UserId) -> bool {
+        let State { members, asking, invites, .. } = &self.state;
+        members.contains_key(&user)
+            || asking.contains_key(&user)
+            || invites.values().any(|invite| invite.user == Some(user))
+    }
+
+    /// Whether `user` may read the log, or a channel.
+    #[must_use]
+    pub fn may_read(&self, user: UserId, channel: Option<ChannelId>) -> bool {
+        let may = match channel {
+            Some(channel) => self.state.may_read(user, channel),
+            None => self.may_read_log(user),
+        };
+        may && !self.state.is_deleted
+    }
+
+    /// Where the log stands.
+    #[must_use]
+    pub fn head(&self) -> HeadRef {
+        self.state.head.into()
+    }
+}
+
+impl Services {
+    /// The community `community`, if this server is its hub and it has not ended.
+    pub async fn hosted(
+        &self,
+        community: CommunityId,
+    ) -> Result<Option<Arc<Hosted>>, StorageError> {
+        if let Some(hosted) = self.hub.folds.get(&community) {
+            return Ok(Some(hosted));
+        }
+        let mut view = self.storage.read().await?;
+        let Some(row) = view.community(community).await?.filter(|row| !row.is_deleted) else {
+            return Ok(None);
+        };
+        let state = self.fold(&mut *view, community, None).await?;
+        let state = state.ok_or(StorageError::Inconsistent { table: "community" })?;
+        let hosted = Arc::new(Hosted { row, state });
+        Ok(Some(self.hub.folds.entry(community).or_insert(hosted).into_value()))
+    }
+
+    /// What the log amounts to, read on from `state`. The entries were checked when they came, so their signatures are not checked again.
+    async fn fold(
+        &self,
+        view: &mut (impl View + ?Sized),
+        community: CommunityId,
+        mut state: Option<State>,
+    ) -> Result<Option<State>, StorageError> {
+        let broken = StorageError::Inconsistent { table: "entry" };
+        let mut known = Known::default();
+        loop {
+            let after = state.as_ref().map(|state| state.head.seq);
+            let page = view.entries(ChainId::of_log(community), after, PAGE).await?;
+            for entry in page.rows.into_iter().map(|stored| stored.entry) {
+                let payload = entry.signed.payload.as_slice();
+                let item = codec::decode(payload).map_err(|_| broken.clone())?;
+                state = loop {
+                    match apply(community, state.as_ref(), &entry, &item, &known) {
+                        Ok(next) => break Some(next),
+                        Err(Refused::Hold { user, head }) => {
+                            if !self.bring(view, &mut known, user, head.seq).await? {
+                                return Err(broken);
+                            }
+                        }
+                        Err(Refused::Denied(error)) => {
+                            tracing::error!(%community, seq = entry.seq, %error, "a stored log breaks its rules");
+                            return Err(broken);
+                        }
+                    }
+                };
+            }
+            if !page.more {
+                return Ok(state);
+            }
+        }
+    }
+
+    /// What `chain` is of which community.
+    async fn place_of(&self, chain: ChainId) -> Result<Option<ChainPlace>, StorageError> {
+        if let Some(place) = self.hub.places.get(&chain) {
+            return Ok(Some(place));
+        }
+        let place = self.storage.read().await?.chain_place(chain).await?;
+        if let Some(place) = place {
+            self.hub.places.insert(chain, place);
+        }
+        Ok(place)
+    }
+
+    /// Whether `user` may read `chain`, which is a log or a channel.
+    pub async fn may_read_place(&self, user: UserId, chain: ChainId) -> Result<bool, StorageError> {
+        let Some(place) = self.place_of(chain).await? else { return Ok(false) };
+        let hosted = self.hosted(place.community).await?;
+        Ok(hosted.is_some_and(|hosted| hosted.may_read(user, place.channel)))
+    }
+
+    /// Whether `user`, who could read `chain` a moment ago, still can.
+    pub async fn still_reads(&self, user: UserId, chain: ChainId) -> Result<bool, StorageError> {
+        // Chains of communities were looked up a moment ago; all others are read for ever.
+        match self.hub.places.get(&chain) {
+            Some(_) => self.may_read_place(user, chain).await,
+            None => Ok(true),
+        }
+    }
+
+    /// Which of `users` are named in a community whose log `caller` may read, or has just looked at.
+    pub async fn is_named_to(
+        &self,
+        caller: UserId,
+        users: &[UserId],
+    ) -> Result<Vec<UserId>, StorageError> {
+        let mut named = self.storage.read().await?.related(caller, users).await?;
+        let looked_at = self.hub.previews.get(&caller).unwrap_or_default();
+        for community in looked_at.iter() {
+            if let Some(hosted) = self.hosted(*community).await? {
+                named.extend(users.iter().filter(|user| hosted.state.heads.contains_key(user)));
+            }
+        }
+        Ok(named)
+    }
+}

@@ -1,0 +1,6 @@
+//! What a hub lets in, keeps and tells.
+
+mod log;
+mod members;
+mod posts;
+mod town;

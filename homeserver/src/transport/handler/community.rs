@@ -1,0 +1,98 @@
+//! Communities, channels and their blobs.
+
+use rookery_protocol::{
+    request::{
+        Outcome,
+        blob::{GetBlob, PutBlob},
+        channel::{ListReads, PostChannel},
+        community::{
+            AppendLog, FetchHead, ListCommunities, NamesOfUsers, PreviewLog, ReadChains,
+            SuggestContacts,
+        },
+    },
+    session::Authenticated,
+};
+
+use crate::{
+    service::community::{append, blob, post, read, reads, suggest},
+    transport::router::{Context, Router},
+};
+
+pub(super) fn add(router: Router) -> Router {
+    router
+        .on(append)
+        .on(list)
+        .on(preview)
+        .on(read_many)
+        .on(names)
+        .on(suggest)
+        .on(head)
+        .on(post)
+        .on(list_reads)
+        .on(put_blob)
+        .on(get_blob)
+}
+
+async fn append(context: Context, who: Authenticated, request: AppendLog) -> Outcome<AppendLog> {
+    append::append(&context.services, who, request).await
+}
+
+async fn list(
+    context: Context,
+    who: Authenticated,
+    _: ListCommunities,
+) -> Outcome<ListCommunities> {
+    Ok(read::list(&context.services, who).await?)
+}
+
+async fn preview(context: Context, who: Authenticated, request: PreviewLog) -> Outcome<PreviewLog> {
+    read::preview(&context.services, who, request).await
+}
+
+async fn read_many(
+    context: Context,
+    who: Authenticated,
+    request: ReadChains,
+) -> Outcome<ReadChains> {
+    Ok(read::many(&context.services, who, request).await?)
+}
+
+async fn names(
+    context: Context,
+    who: Authenticated,
+    request: NamesOfUsers,
+) -> Outcome<NamesOfUsers> {
+    Ok(read::names(&context.services, who, request.users).await?)
+}
+
+async fn suggest(
+    context: Context,
+    who: Authenticated,
+    _: SuggestContacts,
+) -> Outcome<SuggestContacts> {
+    Ok(suggest::suggest(&context.services, who).await?)
+}
+
+async fn head(context: Context, who: Authenticated, request: FetchHead) -> Outcome<FetchHead> {
+    read::head(&context.services, who, request.chain).await
+}
+
+async fn post(context: Context, who: Authenticated, request: PostChannel) -> Outcome<PostChannel> {
+    post::post(&context.services, who, request).await
+}
+
+async fn list_reads(
+    context: Context,
+    who: Authenticated,
+    request: ListReads,
+) -> Outcome<ListReads> {
+    reads::list(&context.services, who, request).await
+}
+
+async fn put_blob(context: Context, who: Authenticated, request: PutBlob) -> Outcome<PutBlob> {
+    blob::put(&context.services, who, request).await
+}
+
+async fn get_blob(context: Context, who: Authenticated, request: GetBlob) -> Outcome<GetBlob> {
+    blob::get(&context.services, who, request).await
+}

@@ -1,0 +1,474 @@
+//! The rules of a community's log.
+//!
+//! Every rule is a function of the log alone, and of the authors' own chains at the heads that the log names. A chain that is not at hand
+//! means *hold*, never *reject*.
+
+mod key;
+mod member;
+mod structure;
+
+use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
+
+use super::{
+    Action, Audience, BASE_WINDOW, CommunityKind, Create, Member, Permissions, Place, PukPin, Role,
+    SealedText, Stale, State, Statement,
+};
+use crate::{
+    chain::{BrokenEntry, Entry, Item, Kind, Seen},
+    codec,
+    id::{AudienceId, ChainId, CommunityId, RoleId, UserId},
+    user,
+    version::SUITE,
+};
+
+/// How many of anything a community has at most.
+pub(super) const MAX_ROLES: usize = 250;
+pub(super) const MAX_CHANNELS: usize = 500;
+pub(super) const MAX_INVITES: usize = 1_000;
+pub(super) const MAX_ASKING: usize = 1_000;
+pub(super) const MAX_GROUP: usize = 64;
+pub(super) const MAX_MEMBERS: usize = 20_000;
+
+/// Users' chains, as whoever checks a log has them.
+pub trait Chains {
+    /// What a user's chain came to at `head`.
+    fn user_at(&self, user: UserId, head: Seen) -> Result<user::State, Missing>;
+}
+
+/// Why a user's chain says nothing of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It is not at hand, or does not reach so far yet.
+    NotAtHand,
+    /// It has another entry there: the chain or the log was forked.
+    Contradicts,
+}
+
+/// Why a statement is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Denied {
+    /// The entry itself is wrong.
+    #[error(transparent)]
+    Broken(#[from] BrokenEntry),
+    /// The body is no statement.
+    #[error("the statement is malformed: {0}")]
+    Malformed(#[from] codec::Malformed),
+    /// Of another kind, suite, community or place than it claims.
+    #[error("the statement is not for this place: {0}")]
+    Misplaced(&'static str),
+    /// Statements are never erased.
+    #[error("the statement's body is missing")]
+    Erased,
+    /// Signed by no device that its author has there.
+    #[error("the device that signed is none of its author's")]
+    NotAnAuthor,
+    /// A user's chain has another entry where the statement names one.
+    #[error("a user's chain was forked, or the statement names an entry that is not in it")]
+    OtherChain,
+    /// An earlier head of a user's chain than the log has named.
+    #[error("the statement goes back before what the log knows of a user's devices")]
+    OldHead,
+    /// A per-user key that the user's chain does not show there.
+    #[error("the per-user key is not the one in the user's chain")]
+    OtherKey,
+    /// The author does not belong to the community.
+    #[error("only members may do that")]
+    NotAMember,
+    /// The author's roles do not allow it.
+    #[error("that takes the permission {0}")]
+    NotPermitted(&'static str),
+    /// The author does not stand above who or what is meant.
+    #[error("that takes a higher role than theirs")]
+    NotAbove,
+    /// Only the owner may.
+    #[error("only the owner may do that")]
+    NotTheOwner,
+    /// No such role, channel, audience, invitation or member.
+    #[error("there is no such {0}")]
+    Unknown(&'static str),
+    /// It is that way already.
+    #[error("{0}")]
+    Already(&'static str),
+    /// Something has to come first, or instead.
+    #[error("{0}")]
+    Not(&'static str),
+    /// As many as there can be.
+    #[error("there can be no more {0}")]
+    TooMany(&'static str),
+    /// Who may not come back.
+    #[error("they were banned")]
+    Banned,
+    /// An epoch that the rules ask for has to come first.
+    #[error("a new epoch has to follow before anything else")]
+    EpochOwed,
+    /// An epoch for other readers than the log has.
+    #[error("the epoch is not for exactly the members who may read")]
+    OtherRoster,
+    /// The community has ended.
+    #[error("the community has been deleted")]
+    Deleted,
+}
+
+/// Why a statement was not taken in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The rules forbid it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// It cannot be told yet: this user's chain is not at hand as far as this head.
+    #[error("the chain of a user is needed first")]
+    Hold {
+        /// Whose.
+        user: UserId,
+        /// How far.
+        head: Seen,
+    },
+}
+
+impl From<BrokenEntry> for Refused {
+    fn from(error: BrokenEntry) -> Self {
+        Self::Denied(error.into())
+    }
+}
+
+/// A statement on its way through the rules.
+pub(super) struct Case<'a> {
+    pub(super) state: &'a State,
+    pub(super) seq: u64,
+    pub(super) prev: crate::id::Digest,
+    pub(super) author: UserId,
+    pub(super) author_head: Seen,
+    pub(super) chains: &'a dyn Chains,
+}
+
+/// Checks `entry` against everything, from its place to its rules, and says what `state` becomes (nothing when it is the first).
+pub fn verify_and_apply(
+    community: CommunityId,
+    state: Option<&State>,
+    entry: &Entry,
+    chains: &dyn Chains,
+) -> Result<State, Refused> {
+    if entry.chain != ChainId::of_log(community) {
+        return Err(BrokenEntry::OtherChain.into());
+    }
+    let item = entry.verify_after(state.map(|state| state.head))?;
+    apply(community, state, entry, &item, chains)
+}
+
+/// Says what `state` becomes by `entry`, whose place and signatures hold, or which rule forbids it.
+pub fn apply(
+    community: CommunityId,
+    state: Option<&State>,
+    entry: &Entry,
+    item: &Item,
+    chains: &dyn Chains,
+) -> Result<State, Refused> {
+    if item.kind != Kind::CommunityStatement {
+        return Err(Denied::Misplaced("another kind of entry").into());
+    }
+    if entry.log_pos.is_some() {
+        return Err(Denied::Misplaced("an entry of a channel").into());
+    }
+    let body = entry.body.as_ref().ok_or(Denied::Erased)?.as_slice();
+    let statement: Statement = codec::decode(body).map_err(Denied::from)?;
+    if statement.suite != SUITE {
+        return Err(Denied::Misplaced("an unknown suite").into());
+    }
+    let Some(state) = state else {
+        if statement.community.is_some() || Statement::community_id(body) != community {
+            return Err(Denied::Misplaced("another community").into());
+        }
+        return begin(community, entry, item, &statement, chains);
+    };
+    if statement.community != Some(community) || state.community != community {
+        return Err(Denied::Misplaced("another community").into());
+    }
+    check_place(state, &statement)?;
+    check_new(state, statement.author, item)?;
+    if state.is_deleted {
+        return Err(Denied::Deleted.into());
+    }
+    check_author(Some(state), entry, &statement, chains)?;
+    if !state.owed.is_empty() && !matches!(statement.action, Action::Epoch(_)) {
+        return Err(Denied::EpochOwed.into());
+    }
+    let case = Case {
+        state,
+        seq: entry.seq,
+        prev: entry.prev,
+        author: statement.author,
+        author_head: statement.author_head,
+        chains,
+    };
+    let next = case.decide(&statement.action)?;
+    Ok(next.after(entry, item, &statement))
+}
+
+fn check_place(state: &State, statement: &Statement) -> Result<(), Denied> {
+    match statement.place {
+        Place::Next(prev) if statement.action.is_strict() => {
+            if prev != state.head {
+                return Err(Denied::Misplaced("another place"));
+            }
+        }
+        Place::Later(base) if !statement.action.is_strict() => {
+            if state.recent.get(&base.seq) != Some(&base.hash) {
+                return Err(Denied::Misplaced("an entry that is not among the last"));
+            }
+        }
+        _ => return Err(Denied::Misplaced("a place of the wrong kind")),
+    }
+    Ok(())
+}
+
+/// Checks that the hub does not place an item for the second time. One that is older than those that the state remembers names a base that is
+/// too old as well.
+fn check_new(state: &State, author: UserId, item: &Item) -> Result<(), Denied> {
+    if state.placed.values().any(|placed| *placed == (author, item.item_id)) {
+        return Err(Denied::Already("the log has that statement already"));
+    }
+    Ok(())
+}
+
+/// Checks that the device that signed is live in its author's chain, and that the log knows nothing newer of that chain.
+fn check_author(
+    state: Option<&State>,
+    entry: &Entry,
+    statement: &Statement,
+    chains: &dyn Chains,
+) -> Result<user::State, Refused> {
+    let Statement { author, author_head, .. } = statement;
+    let known = state.and_then(|state| state.heads.get(author));
+    check_head(known, *author_head)?;
+    let user = lookup(chains, *author, *author_head)?;
+    let key = entry.signed.author().ok_or(Denied::NotAnAuthor)?;
+    if entry.signed.signatures.len() != 1 || user.signer(key).is_none() {
+        return Err(Denied::NotAnAuthor.into());
+    }
+    Ok(user)
+}
+
+fn check_head(known: Option<&Seen>, head: Seen) -> Result<(), Denied> {
+    match known {
+        Some(known) if head.seq < known.seq => Err(Denied::OldHead),
+        Some(known) if head.seq == known.seq && head.hash != known.hash => Err(Denied::OtherChain),
+        _ => Ok(()),
+    }
+}
+
+fn lookup(chains: &dyn Chains, user: UserId, head: Seen) -> Result<user::State, Refused> {
+    match chains.user_at(user, head) {
+        Ok(state) => Ok(state),
+        Err(Missing::NotAtHand) => Err(Refused::Hold { user, head }),
+        Err(Missing::Contradicts) => Err(Denied::OtherChain.into()),
+    }
+}
+
+/// Checks that `puk` is the per-user key of a live user at `head`.
+fn check_puk(
+    chains: &dyn Chains,
+    user: UserId,
+    head: Seen,
+    puk: PukPin,
+) -> Result<user::State, Refused> {
+    let state = lookup(chains, user, head)?;
+    if state.closed || state.owes_rotation || state.puk().map(PukPin::of) != Some(puk) {
+        return Err(Denied::OtherKey.into());
+    }
+    Ok(state)
+}
+
+fn begin(
+    community: CommunityId,
+    entry: &Entry,
+    item: &Item,
+    statement: &Statement,
+    chains: &dyn Chains,
+) -> Result<State, Refused> {
+    let Action::Create(create) = &statement.action else {
+        return Err(Denied::Misplaced("a log begins with its creation").into());
+    };
+    if statement.place != Place::First {
+        return Err(Denied::Misplaced("a place of the wrong kind").into());
+    }
+    check_author(None, entry, statement, chains)?;
+    let Create { kind, hub, hub_key, policy, history, permissions, puk, .. } = create;
+    check_puk(chains, statement.author, statement.author_head, *puk)?;
+    let is_group = *kind == CommunityKind::Group;
+    if is_group && *policy != super::JoinPolicy::Invited {
+        return Err(Denied::Not("a group is joined by being brought in").into());
+    }
+    let everybody = Role {
+        rank: 0,
+        permissions: Permissions::from_bits(*permissions),
+        colour: None,
+        name: None,
+    };
+    let founder = Member {
+        head: statement.author_head,
+        puk: *puk,
+        roles: vec![],
+        joined: entry.seq,
+        nickname: None,
+    };
+    let members = Audience {
+        rule: None,
+        history: *history,
+        epoch: None,
+        lacking: RedBlackTreeSetSync::new_sync(),
+        stale: Stale::default(),
+    };
+    let state = State {
+        community,
+        kind: *kind,
+        head: entry.seen(),
+        hub: hub.clone(),
+        hub_key: *hub_key,
+        owner: statement.author,
+        policy: *policy,
+        name: None,
+        topic: None,
+        roles: RedBlackTreeMapSync::new_sync().insert(RoleId::EVERYBODY, everybody),
+        channels: RedBlackTreeMapSync::new_sync(),
+        audiences: RedBlackTreeMapSync::new_sync().insert(AudienceId::MEMBERS, members),
+        invites: RedBlackTreeMapSync::new_sync(),
+        members: RedBlackTreeMapSync::new_sync().insert(statement.author, founder),
+        asking: RedBlackTreeMapSync::new_sync(),
+        banned: RedBlackTreeSetSync::new_sync(),
+        heads: RedBlackTreeMapSync::new_sync(),
+        next_role: 1,
+        next_channel: 1,
+        next_audience: 1,
+        next_invite: 1,
+        owed: RedBlackTreeMapSync::new_sync().insert(AudienceId::MEMBERS, statement.author),
+        recent: RedBlackTreeMapSync::new_sync(),
+        placed: RedBlackTreeMapSync::new_sync(),
+        is_deleted: false,
+    };
+    Ok(state.after(entry, item, statement))
+}
+
+/// Checks that a sealed text is for whom it should be. Which epoch it names is between author and readers: one who names a wrong one is only
+/// not understood.
+fn check_sealed_for(text: &SealedText, audience: AudienceId) -> Result<(), Denied> {
+    if text.audience != audience {
+        return Err(Denied::Not("the text is sealed for another audience"));
+    }
+    Ok(())
+}
+
+/// What a group's log cannot say.
+fn check_group(action: &Action) -> Result<(), Denied> {
+    match action {
+        Action::RoleSet(_)
+        | Action::RoleDelete { .. }
+        | Action::RoleGrant { .. }
+        | Action::RoleRevoke { .. }
+        | Action::ChannelDelete { .. }
+        | Action::OverwriteSet(_)
+        | Action::InviteCreate(_)
+        | Action::InviteRevoke { .. }
+        | Action::Join(_)
+        | Action::Ask(_)
+        | Action::Approve(_) => Err(Denied::Not("a group has one channel and no roles")),
+        Action::AudienceSet(set) if set.audience != AudienceId::MEMBERS => {
+            Err(Denied::Not("a group has one channel and no roles"))
+        }
+        Action::ChannelSet(set) if set.channel.number() != 1 => {
+            Err(Denied::Not("a group has one channel and no roles"))
+        }
+        Action::Edit(edit) if edit.policy.is_some() => {
+            Err(Denied::Not("a group is joined by being brought in"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Case<'_> {
+    fn decide(&self, action: &Action) -> Result<State, Refused> {
+        let is_outsider = !self.state.members.contains_key(&self.author);
+        if is_outsider && !matches!(action, Action::Join(_) | Action::Ask(_)) {
+            return Err(Denied::NotAMember.into());
+        }
+        if self.state.kind == CommunityKind::Group {
+            check_group(action)?;
+        }
+        Ok(match action {
+            Action::Create(_) => {
+                return Err(Denied::Misplaced("a second creation").into());
+            }
+            Action::Edit(edit) => self.edit(edit)?,
+            Action::RoleSet(set) => self.role_set(set)?,
+            Action::RoleDelete { role } => self.role_delete(*role)?,
+            Action::RoleGrant { user, role } => self.role_grant(*user, *role)?,
+            Action::RoleRevoke { user, role } => self.role_revoke(*user, *role)?,
+            Action::ChannelSet(set) => self.channel_set(set)?,
+            Action::ChannelDelete { channel } => self.channel_delete(*channel)?,
+            Action::OverwriteSet(set) => self.overwrite_set(set)?,
+            Action::AudienceSet(set) => self.audience_set(set)?,
+            Action::InviteCreate(create) => self.invite_create(create)?,
+            Action::InviteRevoke { invite } => self.invite_revoke(*invite)?,
+            Action::Join(join) => self.join(join)?,
+            Action::Ask(ask) => self.ask(ask)?,
+            Action::Approve(approve) => self.approve(approve)?,
+            Action::Leave => self.leave()?,
+            Action::Head(puk) => self.head(*puk)?,
+            Action::Nickname(nickname) => self.nickname(nickname)?,
+            Action::Kick(ban) => self.kick(ban)?,
+            Action::Ban(ban) => self.ban(ban)?,
+            Action::Unban { user } => self.unban(*user)?,
+            Action::Add(add) => self.add(add)?,
+            Action::Epoch(epoch) => self.epoch(epoch)?,
+            Action::Admit(admit) => self.admit(admit)?,
+            Action::Lacking { audience, epoch } => self.lacking(*audience, *epoch)?,
+            Action::OwnerSet { user } => self.owner_set(*user)?,
+            Action::Delete => {
+                self.need_owner()?;
+                State { is_deleted: true, ..self.state.clone() }
+            }
+        })
+    }
+
+    /// Refuses unless the author may do `wanted` in the community.
+    fn need(&self, wanted: Permissions) -> Result<(), Denied> {
+        if self.state.permissions_of(self.author, None).contain(wanted) {
+            return Ok(());
+        }
+        Err(Denied::NotPermitted(wanted.words().next().unwrap_or("that nobody has")))
+    }
+
+    fn need_owner(&self) -> Result<(), Denied> {
+        if self.author == self.state.owner { Ok(()) } else { Err(Denied::NotTheOwner) }
+    }
+
+    fn rank(&self) -> u32 {
+        self.state.rank_of(self.author).unwrap_or(0)
+    }
+
+    /// Refuses unless the author stands above `user`.
+    fn need_above(&self, user: UserId) -> Result<(), Denied> {
+        match self.state.rank_of(user) {
+            Some(theirs) if theirs >= self.rank() => Err(Denied::NotAbove),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl State {
+    /// This state with `entry` as its head, and with what the entry says of its author's chain.
+    fn after(self, entry: &Entry, item: &Item, statement: &Statement) -> Self {
+        let seen = entry.seen();
+        let mut recent = self.recent.insert(seen.seq, seen.hash);
+        let mut placed = self.placed.insert(seen.seq, (statement.author, item.item_id));
+        if let Some(old) = seen.seq.checked_sub(BASE_WINDOW) {
+            recent = recent.remove(&old);
+            placed = placed.remove(&old);
+        }
+        let heads = self.heads.insert(statement.author, statement.author_head);
+        Self { head: seen, recent, placed, heads, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! A stretch of a log, checked as a whole: signatures on all cores, then the rules in order.
+
+use std::{num::NonZero, thread};
+
+use super::{Chains, Refused, State, apply};
+use crate::{
+    chain::{BrokenEntry, Entry, Item},
+    id::{ChainId, CommunityId},
+};
+
+/// How many entries have their signatures checked ahead of the rules: a log that breaks early costs no more.
+const AHEAD: usize = 2_048;
+/// Fewer entries than this for each core are not worth a thread.
+const WORTH_A_THREAD: usize = 32;
+
+/// Where a log was not taken in any further.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("entry {seq} of the community's log: {why}")]
+pub struct Stopped {
+    /// The place of the entry that was refused or has to wait.
+    pub seq: u64,
+    /// Why.
+    pub why: Refused,
+    /// What all entries before it came to: where to go on from.
+    pub state: Option<State>,
+}
+
+/// Checks entries that follow `state` (nothing when they begin the log), as [`verify_and_apply`](super::verify_and_apply) does one by one, and
+/// says what they come to: nothing if there are none at all.
+pub fn check_log(
+    community: CommunityId,
+    mut state: Option<State>,
+    entries: &[Entry],
+    chains: &dyn Chains,
+) -> Result<Option<State>, Box<Stopped>> {
+    let chain = ChainId::of_log(community);
+    for ahead in entries.chunks(AHEAD) {
+        for (entry, item) in ahead.iter().zip(verify(ahead)) {
+            let next = check_chain(entry, chain)
+                .and_then(|()| entry.check_place(state.as_ref().map(|state| state.head)))
+                .and(item)
+                .map_err(Refused::from)
+                .and_then(|item| apply(community, state.as_ref(), entry, &item, chains));
+            match next {
+                Ok(next) => state = Some(next),
+                Err(why) => return Err(Box::new(Stopped { seq: entry.seq, why, state })),
+            }
+        }
+    }
+    Ok(state)
+}
+
+fn check_chain(entry: &Entry, chain: ChainId) -> Result<(), BrokenEntry> {
+    if entry.chain == chain { Ok(()) } else { Err(BrokenEntry::OtherChain) }
+}
+
+/// What each entry's signatures vouch for, in order.
+fn verify(entries: &[Entry]) -> Vec<Result<Item, BrokenEntry>> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = entries.len().div_ceil(cores).max(WORTH_A_THREAD);
+    let verify_all = |entries: &[Entry]| entries.iter().map(Entry::verify).collect::<Vec<_>>();
+    let (own, others) = entries.split_at(share.min(entries.len()));
+    thread::scope(|scope| {
+        let started: Vec<_> = others
+            .chunks(share)
+            .map(|entries| {
+                let thread =
+                    thread::Builder::new().spawn_scoped(scope, move || verify_all(entries));
+                (entries, thread)
+            })
+            .collect();
+        let mut items = verify_all(own);
+        for (entries, thread) in started {
+            // Without a thread, and after one that ended early, the work is still to be done.
+            let done = thread.ok().and_then(|thread| thread.join().ok());
+            items.extend(done.unwrap_or_else(|| verify_all(entries)));
+        }
+        items
+    })
+}
