@@ -138,9 +138,9 @@ async fn messages_are_answered_edited_reacted_to_pinned_and_erased() -> Result<(
 
     // Only its author edits a message; who owns the community erases it.
     let refused = bob.run(&["edit", "club#general", &first, "mine now"]).await?;
-    ensure!(refused.code() == exit::NOT_PERMITTED, "{refused:?}");
+    ensure!(refused.code() == exit::NOT_PERMITTED, "{refused}");
     let refused = bob.run(&["delete", "club#general", &first]).await?;
-    ensure!(refused.code() == exit::NOT_PERMITTED, "{refused:?}");
+    ensure!(refused.code() == exit::NOT_PERMITTED, "{refused}");
     let answer = id_of(&messages, "an answer")?;
     alice.ask(&["delete", "club#general", &answer, "--reason", "too loud"]).await?;
     eventually(PATIENCE, async || {
@@ -173,7 +173,7 @@ async fn who_was_sent_away_reads_nothing_more_and_who_comes_reads_what_the_setti
         alice.send("club#general", "without carol").await?;
         read_until(bob, "club#general", &["before", "without carol"]).await?;
         let refused = carol.run(&["send", "club#general", "still here?"]).await?;
-        ensure!(refused.code() != 0, "{refused:?}");
+        ensure!(refused.code() != 0, "{refused}");
         let shown = carol.read("club#general", 50).await?;
         ensure!(shown.iter().all(|message| message.text != "without carol"), "{shown:?}");
 
@@ -219,7 +219,7 @@ async fn private_channels_roles_and_exceptions_hold() -> Result<()> {
     alice.ask(&["channel", "create", "club", "bridge", "--private", "--roles", "crew"]).await?;
     alice.send("club#bridge", "for the crew").await?;
     let unseen = bob.run(&["read", "club#bridge"]).await?;
-    ensure!(unseen.code() == exit::NOT_FOUND, "{unseen:?}");
+    ensure!(unseen.code() == exit::NOT_FOUND, "{unseen}");
 
     alice.ask(&["member", "role", "club", "@bob", "crew"]).await?;
     read_until(bob, "club#bridge", &["for the crew"]).await?;
@@ -233,13 +233,13 @@ async fn private_channels_roles_and_exceptions_hold() -> Result<()> {
     alice.ask(&["channel", "deny", "club#general", "@carol", "post"]).await?;
     let refused = eventually(PATIENCE, async || {
         let refused = carol.run(&["send", "club#general", "may I?"]).await?;
-        ensure!(refused.code() == exit::NOT_PERMITTED, "{refused:?}");
+        ensure!(refused.code() == exit::NOT_PERMITTED, "{refused}");
         Ok(refused)
     })
     .await?;
     ensure!(!refused.stderr.is_empty(), "it says why");
     let refused = carol.run(&["role", "create", "club", "boss"]).await?;
-    ensure!(refused.code() == exit::NOT_PERMITTED, "{refused:?}");
+    ensure!(refused.code() == exit::NOT_PERMITTED, "{refused}");
     Ok(())
 }
 
@@ -264,7 +264,7 @@ async fn a_group_is_made_of_people_and_changes_with_them() -> Result<()> {
     ensure!(!shown.stdout.contains("just us"), "{shown:?}");
     carol.ask(&["group", "leave", "+seaside"]).await?;
     let refused = carol.run(&["group", "add", "+seaside", "@bob"]).await?;
-    ensure!(refused.code() != 0 && refused.code() != exit::USAGE, "{refused:?}");
+    ensure!(refused.code() != 0 && refused.code() != exit::USAGE, "{refused}");
     Ok(())
 }
 
@@ -276,7 +276,7 @@ async fn what_is_posted_while_the_server_is_away_is_posted_when_it_is_back() -> 
     read_until(scene.person("bob"), "club#general", &["before"]).await?;
     scene.server.kill().await?;
     let queued = scene.person("alice").run(&["send", "club#general", "meanwhile"]).await?;
-    ensure!(queued.code() == 3, "{queued:?}");
+    ensure!(queued.code() == 3, "{queued}");
     scene.server.start().await?;
     read_until(scene.person("bob"), "club#general", &["before", "meanwhile"]).await?;
     Ok(())
@@ -354,5 +354,93 @@ async fn read_marks_are_shared_and_unread_and_mentions_are_counted() -> Result<(
     bob.read("club#general", 50).await?;
     counts(bob, 0, 0).await?;
     counts(&phone, 0, 0).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn members_see_who_types_and_who_has_read_and_whom_they_may_know() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    let (alice, bob) = (scene.person("alice"), scene.person("bob"));
+    scene.club(&[]).await?;
+    alice.send("club#general", "read this").await?;
+    read_until(bob, "club#general", &["read this"]).await?;
+    eventually(PATIENCE, async || {
+        let shown = alice.read("club#general", 5).await?;
+        let readers = shown.last().and_then(|message| message.more.get("read_by"));
+        ensure!(readers.is_some_and(|readers| readers.to_string().contains("bob")), "{shown:?}");
+        Ok(())
+    })
+    .await?;
+    eventually(PATIENCE, async || {
+        bob.run(&["typing", "club#general"]).await?.success()?;
+        let typing = alice.run(&["typing", "--json"]).await?.success()?;
+        ensure!(
+            typing.stdout.contains("bob") && typing.stdout.contains("club#general"),
+            "{typing}"
+        );
+        Ok(())
+    })
+    .await?;
+    for person in [alice, bob] {
+        person.ask(&["account", "settings", "--suggest", "true"]).await?;
+    }
+    let suggested = alice.run(&["contact", "suggest", "--json"]).await?.success()?;
+    ensure!(suggested.stdout.contains("bob"), "{suggested}");
+    bob.ask(&["account", "settings", "--suggest", "false"]).await?;
+    let suggested = alice.run(&["contact", "suggest", "--json"]).await?.success()?;
+    ensure!(!suggested.stdout.contains("bob"), "{suggested}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn settings_drafts_and_mutes_are_shared_by_a_user_s_devices() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    let bob = scene.person("bob");
+    scene.club(&[]).await?;
+    let phone = scene.world.profile("bob", "phone")?;
+    phone.link_to(bob, &scene.server.ready().invite).await?;
+    let _agent = phone.start_agent()?;
+    phone.wait_until_connected().await?;
+    bob.ask(&["settings", "theme", "light"]).await?;
+    bob.ask(&["settings", "mute", "on", "--of", "club#general"]).await?;
+    bob.ask(&["settings", "draft", "half a thought", "--of", "club#general"]).await?;
+    eventually(PATIENCE, async || {
+        let theme = phone.ask(&["settings", "theme"]).await?;
+        let mute = phone.ask(&["settings", "mute", "--of", "club#general"]).await?;
+        let draft = phone.ask(&["settings", "draft", "--of", "club#general"]).await?;
+        ensure!(theme["value"] == "light" && mute["value"] == "on", "{theme} {mute}");
+        ensure!(draft["value"] == "half a thought", "{draft}");
+        Ok(())
+    })
+    .await?;
+    let refused = bob.run(&["settings", "theme", "polka"]).await?;
+    ensure!(refused.code() == exit::USAGE, "{refused}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rooms_and_conversations_are_paged_both_ways_and_around_a_message() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    let (alice, bob) = (scene.person("alice"), scene.person("bob"));
+    scene.club(&[]).await?;
+    rookery_tests::world::befriend(alice, bob).await?;
+    for room in ["club#general", "@bob"] {
+        let mut ids = vec![];
+        for number in 0..9 {
+            ids.push(alice.send(room, &format!("number {number}")).await?);
+        }
+        let page = async |spot: &str, id: &str, count: &str| -> Result<Vec<String>> {
+            let read = alice.run(&["read", room, spot, id, "-n", count, "--json"]).await?;
+            let lines = read.success()?.json_lines()?;
+            Ok(lines.iter().filter_map(|line| Some(line["text"].as_str()?.to_owned())).collect())
+        };
+        let numbers = |range: std::ops::Range<u32>| -> Vec<String> {
+            range.map(|number| format!("number {number}")).collect()
+        };
+        ensure!(page("--before", &ids[4], "3").await? == numbers(1..4), "{room} before");
+        ensure!(page("--after", &ids[4], "3").await? == numbers(5..8), "{room} after");
+        ensure!(page("--around", &ids[4], "4").await? == numbers(2..6), "{room} around");
+        ensure!(page("--from", "2020-01-01", "2").await? == numbers(0..2), "{room} from");
+    }
     Ok(())
 }

@@ -42,6 +42,16 @@ const COMMANDS: &[(&str, &str)] = &[
         "rookery tail --json --cursor-file ~/.cursor",
         "timeout 3 rookery tail --json --cursor-file ~/.cursor >~/told || [ $? = 124 ]; grep -q 'the deploy is done' ~/told; [ -s ~/.cursor ]",
     ),
+    ("rookery community create 'Night Owls'", "="),
+    ("rookery community invite night-owls", "="),
+    ("rookery send night-owls#general 'who is up?'", "="),
+    ("rookery read night-owls#general", "rookery read night-owls#general | grep -q 'who is up?'"),
+    ("rookery community verify night-owls", "rookery community verify night-owls | grep -q holds"),
+    ("rookery group create weekend @bob", "="),
+    (
+        "rookery search 'from:me deploy'",
+        "rookery search 'from:me deploy' | grep -q 'the deploy is done'",
+    ),
     (
         "rookery daemon",
         "rookery daemon & until [ -S $ROOKERY_HOME/run/*.sock ]; do kill -0 $!; sleep 0.1; done; \

@@ -1,8 +1,9 @@
 //! The engine: joins the connection, [`crate::e2ee`] and the [`Store`] of one profile.
 //!
 //! What is decided is written down before it is done, so that a kill at any moment loses nothing: a message is in the store before it is in
-//! the outbox's hands, a ratchet's next state before the envelope leaves, a received message before its acknowledgement. Three tasks work
-//! on that: the *link* keeps a connection and takes in what comes, the *outbox* sends, the *chores* do what can wait (receipts, the
+//! the outbox's hands, a ratchet's next state before the envelope leaves, a received message before its acknowledgement. Some tasks work
+//! on that: the *link* keeps a connection and takes in what comes, the *outbox* sends letters and the *postings* messages of channels, the
+//! *keeper* does what a member owes a community, the *indexer* makes messages findable, and the *chores* do what can wait (receipts, the
 //! journal, prekeys, contacts). They share nothing but the store and a few signals; the store's one writer is what orders them.
 
 mod account;

@@ -4,9 +4,12 @@
 //! parameters; the handler is [`Verb::run`].
 
 mod account;
+mod channel;
 mod community;
 mod contact;
 mod device;
+mod log;
+mod member;
 mod message;
 mod profile;
 mod room;
@@ -25,12 +28,13 @@ pub use account::{
     SessionList, SettingLine, Settings, SettingsLine, Status, StatusLine, Whoami, WhoamiLine,
     WritersWord,
 };
+pub use channel::{
+    ChannelCreate, ChannelEdit, ChannelGrant, ChannelLine, ChannelList, ChannelWord, GrantWord,
+};
 pub use community::{
-    Changed, ChannelCreate, ChannelEdit, ChannelGrant, ChannelLine, ChannelList, ChannelWord,
-    CommunityCreate, CommunityDetail, CommunityEdit, CommunityInvite, CommunityJoin,
-    CommunityLeave, CommunityLine, CommunityList, CommunityLog, CommunityShow, CommunityVerify,
-    GrantWord, HistoryWord, InviteLine, LogLine, MemberAct, MemberChangeOrder, MemberLine,
-    MemberList, PolicyWord, RoleChange, RoleLine, RoleList, VerifiedLine,
+    Changed, CommunityCreate, CommunityDetail, CommunityEdit, CommunityInvite, CommunityJoin,
+    CommunityLeave, CommunityLine, CommunityList, CommunityShow, HistoryWord, InviteLine,
+    PolicyWord,
 };
 pub use contact::{
     ContactAct, ContactChange, ContactLine, ContactList, ContactSuggest, SuggestionLine, Verify,
@@ -39,6 +43,10 @@ pub use contact::{
 pub use device::{
     DeviceLine, DeviceLink, DeviceLinked, DeviceList, DeviceRename, DeviceRevoke, LinkEvent,
     RecoveryCreate, RecoveryCreated,
+};
+pub use log::{CommunityLog, CommunityVerify, LogLine, VerifiedLine};
+pub use member::{
+    MemberAct, MemberChangeOrder, MemberLine, MemberList, RoleChange, RoleLine, RoleList,
 };
 pub use message::{MessageLine, Read, ReadLines, Send, SendLine, Tail, Until};
 pub use profile::{

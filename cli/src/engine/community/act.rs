@@ -1,23 +1,20 @@
 //! Founding, joining, leaving: what a person does to a community as a whole.
 
-use std::time::Duration;
-
 use rookery_protocol::{
     codec::Octets,
     community::{
-        Action, Add, Ask, ChannelKind, ChannelSet, CommunityKind, Create, Edit, EpochReason,
-        History, InviteCreate, Join, JoinBy, JoinPolicy, Permissions, PukPin,
+        Action, Add, ChannelKind, ChannelSet, CommunityKind, Create, Edit, EpochReason, History,
+        InviteCreate, JoinPolicy, Permissions, PukPin,
     },
     id::{AudienceId, ChannelId, CommunityId, InviteId, ServerId},
-    io::client::CallError,
     name::HostPort,
-    request::community::AppendLogError,
     time::Timestamp,
 };
 
 use super::{
-    super::{Engine, chains::ChainError},
+    super::Engine,
     draft::{Draft, append_failed},
+    link::CommunityLink,
     log::Reader,
 };
 use crate::{
@@ -28,9 +25,6 @@ use crate::{
     error::{CommandError, Kind},
     store::{CommunityRow, Standing},
 };
-
-/// How long joining waits for the community's key: a member who is online gives it within a second.
-const KEY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A community that somebody wants to found.
 #[derive(Clone, Debug)]
@@ -54,24 +48,6 @@ pub(crate) struct InviteOrder {
     pub(crate) uses: Option<u32>,
     pub(crate) expires: Option<Timestamp>,
     pub(crate) roles: Vec<String>,
-}
-
-/// A link to a community: `rookery://host:port/c#server=…&key=…&community=…&invite=…&secret=…`.
-#[derive(Clone, Debug)]
-pub(crate) struct CommunityLink {
-    pub(crate) host: HostPort,
-    pub(crate) key: Option<ServerId>,
-    pub(crate) community: CommunityId,
-    pub(crate) secret: Option<([u8; 32], InviteId)>,
-}
-
-/// How joining ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Joined {
-    /// As a member.
-    Member,
-    /// With a request that somebody has to grant.
-    Asked,
 }
 
 impl Engine {
@@ -191,7 +167,7 @@ impl Engine {
     }
 
     /// Has the community kept at once, and waits for its channels to be followed.
-    fn keep_soon(&self, community: CommunityId) {
+    pub(super) fn keep_soon(&self, community: CommunityId) {
         self.owe_communities();
         self.owe_community(community);
     }
@@ -292,176 +268,6 @@ impl Engine {
         self.state_to(book.row.community, |draft| draft.say(Action::InviteRevoke { invite })).await
     }
 
-    /// Joins a community, by its link or by an invitation for this user.
-    pub(crate) async fn join(&self, text: &str) -> Result<(CommunityId, Joined), CommandError> {
-        let client = self.online().await?;
-        self.load_books().await?;
-        let (community, link) = match text.parse::<CommunityLink>() {
-            Ok(link) => {
-                self.check_hub(&link)?;
-                (link.community, link.secret)
-            }
-            Err(_) if text.starts_with("rookery://") => {
-                return Err(CommandError::new(Kind::Usage, "that is not a link to a community"));
-            }
-            Err(_) => (self.community_named(text).await?.row.community, None),
-        };
-        let known = self.book(community).await?;
-        if let Some(book) = &known
-            && book.state.as_ref().is_some_and(|state| state.members.contains_key(&self.user))
-        {
-            return Ok((community, Joined::Member));
-        }
-        self.know(community, CommunityKind::Community, Standing::Invited, link).await?;
-        let by = self.right_to_join(community, link).await?;
-        match self.fetch_log(&client, community, &Reader::Guest(by)).await {
-            Ok(()) => {}
-            Err(ChainError::NotFound) => {
-                return Err(CommandError::new(
-                    Kind::NotFound,
-                    "the invitation has ended, or there is no such community",
-                ));
-            }
-            Err(error) => return Err(error.into()),
-        }
-        let book = self.trusted(community).await?;
-        let kind = book.state.as_ref().map_or(CommunityKind::Community, |state| state.kind);
-        self.know(community, kind, Standing::Invited, link).await?;
-        for _ in 0..8 {
-            let book = self.trusted(community).await?;
-            let by = self.right_to_join(community, link).await?;
-            let mut draft = Draft::begin(self, &book).await?;
-            let puk = draft.own_puk()?;
-            let is_asking = draft.state()?.policy == JoinPolicy::Approved
-                && !matches!(by, JoinBy::Invited { .. });
-            let action = if is_asking {
-                Action::Ask(Ask { puk, by: by.clone() })
-            } else {
-                Action::Join(Join { puk, by: by.clone() })
-            };
-            draft.say(action)?;
-            match draft.submit(&client).await {
-                Ok(()) => {
-                    let standing = if is_asking { Standing::Asking } else { Standing::Member };
-                    self.know(community, kind, standing, link).await?;
-                    let reader = if is_asking { Reader::Guest(by) } else { Reader::Member };
-                    self.fetch_log(&client, community, &reader).await?;
-                    self.keep_soon(community);
-                    let joined = if is_asking { Joined::Asked } else { Joined::Member };
-                    if joined == Joined::Member {
-                        self.wait_for_keys(community, KEY_PATIENCE).await;
-                    }
-                    return Ok((community, joined));
-                }
-                Err(CallError::Request(AppendLogError::Stale { .. })) => {
-                    self.fetch_log(&client, community, &Reader::Guest(by)).await?;
-                }
-                Err(error) => return Err(append_failed(error)),
-            }
-        }
-        Err(CommandError::new(Kind::Failed, "the community keeps changing; try again"))
-    }
-
-    /// Waits until the community can be read; says whether it can.
-    pub(super) async fn wait_for_keys(&self, community: CommunityId, patience: Duration) -> bool {
-        let mut timeline = self.timeline.subscribe();
-        let wait = async {
-            loop {
-                timeline.mark_unchanged();
-                if let Ok(Some(book)) = self.book(community).await
-                    && let Some(state) = &book.state
-                    && let Some(epoch) = state
-                        .audiences
-                        .get(&AudienceId::MEMBERS)
-                        .and_then(|audience| audience.epoch.as_ref())
-                    && matches!(
-                        self.epoch_secret(community, AudienceId::MEMBERS, epoch).await,
-                        Ok(Some(_))
-                    )
-                {
-                    return true;
-                }
-                if timeline.changed().await.is_err() {
-                    return false;
-                }
-            }
-        };
-        tokio::time::timeout(patience, wait).await.unwrap_or(false)
-    }
-
-    fn check_hub(&self, link: &CommunityLink) -> Result<(), CommandError> {
-        let account = self.account();
-        let same_pin = link.key.is_none() || link.key == account.pin;
-        let same_place = link.host.to_string() == account.address;
-        if same_pin && (same_place || link.key.is_some()) {
-            return Ok(());
-        }
-        Err(CommandError::new(
-            Kind::NotFound,
-            format!(
-                "{} is another server than {}, and this version reaches communities of one's own server only",
-                link.host, account.server
-            ),
-        ))
-    }
-
-    async fn right_to_join(
-        &self,
-        community: CommunityId,
-        link: Option<([u8; 32], InviteId)>,
-    ) -> Result<JoinBy, CommandError> {
-        if let Some((secret, invite)) = link
-            && let Some(secret) = LinkSecret::from_bytes(&secret)
-        {
-            let proof = secret.keys().prove(community, invite, self.user);
-            return Ok(JoinBy::Link { invite, proof });
-        }
-        let state = self.book(community).await?.and_then(|book| book.state);
-        let personal = state.as_ref().and_then(|state| {
-            state
-                .invites
-                .iter()
-                .find(|(_, invite)| invite.user == Some(self.user))
-                .map(|(id, _)| *id)
-        });
-        if let Some(invite) = personal {
-            return Ok(JoinBy::Invited { invite });
-        }
-        if state.is_none() {
-            // The log of a community that one was invited to can be read like a member's.
-            let client = self.online().await?;
-            if self.fetch_log(&client, community, &Reader::Member).await.is_ok()
-                && self.book(community).await?.is_some_and(|book| book.state.is_some())
-            {
-                return Box::pin(self.right_to_join(community, None)).await;
-            }
-        }
-        Ok(JoinBy::Open)
-    }
-
-    /// Leaves a community.
-    pub(crate) async fn leave(&self, name: &str) -> Result<(), CommandError> {
-        let book = self.community_named(name).await?;
-        let community = book.row.community;
-        let client = self.online().await?;
-        for _ in 0..8 {
-            let book = self.trusted(community).await?;
-            let mut draft = Draft::begin(self, &book).await?;
-            draft.say(Action::Leave)?;
-            match draft.submit(&client).await {
-                Ok(()) => {
-                    self.know(community, book.row.kind, Standing::Gone, None).await?;
-                    return Ok(());
-                }
-                Err(CallError::Request(AppendLogError::Stale { .. })) => {
-                    self.fetch_log(&client, community, &Reader::Member).await?;
-                }
-                Err(error) => return Err(append_failed(error)),
-            }
-        }
-        Err(CommandError::new(Kind::Failed, "the community keeps changing; try again"))
-    }
-
     /// Ends a community for all.
     pub(crate) async fn delete_community(&self, name: &str) -> Result<(), CommandError> {
         let book = self.community_named(name).await?;
@@ -502,76 +308,9 @@ pub(super) fn check_name(name: &str) -> Result<(), CommandError> {
     ))
 }
 
-impl std::fmt::Display for CommunityLink {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "rookery://{}/c#community={}", self.host, self.community)?;
-        if let Some(key) = &self.key {
-            write!(formatter, "&key={key}")?;
-        }
-        if let Some((secret, invite)) = &self.secret {
-            let secret = rookery_protocol::id::to_base32(secret);
-            write!(formatter, "&invite={invite}&secret={secret}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::str::FromStr for CommunityLink {
-    type Err = CommandError;
-
-    fn from_str(text: &str) -> Result<Self, CommandError> {
-        let broken = || CommandError::new(Kind::Usage, "that is not a link to a community");
-        let rest = text.strip_prefix("rookery://").ok_or_else(broken)?;
-        let (place, fragment) = rest.split_once('#').ok_or_else(broken)?;
-        let host = place.strip_suffix("/c").ok_or_else(broken)?.parse().map_err(|_| broken())?;
-        let (mut key, mut community, mut invite, mut secret) = (None, None, None, None);
-        for part in fragment.split('&') {
-            let (name, value) = part.split_once('=').ok_or_else(broken)?;
-            match name {
-                "key" => key = Some(value.parse().map_err(|_| broken())?),
-                "community" => community = Some(value.parse().map_err(|_| broken())?),
-                "invite" => {
-                    let number: u32 = value.parse().map_err(|_| broken())?;
-                    invite = Some(InviteId::from_number(number));
-                }
-                "secret" => {
-                    let bytes = rookery_protocol::id::from_base32(value).ok_or_else(broken)?;
-                    let bytes: [u8; 32] = bytes.try_into().map_err(|_| broken())?;
-                    secret = Some(bytes);
-                }
-                // What later versions add is passed over.
-                _ => {}
-            }
-        }
-        let community = community.ok_or_else(broken)?;
-        Ok(Self { host, key, community, secret: secret.zip(invite) })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_link_is_read_back() {
-        let link = CommunityLink {
-            host: "127.0.0.1:7665".parse().unwrap(),
-            key: Some(ServerId::from_bytes([1; 32])),
-            community: CommunityId::from_bytes([2; 32]),
-            secret: Some(([3; 32], InviteId::from_number(7))),
-        };
-        let read: CommunityLink = link.to_string().parse().unwrap();
-        assert_eq!(read.to_string(), link.to_string());
-        assert_eq!(read.secret, link.secret);
-        for broken in [
-            "",
-            "rookery://x/c#",
-            "rookery://127.0.0.1:1/join#a=b",
-            "rookery://127.0.0.1:1/c#community=x",
-        ] {
-            assert!(broken.parse::<CommunityLink>().is_err(), "{broken}");
-        }
-    }
 
     #[test]
     fn a_name_cannot_be_mistaken_for_an_address() {

@@ -1,15 +1,19 @@
 //! Communities: logs that are checked, secrets that are had and given, channels that are read and written.
 //!
 //! [`book`] holds what the logs come to; [`log`] and [`channel`] take in what the hub sends; [`keys`] gets the epochs' secrets; [`draft`] makes
-//! statements and [`post`] messages; [`keep`] does what a member owes the others. What people ask for is in [`act`] and [`moderate`], what
-//! they see in [`view`], and what they call things in [`target`].
+//! statements and [`post`] messages; [`keep`] does what a member owes the others. What people ask for is in [`act`], [`join`], [`moderate`] and
+//! [`say`]; what they see in [`view`], [`list`] and [`history`] (a message with all that is about it by [`merge`]); what they call things in [`target`] and [`link`].
 
 mod act;
 mod book;
 mod channel;
 mod draft;
+mod history;
+mod join;
 mod keep;
 mod keys;
+mod link;
+mod list;
 mod log;
 mod merge;
 mod moderate;
@@ -27,7 +31,8 @@ use rookery_protocol::{
 
 use self::log::Reader;
 pub(crate) use self::{
-    act::{FoundOrder, InviteOrder, Joined},
+    act::{FoundOrder, InviteOrder},
+    join::Joined,
     moderate::{ChannelOrder, Grant, MemberChange, NewChannel, RoleOrder, Whom},
     say::SayOrder,
     target::{Room, is_room},
