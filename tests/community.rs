@@ -42,6 +42,10 @@ impl Scene {
         Ok(Self { world, server, people })
     }
 
+    /// # Panics
+    ///
+    /// When nobody of that name is in the scene: a mistake of the subject's.
+    #[expect(clippy::expect_used, reason = "a subject names people that it has made")]
     fn person(&self, name: &str) -> &Profile {
         let found = self.people.iter().find(|(profile, _)| profile.user() == name);
         &found.expect("a person of the scene").0

@@ -206,8 +206,8 @@ mod tests {
             let mut state = seed | 1;
             for index in (1..other.len()).rev() {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let swap = usize::try_from(state >> 33).unwrap() % (index + 1);
-                other.swap(index, swap);
+                let place = usize::try_from(state >> 33).unwrap();
+                other.swap(index, place.checked_rem(index.saturating_add(1)).unwrap());
             }
             prop_assert_eq!(merge(&base(), &about), merge(&base(), &other));
             // And twice is once.
