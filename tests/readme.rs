@@ -26,6 +26,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "rookeryd backup",
         "rookeryd backup --to ~/copy; rookeryd --data-dir ~/restored restore --from ~/copy; [ -n \"$(ls ~/restored)\" ]",
     ),
+    ("rookeryd community", "rookeryd community list"),
     (
         "rookery register 'rookery://nest.example/join#server=nest.example&key=…&invite=…' alice",
         "rookery register \"$LINK\" alice --password-file ~/password",

@@ -81,6 +81,10 @@ impl Engine {
             .filter(|(_, since)| since.plus(TYPING) > now)
             .map(|(sign, _)| *sign)
             .collect();
+        let users: Vec<UserId> = typing.iter().map(|(_, user)| *user).collect();
+        if let Ok(client) = self.online().await {
+            self.learn_names(&client, &users).await?;
+        }
         let mut lines = vec![];
         for (room, user) in typing {
             let place = match room {
@@ -109,12 +113,17 @@ impl Engine {
         };
         let request = ListReads { community: room.community, channel: room.channel };
         match client.call(&request).await {
-            Ok(reads) => Ok(reads
-                .reads
-                .into_iter()
-                .filter(|read| read.user != self.user)
-                .map(|read| (read.user, read.seq))
-                .collect()),
+            Ok(reads) => {
+                let reads: Vec<(UserId, u64)> = reads
+                    .reads
+                    .into_iter()
+                    .filter(|read| read.user != self.user)
+                    .map(|read| (read.user, read.seq))
+                    .collect();
+                let users: Vec<UserId> = reads.iter().map(|(user, _)| *user).collect();
+                self.learn_names(&client, &users).await?;
+                Ok(reads)
+            }
             Err(CallError::Request(_)) => Ok(vec![]),
             Err(error) => Err(failed_as(error, |_| Kind::Failed)),
         }

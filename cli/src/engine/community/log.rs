@@ -309,7 +309,7 @@ impl Engine {
     }
 
     /// Learns the names of users who are only known by their ids.
-    pub(super) async fn learn_names(
+    pub(in super::super) async fn learn_names(
         &self,
         client: &Client,
         users: &[UserId],
