@@ -2,13 +2,16 @@
 //!
 //! The load generator uses them for their speed, and the attacks because a client of ours would not do what an attacker does.
 
+pub mod community;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use rookery_protocol::{
-    chain::{HeadRef, Kind, Submission},
+    chain::{HeadRef, Kind, Seen, Submission},
     codec::{self, Octets},
+    community::PukPin,
     envelope::{Envelope, EnvelopeHeader, EnvelopeKind},
     id::{ChainId, DeviceId, Digest, ItemId, RatchetId, UserId},
     io::client::{Client, Dialer, Trust},
@@ -38,6 +41,8 @@ pub struct Bare {
     pub device: DeviceId,
     /// Where their chain stands.
     pub head: HeadRef,
+    /// Their per-user key.
+    pub puk: PukPin,
     /// The connection, opened for the device.
     pub client: Client,
     /// What their session lives by.
@@ -49,6 +54,13 @@ pub struct Bare {
 /// Random bytes of the system.
 pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    Ok(bytes)
+}
+
+/// `count` random bytes of the system.
+pub fn random_bytes(count: usize) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     Ok(bytes)
 }
@@ -70,6 +82,14 @@ impl Bare {
             PukBox { generation: 1, device: Some(device), sealed: sealed()? },
             PukBox { generation: 1, device: None, sealed: sealed()? },
         ];
+        let puk = PukPublic {
+            lane: Lane::Durable,
+            generation: 1,
+            public: random_kem()?,
+            commit: Digest::from_bytes(random()?),
+            boxes_root: PukBox::root(&boxes),
+        };
+        let pin = PukPin::of(&puk);
         let statement = Statement::genesis(Genesis {
             home: link.server.clone(),
             home_key: link.key,
@@ -81,13 +101,7 @@ impl Bare {
                 bot: false,
                 sealed_name: Octets::default(),
             },
-            puk: PukPublic {
-                lane: Lane::Durable,
-                generation: 1,
-                public: random_kem()?,
-                commit: Digest::from_bytes(random()?),
-                boxes_root: PukBox::root(&boxes),
-            },
+            puk,
             nonce: Octets::parse(random::<16>()?.to_vec())?,
         });
         let body = codec::encode(&statement);
@@ -139,7 +153,13 @@ impl Bare {
             .await
             .context("opening the session")?;
         let tokens = registered.tokens;
-        Ok(Self { name, user, device, head, client, tokens, key: Arc::new(key) })
+        Ok(Self { name, user, device, head, puk: pin, client, tokens, key: Arc::new(key) })
+    }
+
+    /// Where their chain stands, as what they sign names it.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen { seq: self.head.seq, hash: self.head.hash }
     }
 
     /// Makes both contacts of one another.

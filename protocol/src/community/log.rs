@@ -33,15 +33,9 @@ pub fn check_log(
     entries: &[Entry],
     chains: &dyn Chains,
 ) -> Result<Option<State>, Box<Stopped>> {
-    let chain = ChainId::of_log(community);
     for ahead in entries.chunks(AHEAD) {
-        for (entry, item) in ahead.iter().zip(verify(ahead)) {
-            let next = check_chain(entry, chain)
-                .and_then(|()| entry.check_place(state.as_ref().map(|state| state.head)))
-                .and(item)
-                .map_err(Refused::from)
-                .and_then(|item| apply(community, state.as_ref(), entry, &item, chains));
-            match next {
+        for (entry, item) in ahead.iter().zip(verify_all(ahead)) {
+            match apply_verified(community, state.as_ref(), entry, item, chains) {
                 Ok(next) => state = Some(next),
                 Err(why) => return Err(Box::new(Stopped { seq: entry.seq, why, state })),
             }
@@ -50,30 +44,45 @@ pub fn check_log(
     Ok(state)
 }
 
+/// [`verify_and_apply`](super::verify_and_apply) for an entry of which [`verify_all`] has said `item`: for whoever wants the state after each
+/// entry, and chains fetched in between.
+pub fn apply_verified(
+    community: CommunityId,
+    state: Option<&State>,
+    entry: &Entry,
+    item: Result<Item, BrokenEntry>,
+    chains: &dyn Chains,
+) -> Result<State, Refused> {
+    check_chain(entry, ChainId::of_log(community))?;
+    entry.check_place(state.map(|state| state.head))?;
+    apply(community, state, entry, &item?, chains)
+}
+
 fn check_chain(entry: &Entry, chain: ChainId) -> Result<(), BrokenEntry> {
     if entry.chain == chain { Ok(()) } else { Err(BrokenEntry::OtherChain) }
 }
 
-/// What each entry's signatures vouch for, in order.
-fn verify(entries: &[Entry]) -> Vec<Result<Item, BrokenEntry>> {
+/// What each entry's signatures vouch for, in order: worked out on all cores, whatever the entries' places are.
+#[must_use]
+pub fn verify_all(entries: &[Entry]) -> Vec<Result<Item, BrokenEntry>> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let share = entries.len().div_ceil(cores).max(WORTH_A_THREAD);
-    let verify_all = |entries: &[Entry]| entries.iter().map(Entry::verify).collect::<Vec<_>>();
+    let verify_each = |entries: &[Entry]| entries.iter().map(Entry::verify).collect::<Vec<_>>();
     let (own, others) = entries.split_at(share.min(entries.len()));
     thread::scope(|scope| {
         let started: Vec<_> = others
             .chunks(share)
             .map(|entries| {
                 let thread =
-                    thread::Builder::new().spawn_scoped(scope, move || verify_all(entries));
+                    thread::Builder::new().spawn_scoped(scope, move || verify_each(entries));
                 (entries, thread)
             })
             .collect();
-        let mut items = verify_all(own);
+        let mut items = verify_each(own);
         for (entries, thread) in started {
             // Without a thread, and after one that ended early, the work is still to be done.
             let done = thread.ok().and_then(|thread| thread.join().ok());
-            items.extend(done.unwrap_or_else(|| verify_all(entries)));
+            items.extend(done.unwrap_or_else(|| verify_each(entries)));
         }
         items
     })

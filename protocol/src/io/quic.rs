@@ -105,6 +105,12 @@ impl Connection {
         self.inner.close_reason().map(Into::into)
     }
 
+    /// How many packets have come on it so far, as many as there were UDP datagrams.
+    #[must_use]
+    pub fn packets_received(&self) -> u64 {
+        self.inner.stats().udp_rx.datagrams
+    }
+
     /// A number that no other connection of this process has.
     #[must_use]
     pub fn stable_id(&self) -> usize {

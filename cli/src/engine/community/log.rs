@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rookery_protocol::{
-    chain::{BrokenEntry, Entry, HeadRef},
+    chain::{BrokenEntry, Entry, HeadRef, Item},
     codec,
     community::{self, Action, Denied, JoinBy, Refused, State, Statement},
     id::{ChainId, CommunityId, UserId},
@@ -120,8 +120,10 @@ impl Engine {
         self.fetch_authors(client, community, &entries).await?;
         let (mut state, mut states, mut taken) = (book.state, vec![], vec![]);
         let mut outcome = Ok(false);
-        for entry in entries {
-            match self.step(client, community, state.as_ref(), &entry).await? {
+        // On all cores: they are most of what a newcomer waits for. What they say counts only once an entry's turn has come.
+        let items = community::verify_all(&entries);
+        for (entry, item) in entries.into_iter().zip(items) {
+            match self.step(client, community, state.as_ref(), &entry, &item).await? {
                 None => {}
                 Some(Step::Next(next)) => {
                     state = Some((*next).clone());
@@ -155,13 +157,14 @@ impl Engine {
         }
     }
 
-    /// Judges one entry; nothing when it is known already.
+    /// Judges one entry, of which its signatures say `item`; nothing when it is known already.
     async fn step(
         &self,
         client: &Client,
         community: CommunityId,
         state: Option<&State>,
         entry: &Entry,
+        item: &Result<Item, BrokenEntry>,
     ) -> Result<Option<Step>, ChainError> {
         if let Some(state) = state
             && entry.seq <= state.head.seq
@@ -173,8 +176,8 @@ impl Engine {
         }
         let mut held: BTreeSet<(UserId, u64)> = BTreeSet::new();
         loop {
-            let judged =
-                community::verify_and_apply(community, state, entry, self.books.histories());
+            let chains = self.books.histories();
+            let judged = community::apply_verified(community, state, entry, item.clone(), chains);
             return Ok(Some(match judged {
                 Ok(next) => Step::Next(Box::new(next)),
                 Err(Refused::Denied(Denied::Broken(BrokenEntry::Gap { .. }))) => Step::Gap,

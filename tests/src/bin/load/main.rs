@@ -3,6 +3,9 @@
 //! `cargo run --release -p rookery-tests --bin load -- all` gives every figure in the README. The server is a process of its own, with
 //! SQLite and `synchronous=FULL`, limits off; its CPU time and memory are read from `/proc`. Readers count envelopes; they do not open them.
 
+mod catch_up;
+mod crowd;
+mod fanout;
 mod messages;
 mod server;
 mod sockets;
@@ -10,7 +13,7 @@ mod wall;
 
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// Loads a real homeserver on this machine and prints what it costs.
 #[derive(Parser)]
@@ -49,6 +52,27 @@ enum What {
         #[arg(long, default_value_t = 4_000)]
         count: usize,
     },
+    /// One channel with many readers: deliveries a second, and what one costs.
+    Fanout {
+        /// Who is in it and for how long.
+        #[command(flatten)]
+        size: CrowdSize,
+    },
+    /// The same while one reader in a hundred does not read.
+    Stopped {
+        /// Who is in it and for how long each.
+        #[command(flatten)]
+        size: CrowdSize,
+    },
+    /// A client that comes back to a channel, and one that checks a long log.
+    CatchUp {
+        /// Messages that were posted meanwhile.
+        #[arg(long, default_value_t = 10_000)]
+        messages: usize,
+        /// Statements of the log.
+        #[arg(long, default_value_t = 10_000)]
+        statements: usize,
+    },
     /// Wall time of `rookery send`, with an agent running and without one.
     Send {
         /// How many times each.
@@ -57,6 +81,30 @@ enum What {
     },
     /// All of these with their defaults.
     All,
+}
+
+/// One channel, its readers and who posts.
+#[derive(Args)]
+struct CrowdSize {
+    /// Members, each with one device that follows.
+    #[arg(long, default_value_t = 1_000)]
+    members: usize,
+    /// Members who post.
+    #[arg(long, default_value_t = 4)]
+    senders: usize,
+    /// Posts that each of them has under way.
+    #[arg(long, default_value_t = 8)]
+    in_flight: usize,
+    /// For how many seconds.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+}
+
+impl From<CrowdSize> for fanout::Size {
+    fn from(size: CrowdSize) -> Self {
+        let CrowdSize { members, senders, in_flight, seconds } = size;
+        Self { members, senders, in_flight, time: Duration::from_secs(seconds) }
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -69,11 +117,27 @@ fn main() -> anyhow::Result<()> {
             }
             What::Connections { count, at_once } => sockets::connections(count, at_once).await,
             What::Idle { count } => sockets::idle(count).await,
+            What::Fanout { size } => fanout::measure(size.into()).await,
+            What::Stopped { size } => fanout::stopped(size.into()).await,
+            What::CatchUp { messages, statements } => {
+                catch_up::channel(messages).await?;
+                catch_up::log(statements).await
+            }
             What::Send { times } => wall::measure(times),
             What::All => {
+                let size = |seconds| fanout::Size {
+                    members: 1_000,
+                    senders: 4,
+                    in_flight: 8,
+                    time: Duration::from_secs(seconds),
+                };
                 messages::measure(100, 8, Duration::from_secs(10)).await?;
                 sockets::connections(4_000, 16).await?;
                 sockets::idle(4_000).await?;
+                fanout::measure(size(10)).await?;
+                fanout::stopped(size(60)).await?;
+                catch_up::channel(10_000).await?;
+                catch_up::log(10_000).await?;
                 wall::measure(30)
             }
         }

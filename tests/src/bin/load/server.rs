@@ -97,13 +97,7 @@ impl Server {
 
     /// CPU time that the server has used, user and system.
     pub(crate) fn cpu(&self) -> anyhow::Result<CpuTime> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // Behind the name in parentheses: the 12th and 13th field are user and system ticks of 10 ms (proc(5)).
-        let fields: Vec<&str> =
-            stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
-        let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user.saturating_add(system));
-        Ok(CpuTime(ticks.context("/proc has another form")?.saturating_mul(10_000)))
+        cpu_of(&self.child.id().to_string())
     }
 
     /// Resident memory, in bytes.
@@ -116,6 +110,17 @@ impl Server {
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kibibytes.saturating_mul(1024))
     }
+}
+
+/// CPU time that a process has used, user and system; `self` is this one.
+pub(crate) fn cpu_of(process: &str) -> anyhow::Result<CpuTime> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // Behind the name in parentheses: the 12th and 13th field are user and system ticks of 10 ms (proc(5)).
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
+    let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user.saturating_add(system));
+    Ok(CpuTime(ticks.context("/proc has another form")?.saturating_mul(10_000)))
 }
 
 impl Drop for Server {

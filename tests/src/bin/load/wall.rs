@@ -11,7 +11,7 @@ use anyhow::ensure;
 use crate::server::{Server, binary, now};
 
 /// A `rookery` command of the profile in `home`.
-fn rookery(home: &Path) -> anyhow::Result<Command> {
+pub(crate) fn rookery(home: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(binary("rookery")?);
     command
         .env("ROOKERY_HOME", home)
@@ -21,7 +21,7 @@ fn rookery(home: &Path) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn run(command: &mut Command) -> anyhow::Result<Duration> {
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<Duration> {
     let begin = now();
     let status = command.status()?;
     ensure!(status.success(), "{command:?} ended with {status}");
