@@ -21,6 +21,8 @@ mod padding;
 mod replay;
 mod session;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod vectors;
 
 pub mod content;

@@ -102,6 +102,12 @@ pub struct ChannelRow {
 }
 
 impl ChannelRow {
+    /// Counts an entry that was refused.
+    pub fn pass_over(&mut self, why: String) {
+        self.refused = self.refused.saturating_add(1);
+        self.refusal = Some(why);
+    }
+
     /// A channel of which nothing is here yet.
     #[must_use]
     pub const fn new(community: CommunityId, channel: ChannelId) -> Self {

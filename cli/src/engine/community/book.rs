@@ -14,7 +14,10 @@ use rookery_protocol::{
 };
 
 use super::super::Engine;
-use crate::store::{CommunityRow, StoreError, Unit};
+use crate::{
+    e2ee::epoch::EpochPlace,
+    store::{CommunityRow, StoreError, Unit},
+};
 
 /// How many states of a log are kept at hand, newest last.
 const WINDOW: usize = 1_024;
@@ -29,6 +32,13 @@ pub(in super::super) struct Book {
     pub(in super::super) state: Option<State>,
     /// Every epoch that the log has begun.
     pub(in super::super) epochs: Arc<BTreeMap<(AudienceId, u32), Epoch>>,
+}
+
+impl Book {
+    /// Which epoch it is, by its audience and number.
+    pub(super) fn place(&self, audience: AudienceId, epoch: u32) -> EpochPlace {
+        EpochPlace { community: self.row.community, audience, epoch }
+    }
 }
 
 /// All communities, and the chains of their members.
@@ -80,23 +90,25 @@ impl Histories {
         entries.iter().try_for_each(|entry| history.restore(entry))
     }
 
-    /// Checks entries and takes them in; gives those that are new.
+    /// Checks entries and takes them in as far as they hold; gives those that are new, and whether all held.
     pub(super) fn extend(
         &self,
         user: UserId,
         entries: Vec<Entry>,
-    ) -> Result<Vec<Entry>, user::Denied> {
+    ) -> (Vec<Entry>, Result<(), user::Denied>) {
         let mut histories = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let history = histories.entry(user).or_insert_with(|| user::History::new(user));
         let mut new = vec![];
         for entry in entries {
             let before = history.latest().map(|state| state.head);
-            history.extend(&entry)?;
+            if let Err(why) = history.extend(&entry) {
+                return (new, Err(why));
+            }
             if history.latest().map(|state| state.head) != before {
                 new.push(entry);
             }
         }
-        Ok(new)
+        (new, Ok(()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Taking in what stands in a channel: judged at its position in the log, opened, and kept.
 
+use std::time::Duration;
+
 use rookery_protocol::{
     chain::{BrokenEntry, Entry, Item, Kind},
     codec,
@@ -29,6 +31,8 @@ use crate::{
 const PAGE: u32 = 256;
 /// Pages of one channel that are fetched in one go.
 const MAX_PAGES: usize = 65_536;
+/// How long a channel is held for a user's chain that the server does not show.
+const MAX_HOLD: Duration = Duration::from_hours(24);
 /// Places of missing messages that are remembered.
 const MAX_GAPS: usize = 32;
 
@@ -38,18 +42,31 @@ enum Step {
     Taken,
     /// The epoch's secret is not here yet, and will be: nothing after it is taken in before it.
     Wait,
+    /// The hub does not show the devices of its author: a chain that is not at hand means to hold, never to refuse.
+    Hold,
     /// It may not stand there. It stays in the chain, and is passed over.
     Passed(String),
     /// The hub contradicts itself.
     Broken(String),
 }
 
+/// How it goes on after a page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Onward {
+    /// With the next.
+    Next,
+    /// When the keeper has got what is missing.
+    Waits,
+    /// Not at all: the hub was caught lying.
+    Ends,
+}
+
 /// Keys of epochs, made once a page.
 #[derive(Default)]
 struct EpochKeyring {
-    keys: Vec<EpochKeys>,
-    /// The epoch in force is one whose secret has not come: with it older ones may come, where history is full.
-    lacks_current: bool,
+    open: Vec<EpochKeys>,
+    /// Epochs whose secrets are not here yet, and may come.
+    expected: Vec<EpochPlace>,
 }
 
 impl Engine {
@@ -74,7 +91,10 @@ impl Engine {
         if entries.first().is_some_and(|first| first.seq > next) {
             return self.fetch_channel(client, community, channel).await;
         }
-        self.take_in_page(client, community, channel, entries).await.map(|_| ())
+        if self.take_in_page(client, community, channel, entries).await? == Onward::Waits {
+            self.owe_community(community);
+        }
+        Ok(())
     }
 
     /// Fetches what is missing of a channel.
@@ -103,28 +123,32 @@ impl Engine {
                 self.fetch_log(client, community, &Reader::Member).await?;
             }
             let is_last = !page.more || page.entries.is_empty();
-            if !self.take_in_page(client, community, channel, page.entries).await? || is_last {
+            let onward = self.take_in_page(client, community, channel, page.entries).await?;
+            if onward != Onward::Next || is_last {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Takes in one page in one unit of the store; says whether to go on.
+    /// Takes in one page in one unit of the store; says how to go on.
     async fn take_in_page(
         &self,
         client: &Client,
         community: CommunityId,
         channel: ChannelId,
         entries: Vec<Entry>,
-    ) -> Result<bool, ChainError> {
+    ) -> Result<Onward, ChainError> {
         let _turn = self.channel_turn.lock().await;
         let book = self.book(community).await?.ok_or(ChainError::NotFound)?;
         if book.row.alarm.is_some() {
-            return Ok(false);
+            return Ok(Onward::Ends);
         }
         let authors = authors_of(&entries);
-        self.fetch_histories(client, authors).await?;
+        let fetched = self.fetch_histories(client, authors).await;
+        if !self.believe(community, fetched).await? {
+            return Ok(Onward::Ends);
+        }
         let chain = ChainId::of_channel(community, channel);
         // States at old positions are looked up before the store is written: the two would wait for each other.
         let mut states: Vec<State> = vec![];
@@ -135,15 +159,14 @@ impl Engine {
                 states.push(state);
             }
         }
-        let lacks_current = self.lacks_current(&book, channel).await?;
-        let mut keyring = EpochKeyring { lacks_current, ..EpochKeyring::default() };
+        let mut keyring = EpochKeyring::default();
         for state in &states {
-            self.gather_keys(&book, state, channel, &mut keyring).await?;
+            self.gather_keys(client, &book, state, channel, &mut keyring).await?;
         }
         let mut unit = self.store.write().await?;
         let mut row =
             unit.channel(chain).await?.unwrap_or_else(|| ChannelRow::new(community, channel));
-        let (mut goes_on, mut alarm) = (true, None);
+        let (mut onward, mut alarm) = (Onward::Next, None);
         for entry in entries {
             if row.have.is_some_and(|have| entry.seq <= have.seq) {
                 continue;
@@ -154,17 +177,24 @@ impl Engine {
                 Step::Taken => {}
                 Step::Wait => {
                     row.waits_since.get_or_insert(self.now());
-                    goes_on = false;
+                    onward = Onward::Waits;
                     break;
+                }
+                Step::Hold if !self.has_waited_enough(&row) => {
+                    row.waits_since.get_or_insert(self.now());
+                    onward = Onward::Waits;
+                    break;
+                }
+                Step::Hold => {
+                    row.pass_over("the server does not show the devices of its author".to_owned());
                 }
                 Step::Passed(why) => {
                     tracing::warn!(seq = entry.seq, why, "an entry of a channel was passed over");
-                    row.refused = row.refused.saturating_add(1);
-                    row.refusal = Some(why);
+                    row.pass_over(why);
                 }
                 Step::Broken(why) => {
                     alarm = Some(why);
-                    goes_on = false;
+                    onward = Onward::Ends;
                     break;
                 }
             }
@@ -177,37 +207,23 @@ impl Engine {
         self.timeline_changed();
         if let Some(why) = alarm {
             self.raise_alarm(community, &why).await?;
-        } else if !goes_on {
-            self.owe_community(community);
         }
-        Ok(goes_on)
+        Ok(onward)
     }
 
-    /// Whether this user may read the channel now, and the secret of its epoch has not come.
-    async fn lacks_current(&self, book: &Book, channel: ChannelId) -> Result<bool, StoreError> {
-        let Some(state) = &book.state else { return Ok(false) };
-        if !state.may_read(self.user, channel) {
-            return Ok(false);
-        }
-        let audience = state.channels.get(&channel).map(|channel| channel.audience);
-        let epoch = audience
-            .and_then(|id| state.audiences.get(&id))
-            .and_then(|audience| audience.epoch.as_ref());
-        match (audience, epoch) {
-            (Some(audience), Some(epoch)) => {
-                Ok(self.epoch_secret(book.row.community, audience, epoch).await?.is_none())
-            }
-            _ => Ok(false),
-        }
+    /// Whether a channel has waited for a chain for as long as it waits: a member and a hub together could have it wait for ever.
+    fn has_waited_enough(&self, row: &ChannelRow) -> bool {
+        row.waits_since.is_some_and(|since| self.now().since(since) >= MAX_HOLD)
     }
 
     async fn gather_keys(
         &self,
+        client: &Client,
         book: &Book,
         state: &State,
         channel: ChannelId,
         keyring: &mut EpochKeyring,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ChainError> {
         let Some(audience) = state.channels.get(&channel).map(|channel| channel.audience) else {
             return Ok(());
         };
@@ -215,12 +231,28 @@ impl Engine {
         else {
             return Ok(());
         };
-        let place = EpochPlace { community: book.row.community, audience, epoch: epoch.number };
-        if keyring.keys.iter().any(|keys| keys.place() == place) {
+        let place = book.place(audience, epoch.number);
+        if keyring.has(place) {
             return Ok(());
         }
-        if let Some(secret) = self.epoch_secret(place.community, audience, epoch).await? {
-            keyring.keys.push(secret.keys(place, &epoch.roster_root, &epoch.log_root));
+        let obtained = self.obtain_secret(client, book, place, epoch).await;
+        if let Some(secret) = obtained.map_err(ChainError::Call)? {
+            keyring.open.push(secret.keys(place, &epoch.roster_root, &epoch.log_root));
+            return Ok(());
+        }
+        // While the epoch in force has not come, it may still open the ones before; and whoever may not read at present may come back.
+        let in_force = book.state.as_ref().and_then(|now| {
+            let epoch = now.audiences.get(&audience)?.epoch.as_ref();
+            epoch.filter(|_| now.is_in_audience(self.user, audience))
+        });
+        let is_here = match in_force {
+            Some(in_force) => {
+                self.epoch_secret(place.community, audience, in_force).await?.is_some()
+            }
+            None => false,
+        };
+        if !is_here {
+            keyring.expected.push(place);
         }
         Ok(())
     }
@@ -293,8 +325,9 @@ impl Engine {
             Ok(judged) => judged,
             Err(error) => return Ok(unposted(error)),
         };
-        let Some(keys) = keyring.of(book, header.audience, header.epoch) else {
-            return Ok(self.without_keys(keyring, state, header.audience, header.epoch));
+        let place = book.place(header.audience, header.epoch);
+        let Some(keys) = keyring.of(place) else {
+            return Ok(self.without_keys(keyring, state, place));
         };
         let announce: Announce = match codec::decode(post.body) {
             Ok(announce) => announce,
@@ -329,10 +362,12 @@ impl Engine {
             Ok(header) => header,
             Err(error) => return Ok(Step::Passed(error.to_string())),
         };
-        if keyring.of(book, header.audience, header.epoch).is_none() {
-            let step = self.without_keys(keyring, state, header.audience, header.epoch);
-            if !matches!(step, Step::Wait) {
-                // What comes after it is linked to it all the same.
+        let place = book.place(header.audience, header.epoch);
+        if keyring.of(place).is_none() {
+            let step = self.without_keys(keyring, state, place);
+            // It cannot be read, and was not withheld: the next of that device follows on it.
+            let author = entry.signed.author().map(|key| key.device_id());
+            if !matches!(step, Step::Wait) && author == Some(header.device) {
                 let digest = entry.signed.digest();
                 unit.put_last_hash(chain, header.user, header.device, digest).await?;
             }
@@ -345,8 +380,7 @@ impl Engine {
             Ok((header, _)) => header,
             Err(error) => return Ok(unposted(error)),
         };
-        let (Some(keys), Some(key)) = (keyring.of(book, header.audience, header.epoch), known)
-        else {
+        let (Some(keys), Some(key)) = (keyring.of(place), known) else {
             return Ok(Step::Passed("its sender key is not known".to_owned()));
         };
         let opened = key.open(keys, message.header.as_slice(), message.sealed.as_slice());
@@ -386,8 +420,7 @@ impl Engine {
             unit.put_last_hash(chain, header.user, header.device, entry.signed.digest()).await?;
         }
         if !is_allowed(&content, allowed, header.user) {
-            row.refused = row.refused.saturating_add(1);
-            row.refusal = Some("somebody did what their roles do not allow".to_owned());
+            row.pass_over("somebody did what their roles do not allow".to_owned());
             return Ok(());
         }
         let is_own = header.user == self.user;
@@ -521,23 +554,16 @@ impl Engine {
             .transpose()
     }
 
-    /// What to do with something of an epoch whose secret is not here: wait while the one in force has not come, which may open it, or pass
-    /// over.
-    fn without_keys(
-        &self,
-        keyring: &EpochKeyring,
-        then: &State,
-        audience: rookery_protocol::id::AudienceId,
-        epoch: u32,
-    ) -> Step {
-        if keyring.lacks_current {
+    /// What to do with something of an epoch whose secret is not here: wait while it may come, or pass over.
+    fn without_keys(&self, keyring: &EpochKeyring, then: &State, place: EpochPlace) -> Step {
+        if keyring.expected.contains(&place) {
             return Step::Wait;
         }
-        if !then.is_in_audience(self.user, audience) {
-            // From before this user came: not theirs to read.
+        let came_later = !then.is_in_audience(self.user, place.audience);
+        if came_later {
             return Step::Taken;
         }
-        Step::Passed(format!("the keys of epoch {epoch} never came"))
+        Step::Passed(format!("the keys of epoch {} never came", place.epoch))
     }
 }
 
@@ -569,14 +595,12 @@ fn authors_of(entries: &[Entry]) -> Vec<(UserId, u64)> {
 }
 
 impl EpochKeyring {
-    fn of(
-        &self,
-        book: &Book,
-        audience: rookery_protocol::id::AudienceId,
-        epoch: u32,
-    ) -> Option<&EpochKeys> {
-        let place = EpochPlace { community: book.row.community, audience, epoch };
-        self.keys.iter().find(|keys| keys.place() == place)
+    fn of(&self, place: EpochPlace) -> Option<&EpochKeys> {
+        self.open.iter().find(|keys| keys.place() == place)
+    }
+
+    fn has(&self, place: EpochPlace) -> bool {
+        self.expected.contains(&place) || self.open.iter().any(|keys| keys.place() == place)
     }
 }
 
@@ -597,9 +621,7 @@ fn unposted(error: Unposted) -> Step {
             Step::Broken("a member has seen another log than this device was shown".to_owned())
         }
         Unposted::Misposted(error) => Step::Passed(error.to_string()),
-        Unposted::Hold { .. } => {
-            Step::Passed("the server does not show the devices of its author".to_owned())
-        }
+        Unposted::Hold { .. } => Step::Hold,
     }
 }
 

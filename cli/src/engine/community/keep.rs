@@ -201,7 +201,29 @@ impl Engine {
         }
         self.give_to_lacking(community, state).await?;
         self.renew_old_epochs(community, state).await?;
-        self.shut_out_own_revoked(community).await
+        self.shut_out_own_revoked(community).await?;
+        self.look_again_at_held(community, state).await
+    }
+
+    /// Fails while a channel is held for something that the hub does not show, so that there is another look soon.
+    async fn look_again_at_held(
+        &self,
+        community: CommunityId,
+        state: &State,
+    ) -> Result<(), CommandError> {
+        for channel in state.channels.keys() {
+            let chain = ChainId::of_channel(community, *channel);
+            let row = self.store.read().await?.channel(chain).await?;
+            if state.may_read(self.user, *channel)
+                && row.is_some_and(|row| row.waits_since.is_some())
+            {
+                return Err(CommandError::new(
+                    Kind::NoConnection,
+                    "a channel waits for keys or devices that the server does not show yet",
+                ));
+            }
+        }
+        Ok(())
     }
 
     async fn follow_channels(
@@ -301,7 +323,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives the epochs in force to members who have none.
+    /// Gives the epochs in force to members who have none, another device of this user's among them.
     async fn give_to_lacking(
         &self,
         community: CommunityId,
@@ -309,8 +331,7 @@ impl Engine {
     ) -> Result<(), CommandError> {
         let is_lacked = |state: &State| {
             state.audiences.iter().any(|(id, audience)| {
-                state.is_in_audience(self.user, *id)
-                    && audience.lacking.iter().any(|user| *user != self.user)
+                state.is_in_audience(self.user, *id) && audience.lacking.size() > 0
             })
         };
         if !is_lacked(state) {
@@ -324,7 +345,7 @@ impl Engine {
                 if !state.is_in_audience(self.user, *id) || audience.must_rotate().is_some() {
                     continue;
                 }
-                for user in audience.lacking.iter().filter(|user| **user != self.user) {
+                for user in &audience.lacking {
                     if given >= ADMITS {
                         return Ok(());
                     }

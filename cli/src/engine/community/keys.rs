@@ -9,12 +9,15 @@ use rookery_protocol::{
     codec,
     community::{Action, Epoch, SealedText, State, Statement},
     id::{AudienceId, CommunityId},
-    io::client::Client,
+    io::client::{CallError, Client},
     key::HpkeBox,
     request::blob::GetBlob,
 };
 
-use super::{super::Engine, book::Book};
+use super::{
+    super::{Engine, refusal::failed_as},
+    book::Book,
+};
 use crate::{
     e2ee::{
         KemSecret,
@@ -23,7 +26,7 @@ use crate::{
             WrapContext, wrap_at, wrap_index,
         },
     },
-    error::CommandError,
+    error::{CommandError, Kind},
     store::StoreError,
 };
 
@@ -120,6 +123,33 @@ impl Engine {
         Ok(missing)
     }
 
+    /// The secret of one epoch, whichever way it is to be had: it is here, a later one opens it, or it was wrapped for this user. Where
+    /// history begins with one's coming no epoch opens the one before, and whoever was away has only the wraps.
+    pub(super) async fn obtain_secret(
+        &self,
+        client: &Client,
+        book: &Book,
+        place: EpochPlace,
+        epoch: &Epoch,
+    ) -> Result<Option<EpochSecret>, CommandError> {
+        let here = self.epoch_secret(place.community, place.audience, epoch).await?;
+        if here.is_some() {
+            return Ok(here);
+        }
+        let in_force =
+            book.state.as_ref().and_then(|now| now.audiences.get(&place.audience)?.epoch.as_ref());
+        if let Some(latest) = in_force
+            && let Some(secret) = self.epoch_secret(place.community, place.audience, latest).await?
+        {
+            self.walk_back(book, book.place(place.audience, latest.number), secret).await?;
+            let opened = self.epoch_secret(place.community, place.audience, epoch).await?;
+            if opened.is_some() {
+                return Ok(opened);
+            }
+        }
+        self.unwrap_epoch(client, book, place, epoch).await
+    }
+
     /// Opens the wrap of an epoch that is for this user: in its blob, in the log, or for the link that they came by.
     pub(super) async fn unwrap_epoch(
         &self,
@@ -192,6 +222,9 @@ impl Engine {
         let request = GetBlob { community: place.community, blob: epoch.wraps, offset, length };
         match self.watched(client, client.call(&request)).await {
             Ok(part) => Ok(wrap_at(part.bytes.as_slice(), 0)),
+            Err(error @ (CallError::Lost(_) | CallError::TimedOut | CallError::Refused(_))) => {
+                Err(failed_as(error, |_| Kind::Failed))
+            }
             // The hub has lost it, or withholds it: any member can wrap the epoch again.
             Err(error) => {
                 tracing::debug!(%error, "the wraps of an epoch could not be had");

@@ -12,6 +12,7 @@ use rookery_protocol::{
         chain::ReadChain,
         community::{NamesOfUsers, PreviewError, PreviewLog, ReadChains, WantedChain},
     },
+    user,
 };
 
 use super::super::{Engine, chains::ChainError, refusal::failed_as};
@@ -117,7 +118,10 @@ impl Engine {
         if book.row.alarm.is_some() {
             return Ok(false);
         }
-        self.fetch_authors(client, community, &entries).await?;
+        let fetched = self.fetch_authors(client, community, &entries).await;
+        if !self.believe(community, fetched).await? {
+            return Ok(false);
+        }
         let (mut state, mut states, mut taken) = (book.state, vec![], vec![]);
         let mut outcome = Ok(false);
         // On all cores: they are most of what a newcomer waits for. What they say counts only once an entry's turn has come.
@@ -192,8 +196,13 @@ impl Engine {
                             "the server does not show the devices of a member yet",
                         )));
                     }
-                    self.fetch_histories(client, vec![(user, head.seq)]).await?;
-                    continue;
+                    match self.fetch_histories(client, vec![(user, head.seq)]).await {
+                        Err(ChainError::Denied(why)) => Step::Broken(other_devices(&why)),
+                        fetched => {
+                            fetched?;
+                            continue;
+                        }
+                    }
                 }
             }));
         }
@@ -274,17 +283,36 @@ impl Engine {
         Ok(())
     }
 
+    /// Checks chains and stores them, each as far as it holds.
     async fn keep_histories(&self, by_user: Vec<(UserId, Vec<Entry>)>) -> Result<(), ChainError> {
         let mut unit = self.store.write().await?;
+        let mut held = Ok(());
         for (user, entries) in by_user {
             let have = unit.person(user).await?.map(|state| state.head.seq);
-            let new = self.books.histories().extend(user, entries)?;
+            let (new, all) = self.books.histories().extend(user, entries);
             for entry in new.iter().filter(|entry| have.is_none_or(|have| entry.seq > have)) {
                 unit.add_statement(user, entry).await?;
             }
+            held = held.and(all);
         }
         unit.commit().await?;
-        Ok(())
+        Ok(held?)
+    }
+
+    /// Whether the chains that were fetched hold; raises the alarm if not. Who shows another chain of a user's would have us seal for others.
+    pub(super) async fn believe(
+        &self,
+        community: CommunityId,
+        fetched: Result<(), ChainError>,
+    ) -> Result<bool, ChainError> {
+        match fetched {
+            Ok(()) => Ok(true),
+            Err(ChainError::Denied(why)) => {
+                self.raise_alarm(community, &other_devices(&why)).await?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Remembers that a log is not to be believed. What was read stays; nothing is sealed for the community any more.
@@ -339,4 +367,9 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// What is said when a user's chain does not hold.
+fn other_devices(why: &user::Denied) -> String {
+    format!("the server shows other devices of a member than they have: {why}")
 }

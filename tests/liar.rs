@@ -1,0 +1,534 @@
+//! A hub that lies is caught: each lie is refused or shown, and none makes an honest device seal for a stranger.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::{Context, Result, ensure};
+use rookery_protocol::{
+    chain::{Entry, Kind, Seen, Submission},
+    codec::Octets,
+    community::{Action, Ban, Join, JoinBy},
+    id::{ChainId, ChannelId, CommunityId, UserId},
+    key::SigningKey,
+    request::community::AppendLog,
+};
+use rookery_tests::{
+    liar::{Liar, Stranger, forge_statement, item_of, relink, statement_of},
+    process::{PATIENCE, Running},
+    profile::Profile,
+    world::{World, eventually},
+};
+use serde_json::Value;
+
+/// The exit code that says that a server is not to be believed.
+const NOT_TRUSTED: i32 = 4;
+const GENERAL: ChannelId = ChannelId::from_number(1);
+
+/// People on a lying server, in a community of the first one's, and a stranger who is in none.
+struct Scene {
+    world: World,
+    liar: Liar,
+    people: Vec<(Profile, Running)>,
+    users: Vec<UserId>,
+    stranger: Arc<Stranger>,
+    community: CommunityId,
+}
+
+impl Scene {
+    async fn of(names: &[&str]) -> Result<Self> {
+        let world = World::new()?;
+        let liar = Liar::start(&world.path().join("nest")).await?;
+        let mut people = vec![];
+        for name in names {
+            let profile = world.profile(name, "laptop")?;
+            profile.register(&liar.invite(1).await?.to_string()).await?;
+            let agent = profile.start_agent()?;
+            profile.wait_until_connected().await?;
+            people.push((profile, agent));
+        }
+        let stranger = Arc::new(Stranger::register(&liar.invite(1).await?, "mallory").await?);
+        let (alice, _) = people.first().context("somebody")?;
+        alice.ask(&["community", "create", "club"]).await?;
+        let made = alice.ask(&["community", "invite", "club"]).await?;
+        let link = made.get("link").and_then(Value::as_str).context("a link")?;
+        for (other, _) in people.iter().skip(1) {
+            other.ask(&["community", "join", link]).await?;
+        }
+        let community = liar.communities().await?.first().copied().context("a community")?;
+        let mut users = vec![];
+        for entry in liar.entries(ChainId::of_log(community)).await? {
+            let statement = statement_of(&entry)?;
+            if matches!(statement.action, Action::Create(_) | Action::Join(_)) {
+                users.push(statement.author);
+            }
+        }
+        ensure!(users.len() == names.len(), "everybody belongs to it");
+        let scene = Self { world, liar, people, users, stranger, community };
+        scene.all_hear("at first").await?;
+        Ok(scene)
+    }
+
+    fn person(&self, index: usize) -> &Profile {
+        &self.people[index].0
+    }
+
+    fn log(&self) -> ChainId {
+        ChainId::of_log(self.community)
+    }
+
+    fn channel(&self) -> ChainId {
+        ChainId::of_channel(self.community, GENERAL)
+    }
+
+    async fn log_entries(&self) -> Result<Vec<Entry>> {
+        self.liar.entries(self.log()).await
+    }
+
+    /// Alice says `text`, and everybody reads it.
+    async fn all_hear(&self, text: &str) -> Result<()> {
+        self.person(0).send("club#general", text).await?;
+        for (person, _) in &self.people {
+            reads(person, text).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows `victim` another log from now on.
+    fn show_log(
+        &self,
+        victim: UserId,
+        shown: impl Fn(Vec<Entry>) -> Vec<Entry> + Send + Sync + 'static,
+    ) {
+        self.show(victim, self.log(), shown);
+    }
+
+    /// Shows `victim` another chain from now on.
+    fn show(
+        &self,
+        victim: UserId,
+        lied: ChainId,
+        shown: impl Fn(Vec<Entry>) -> Vec<Entry> + Send + Sync + 'static,
+    ) {
+        self.liar.lie_about_chains(move |to, chain, entries| {
+            if (to, chain) == (victim, lied) { shown(entries) } else { entries }
+        });
+    }
+
+    /// A statement after the log as it is, in the name of `author` and signed by `signing`.
+    async fn forge(
+        &self,
+        author: (UserId, Seen),
+        signing: &SigningKey,
+        action: Action,
+    ) -> Result<Entry> {
+        forge_statement(&self.log_entries().await?, self.community, author, signing, action)
+    }
+
+    /// Person number `index` finds out that the server lies, for a reason with `why` in it; says so wherever they look; seals nothing.
+    async fn finds_out(&self, index: usize, why: &str) -> Result<()> {
+        let person = self.person(index);
+        eventually(PATIENCE, async || {
+            let shown = person.ask(&["community", "show", "club"]).await?;
+            let alarm = shown.get("alarm").and_then(Value::as_str).unwrap_or_default();
+            ensure!(alarm.contains(why), "no alarm of {why:?}: {shown}");
+            Ok(())
+        })
+        .await?;
+        let listed = person.ask(&["community", "list"]).await?;
+        ensure!(listed["alarm"].as_str().is_some_and(|alarm| alarm.contains(why)), "{listed}");
+        let verified = person.run(&["community", "verify", "club"]).await?;
+        ensure!(verified.code() == NOT_TRUSTED, "{verified}");
+        let (log, channel) = (self.log_entries().await?, self.liar.entries(self.channel()).await?);
+        for refused in [
+            &["send", "club#general", "to whom?"][..],
+            &["member", "nick", "club", "@alice", "queen"],
+            &["community", "invite", "club"],
+        ] {
+            let refused = person.run(refused).await?;
+            ensure!(refused.code() == NOT_TRUSTED, "{refused}");
+        }
+        ensure!(self.log_entries().await? == log, "something was stated");
+        ensure!(self.liar.entries(self.channel()).await? == channel, "something was said");
+        Ok(())
+    }
+
+    /// Nothing that was ever sealed opens for the stranger.
+    async fn stranger_has_nothing(&self) -> Result<()> {
+        let opened = self.stranger.opens(&self.liar, self.community).await?;
+        ensure!(opened == 0, "{opened} secrets were sealed for a stranger");
+        Ok(())
+    }
+
+    /// What a channel's line says of what was refused there.
+    async fn refused(&self, index: usize) -> Result<u64> {
+        let listed =
+            self.person(index).run(&["channel", "list", "club", "--json"]).await?.success()?;
+        let line: Value = serde_json::from_str(listed.stdout.lines().next().unwrap_or_default())?;
+        line.get("refused").and_then(Value::as_u64).with_context(|| format!("no count in {line}"))
+    }
+}
+
+async fn reads(person: &Profile, text: &str) -> Result<Value> {
+    eventually(PATIENCE, async || {
+        let messages = person.read("club#general", 100).await?;
+        let found: Vec<_> = messages.iter().filter(|message| message.text == text).collect();
+        ensure!(found.len() == 1, "{} reads {text:?} {} times", person.user(), found.len());
+        Ok(found.first().map(|message| Value::Object(message.more.clone())).unwrap_or_default())
+    })
+    .await
+}
+
+/// A lie about the log after which the victim believes the hub no more.
+async fn log_lie(
+    scene: &Scene,
+    why: &str,
+    lie: impl Fn(Vec<Entry>) -> Vec<Entry> + Send + Sync + 'static,
+) -> Result<()> {
+    scene.show_log(scene.users[1], lie);
+    scene.finds_out(1, why).await?;
+    scene.stranger_has_nothing().await
+}
+
+fn with(extra: Entry) -> impl Fn(Vec<Entry>) -> Vec<Entry> + Send + Sync + 'static {
+    move |mut log| {
+        log.push(extra.clone());
+        relink(log)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_let_in_opens_what_a_stranger_does_not() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    scene.stranger_has_nothing().await?;
+    scene.person(0).ask(&["community", "edit", "club", "--policy", "open"]).await?;
+    let stranger = &scene.stranger;
+    let join = Action::Join(Join { puk: stranger.pin()?, by: JoinBy::Open });
+    let head = (stranger.user, stranger.head);
+    let joined = scene.forge(head, stranger.device.signing(), join).await?;
+    let body = joined.body.context("a body")?;
+    let statements = vec![Submission { signed: joined.signed, body }];
+    let request = AppendLog { community: scene.community, statements };
+    stranger.client.call(&request).await?;
+    eventually(PATIENCE, async || {
+        ensure!(
+            stranger.opens(&scene.liar, scene.community).await? > 0,
+            "nobody gave them the epoch"
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_in_somebody_s_name_is_not_believed() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    let owner = (scene.users[0], statement_of(&scene.log_entries().await?[0])?.author_head);
+    let kick = Action::Kick(Ban { user: scene.users[1], reason: None });
+    let forged = scene.forge(owner, scene.stranger.device.signing(), kick).await?;
+    log_lie(&scene, "none of its author's", with(forged)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_with_another_body_is_not_believed() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    scene.person(0).ask(&["member", "nick", "club", "@alice", "queen"]).await?;
+    // Both are here already; somebody who is away finds it when they come back.
+    let change = |mut log: Vec<Entry>| {
+        if let Some(last) = log.last_mut() {
+            last.body = last.body.as_ref().and_then(|body| {
+                let mut bytes = body.as_slice().to_vec();
+                *bytes.last_mut()? ^= 1;
+                Octets::parse(bytes).ok()
+            });
+        }
+        log
+    };
+    scene.show_log(scene.users[1], change);
+    scene.person(0).ask(&["member", "nick", "club", "@alice", "empress"]).await?;
+    scene.finds_out(1, "not what the author signed").await?;
+    scene.stranger_has_nothing().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_brought_in_by_the_hub() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    let stranger = &scene.stranger;
+    let join = Action::Join(Join { puk: stranger.pin()?, by: JoinBy::Open });
+    let forged =
+        scene.forge((stranger.user, stranger.head), stranger.device.signing(), join).await?;
+    log_lie(&scene, "breaks the rules", with(forged)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_device_is_added_by_the_hub() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    let owner = scene.users[0];
+    let chain = ChainId::of_user(owner);
+    let head = scene.liar.entries(chain).await?.last().context("a chain")?.seen();
+    let added = scene.stranger.add_own_device_to(owner, head)?;
+    // The stranger's device kicks in the owner's name, by the head at which it is a device of theirs.
+    let kick = Action::Kick(Ban { user: scene.users[1], reason: None });
+    let signing = scene.stranger.device.signing();
+    let forged = scene.forge((owner, added.seen()), signing, kick).await?;
+    let (victim, log) = (scene.users[1], scene.log());
+    scene.liar.lie_about_chains(move |to, shown, mut entries| {
+        if to == victim && shown == chain {
+            entries.push(added.clone());
+        } else if to == victim && shown == log {
+            entries.push(forged.clone());
+            return relink(entries);
+        }
+        entries
+    });
+    scene.finds_out(1, "devices").await?;
+    scene.stranger_has_nothing().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewritten_log_is_noticed_by_who_has_it() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    for name in ["queen", "empress"] {
+        scene.person(0).ask(&["member", "nick", "club", "@alice", name]).await?;
+    }
+    let length = scene.log_entries().await?.len();
+    wait_for_log(&scene, 1, length).await?;
+    log_lie(&scene, "another entry", |mut log| {
+        let end = log.len();
+        log.swap(end - 1, end - 2);
+        relink(log)
+    })
+    .await
+}
+
+async fn wait_for_log(scene: &Scene, index: usize, length: usize) -> Result<()> {
+    eventually(PATIENCE, async || {
+        let log =
+            scene.person(index).run(&["community", "log", "club", "--json"]).await?.success()?;
+        ensure!(
+            log.stdout.lines().count() == length,
+            "{} statements of {length}",
+            log.stdout.lines().count()
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// Whether messages of one side of the fork reach the other.
+static CROSSES: AtomicBool = AtomicBool::new(false);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_is_found_out_by_the_first_message_that_crosses_it() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    let (bob, log, channel) = (scene.users[1], scene.log(), scene.channel());
+    let (before, heard) =
+        (scene.log_entries().await?.len(), scene.liar.entries(channel).await?.len());
+    // Bob is not shown what alice states, and what she says only when his log is as long as hers was then.
+    scene.liar.lie_about_chains(move |to, chain, mut entries| {
+        if (to, chain) == (bob, log) && entries.len() > before {
+            entries.remove(before);
+            return relink(entries);
+        }
+        if (to, chain) == (bob, channel) && !CROSSES.load(Ordering::Relaxed) {
+            entries.truncate(heard);
+        }
+        entries
+    });
+    scene.person(0).ask(&["member", "nick", "club", "@alice", "queen"]).await?;
+    scene.person(0).send("club#general", "across").await?;
+    scene.person(1).ask(&["member", "nick", "club", "@bob", "jester"]).await?;
+    wait_for_log(&scene, 1, before + 1).await?;
+    let shown = scene.person(1).ask(&["community", "show", "club"]).await?;
+    ensure!(shown.get("alarm").is_none(), "each side of a fork is right in itself: {shown}");
+    CROSSES.store(true, Ordering::Relaxed);
+    scene.person(0).send("club#general", "and again").await?;
+    scene.finds_out(1, "another log").await?;
+    scene.stranger_has_nothing().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_epoch_or_statement_does_not_come_back() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    let log = scene.log_entries().await?;
+    let is_epoch = |entry: &&Entry| {
+        statement_of(entry).is_ok_and(|statement| matches!(statement.action, Action::Epoch(_)))
+    };
+    let epoch = log.iter().find(is_epoch).context("an epoch")?.clone();
+    log_lie(&scene, "not for this place", with(epoch)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loose_statement_is_not_placed_twice() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    scene.person(0).ask(&["member", "nick", "club", "@alice", "queen"]).await?;
+    let nickname = scene.log_entries().await?.last().context("a statement")?.clone();
+    log_lie(&scene, "has that statement already", with(nickname)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_member_is_not_resurrected() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob", "carol"]).await?;
+    let carol = scene.users[2];
+    let log = scene.log_entries().await?;
+    let is_join = |entry: &&Entry| {
+        statement_of(entry).is_ok_and(|statement| {
+            statement.author == carol && matches!(statement.action, Action::Join(_))
+        })
+    };
+    let join = log.iter().find(is_join).context("a join")?.clone();
+    scene.person(0).ask(&["member", "kick", "club", "@carol"]).await?;
+    scene.person(0).send("club#general", "without carol").await?;
+    reads(scene.person(1), "without carol").await?;
+    log_lie(&scene, "has that statement already", with(join)).await?;
+    let shown = scene.person(2).read("club#general", 50).await?;
+    ensure!(shown.iter().all(|message| message.text != "without carol"), "{shown:?}");
+    Ok(())
+}
+
+/// Whether it is a message, and not the announcement of a key.
+fn is_message(entry: &Entry) -> bool {
+    item_of(entry).is_ok_and(|item| item.kind == Kind::Message)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_repeated_is_shown_once_and_counted() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    scene.show(scene.users[1], scene.channel(), |mut entries| {
+        let first = entries.iter().find(|entry| is_message(entry)).cloned();
+        if let Some(first) = first.filter(|_| entries.len() > 2) {
+            entries.insert(2, Entry { log_pos: entries[1].log_pos, ..first });
+        }
+        relink(entries)
+    });
+    scene.all_hear("next").await?;
+    ensure!(scene.refused(1).await? == 1, "one was refused");
+    reads(scene.person(1), "at first").await?;
+    scene.stranger_has_nothing().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_withheld_is_missed() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    let have = scene.liar.entries(scene.channel()).await?.len();
+    scene.show(scene.users[1], scene.channel(), move |mut entries| {
+        if entries.len() > have {
+            entries.remove(have);
+        }
+        relink(entries)
+    });
+    for text in ["withheld", "after it", "and more"] {
+        scene.person(0).send("club#general", text).await?;
+    }
+    let after = reads(scene.person(1), "after it").await?;
+    ensure!(after["doubt"].as_str().is_some_and(|doubt| doubt.contains("withheld")), "{after}");
+    let more = reads(scene.person(1), "and more").await?;
+    ensure!(more.get("doubt").is_none(), "{more}");
+    scene.stranger_has_nothing().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_in_another_order_are_refused_or_doubted() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    let have = scene.liar.entries(scene.channel()).await?.len();
+    scene.show(scene.users[1], scene.channel(), move |mut entries| {
+        entries.truncate(if entries.len() < have + 2 { have } else { entries.len() });
+        if entries.len() >= have + 2 {
+            entries.swap(have, have + 1);
+        }
+        relink(entries)
+    });
+    for text in ["first", "second"] {
+        scene.person(0).send("club#general", text).await?;
+    }
+    let second = reads(scene.person(1), "second").await?;
+    ensure!(second["doubt"].as_str().is_some_and(|doubt| doubt.contains("withheld")), "{second}");
+    ensure!(scene.refused(1).await? == 1, "the first came too late");
+    scene.stranger_has_nothing().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_without_their_log_are_not_believed() -> Result<()> {
+    for is_disguised in [false, true] {
+        let scene = Scene::of(&["alice", "bob"]).await?;
+        let (bob, log, channel) = (scene.users[1], scene.log(), scene.channel());
+        let length = scene.log_entries().await?.len();
+        let last = u64::try_from(length)?.saturating_sub(1);
+        scene.liar.lie_about_chains(move |to, chain, mut entries| {
+            if (to, chain) == (bob, log) {
+                entries.truncate(length);
+            }
+            if (to, chain) == (bob, channel) && is_disguised {
+                for entry in &mut entries {
+                    entry.log_pos = entry.log_pos.map(|position| position.min(last));
+                }
+                return relink(entries);
+            }
+            entries
+        });
+        scene.person(0).ask(&["member", "nick", "club", "@alice", "queen"]).await?;
+        scene.person(0).send("club#general", "after it").await?;
+        scene
+            .finds_out(1, if is_disguised { "another log" } else { "position in the log" })
+            .await?;
+        scene.stranger_has_nothing().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_or_absent_wrap_is_given_again_by_a_member() -> Result<()> {
+    for is_absent in [false, true] {
+        let scene = Scene::of(&["alice", "bob", "carol"]).await?;
+        let bob = scene.users[1];
+        scene.liar.lie_about_blobs(move |to, _, mut bytes| {
+            if to == bob {
+                if is_absent {
+                    return None;
+                }
+                bytes.iter_mut().for_each(|byte| *byte ^= 1);
+            }
+            Some(bytes)
+        });
+        // A new epoch, whose wraps bob cannot get from the hub.
+        scene.person(0).ask(&["member", "kick", "club", "@carol"]).await?;
+        scene.person(0).send("club#general", "for two").await?;
+        reads(scene.person(1), "for two").await?;
+        let log = scene.log_entries().await?;
+        let said = |wanted: fn(&Action) -> bool| {
+            log.iter().any(|entry| statement_of(entry).is_ok_and(|said| wanted(&said.action)))
+        };
+        ensure!(
+            said(|action| matches!(action, Action::Lacking { .. })),
+            "nobody said that it is lacking"
+        );
+        let shown = scene.person(2).read("club#general", 50).await?;
+        ensure!(shown.iter().all(|message| message.text != "for two"), "{shown:?}");
+        scene.person(1).send("club#general", "thank you").await?;
+        reads(scene.person(0), "thank you").await?;
+        scene.stranger_has_nothing().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_chain_of_a_member_hides_nothing_for_good() -> Result<()> {
+    let scene = Scene::of(&["alice", "bob"]).await?;
+    let alice = ChainId::of_user(scene.users[0]);
+    scene.show(scene.users[1], alice, |mut entries| {
+        entries.truncate(1);
+        entries
+    });
+    let phone = scene.world.profile("alice", "phone")?;
+    phone.link_to(scene.person(0), &scene.liar.invite(1).await?.to_string()).await?;
+    phone.send("club#general", "from the phone").await?;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let shown = scene.person(1).read("club#general", 50).await?;
+    ensure!(shown.iter().all(|message| message.text != "from the phone"), "{shown:?}");
+    scene.stranger_has_nothing().await?;
+    // Nothing is lost for good by it.
+    scene.liar.tell_the_truth();
+    reads(scene.person(1), "from the phone").await?;
+    scene.all_hear("all is well").await
+}
