@@ -4,6 +4,13 @@
 //! Only the order of events is made up here. [`people`] are real chains, the [`hub`] is the real judge with a list for its memory, a
 //! [`device`] does what a client has to do with what it is told, and [`run`] draws what happens. [`check`] says what must hold in the end.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::similar_names,
+    clippy::wrong_self_convention,
+    reason = "small numbers, and the words of the model"
+)]
+
 mod check;
 mod device;
 mod hub;

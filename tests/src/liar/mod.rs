@@ -4,6 +4,11 @@
 //! takes connections as the server does; every request is decided and stored by the real services, and only the answers, and what is told
 //! live, go through a *lie* on their way out. A lie is a function of who is told and of the whole chain as it really is.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tasks of a liar end with its connections, and with the runtime of the subject"
+)]
+
 mod forge;
 mod stranger;
 
@@ -362,7 +367,7 @@ impl Liar {
             };
             match codec::decode(&bytes)? {
                 FollowUp::Acknowledge { through } => {
-                    message::acknowledge(services, who.device, through)
+                    message::acknowledge(services, who.device, through);
                 }
                 FollowUp::Follow(followed) => follow::more(services, who, feed, followed).await?,
                 FollowUp::Unfollow { chain } => {

@@ -48,7 +48,7 @@ pub(super) fn all(world: &mut World) -> usize {
 fn epochs(world: &World) -> BTreeMap<(AudienceId, u32), (Epoch, State)> {
     let mut all = BTreeMap::new();
     for state in &world.hub.states {
-        for (id, audience) in state.audiences.iter() {
+        for (id, audience) in &state.audiences {
             if let Some(epoch) = audience.epoch.as_ref().filter(|epoch| epoch.seq == state.head.seq)
             {
                 all.insert((*id, epoch.number), (epoch.clone(), state.clone()));

@@ -567,7 +567,7 @@ impl Batch {
         for (id, audience) in
             state.audiences.iter().filter(|(id, _)| state.is_in_audience(client.user, **id))
         {
-            for user in audience.lacking.iter() {
+            for user in &audience.lacking {
                 let (Some(epoch), Some((number, secret))) = (&audience.epoch, self.secrets.get(id))
                 else {
                     continue;

@@ -302,7 +302,7 @@ impl World {
     fn rotate_if_due(&mut self, which: usize) {
         let Some(state) = self.clients[which].state().cloned() else { return };
         let user = self.clients[which].user;
-        for (id, audience) in state.audiences.iter() {
+        for (id, audience) in &state.audiences {
             if let Some(reason) = audience.must_rotate()
                 && state.is_in_audience(user, *id)
             {
