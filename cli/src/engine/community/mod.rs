@@ -2,7 +2,7 @@
 //!
 //! [`book`] holds what the logs come to; [`log`] and [`channel`] take in what the hub sends; [`keys`] gets the epochs' secrets; [`draft`] makes
 //! statements and [`post`] messages; [`keep`] does what a member owes the others. What people ask for is in [`act`], [`join`], [`moderate`] and
-//! [`say`]; what they see in [`view`], [`list`] and [`history`] (a message with all that is about it by [`merge`]); what they call things in [`target`] and [`link`].
+//! [`say`]; what they see in [`view`], [`list`] and [`history`] (a message with all that is about it by [`merge`](mod@merge)); what they call things in [`target`] and [`link`].
 
 mod act;
 mod book;

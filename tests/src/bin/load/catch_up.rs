@@ -75,7 +75,7 @@ impl Scene {
     fn found(&self, owner: &str) -> anyhow::Result<(String, String)> {
         let made = self.ask(owner, &["community", "create", "club", "--policy", "open"])?;
         let invite = self.ask(owner, &["community", "invite", "club"])?;
-        Ok((text_at(&made, "community")?, text_at(&invite, "link")?))
+        Ok((text_at(&made, "id")?, text_at(&invite, "link")?))
     }
 
     fn agent(&self, name: &str) -> anyhow::Result<Running> {

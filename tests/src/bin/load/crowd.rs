@@ -21,16 +21,17 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::server::{CpuTime, Server, cpu_of, now};
 
-/// What a text of 300 bytes weighs once it is padded and sealed: 40 bytes of nonce and tag around a Megolm message of 432 padded bytes.
+/// What a text of 300 bytes weighs once it is padded to 432 bytes with what goes along (PADMÉ), sealed by Megolm (CBC to 448, 79 around it),
+/// and sealed once more (nonce and tag, 40).
 pub(crate) const SEALED_BYTES: usize = 567;
 /// How many sockets the readers share: one alone is a queue of its own.
 const SOCKETS: usize = 16;
 /// Every how many-th reader notes how long a post was under way.
 const TIMED: usize = 8;
-/// Who stops reading when some do: every hundredth.
+/// Who stops reading when some do: one in so many, and one at least.
 const STOPPING: usize = 100;
 /// How long what was posted may take to arrive before it counts as lost.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What the readers of one run count.
 #[derive(Default)]
@@ -151,7 +152,7 @@ impl Crowd {
 
     /// How many stop when asked to.
     pub(crate) fn stopping(&self) -> usize {
-        self.members.len() / STOPPING
+        (self.members.len() / STOPPING).max(1)
     }
 
     async fn follow(&mut self) -> anyhow::Result<()> {
@@ -161,7 +162,7 @@ impl Crowd {
             let chain = FollowedChain { chain: self.commons.channel(), have: None };
             let follow = Follow { mailbox: None, chains: vec![chain] };
             let (_, down, up) = person.client.follow(&follow).await?;
-            let stops = number % STOPPING == STOPPING.saturating_sub(1);
+            let stops = number >= self.members.len().saturating_sub(self.stopping());
             let reader = Reader {
                 down,
                 _up: up,
@@ -198,7 +199,7 @@ impl Crowd {
                 begin: self.begin,
             };
             match pace {
-                None => lanes.spawn(post.as_fast_as_it_arrives(begin, time)),
+                None => lanes.spawn(post.run_at_full_rate(begin, time)),
                 Some(pace) => {
                     let tick = Duration::from_secs_f64(1.0 / pace);
                     let count = u32::try_from(self.lanes.len())?;
@@ -391,7 +392,7 @@ struct Posting {
 
 impl Posting {
     /// Posts, waits until it is stored and as many deliveries were made as all posts up to it ask for, and posts again.
-    async fn as_fast_as_it_arrives(mut self, begin: Instant, time: Duration) -> anyhow::Result<()> {
+    async fn run_at_full_rate(mut self, begin: Instant, time: Duration) -> anyhow::Result<()> {
         while begin.elapsed() < time {
             let place = self.post().await?;
             let count = place.saturating_sub(self.announced).saturating_add(1);
@@ -411,7 +412,7 @@ impl Posting {
     ) -> anyhow::Result<()> {
         let mut due = first;
         while due < time {
-            tokio::time::sleep_until((begin + due).into()).await;
+            tokio::time::sleep_until(begin.checked_add(due).unwrap_or(begin).into()).await;
             self.post().await?;
             due = due.saturating_add(every);
         }
