@@ -60,13 +60,18 @@ fn forms(word: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("UTF-16", word.encode_utf16().flat_map(u16::to_le_bytes).collect()),
         ("a list of numbers", format!("{bytes:?}").trim_matches(['[', ']']).into()),
     ];
-    // Base64 looks different at each of three offsets; what depends on the neighbours is left out.
-    for skipped in 0..3 {
-        let (_, rest) = bytes.split_at(skipped.min(bytes.len()));
-        let middle: Vec<u8> = rest.chunks_exact(3).flatten().copied().collect();
-        forms.push(("base64", BASE64.encode(&middle).into_bytes()));
-    }
+    forms.extend((0..3).map(|before| ("base64", base64_after(before, bytes))));
     forms
+}
+
+/// What stands in the base64 of any text that has `bytes` after `before` others: the letters that depend on neither neighbour.
+fn base64_after(before: usize, bytes: &[u8]) -> Vec<u8> {
+    let text = [&vec![0; before], bytes].concat();
+    let letters = BASE64.encode(&text).into_bytes();
+    let foreign = [0, 2, 3].get(before).copied().unwrap_or_default();
+    // The last letter that stands for bits of `bytes` alone: six bits a letter, eight a byte.
+    let whole = text.len().saturating_mul(8) / 6;
+    letters.get(foreign..whole).unwrap_or_default().to_vec()
 }
 
 /// Every file below `directory`.
@@ -107,5 +112,11 @@ mod tests {
             assert!(search.first_in(content.as_bytes()).is_some(), "not found in {content}");
         }
         assert!(search.first_in(b"a xylophone").is_none());
+    }
+
+    #[test]
+    fn no_form_is_so_short_that_it_stands_in_random_letters_by_chance() {
+        assert!(forms("ledges").iter().all(|(_, bytes)| bytes.len() >= 6), "{:?}", forms("ledges"));
+        assert_eq!(forms("ledges").iter().filter(|(form, _)| *form == "base64").count(), 3);
     }
 }

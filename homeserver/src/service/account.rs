@@ -289,7 +289,8 @@ pub async fn close(
     services.directory.forget_standings();
     drop(turn);
     services.presences.forget(who.user);
-    services.seats.cut(who.user, |_| true);
+    services.seats.cut(who.user, |other| other.session != who.session);
+    services.seats.cut_session_later(who.user, who.session, &services.tasks);
     tracing::info!(user = %who.user, "an account was closed");
     Ok(())
 }

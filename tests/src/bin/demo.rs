@@ -193,7 +193,7 @@ impl Stage {
         let words: BTreeSet<_> = texts
             .flat_map(|text| text.split(|letter: char| !letter.is_alphanumeric()))
             // Shorter ones stand by chance in any megabyte of random bytes.
-            .filter(|word| word.len() >= 6)
+            .filter(|word| word.len() >= 7)
             .collect();
         let search = Search::for_words(words.iter().copied());
         let files = files_below(self.server.data())?;
