@@ -13,9 +13,9 @@ use tokio::{
 };
 
 use super::{
-    MAX_EVENTS, VERSION,
-    line::{Request, Response, read_line, write_line},
-    verb::{Call, Hello, Verb},
+    MAX_ANSWER, MAX_EVENTS, VERSION,
+    line::{Request, Response, read_line_of, write_line},
+    verb::{Call, Hello, Verb, table},
 };
 use crate::{
     engine::Engine,
@@ -81,6 +81,37 @@ impl Agent {
             Self::Other(remote) => remote.ask(verb, on_event).await,
         }
     }
+
+    /// Calls `method` of the verb table with its parameters as they go over the wire.
+    pub async fn call(
+        &mut self,
+        method: &str,
+        params: Value,
+        mut on_event: impl FnMut(Value),
+    ) -> Asked<Value> {
+        let engine = match self {
+            Self::Other(remote) => return remote.call(method, params, on_event).await,
+            Self::Own(engine) => engine,
+        };
+        let Some(entry) = table().iter().find(|entry| entry.method == method) else {
+            let error = CommandError::new(Kind::Usage, format!("there is no method {method:?}"));
+            return Asked::Answered(Err(error));
+        };
+        let (events, mut coming) = mpsc::channel::<Value>(MAX_EVENTS);
+        let mut run = (entry.run)(params, Call::new(Arc::clone(engine), events));
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = coming.recv() => on_event(event),
+                outcome = &mut run => {
+                    while let Ok(event) = coming.try_recv() {
+                        on_event(event);
+                    }
+                    return Asked::Answered(outcome);
+                }
+            }
+        }
+    }
 }
 
 impl Remote {
@@ -139,17 +170,47 @@ impl Remote {
         verb: V,
         mut on_event: impl FnMut(V::Event) -> Result<(), CommandError>,
     ) -> Asked<V::Reply> {
-        let id = self.next;
-        self.next = self.next.saturating_add(1);
         let params = match serde_json::to_value(&verb) {
             Ok(params) => params,
             Err(error) => return Asked::Answered(Err(CommandError::of(Kind::Failed, &error))),
         };
-        if write_line(&mut self.writer, &Request::call(id, V::METHOD, params)).await.is_err() {
+        let outcome = self
+            .exchange(V::METHOD, params, |event| parse::<V::Event>(event).and_then(&mut on_event))
+            .await;
+        match outcome {
+            Asked::Answered(outcome) => Asked::Answered(outcome.and_then(parse)),
+            Asked::Gone => Asked::Gone,
+        }
+    }
+
+    async fn call(
+        &mut self,
+        method: &str,
+        params: Value,
+        mut on_event: impl FnMut(Value),
+    ) -> Asked<Value> {
+        let tell = |event| {
+            on_event(event);
+            Ok(())
+        };
+        self.exchange(method, params, tell).await
+    }
+
+    async fn exchange(
+        &mut self,
+        method: &str,
+        params: Value,
+        mut on_event: impl FnMut(Value) -> Result<(), CommandError>,
+    ) -> Asked<Value> {
+        let id = self.next;
+        self.next = self.next.saturating_add(1);
+        if write_line(&mut self.writer, &Request::call(id, method, params)).await.is_err() {
             return Asked::Gone;
         }
         loop {
-            let Ok(Some(line)) = read_line(&mut self.reader).await else { return Asked::Gone };
+            let Ok(Some(line)) = read_line_of(&mut self.reader, MAX_ANSWER).await else {
+                return Asked::Gone;
+            };
             let Ok(response) = serde_json::from_str::<Response>(&line) else {
                 return Asked::Answered(Err(CommandError::new(
                     Kind::Failed,
@@ -158,7 +219,7 @@ impl Remote {
             };
             if let Some(mut params) = response.params {
                 let event = params.get_mut("event").map(Value::take).unwrap_or_default();
-                if let Err(error) = parse::<V::Event>(event).and_then(&mut on_event) {
+                if let Err(error) = on_event(event) {
                     return Asked::Answered(Err(error));
                 }
                 continue;
@@ -168,7 +229,7 @@ impl Remote {
             }
             return Asked::Answered(match (response.result, response.error) {
                 (_, Some(error)) => Err(error.into()),
-                (result, None) => parse(result.unwrap_or_default()),
+                (result, None) => Ok(result.unwrap_or_default()),
             });
         }
     }

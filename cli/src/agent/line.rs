@@ -130,15 +130,23 @@ impl From<RpcError> for CommandError {
     }
 }
 
-/// Reads a line of at most [`MAX_LINE`] bytes; nothing at the end of the stream. Cancelling loses what was read of the line so far.
+/// Reads a request's line, of at most [`MAX_LINE`] bytes; nothing at the end of the stream. Cancelling loses what was read of the line so far.
 pub async fn read_line<R: AsyncBufRead + Unpin>(reader: &mut R) -> std::io::Result<Option<String>> {
-    let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
+    read_line_of(reader, MAX_LINE).await
+}
+
+/// Reads a line of at most `longest` bytes.
+pub async fn read_line_of<R: AsyncBufRead + Unpin>(
+    reader: &mut R,
+    longest: usize,
+) -> std::io::Result<Option<String>> {
+    let limit = u64::try_from(longest).unwrap_or(u64::MAX);
     let mut line = String::new();
     let read = reader.take(limit).read_line(&mut line).await?;
     if read == 0 {
         return Ok(None);
     }
-    if !line.ends_with('\n') && read >= MAX_LINE {
+    if !line.ends_with('\n') && read >= longest {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "a line is too long"));
     }
     Ok(Some(line))

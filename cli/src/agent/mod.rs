@@ -12,16 +12,20 @@ mod client;
 pub mod line;
 mod own;
 mod server;
+mod shared;
 pub mod verb;
 
 pub use client::{Agent, Asked, Remote};
 pub use own::{Access, Lock, Need, Owner, SecretSource};
 pub use server::{Server, serve_stream};
+pub use shared::Shared;
 
 /// The version of the verb table. It rises when a method changes in a way that an older caller would misread.
 pub const VERSION: u32 = 1;
-/// The longest line that either side takes: a message of 48 KiB in JSON's worst escaping, and some.
+/// The longest line that the agent takes: a message of 48 KiB in JSON's worst escaping, and some.
 pub const MAX_LINE: usize = 512 * 1024;
+/// The longest answer that a caller takes: a page of `read` with the longest messages there are.
+pub const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// Calls that one caller may have under way at once; the next line is read when one has ended.
 pub const MAX_CALLS: usize = 64;
 /// Events that wait for one slow caller; whoever makes them waits as well.

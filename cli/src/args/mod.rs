@@ -131,6 +131,12 @@ pub enum Verb {
     Send(SendArgs),
     /// Read a conversation or a room
     Read(ReadArgs),
+    /// List people, groups and channels with what is unread, without waiting for the server
+    Rooms {
+        /// Only those with something unread
+        #[arg(long)]
+        unread: bool,
+    },
     /// Follow messages as they come
     Tail(TailArgs),
     /// Find messages, offline, newest first

@@ -3,7 +3,8 @@
 use super::{Context, community::changed};
 use crate::{
     agent::verb::{
-        MarkRead, MessageAct, MessageChange, MessageLine, Read, ReadLines, Send, Thread, Typing,
+        MarkRead, MessageAct, MessageChange, MessageLine, Read, ReadLines, Rooms, Send, Thread,
+        Typing,
     },
     args::{MessageArgs, ReadArgs, SendArgs, TextSource},
     error::{CommandError, Kind},
@@ -66,7 +67,8 @@ pub(super) fn text_of(context: &Context, text: Option<String>) -> Result<String,
 /// Reads a conversation or a room.
 pub(super) async fn read(context: &Context, args: ReadArgs) -> Result<(), CommandError> {
     let ReadArgs { with, count, peek, before, after, around, from } = args;
-    let page = context.ask(Read { with, count, peek, before, after, around, from }).await?;
+    let page =
+        context.ask(Read { with, count, peek, local: false, before, after, around, from }).await?;
     show(context, &page)
 }
 
@@ -77,7 +79,7 @@ pub(super) async fn thread(
     count: u32,
 ) -> Result<(), CommandError> {
     let MessageArgs { room, message } = message;
-    let page = context.ask(Thread { room, message, count }).await?;
+    let page = context.ask(Thread { room, message, count, local: false }).await?;
     show(context, &page)
 }
 
@@ -115,6 +117,15 @@ pub(super) async fn typing(context: &Context, to: Option<String>) -> Result<(), 
     for line in context.ask(Typing { to }).await? {
         let room = line.room.clone().unwrap_or_else(|| "you".to_owned());
         context.line(&line, &[&line.name, &room])?;
+    }
+    Ok(())
+}
+
+/// Lists where one can talk.
+pub(super) async fn rooms(context: &Context, unread: bool) -> Result<(), CommandError> {
+    for room in context.ask(Rooms { unread }).await? {
+        let counts = [room.unread, room.mentions].map(|count| count.to_string());
+        context.line(&room, &[&room.target, room.kind.word(), &counts[0], &counts[1]])?;
     }
     Ok(())
 }

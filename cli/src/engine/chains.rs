@@ -205,7 +205,6 @@ impl Engine {
             FollowDown::GoingAway { retry_after_ms } => Err(ChainError::GoingAway(
                 Duration::from_millis(u64::from(retry_after_ms).min(30_000)),
             )),
-            // Live signs of others; nothing here shows them yet, and whoever asks for presence asks the home.
             FollowDown::Typing { user } => {
                 self.note_typing(None, user);
                 Ok(())
@@ -214,10 +213,16 @@ impl Engine {
                 self.note_typing(Some(chain), user);
                 Ok(())
             }
-            FollowDown::Presence { .. }
-            | FollowDown::ReadIn { .. }
-            | FollowDown::Entry(_)
-            | FollowDown::Envelope { .. } => Ok(()),
+            FollowDown::Presence { .. } => {
+                self.live.note_presence();
+                Ok(())
+            }
+            FollowDown::ReadIn { chain, user, seq } => {
+                self.note_read(chain, user, seq);
+                self.timeline_changed();
+                Ok(())
+            }
+            FollowDown::Entry(_) | FollowDown::Envelope { .. } => Ok(()),
         }
     }
 

@@ -15,6 +15,8 @@ use rookery_protocol::{
     time::Timestamp,
 };
 
+use tokio::sync::watch;
+
 use super::{Engine, Link, Room, is_room, refusal::failed_as};
 use crate::{
     agent::verb::TypingLine,
@@ -28,17 +30,35 @@ const MAX_SIGNS: usize = 4_096;
 
 /// What is known of others at this moment.
 #[derive(Debug, Default)]
-pub(super) struct Live(Mutex<Signs>);
+pub(super) struct Live {
+    signs: Mutex<Signs>,
+    /// Rises when somebody's presence was told.
+    presence: watch::Sender<u64>,
+}
 
 #[derive(Debug, Default)]
 struct Signs {
     /// Since when somebody types: to this user, or in a channel.
     typing: HashMap<(Option<ChainId>, UserId), Timestamp>,
+    /// How far others have read small rooms, as the hub last said.
+    reads: HashMap<ChainId, HashMap<UserId, u64>>,
 }
 
 impl Live {
     fn signs(&self) -> MutexGuard<'_, Signs> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.signs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    /// Each change of presences.
+    pub(super) fn presence(&self) -> watch::Receiver<u64> {
+        self.presence.subscribe()
+    }
+
+    /// Somebody's presence was told.
+    pub(super) fn note_presence(&self) {
+        self.presence.send_modify(|revision| *revision = revision.wrapping_add(1));
     }
 }
 
@@ -72,21 +92,24 @@ impl Engine {
 
     /// Who is typing now.
     pub(crate) async fn who_types(&self) -> Result<Vec<TypingLine>, CommandError> {
-        let now = self.now();
-        let typing: Vec<(Option<ChainId>, UserId)> = self
-            .live
-            .signs()
-            .typing
-            .iter()
-            .filter(|(_, since)| since.plus(TYPING) > now)
-            .map(|(sign, _)| *sign)
-            .collect();
-        let users: Vec<UserId> = typing.iter().map(|(_, user)| *user).collect();
+        let users: Vec<UserId> = self.signs_now().iter().map(|(_, user)| *user).collect();
         if let Ok(client) = self.online().await {
             self.learn_names(&client, &users).await?;
         }
+        self.typing_now().await
+    }
+
+    fn signs_now(&self) -> Vec<(Option<ChainId>, UserId)> {
+        let now = self.now();
+        let signs = self.live.signs();
+        let live = signs.typing.iter().filter(|(_, since)| since.plus(TYPING) > now);
+        live.map(|(sign, _)| *sign).collect()
+    }
+
+    /// The same by the names that are known here.
+    pub(super) async fn typing_now(&self) -> Result<Vec<TypingLine>, CommandError> {
         let mut lines = vec![];
-        for (room, user) in typing {
+        for (room, user) in self.signs_now() {
             let place = match room {
                 Some(chain) => Some(self.name_of_chain(chain).await?),
                 None => None,
@@ -95,6 +118,29 @@ impl Engine {
         }
         lines.sort_by(|one, two| (&one.room, &one.name).cmp(&(&two.room, &two.name)));
         Ok(lines)
+    }
+
+    /// Somebody has read a room so far.
+    pub(super) fn note_read(&self, room: ChainId, user: UserId, seq: u64) {
+        let mut signs = self.live.signs();
+        if user == self.user || (signs.reads.len() >= MAX_SIGNS && !signs.reads.contains_key(&room))
+        {
+            return;
+        }
+        let readers = signs.reads.entry(room).or_default();
+        // Only small rooms tell it; a hub that says more is not listened to.
+        if readers.len() < usize::try_from(RECEIPT_AUDIENCE).unwrap_or(0) {
+            let through = readers.entry(user).or_default();
+            *through = seq.max(*through);
+        }
+    }
+
+    /// How far the others of a room have read, as it was last told: nothing is asked.
+    pub(super) fn reads_known(&self, room: &Room) -> Vec<(UserId, u64)> {
+        let chain = ChainId::of_channel(room.community, room.channel);
+        let signs = self.live.signs();
+        let readers = signs.reads.get(&chain);
+        readers.into_iter().flatten().map(|(user, seq)| (*user, *seq)).collect()
     }
 
     /// How far the others of a small room have read, if they let it be known: nothing in a large one, or without a connection.
@@ -122,6 +168,9 @@ impl Engine {
                     .collect();
                 let users: Vec<UserId> = reads.iter().map(|(user, _)| *user).collect();
                 self.learn_names(&client, &users).await?;
+                for (user, seq) in &reads {
+                    self.note_read(ChainId::of_channel(room.community, room.channel), *user, *seq);
+                }
                 Ok(reads)
             }
             Err(CallError::Request(_)) => Ok(vec![]),

@@ -78,6 +78,17 @@ impl Engine {
         }
     }
 
+    /// The same as far as it is known here, without asking anybody.
+    pub(super) async fn conversation_here(
+        &self,
+        text: &str,
+    ) -> Result<Option<ContactRow>, CommandError> {
+        Ok(match self.look_up(text).await? {
+            Named::Known(contact) => Some(*contact),
+            Named::Heard(_, heard) => heard.map(|contact| *contact),
+        })
+    }
+
     /// What waits for nobody but a name finds whom that name stands for; says whether it was such a one. The error is why nobody can be
     /// found, now or ever.
     pub(super) async fn find_unmet(

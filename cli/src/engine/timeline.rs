@@ -11,7 +11,7 @@ use rookery_protocol::{
 };
 use tokio::sync::watch;
 
-use super::{Engine, Link, Spot, is_room};
+use super::{Engine, Link, ReadOrder, Spot, is_room};
 use crate::{
     agent::verb::{MessageLine, ReadLines},
     e2ee::journal_state::Change,
@@ -74,15 +74,16 @@ impl Wanted {
 
 impl Engine {
     /// Messages with somebody, oldest first. The newest are marked read, unless one only peeks.
-    pub(crate) async fn read(
-        &self,
-        with: &str,
-        spot: Spot,
-        count: u32,
-        peek: bool,
-    ) -> Result<ReadLines, CommandError> {
-        let synced = self.wait_caught_up(SYNC_PATIENCE).await;
-        let contact = self.conversation_named(with).await?;
+    pub(crate) async fn read(&self, order: ReadOrder) -> Result<ReadLines, CommandError> {
+        let ReadOrder { with, spot, count, peek, local } = order;
+        let (synced, contact) = if local {
+            let Some(contact) = self.conversation_here(&with).await? else {
+                return Ok(ReadLines { messages: vec![], synced: false });
+            };
+            (self.is_caught_up(), contact)
+        } else {
+            (self.wait_caught_up(SYNC_PATIENCE).await, self.conversation_named(&with).await?)
+        };
         let is_newest = spot == Spot::Last;
         let placed = self.spot(contact.user, spot, count.clamp(1, MAX_COUNT)).await?;
         if !peek && is_newest {
@@ -161,6 +162,11 @@ impl Engine {
         self.timeline_changed();
         self.chores_wake.notify_one();
         Ok(())
+    }
+
+    /// Whether everything that waited at the home is here, as far as is known now.
+    pub(super) fn is_caught_up(&self) -> bool {
+        matches!(&*self.link.borrow(), Link::Online(online) if online.caught_up)
     }
 
     /// Waits until what waited at the home is here; says whether it is.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Call, Nothing, RoomLine, Verb, rfc3339};
 use crate::{
-    engine::{SayOrder, SendOrder, Spot, TailOrder, is_room},
+    engine::{ReadOrder, SayOrder, SendOrder, Spot, TailOrder, is_room},
     error::{CommandError, Kind},
     store::{MessageState, Placed},
 };
@@ -204,6 +204,9 @@ pub struct Read {
     /// Leave what is unread unread.
     #[serde(default)]
     pub peek: bool,
+    /// What is here, at once, rather than waiting for what the home may have.
+    #[serde(default)]
+    pub local: bool,
     /// Those right before this message of the room, by id or place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
@@ -246,10 +249,12 @@ impl Verb for Read {
             (.., Some(from)) => Spot::From(parse_time(from)?),
             _ => Spot::Last,
         };
-        if is_room(&self.with) {
-            return call.engine.read_room(&self.with, spot, self.count, self.peek).await;
+        let Self { with, count, peek, local, .. } = self;
+        let order = ReadOrder { with, spot, count, peek, local };
+        if is_room(&order.with) {
+            return call.engine.read_room(order).await;
         }
-        call.engine.read(&self.with, spot, self.count, self.peek).await
+        call.engine.read(order).await
     }
 }
 

@@ -13,6 +13,7 @@ mod member;
 mod message;
 mod profile;
 mod room;
+mod rooms;
 mod search;
 
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, sync::LazyLock};
@@ -56,6 +57,7 @@ pub use room::{
     AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, Thread, Typing,
     TypingLine,
 };
+pub use rooms::{Conversation, RoomKind, Rooms, StandingLine, Watch, WatchEvent};
 pub use search::{Search, SearchLines};
 
 use super::VERSION;
@@ -175,6 +177,8 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<Read>(),
             Entry::of::<Tail>(),
             Entry::of::<Thread>(),
+            Entry::of::<Rooms>(),
+            Entry::of::<Watch>(),
             Entry::of::<Search>(),
             Entry::of::<MarkRead>(),
             Entry::of::<Typing>(),

@@ -137,6 +137,9 @@ pub struct Thread {
     /// How many messages at most.
     #[serde(default = "default_count")]
     pub count: u32,
+    /// What is here, at once, rather than waiting for what the home may have.
+    #[serde(default)]
+    pub local: bool,
 }
 
 const fn default_count() -> u32 {
@@ -150,7 +153,7 @@ impl Verb for Thread {
     type Event = Nothing;
 
     async fn run(self, call: Call) -> Result<ReadLines, CommandError> {
-        call.engine.read_thread(&self.room, &self.message, self.count).await
+        call.engine.read_thread(&self.room, &self.message, self.count, self.local).await
     }
 }
 

@@ -352,7 +352,7 @@ impl Engine {
     }
 
     /// A name, a topic or a reason, if this user may read it.
-    pub(super) async fn open_text(
+    pub(in super::super) async fn open_text(
         &self,
         book: &Book,
         what: TextOf,

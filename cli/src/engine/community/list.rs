@@ -251,7 +251,7 @@ const fn kind_word(kind: CommunityKind) -> &'static str {
     }
 }
 
-const fn standing_word(standing: Standing) -> &'static str {
+pub(in super::super) const fn standing_word(standing: Standing) -> &'static str {
     match standing {
         Standing::Member => "member",
         Standing::Invited => "invited",

@@ -36,9 +36,16 @@ pub(crate) use self::{
     moderate::{ChannelOrder, Grant, MemberChange, NewChannel, RoleOrder, Whom},
     say::SayOrder,
     target::{Room, is_room},
-    view::Spot,
+    view::{ReadOrder, Spot},
 };
-pub(super) use self::{book::Books, keep::Owed, keys::MetadataKeys, merge::merge};
+pub(super) use self::{
+    book::{Book, Books},
+    keep::Owed,
+    keys::MetadataKeys,
+    list::standing_word,
+    merge::merge,
+    target::handle,
+};
 use super::{Engine, chains::ChainError};
 use crate::store::{Standing, StoreError};
 

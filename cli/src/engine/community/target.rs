@@ -29,7 +29,10 @@ pub(crate) fn is_room(text: &str) -> bool {
 
 impl Engine {
     /// What a community is called here; its id's beginning while its name cannot be read.
-    pub(super) async fn community_name(&self, book: &Book) -> Result<String, CommandError> {
+    pub(in super::super) async fn community_name(
+        &self,
+        book: &Book,
+    ) -> Result<String, CommandError> {
         let sealed = book.state.as_ref().and_then(|state| state.name.as_ref());
         let name = match sealed {
             Some(sealed) => self.open_text(book, TextOf::CommunityName, sealed).await?,
@@ -39,7 +42,7 @@ impl Engine {
     }
 
     /// What a channel is called, if this user may read it.
-    pub(super) async fn channel_name(
+    pub(in super::super) async fn channel_name(
         &self,
         book: &Book,
         channel: ChannelId,
@@ -78,7 +81,7 @@ impl Engine {
     }
 
     /// The address of a room.
-    pub(super) async fn room_name(
+    pub(in super::super) async fn room_name(
         &self,
         book: &Book,
         channel: ChannelId,
@@ -268,7 +271,7 @@ pub(super) fn short(community: CommunityId) -> String {
 }
 
 /// A name as it is typed: small letters, with a hyphen for each space.
-pub(super) fn handle(name: &str) -> String {
+pub(in super::super) fn handle(name: &str) -> String {
     name.trim().to_lowercase().split_whitespace().collect::<Vec<_>>().join("-")
 }
 

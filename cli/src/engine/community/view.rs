@@ -42,17 +42,30 @@ pub(crate) enum Spot {
     From(Timestamp),
 }
 
+/// What somebody wants to read.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadOrder {
+    /// Of which conversation.
+    pub(crate) with: String,
+    /// Where.
+    pub(crate) spot: Spot,
+    /// How many messages at most.
+    pub(crate) count: u32,
+    /// Whether it counts as read.
+    pub(crate) peek: bool,
+    /// What is here, at once, rather than what the home may have.
+    pub(crate) local: bool,
+}
+
 impl Engine {
     /// Messages of a room, oldest first; marks them read unless one only peeks.
-    pub(crate) async fn read_room(
-        &self,
-        to: &str,
-        spot: Spot,
-        count: u32,
-        peek: bool,
-    ) -> Result<ReadLines, CommandError> {
-        let synced = self.wait_communities(SYNC_PATIENCE).await;
-        let room = self.known_room(to).await?;
+    pub(crate) async fn read_room(&self, order: ReadOrder) -> Result<ReadLines, CommandError> {
+        let ReadOrder { with, spot, count, peek, local } = order;
+        let (synced, room) = if local {
+            (self.is_caught_up(), self.room_named(&with).await?)
+        } else {
+            (self.wait_communities(SYNC_PATIENCE).await, self.known_room(&with).await?)
+        };
         let count = count.clamp(1, MAX_COUNT);
         let placed = self.room_page(&room, &spot, count).await?;
         if !peek
@@ -62,8 +75,12 @@ impl Engine {
             self.mark_room_read(&room, last).await?;
         }
         let mut messages = Vec::with_capacity(placed.len());
-        self.learn_authors(&placed).await;
-        let reads = self.reads_of(&room).await?;
+        let reads = if local {
+            self.reads_known(&room)
+        } else {
+            self.learn_authors(&placed).await;
+            self.reads_of(&room).await?
+        };
         for one in placed {
             let (author, seq) = (one.post.author, one.post.seq);
             let mut line = self.room_line(&room.name, one).await?;
@@ -112,9 +129,13 @@ impl Engine {
         to: &str,
         message: &str,
         count: u32,
+        local: bool,
     ) -> Result<ReadLines, CommandError> {
-        let synced = self.wait_communities(SYNC_PATIENCE).await;
-        let room = self.known_room(to).await?;
+        let (synced, room) = if local {
+            (self.is_caught_up(), self.room_named(to).await?)
+        } else {
+            (self.wait_communities(SYNC_PATIENCE).await, self.known_room(to).await?)
+        };
         let named = self.post_named(&room, message).await?;
         let chain = named.post.chain;
         let first = named.post.said().thread().unwrap_or_else(|| named.post.reference());
@@ -123,7 +144,9 @@ impl Engine {
         let rest = unit.thread(chain, first, count.clamp(1, MAX_COUNT)).await?;
         drop(unit);
         let placed: Vec<PlacedPost> = head.into_iter().chain(rest).collect();
-        self.learn_authors(&placed).await;
+        if !local {
+            self.learn_authors(&placed).await;
+        }
         let mut messages = vec![];
         for one in placed {
             messages.push(self.room_line(&room.name, one).await?);

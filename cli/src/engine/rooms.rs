@@ -1,0 +1,363 @@
+//! Everything that a screen lists, out of the store alone, and the telling of its changes.
+
+use std::time::Duration;
+
+use rookery_protocol::{
+    community::{ChannelKind, CommunityKind, State},
+    id::{AudienceId, ChainId, ChannelId, UserId},
+    time::Timestamp,
+};
+use tokio::{sync::watch, time::Instant};
+
+use super::{Engine, Link, community::Book, contacts};
+use crate::{
+    agent::verb::{Connection, Conversation, RoomKind, StandingLine, WatchEvent, rfc3339},
+    e2ee::epoch::TextOf,
+    error::CommandError,
+    store::{ChannelRow, ContactRow, MessageState, Page, Placed, Standing},
+};
+
+/// Unread messages with one person are counted as far as this.
+const MOST_UNREAD: u32 = 100;
+/// How many messages are looked at first: mostly the last one was read.
+const GLANCE: u32 = 8;
+/// How many changes are told as one.
+const PACE: Duration = Duration::from_millis(15);
+/// How often the list of rooms is read again at most while messages pour in.
+const LIST_PACE: Duration = Duration::from_millis(250);
+/// How many rooms one event carries.
+const PART: usize = 400;
+
+impl Engine {
+    /// All conversations, as they are known here.
+    pub(crate) async fn rooms(&self) -> Result<Vec<Conversation>, CommandError> {
+        self.load_books().await?;
+        let mut rooms = self.people().await?;
+        for book in self.books.all() {
+            if matches!(book.row.standing, Standing::Gone) {
+                continue;
+            }
+            self.rooms_of(&book, &mut rooms).await?;
+        }
+        Ok(rooms)
+    }
+
+    /// People, whoever was heard of last first.
+    async fn people(&self) -> Result<Vec<Conversation>, CommandError> {
+        let contacts = self.store.read().await?.contacts().await?;
+        let mut found = vec![];
+        for contact in contacts {
+            let page = self.newest_with(contact.user).await?;
+            let last = page.last().map(|placed| placed.message.at);
+            // Somebody only looked up, such as another member of a community, is no conversation.
+            if last.is_none() && contact.standing.is_none() {
+                continue;
+            }
+            found.push((last.unwrap_or(Timestamp::from_millis(0)), self.person(&contact, &page)));
+        }
+        found.sort_by(|(one, left), (other, right)| {
+            other.cmp(one).then_with(|| left.title.cmp(&right.title))
+        });
+        Ok(found.into_iter().map(|(_, room)| room).collect())
+    }
+
+    async fn newest_with(&self, conversation: UserId) -> Result<Vec<Placed>, CommandError> {
+        let mut unit = self.store.read().await?;
+        let page = unit.page(Page::Last { conversation, count: GLANCE }).await?;
+        if page.iter().all(|placed| placed.message.state != MessageState::Received)
+            || page.len() < usize::try_from(GLANCE).unwrap_or(usize::MAX)
+        {
+            return Ok(page);
+        }
+        Ok(unit.page(Page::Last { conversation, count: MOST_UNREAD }).await?)
+    }
+
+    fn person(&self, contact: &ContactRow, page: &[Placed]) -> Conversation {
+        let unread = page.iter().filter(|placed| placed.message.state == MessageState::Received);
+        let unread = u32::try_from(unread.count()).unwrap_or(u32::MAX);
+        let journal = self.journal();
+        let address = contact.address();
+        Conversation {
+            target: format!("@{address}"),
+            title: address,
+            unread,
+            mentions: unread,
+            muted: journal.muted_until(contact.user).is_some_and(|until| until > self.now()),
+            draft: journal.draft(contact.user).map(str::to_owned),
+            standing: contacts::standing_word(contact.standing).to_owned(),
+            trust: Some(contacts::trust_word(contact).to_owned()),
+            members: 2,
+            last_at: page.last().map(|placed| rfc3339(placed.message.at)),
+            topic: super::profile::display_name(contact),
+            notifications: self.notified_of(&format!("notifications/{}", contact.user)),
+            ..nowhere(RoomKind::Direct)
+        }
+    }
+
+    async fn rooms_of(
+        &self,
+        book: &Book,
+        rooms: &mut Vec<Conversation>,
+    ) -> Result<(), CommandError> {
+        let community = self.community_name(book).await?;
+        let members = |state: &State| u32::try_from(state.members.size()).unwrap_or(u32::MAX);
+        let blank = Conversation {
+            community: Some(community.clone()),
+            standing: super::community::standing_word(book.row.standing).to_owned(),
+            members: book.state.as_ref().map_or(0, members),
+            alarm: book.row.alarm.clone(),
+            ..nowhere(RoomKind::Community)
+        };
+        let Some(state) = &book.state else {
+            let target = format!("{}#", super::community::handle(&community));
+            rooms.push(Conversation { target, title: community, ..blank });
+            return Ok(());
+        };
+        let mut channels: Vec<_> = state
+            .channels
+            .iter()
+            .filter(|(id, _)| state.may_read(self.user, **id))
+            .map(|(id, channel)| (channel.position, *id))
+            .collect();
+        if channels.is_empty() {
+            let target = format!("{}#", super::community::handle(&community));
+            rooms.push(Conversation { target, title: community, ..blank });
+            return Ok(());
+        }
+        channels.sort_unstable();
+        for (_, id) in channels {
+            let room = self.channel_room(book, state, id, blank.clone()).await?;
+            rooms.push(room);
+        }
+        Ok(())
+    }
+
+    async fn channel_room(
+        &self,
+        book: &Book,
+        state: &State,
+        id: ChannelId,
+        blank: Conversation,
+    ) -> Result<Conversation, CommandError> {
+        let chain = ChainId::of_channel(book.row.community, id);
+        let row = self.store.read().await?.channel(chain).await?;
+        let row = row.unwrap_or_else(|| ChannelRow::new(book.row.community, id));
+        let is_group = book.row.kind == CommunityKind::Group;
+        let channel = state.channels.get(&id);
+        let topic = match channel.and_then(|channel| channel.topic.as_ref()) {
+            Some(sealed) => self.open_text(book, TextOf::ChannelTopic(id), sealed).await?,
+            None => None,
+        };
+        let kind = match channel.map(|channel| channel.kind) {
+            _ if is_group => RoomKind::Group,
+            Some(ChannelKind::Voice) => RoomKind::Voice,
+            Some(ChannelKind::Video) => RoomKind::Video,
+            _ => RoomKind::Text,
+        };
+        let audience = channel.and_then(|channel| state.audiences.get(&channel.audience));
+        let until = self.journal().channel_muted_until(book.row.community, id);
+        let draft = self.journal().channel_draft(book.row.community, id).map(str::to_owned);
+        Ok(Conversation {
+            target: self.room_name(book, id).await?,
+            title: match (is_group, &blank.community) {
+                (true, Some(community)) => community.clone(),
+                _ => self.channel_name(book, id).await?,
+            },
+            kind,
+            topic,
+            unread: row.unread,
+            mentions: row.mentions,
+            muted: until.is_some_and(|until| until > self.now()),
+            private: channel.is_some_and(|channel| channel.audience != AudienceId::MEMBERS)
+                && audience.is_some_and(|audience| audience.rule.is_some()),
+            archived: channel.is_some_and(|channel| channel.is_archived),
+            slow_mode_s: channel.map_or(0, |channel| channel.slow_mode_s),
+            waits_since: row.waits_since.map(rfc3339),
+            refusal: row
+                .refusal
+                .as_ref()
+                .map(|why| format!("{} refused, the last one because {why}", row.refused)),
+            draft,
+            notifications: self.notified_of(&format!("notifications/{chain}")),
+            ..blank
+        })
+    }
+
+    /// What of a conversation is notified, by its own setting or the account's.
+    fn notified_of(&self, slot: &str) -> String {
+        let journal = self.journal();
+        let set = |wanted: &str| {
+            let value = journal.settings().find(|(name, _)| *name == wanted);
+            value.map(|(_, value)| value.to_owned())
+        };
+        set(slot).or_else(|| set("notifications")).unwrap_or_else(|| "mentions".to_owned())
+    }
+
+    /// How things stand, without waiting for anything.
+    async fn standing(&self) -> Result<StandingLine, CommandError> {
+        let mut unit = self.store.read().await?;
+        let letters = unit.outbox_length().await?;
+        let posts = unit.posting_count().await?;
+        let trouble = if letters.saturating_add(posts) == 0 {
+            None
+        } else {
+            let letter = unit.outbox_fronts(1).await?.into_iter().find_map(|one| one.trouble);
+            let post = unit.posting_fronts(1).await?.into_iter().find_map(|one| one.trouble);
+            letter.or(post)
+        };
+        drop(unit);
+        let (connection, reason, caught_up) = match &*self.link.borrow() {
+            Link::Online(online) => (Connection::Online, None, online.caught_up),
+            Link::Connecting => (Connection::Connecting, None, false),
+            Link::Offline(why) => (Connection::Offline, Some(why.message.clone()), false),
+            Link::Ended(why) => (Connection::Ended, Some(why.message.clone()), false),
+        };
+        Ok(StandingLine {
+            v: 1,
+            connection,
+            reason,
+            caught_up,
+            queued: letters.saturating_add(posts),
+            trouble,
+            state: self.whoami().state,
+        })
+    }
+
+    /// Begins to follow changes.
+    pub(crate) fn watch(&self) -> Watcher<'_> {
+        Watcher {
+            engine: self,
+            link: self.link.subscribe(),
+            timeline: self.timeline.subscribe(),
+            presence: self.live.presence(),
+            standing: None,
+            rooms: None,
+            typing: None,
+            listed: None,
+            is_first: true,
+        }
+    }
+}
+
+const fn nowhere(kind: RoomKind) -> Conversation {
+    Conversation {
+        v: 1,
+        target: String::new(),
+        kind,
+        title: String::new(),
+        community: None,
+        topic: None,
+        unread: 0,
+        mentions: 0,
+        muted: false,
+        notifications: String::new(),
+        private: false,
+        archived: false,
+        standing: String::new(),
+        trust: None,
+        members: 0,
+        alarm: None,
+        waits_since: None,
+        refusal: None,
+        last_at: None,
+        draft: None,
+        slow_mode_s: 0,
+    }
+}
+
+/// Changes as they come, many told as one: what is told is always what is so now, so a slow reader misses nothing.
+#[derive(Debug)]
+pub(crate) struct Watcher<'e> {
+    engine: &'e Engine,
+    link: watch::Receiver<Link>,
+    timeline: watch::Receiver<u64>,
+    presence: watch::Receiver<u64>,
+    standing: Option<StandingLine>,
+    rooms: Option<Vec<Conversation>>,
+    typing: Option<Vec<crate::agent::verb::TypingLine>>,
+    /// When the list was read last.
+    listed: Option<Instant>,
+    is_first: bool,
+}
+
+impl Watcher<'_> {
+    /// What has changed, once something has.
+    pub(crate) async fn next(&mut self) -> Result<Vec<WatchEvent>, CommandError> {
+        loop {
+            let mut events = vec![];
+            let (mut messages, mut presence) = (self.is_first, self.is_first);
+            if !std::mem::take(&mut self.is_first) {
+                // A list that was held back is told as soon as its pace allows.
+                let held = self.listed.and_then(|at| at.checked_add(LIST_PACE)).filter(|_| self.rooms.is_none());
+                let timer = async {
+                    match held {
+                        Some(at) => tokio::time::sleep_until(at).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    changed = self.timeline.changed() => {
+                        changed.map_err(|_| ending())?;
+                        tokio::time::sleep(PACE).await;
+                        messages = true;
+                    }
+                    changed = self.link.changed() => changed.map_err(|_| ending())?,
+                    changed = self.presence.changed() => {
+                        changed.map_err(|_| ending())?;
+                        presence = true;
+                    }
+                    () = timer => {}
+                }
+            }
+            let revision = *self.timeline.borrow_and_update();
+            self.link.mark_unchanged();
+            self.presence.mark_unchanged();
+            let standing = self.engine.standing().await?;
+            if self.standing.as_ref() != Some(&standing) {
+                self.standing = Some(standing.clone());
+                events.push(WatchEvent::Standing { standing });
+            }
+            if messages {
+                events.push(WatchEvent::Messages { revision });
+            }
+            if presence {
+                events.push(WatchEvent::Presence);
+            }
+            let typing = self.engine.typing_now().await?;
+            if self.typing.as_ref() != Some(&typing) {
+                self.typing = Some(typing.clone());
+                events.push(WatchEvent::Typing { typing });
+            }
+            self.list(&mut events).await?;
+            if !events.is_empty() {
+                return Ok(events);
+            }
+        }
+    }
+
+    async fn list(&mut self, events: &mut Vec<WatchEvent>) -> Result<(), CommandError> {
+        if self.listed.is_some_and(|at| at.elapsed() < LIST_PACE) {
+            self.rooms = None;
+            return Ok(());
+        }
+        let rooms = self.engine.rooms().await?;
+        self.listed = Some(Instant::now());
+        if self.rooms.as_ref() == Some(&rooms) {
+            return Ok(());
+        }
+        let mut parts = rooms.chunks(PART).peekable();
+        if parts.peek().is_none() {
+            events.push(WatchEvent::Rooms { rooms: vec![], complete: true });
+        }
+        while let Some(part) = parts.next() {
+            let complete = parts.peek().is_none();
+            events.push(WatchEvent::Rooms { rooms: part.to_vec(), complete });
+        }
+        self.rooms = Some(rooms);
+        Ok(())
+    }
+}
+
+fn ending() -> CommandError {
+    CommandError::new(crate::error::Kind::Failed, "the agent is ending")
+}
