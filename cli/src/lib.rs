@@ -17,6 +17,7 @@ pub mod error;
 pub mod render;
 pub mod search;
 pub mod store;
+pub mod tui;
 
 /// The whole command line, for manuals and completions.
 #[must_use]

@@ -1,0 +1,5 @@
+//! The terminal client.
+
+pub mod glyphs;
+pub mod text;
+pub mod theme;
