@@ -1,6 +1,6 @@
 //! `rookery`: the terminal client.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 use rookery_cli::{args::Arguments, command, error::CommandError, render};
@@ -8,7 +8,10 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log(arguments.global.verbose);
+    // A screen has no place for a log, unless standard error goes elsewhere.
+    if arguments.verb.is_some() || !std::io::stderr().is_terminal() {
+        start_log(arguments.global.verbose);
+    }
     let is_json = arguments.global.json;
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {

@@ -18,26 +18,27 @@ pub use community::{
     RoleVerb, SendAwayArgs,
 };
 pub use value::{Span, TextSource};
-pub(crate) use value::{ask_secret, read_secret};
+pub(crate) use value::{ask_secret, edit_text, editor, read_secret};
 
 use crate::agent::verb::Until;
 
 /// End-to-end-encrypted chat for people who live in a terminal.
 ///
-/// `rookery register LINK NAME` with an invitation is all that a newcomer types. Results go to standard output, everything else to standard
+/// Without a command it opens the screen, which asks a newcomer all it needs; `rookery register LINK NAME` with an invitation does the same
+/// for scripts. Results go to standard output, everything else to standard
 /// error; `--json` writes one object a line.
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage, 3 no connection (a message is queued, unless --no-queue), 4 trust, 5 rate limited, 6 not
 /// permitted, 7 no such person or message, 8 locked or not logged in, 9 the time of --timeout is over, 10 some recipients failed.
 #[derive(Debug, Parser)]
-#[command(name = "rookery", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "rookery", version, propagate_version = true)]
 pub struct Arguments {
     /// What is the same for all commands.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// What to do; opens the screen when absent.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub verb: Option<Verb>,
 }
 
 /// What is the same for all commands.

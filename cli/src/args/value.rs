@@ -93,7 +93,7 @@ impl TextSource {
 }
 
 /// The editor that this user wants; the one for whole screens before the other.
-fn editor() -> Option<String> {
+pub(crate) fn editor() -> Option<String> {
     ["VISUAL", "EDITOR"]
         .into_iter()
         .filter_map(|name| std::env::var(name).ok())
@@ -109,10 +109,23 @@ impl Drop for Draft {
     }
 }
 
-/// Lets somebody write a text with `editor`, which may have arguments of its own.
+/// Lets somebody write a message with `editor`.
 fn edit(editor: &str, directory: &Path) -> Result<String, CommandError> {
+    let text = edit_text(editor, directory, "")?;
+    if text.trim().is_empty() {
+        return Err(CommandError::new(Kind::Usage, "the message is empty; nothing was sent"));
+    }
+    Ok(text)
+}
+
+/// Lets somebody change a text with `editor`, which may have arguments of its own.
+pub(crate) fn edit_text(
+    editor: &str,
+    directory: &Path,
+    text: &str,
+) -> Result<String, CommandError> {
     let draft = Draft(directory.join(format!("message-{}.txt", uuid::Uuid::new_v4().simple())));
-    crate::config::write_private(&draft.0, b"")?;
+    crate::config::write_private(&draft.0, text.as_bytes())?;
     // As git and others do it: the shell takes the command apart, and the file's name is not for it to read.
     let status = std::process::Command::new("sh")
         .arg("-c")
@@ -129,9 +142,6 @@ fn edit(editor: &str, directory: &Path) -> Result<String, CommandError> {
     let mut text = String::new();
     std::fs::File::open(&draft.0)?.take(MAX_INPUT).read_to_string(&mut text)?;
     text.truncate(text.trim_end_matches('\n').len());
-    if text.trim().is_empty() {
-        return Err(CommandError::new(Kind::Usage, "the message is empty; nothing was sent"));
-    }
     Ok(text)
 }
 

@@ -39,6 +39,7 @@ pub struct Context {
 /// Runs what was typed.
 pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
     let Arguments { global, verb } = arguments;
+    let Some(verb) = verb else { return screen(&global).await };
     match verb {
         Verb::Schema => return agent::schema(),
         Verb::Completions { shell } => {
@@ -105,6 +106,20 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
         Verb::Rpc => agent::rpc(&context).await,
         Verb::Schema | Verb::Completions { .. } => Ok(()),
     }
+}
+
+/// Opens the screen, or shows lines where there is none to draw on.
+async fn screen(global: &Global) -> Result<(), CommandError> {
+    let place = Place::find(global.home.clone(), global.profile.as_deref())?;
+    let named = NamedPassphrase::of(global);
+    let source = move |need| match (named.read()?, need) {
+        (Some(passphrase), _) => Ok(Secret::Passphrase(passphrase)),
+        (None, Need::First) => Ok(Secret::Found),
+        (None, Need::Passphrase) => {
+            Err(CommandError::new(Kind::Locked, "the store wants a passphrase"))
+        }
+    };
+    crate::tui::run(place, std::sync::Arc::new(source)).await
 }
 
 impl Context {

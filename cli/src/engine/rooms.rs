@@ -288,7 +288,10 @@ impl Watcher<'_> {
             let (mut messages, mut presence) = (self.is_first, self.is_first);
             if !std::mem::take(&mut self.is_first) {
                 // A list that was held back is told as soon as its pace allows.
-                let held = self.listed.and_then(|at| at.checked_add(LIST_PACE)).filter(|_| self.rooms.is_none());
+                let held = self
+                    .listed
+                    .and_then(|at| at.checked_add(LIST_PACE))
+                    .filter(|_| self.rooms.is_none());
                 let timer = async {
                     match held {
                         Some(at) => tokio::time::sleep_until(at).await,

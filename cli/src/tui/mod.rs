@@ -1,5 +1,88 @@
 //! The terminal client.
+//!
+//! [`update`] takes an [`event::Event`] into the [`state::State`] and says what is to be done; [`view`](mod@view) draws the state; [`runner`] alone
+//! does things. Both of the former are pure: time, new ids and answers arrive in events, so a test drives the whole screen without a
+//! terminal, a server or a clock. What can be done is one table, [`action`], which keys, slash commands, the palette and the help are made
+//! from. The profile's agent may be another process: the screen asks it the same verbs as every command, and follows its `watch`.
 
+pub mod action;
+mod agent;
+pub mod composer;
+pub mod effect;
+pub mod event;
 pub mod glyphs;
+pub mod keymap;
+mod runner;
+pub mod state;
+pub mod terminal;
 pub mod text;
 pub mod theme;
+pub mod update;
+pub mod view;
+pub mod vim;
+
+use jiff::tz::TimeZone;
+use ratatui::crossterm;
+
+pub use agent::Source;
+
+use self::{
+    glyphs::Glyphs,
+    keymap::Keymap,
+    runner::Runner,
+    state::{Look, State},
+    terminal::Surroundings,
+    theme::{BuiltIn, Theme},
+};
+use crate::{
+    config::Place,
+    error::{CommandError, Kind},
+};
+
+/// Opens the screen, and returns when its user has had enough.
+pub async fn run(place: Place, source: Source) -> Result<(), CommandError> {
+    let surroundings = Surroundings::find();
+    let (look, keymap) = chosen(&place, &surroundings)?;
+    let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
+    let state = State::new(columns, rows, look, keymap);
+    Runner::new(place, source, surroundings, state).run().await
+}
+
+/// What the user's files and the surroundings say about looks and keys.
+fn chosen(place: &Place, surroundings: &Surroundings) -> Result<(Look, Keymap), CommandError> {
+    let read = |name: &str| {
+        let path = place.directory().join(name);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some((path, text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(CommandError::new(
+                Kind::Failed,
+                format!("{} cannot be read: {error}", path.display()),
+            )),
+        }
+    };
+    let wrong = |path: &std::path::Path, why: String| {
+        CommandError::new(Kind::Usage, format!("{}: {why}", path.display()))
+    };
+    let keymap = match read("keys.toml")? {
+        Some((path, text)) => {
+            Keymap::parse(&text).map_err(|error| wrong(&path, error.to_string()))?
+        }
+        None => Keymap::default(),
+    };
+    let mut look = Look {
+        glyphs: Glyphs::detect(&surroundings.term, &surroundings.locale),
+        zone: TimeZone::system(),
+        has_shift_enter: surroundings.has_key_protocol,
+        ..Look::default()
+    };
+    if surroundings.no_color {
+        look.built_in = BuiltIn::None;
+        look.theme = Theme::built_in(BuiltIn::None);
+        look.has_own_theme = true;
+    } else if let Some((path, text)) = read("theme.toml")? {
+        look.theme = Theme::parse(&text).map_err(|error| wrong(&path, error.to_string()))?;
+        look.has_own_theme = true;
+    }
+    Ok((look, keymap))
+}

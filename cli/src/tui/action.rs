@@ -1,0 +1,265 @@
+//! Everything that can be done on the screen: one table, which keys, slash commands, palette, help and the manual are made from.
+//!
+//! A row says what an action is called, what it takes, and how it is reached. A test holds that none lacks a key, a slash command or a
+//! place in the palette that it claims, that no key stands twice in one place, and that no default key is one which terminals cannot tell
+//! from another (`Ctrl+I` is Tab, `Ctrl+H` Backspace, `Ctrl+M` Enter) or which multiplexers take (`Ctrl+B`).
+
+/// Where a key is pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// Anywhere, while a conversation is open.
+    Everywhere,
+    /// While a message is selected: letters are free there.
+    Selecting,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct Spec {
+    /// What is done.
+    pub action: Action,
+    /// Its name: small letters and hyphens, for the user's key map.
+    pub name: &'static str,
+    /// What the palette calls it.
+    pub title: &'static str,
+    /// What it takes, as usage shows it.
+    pub args: &'static str,
+    /// Its slash commands, without the slash; the first one is shown.
+    pub slash: &'static [&'static str],
+    /// Its keys by themselves: where, which, and the argument that they stand for.
+    pub keys: &'static [(Place, &'static str, &'static str)],
+}
+
+macro_rules! actions {
+    ($($(#[doc = $doc:literal])+ $action:ident = $name:literal $title:literal ($args:literal) / $($slash:literal)|+
+        $(, $place:ident $key:literal $($arg:literal)?)* ;)+) => {
+        /// Something that can be done.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($(#[doc = $doc])+ $action,)+
+        }
+
+        /// The table.
+        pub const TABLE: &[Spec] = &[
+            $(Spec {
+                action: Action::$action,
+                name: $name,
+                title: $title,
+                args: $args,
+                slash: &[$($slash),+],
+                keys: &[$((Place::$place, $key, concat!($($arg)?))),*],
+            },)+
+        ];
+    };
+}
+
+actions! {
+    /// Opens a conversation by its name, or a list to pick from.
+    Go = "go" "Go to a room or person" ("[NAME]") / "go" | "dm", Everywhere "ctrl-k";
+    /// Opens the palette of everything.
+    Palette = "palette" "All commands" ("") / "palette" | "commands", Everywhere "ctrl-p";
+    /// Finds messages.
+    Search = "search" "Search messages" ("[QUERY]") / "search" | "find", Everywhere "ctrl-f";
+    /// Shows the keys and commands.
+    Help = "help" "Help" ("") / "help" | "bindings", Everywhere "f1";
+    /// Opens the next conversation with something unread, mentions first.
+    NextUnread = "next-unread" "Next unread" ("") / "next" | "unreads", Everywhere "alt-a";
+    /// Opens the conversation at a place of the list.
+    Nth = "room-number" "Open the n-th in the list" ("N") / "room",
+        Everywhere "alt-1" "1", Everywhere "alt-2" "2", Everywhere "alt-3" "3", Everywhere "alt-4" "4", Everywhere "alt-5" "5",
+        Everywhere "alt-6" "6", Everywhere "alt-7" "7", Everywhere "alt-8" "8", Everywhere "alt-9" "9";
+    /// Opens the conversation above in the list.
+    Above = "room-above" "Room above" ("") / "above", Everywhere "alt-up";
+    /// Opens the conversation below in the list.
+    Below = "room-below" "Room below" ("") / "below", Everywhere "alt-down";
+    /// Shows or hides the list of rooms.
+    Rooms = "rooms" "Show or hide the rooms" ("") / "rooms", Everywhere "alt-s";
+    /// Folds a community in the list, or unfolds it.
+    Fold = "fold" "Fold or unfold a community" ("[COMMUNITY]") / "fold", Everywhere "ctrl-x f";
+    /// Shows who is in the room.
+    Members = "members" "Members" ("") / "members" | "who", Everywhere "alt-m";
+    /// Shows the thread of a message.
+    Thread = "thread" "Open the thread" ("") / "thread", Everywhere "alt-t", Selecting "t";
+    /// Shows the text alone, without panes, for the terminal's own selection.
+    Bare = "bare" "Bare view for copying" ("") / "bare", Everywhere "alt-l";
+    /// Goes back in the messages.
+    PageUp = "page-up" "A page back" ("") / "back", Everywhere "pageup", Selecting "ctrl-u";
+    /// Goes forward in the messages.
+    PageDown = "page-down" "A page forward" ("") / "forward-page", Everywhere "pagedown", Selecting "ctrl-d";
+    /// Goes to the oldest message.
+    Oldest = "oldest" "The oldest message" ("") / "oldest", Everywhere "ctrl-home", Selecting "g";
+    /// Goes to the newest message.
+    Newest = "newest" "The newest message" ("") / "newest", Everywhere "ctrl-end", Selecting "G";
+    /// Goes to a message, or to a day.
+    GoTo = "goto" "Go to a day or a message" ("DATE|ID") / "goto", Everywhere "ctrl-x g";
+    /// Selects a message to do something with.
+    Select = "select" "Select a message" ("") / "select", Everywhere "alt-p";
+    /// Selects the message before.
+    SelectUp = "select-up" "Select the message before" ("") / "select-up", Selecting "k", Selecting "up";
+    /// Selects the message after.
+    SelectDown = "select-down" "Select the message after" ("") / "select-down", Selecting "j", Selecting "down";
+    /// Answers the message.
+    Reply = "reply" "Reply" ("[TEXT]") / "reply", Selecting "r";
+    /// Changes one's own message.
+    Edit = "edit" "Edit the message" ("[TEXT]") / "edit", Selecting "e";
+    /// Deletes the message.
+    Delete = "delete" "Delete the message" ("[REASON]") / "delete", Selecting "d";
+    /// Puts an emoji on the message.
+    React = "react" "React" ("EMOJI") / "react", Selecting "+";
+    /// Takes an emoji off the message.
+    Unreact = "unreact" "Take a reaction off" ("EMOJI") / "unreact", Selecting "-";
+    /// Has the message stand out, or not any more.
+    Pin = "pin" "Pin or unpin" ("") / "pin", Selecting "p";
+    /// Shows the messages that stand out.
+    Pins = "pins" "Pinned messages" ("") / "pins", Everywhere "ctrl-x p";
+    /// Copies the message's text.
+    Copy = "copy" "Copy the text" ("") / "copy", Selecting "y";
+    /// Copies the message's link.
+    CopyLink = "copy-link" "Copy the link" ("") / "copy-link" | "open", Selecting "Y", Selecting "o";
+    /// Puts the message's text into the composer as a quote.
+    Quote = "quote" "Quote" ("") / "quote", Selecting ">";
+    /// Sends the message's text to another conversation.
+    Forward = "forward" "Forward" ("TARGET") / "forward", Selecting "f";
+    /// Tells all there is to tell about the message.
+    Why = "why" "About this message" ("") / "why" | "info", Selecting "i";
+    /// Goes to the message that this one answers.
+    Quoted = "quoted" "Go to the quoted message" ("") / "quoted", Selecting "'";
+    /// Sends again what failed.
+    Retry = "retry" "Send again" ("") / "retry", Selecting "R";
+    /// Counts as unread from the message on.
+    Unread = "unread" "Unread from here" ("") / "unread", Selecting "u";
+    /// Counts the conversation, or all of them, as read.
+    Read = "read" "Mark as read" ("[all]") / "read", Everywhere "alt-r";
+    /// Opens the text in an editor.
+    Editor = "editor" "Write in $EDITOR" ("") / "editor", Everywhere "alt-e", Everywhere "ctrl-x ctrl-e";
+    /// Says it in the third person.
+    Me = "me" "Say what you do" ("TEXT") / "me", Everywhere "ctrl-x m";
+    /// Enters a community.
+    Join = "join" "Join by a link" ("LINK") / "join", Everywhere "ctrl-x j";
+    /// Leaves the community or group.
+    Leave = "leave" "Leave" ("") / "leave", Everywhere "ctrl-x l";
+    /// Makes a group.
+    Group = "group" "Make a group" ("NAME @WHO...") / "group", Everywhere "ctrl-x ctrl-g";
+    /// Says what the room is about.
+    Topic = "topic" "Set the topic" ("TEXT") / "topic", Everywhere "ctrl-x t";
+    /// Gives the room another name.
+    Rename = "rename" "Rename the room" ("NAME") / "rename", Everywhere "ctrl-x n";
+    /// Makes an invitation.
+    Invite = "invite" "Invite" ("[@WHO]") / "invite", Everywhere "ctrl-x i";
+    /// Sends a member away.
+    Kick = "kick" "Kick" ("@WHO [REASON]") / "kick", Everywhere "ctrl-x k";
+    /// Sends a member away for good.
+    Ban = "ban" "Ban" ("@WHO [REASON]") / "ban", Everywhere "ctrl-x b";
+    /// Lets somebody come again.
+    Unban = "unban" "Unban" ("@WHO") / "unban", Everywhere "ctrl-x B";
+    /// Notifies nothing of the conversation for a while.
+    Mute = "mute" "Mute" ("[8h|on|off]") / "mute", Everywhere "ctrl-x M";
+    /// Says what of the conversation is notified.
+    Notify = "notify" "Notifications" ("all|mentions|none") / "notify", Everywhere "ctrl-x N";
+    /// Makes a room read-only, or not any more.
+    Archive = "archive" "Archive the channel" ("[off]") / "archive", Everywhere "ctrl-x A";
+    /// Compares safety numbers.
+    Verify = "verify" "Verify a person" ("[@WHO]") / "verify" | "safety", Everywhere "ctrl-x v";
+    /// Shows this account's devices.
+    Devices = "devices" "Devices" ("") / "devices" | "device", Everywhere "ctrl-x d";
+    /// Adds a device.
+    Link = "link" "Link a device" ("") / "link", Everywhere "ctrl-x L";
+    /// Shows the contacts.
+    Contacts = "contacts" "Contacts" ("") / "contacts", Everywhere "ctrl-x c";
+    /// Asks somebody to be a contact.
+    Contact = "contact" "Add a contact" ("@WHO") / "contact" | "add", Everywhere "ctrl-x +";
+    /// Agrees to be a contact.
+    Accept = "accept" "Accept a contact" ("[@WHO]") / "accept", Everywhere "ctrl-x y";
+    /// Does not agree.
+    Decline = "decline" "Decline a contact" ("[@WHO]") / "decline", Everywhere "ctrl-x Y";
+    /// Hears nothing more of somebody.
+    Block = "block" "Block" ("[@WHO]") / "block", Everywhere "ctrl-x z";
+    /// Hears of them again.
+    Unblock = "unblock" "Unblock" ("[@WHO]") / "unblock", Everywhere "ctrl-x Z";
+    /// Shows or changes the community.
+    Community = "community" "Community" ("[create NAME|delete]") / "community", Everywhere "ctrl-x C";
+    /// Makes or changes channels.
+    Channel = "channel" "Channels" ("[create NAME|delete NAME]") / "channel", Everywhere "ctrl-x h";
+    /// Makes, gives and takes roles.
+    Role = "role" "Roles" ("[create NAME|delete NAME|grant NAME @WHO|take NAME @WHO]") / "role" | "roles", Everywhere "ctrl-x r";
+    /// Shows the community's signed log.
+    Audit = "audit" "The community's log" ("") / "audit" | "log", Everywhere "ctrl-x u";
+    /// Sets one's name in the community.
+    Nick = "nick" "Nickname" ("[NAME]") / "nick", Everywhere "ctrl-x ctrl-n";
+    /// Says how one is.
+    Status = "status" "Status" ("online|away|busy|invisible [TEXT]") / "status", Everywhere "ctrl-x s";
+    /// Is away.
+    Away = "away" "Away" ("[TEXT]") / "away", Everywhere "ctrl-x a";
+    /// Shows the account.
+    Account = "account" "Account" ("") / "account" | "net", Everywhere "ctrl-x o";
+    /// Shows or changes settings.
+    Set = "set" "Settings" ("[NAME VALUE]") / "set" | "settings", Everywhere "f2";
+    /// Changes the colours.
+    Theme = "theme" "Theme" ("dark|light|high-contrast|none") / "theme", Everywhere "ctrl-x T";
+    /// Lets the mouse be used, or not.
+    Mouse = "mouse" "Mouse on or off" ("") / "mouse", Everywhere "ctrl-x ctrl-o";
+    /// Stops, to be continued by the shell.
+    Suspend = "suspend" "Suspend" ("") / "suspend", Everywhere "ctrl-z";
+    /// Draws everything again.
+    Redraw = "redraw" "Draw again" ("") / "redraw", Everywhere "ctrl-l";
+    /// Ends.
+    Quit = "quit" "Quit" ("") / "quit" | "exit", Everywhere "ctrl-q";
+}
+
+impl Action {
+    /// Its row.
+    #[must_use]
+    pub fn spec(self) -> Option<&'static Spec> {
+        TABLE.iter().find(|spec| spec.action == self)
+    }
+
+    /// The action that a key map names.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        TABLE.iter().find(|spec| spec.name == name).map(|spec| spec.action)
+    }
+
+    /// The action of a slash command.
+    #[must_use]
+    pub fn slashed(word: &str) -> Option<Self> {
+        TABLE.iter().find(|spec| spec.slash.contains(&word)).map(|spec| spec.action)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::tui::keymap::Chord;
+
+    #[test]
+    fn every_action_has_a_key_a_slash_command_and_a_title_and_each_name_stands_once() {
+        let mut words = HashSet::new();
+        let mut names = HashSet::new();
+        for spec in TABLE {
+            assert!(!spec.slash.is_empty() && !spec.title.is_empty(), "{}", spec.name);
+            assert!(!spec.keys.is_empty(), "{} has no key", spec.name);
+            assert!(names.insert(spec.name), "{} twice", spec.name);
+            for word in spec.slash {
+                assert!(words.insert(*word), "/{word} twice");
+                assert_eq!(Action::slashed(word), Some(spec.action));
+            }
+            assert_eq!(Action::named(spec.name), Some(spec.action));
+        }
+    }
+
+    #[test]
+    fn no_default_key_stands_twice_or_is_one_that_terminals_confuse() {
+        let mut keys = HashSet::new();
+        for spec in TABLE {
+            for (place, key, _) in spec.keys {
+                let chord: Chord = key.parse().unwrap();
+                assert!(keys.insert((*place, chord.clone())), "{key} twice");
+                for forbidden in ["ctrl-i", "ctrl-h", "ctrl-m", "ctrl-b", "ctrl-["] {
+                    assert_ne!(chord, forbidden.parse().unwrap(), "{}", spec.name);
+                }
+            }
+        }
+    }
+}

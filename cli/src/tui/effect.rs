@@ -1,0 +1,104 @@
+//! What the model wants done. Only the runner does any of it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::event::Timer;
+use crate::agent::verb::Verb;
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Ask the agent; the answer comes with the same ticket.
+    Ask {
+        /// The question's number.
+        ticket: u64,
+        /// The method of the verb table.
+        method: &'static str,
+        /// Its parameters.
+        params: Value,
+    },
+    /// Give up on a question.
+    Cancel(u64),
+    /// Have a timer end after a while. One that runs already is set anew.
+    Timer(Timer, Duration),
+    /// Open the profile, by a passphrase if one was typed.
+    Open(Option<Zeroizing<String>>),
+    /// Open an account or log in.
+    Enter(Enter),
+    /// Follow what the agent tells.
+    Watch,
+    /// Call attention.
+    Notify {
+        /// Where something happened.
+        title: String,
+        /// What.
+        body: String,
+    },
+    /// Put a text on the clipboard.
+    Copy(String),
+    /// Name the terminal's window.
+    Title(String),
+    /// Have a text written in an editor.
+    Edit(String),
+    /// Have the mouse told, or not.
+    Mouse(bool),
+    /// Stop, until the shell goes on.
+    Suspend,
+    /// Draw everything again.
+    Redraw,
+    /// Remove the file of the recovery key, which was written down.
+    ForgetRecoveryKey(String),
+    /// End, after what was asked before has been answered or a moment has passed.
+    Quit,
+}
+
+/// A way to come in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Enter {
+    /// A new account.
+    Register {
+        /// The invitation.
+        link: String,
+        /// The account's name.
+        name: String,
+        /// Its password.
+        password: Zeroizing<String>,
+        /// What this device is called.
+        device: String,
+        /// What locks the store, instead of a key file.
+        passphrase: Option<Zeroizing<String>>,
+    },
+    /// An account that there is.
+    Login {
+        /// A link, or where the server listens.
+        server: String,
+        /// The account's name.
+        name: String,
+        /// Its password.
+        password: Zeroizing<String>,
+        /// What this device is called.
+        device: String,
+        /// What locks the store, instead of a key file.
+        passphrase: Option<Zeroizing<String>>,
+    },
+    /// The code that another device shows.
+    Code(Zeroizing<String>),
+    /// The recovery key.
+    Recover(Zeroizing<String>),
+}
+
+impl Effect {
+    /// Asks `verb` under `ticket`.
+    #[must_use]
+    pub fn ask<V: Verb>(ticket: u64, verb: &V) -> Self {
+        Self::Ask {
+            ticket,
+            method: V::METHOD,
+            // A verb is a struct of plain values, which cannot fail to be written.
+            params: serde_json::to_value(verb).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The conversation that is open.
+
+use super::window::Window;
+use crate::tui::{composer::Composer, vim::Vim};
+
+/// What is done with the keys while a message is selected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selecting {
+    /// Which message.
+    pub id: String,
+}
+
+/// What sending will do with what is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is a new message.
+    #[default]
+    Say,
+    /// It answers this one, by id and who wrote it.
+    Reply(String, String),
+    /// It takes the place of what this one says.
+    Edit(String),
+}
+
+/// A conversation on the screen.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// What it is called.
+    pub target: String,
+    /// Its messages.
+    pub window: Window,
+    /// What is being written.
+    pub composer: Composer,
+    /// The composer's vi.
+    pub vim: Vim,
+    /// What sending will do.
+    pub purpose: Purpose,
+    /// The message that keys act on.
+    pub selecting: Option<Selecting>,
+    /// The first message that was unread when the conversation was opened.
+    pub first_new: Option<String>,
+    /// How many messages were unread then, until the first page is here.
+    pub unread_at_open: u32,
+    /// The thread beside it: the first message's id, and its messages.
+    pub thread: Option<Thread>,
+    /// The draft as it was kept last.
+    pub kept: String,
+    /// What can be completed at the cursor.
+    pub completion: Option<Completion>,
+    /// Members whom completion knows.
+    pub names: Vec<String>,
+    /// The words that are looked for in the messages at hand.
+    pub finding: Option<String>,
+}
+
+/// A thread that is open beside its channel.
+#[derive(Clone, Debug)]
+pub struct Thread {
+    /// Any message of it.
+    pub root: String,
+    /// Its messages.
+    pub window: Window,
+    /// Whether what is written goes there.
+    pub has_keys: bool,
+    /// What is being written.
+    pub composer: Composer,
+}
+
+/// What stands to be put at the cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// What can be put: what is shown, and what is put.
+    pub choices: Vec<(String, String)>,
+    /// Which one is marked.
+    pub marked: usize,
+}
+
+impl Open {
+    /// A conversation that was just opened, with what is written in it already.
+    #[must_use]
+    pub fn new(target: String, composer: Composer, unread: u32) -> Self {
+        Self {
+            target,
+            window: Window::default(),
+            kept: composer.text(),
+            composer,
+            vim: Vim::default(),
+            purpose: Purpose::Say,
+            selecting: None,
+            first_new: None,
+            unread_at_open: unread,
+            thread: None,
+            completion: None,
+            names: vec![],
+            finding: None,
+        }
+    }
+
+    /// The composer that has the keys.
+    pub fn writing(&mut self) -> &mut Composer {
+        match &mut self.thread {
+            Some(thread) if thread.has_keys => &mut thread.composer,
+            _ => &mut self.composer,
+        }
+    }
+
+    /// Whether it is a room, and no conversation with one person.
+    #[must_use]
+    pub fn is_room(&self) -> bool {
+        crate::engine::is_room(&self.target)
+    }
+}

@@ -1,0 +1,36 @@
+//! What lies over everything else and takes the keys.
+
+use super::picker::Picker;
+use crate::tui::composer::Composer;
+
+/// One layer.
+#[derive(Clone, Debug)]
+pub enum Layer {
+    /// A list to pick from.
+    Picker(Picker),
+    /// A question: what is asked, and the command that a yes runs.
+    Confirm {
+        /// What is asked.
+        question: String,
+        /// What a yes does.
+        command: String,
+    },
+    /// Something to be filled in.
+    Form(Form),
+    /// A paste that is too long to be put in without asking.
+    Paste {
+        /// The text.
+        text: String,
+    },
+}
+
+/// A field to be filled in, and the command that it completes.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// What is asked for.
+    pub title: String,
+    /// The command, without what is filled in.
+    pub command: String,
+    /// What is filled in.
+    pub field: Composer,
+}

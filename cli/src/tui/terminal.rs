@@ -1,0 +1,217 @@
+//! The terminal, taken and given back: on return, error, panic and signal alike.
+
+use std::{
+    io::{self, BufWriter, Stdout, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use data_encoding::BASE64;
+use ratatui::{
+    Terminal,
+    backend::CrosstermBackend,
+    crossterm::{
+        cursor::Show,
+        event::{
+            DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste,
+            EnableFocusChange, EnableMouseCapture, KeyboardEnhancementFlags,
+            PopKeyboardEnhancementFlags, PushKeyboardEnhancementFlags,
+        },
+        execute, queue,
+        terminal::{
+            EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode,
+        },
+    },
+};
+
+/// Whether the terminal is taken now, by whomever: giving it back twice does nothing.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether keys were asked for that terminals of old cannot tell apart.
+static ENHANCED: AtomicBool = AtomicBool::new(false);
+
+/// What a screen is drawn on. One frame is one write.
+pub type Screen = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+
+/// What the terminal is, by its surroundings: nothing is asked of it, so that nothing has to be waited for, and no late answer is read as
+/// typed.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// `TERM`.
+    pub term: String,
+    /// The first that is set of `LC_ALL`, `LC_CTYPE` and `LANG`.
+    pub locale: String,
+    /// Whether it is inside tmux.
+    pub is_tmux: bool,
+    /// Whether it is reached over SSH.
+    pub is_ssh: bool,
+    /// Whether colours are not wanted.
+    pub no_color: bool,
+    /// Whether it is known to tell Shift+Enter from Enter when asked to.
+    pub has_key_protocol: bool,
+}
+
+impl Surroundings {
+    /// What the environment says.
+    #[must_use]
+    pub fn find() -> Self {
+        let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let term = value("TERM").unwrap_or_default();
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(value);
+        let program = value("TERM_PROGRAM").unwrap_or_default();
+        let knows = value("KITTY_WINDOW_ID").is_some()
+            || term.starts_with("foot")
+            || term.contains("kitty")
+            || matches!(program.as_str(), "WezTerm" | "ghostty" | "iTerm.app");
+        let is_tmux = value("TMUX").is_some();
+        Self {
+            locale: locale.unwrap_or_default(),
+            is_tmux,
+            is_ssh: value("SSH_CONNECTION").is_some() || value("SSH_TTY").is_some(),
+            no_color: value("NO_COLOR").is_some(),
+            has_key_protocol: knows && !is_tmux,
+            term,
+        }
+    }
+
+    /// Whether a screen can be drawn at all.
+    #[must_use]
+    pub fn can_draw(&self) -> bool {
+        !matches!(self.term.as_str(), "" | "dumb")
+    }
+}
+
+/// The terminal while it is taken. Dropping this gives it back.
+#[derive(Debug)]
+pub struct Taken {
+    mouse: bool,
+    has_key_protocol: bool,
+}
+
+impl Taken {
+    /// Takes the terminal: raw keys, another screen, pastes told apart from typing.
+    pub fn take(surroundings: &Surroundings) -> io::Result<Self> {
+        restore_on_panic();
+        let taken = Self { mouse: false, has_key_protocol: surroundings.has_key_protocol };
+        taken.enter()?;
+        Ok(taken)
+    }
+
+    /// Takes it again, after it was lent to an editor or the shell.
+    pub fn enter(&self) -> io::Result<()> {
+        enable_raw_mode()?;
+        TAKEN.store(true, Ordering::SeqCst);
+        let mut out = io::stdout().lock();
+        queue!(out, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange)?;
+        if self.has_key_protocol {
+            ENHANCED.store(true, Ordering::SeqCst);
+            let flags = KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES;
+            queue!(out, PushKeyboardEnhancementFlags(flags))?;
+        }
+        if self.mouse {
+            queue!(out, EnableMouseCapture)?;
+        }
+        out.flush()
+    }
+
+    /// Has the mouse told, or not.
+    pub fn set_mouse(&mut self, mouse: bool) -> io::Result<()> {
+        self.mouse = mouse;
+        if mouse {
+            execute!(io::stdout(), EnableMouseCapture)
+        } else {
+            execute!(io::stdout(), DisableMouseCapture)
+        }
+    }
+
+    /// A screen to draw on.
+    pub fn screen(&self) -> io::Result<Screen> {
+        Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout())))
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal back as it was, if it is taken. What fails here has nobody to be told to.
+pub fn restore() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let mut out = io::stdout().lock();
+    if ENHANCED.swap(false, Ordering::SeqCst) {
+        queue!(out, PopKeyboardEnhancementFlags).ok();
+    }
+    queue!(out, DisableMouseCapture, DisableFocusChange, DisableBracketedPaste).ok();
+    queue!(out, LeaveAlternateScreen, Show).ok();
+    out.flush().ok();
+    disable_raw_mode().ok();
+}
+
+/// Has a panic give the terminal back before it says what is wrong.
+fn restore_on_panic() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let former = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            restore();
+            former(panic);
+        }));
+    });
+}
+
+/// Puts `text` on the clipboard of the terminal that somebody sits at (OSC 52), wherever this program runs.
+pub fn copy(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    write!(out, "\u{1b}]52;c;{}\u{7}", BASE64.encode(text.as_bytes()))?;
+    out.flush()
+}
+
+/// Calls attention: by the bell, and by a notification where the terminal shows such (OSC 9 and 777, handed through by tmux).
+pub fn notify(surroundings: &Surroundings, title: &str, body: &str) -> io::Result<()> {
+    let field = |text: &str| crate::render::field(text).replace(';', ",");
+    let (title, body) = (field(title), field(body));
+    let mut out = io::stdout().lock();
+    for sequence in
+        [format!("\u{1b}]9;{title}: {body}\u{7}"), format!("\u{1b}]777;notify;{title};{body}\u{7}")]
+    {
+        if matches!(surroundings.term.as_str(), "linux") {
+            break;
+        }
+        if surroundings.is_tmux {
+            let inner = sequence.replace('\u{1b}', "\u{1b}\u{1b}");
+            write!(out, "\u{1b}Ptmux;{inner}\u{1b}\\")?;
+        } else {
+            out.write_all(sequence.as_bytes())?;
+        }
+    }
+    out.write_all(b"\x07")?;
+    out.flush()
+}
+
+/// Names the terminal's window.
+pub fn set_title(title: &str) -> io::Result<()> {
+    execute!(io::stdout(), SetTitle(crate::render::field(title)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn giving_back_what_was_not_taken_does_nothing() {
+        assert!(!TAKEN.load(Ordering::SeqCst));
+        restore();
+        assert!(!TAKEN.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_dumb_terminal_is_not_drawn_on() {
+        for (term, can) in [("dumb", false), ("", false), ("linux", true), ("xterm-256color", true)]
+        {
+            let surroundings = Surroundings { term: term.to_owned(), ..Surroundings::default() };
+            assert_eq!(surroundings.can_draw(), can, "{term}");
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! Doing what an action says, however it was reached: by a key, a slash command, the palette or a line without a screen.
+
+use super::{ask, compose, manage, navigate, people, say, sheet, usage};
+use crate::{
+    agent::verb::{MessageAct, MessageChange, RoomKind},
+    tui::{
+        action::{Action, Spec, TABLE},
+        effect::Effect,
+        state::{
+            Choice, Form, Layer, Look, Message, Picker, SheetKind, State, Want, Weight,
+            conversation::Purpose,
+        },
+        theme::{BuiltIn, Theme},
+    },
+};
+
+/// The slash commands with what they do: the first name of each action.
+pub fn commands() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().flat_map(|spec| spec.slash.iter().map(|slash| (*slash, spec.title)))
+}
+
+/// Runs a command that something on the screen stands for.
+pub fn run_line(state: &mut State, line: &str) -> Vec<Effect> {
+    // One that is not complete is put where it can be completed.
+    if line.ends_with(' ') {
+        let title = line.trim_end().to_owned();
+        let field = compose::composer_of("");
+        state.layers.push(Layer::Form(Form { title, command: line.to_owned(), field }));
+        return vec![];
+    }
+    command(state, line).0
+}
+
+/// A line that was typed where there is no screen.
+pub(super) fn line(state: &mut State, line: &str) -> Vec<Effect> {
+    if let Some(open) = &mut state.open {
+        open.composer.set_text(line);
+        return compose::send(state);
+    }
+    if line.starts_with('/') {
+        command(state, line).0
+    } else {
+        usage(state, "Open a conversation first: /go NAME")
+    }
+}
+
+/// Runs a slash command; says whether there is such a one.
+pub(super) fn command(state: &mut State, line: &str) -> (Vec<Effect>, bool) {
+    let line = line.trim();
+    let (word, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let word = word.strip_prefix('/').unwrap_or(word);
+    match Action::slashed(word) {
+        Some(action) => (run(state, action, argument.trim()), true),
+        None => {
+            let like = commands().find(|(slash, _)| slash.starts_with(word) && !word.is_empty());
+            let hint = like.map_or_else(
+                || "F1 lists them; // at the beginning sends a slash".to_owned(),
+                |(slash, _)| format!("perhaps /{slash}"),
+            );
+            (usage(state, format!("There is no command /{word}: {hint}")), false)
+        }
+    }
+}
+
+/// Runs what was picked.
+pub(super) fn pick(state: &mut State, choice: &Choice) -> Vec<Effect> {
+    let count = state.habits.entry(choice.command.clone()).or_default();
+    *count = count.saturating_add(1);
+    run_line(state, &choice.command)
+}
+
+/// Whether an action cannot be done without being told more, and is not told by what is selected.
+fn wants_more(spec: &Spec) -> bool {
+    !spec.args.is_empty() && !spec.args.starts_with('[')
+}
+
+/// Does it.
+pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
+    if argument.is_empty()
+        && let Some(spec) = action.spec()
+        && wants_more(spec)
+    {
+        let slash = spec.slash.first().copied().unwrap_or_default();
+        let title = format!("{}: {}", spec.title, spec.args);
+        let field = compose::composer_of("");
+        state.layers.push(Layer::Form(Form { title, command: format!("/{slash} "), field }));
+        return vec![];
+    }
+    match action {
+        Action::Go if argument.is_empty() => pick_from(state, ""),
+        Action::Go => go(state, argument),
+        Action::Palette => pick_from(state, ">"),
+        Action::Search if argument.is_empty() => ask_for(state, "Search", "/search "),
+        Action::Search => sheet::open(state, SheetKind::Search(argument.to_owned())),
+        Action::Help => sheet::help(state),
+        Action::NextUnread => match state.next_unread() {
+            Some(target) => navigate::open(state, &target),
+            None => say(state, Weight::Done, "Nothing is unread"),
+        },
+        Action::Nth => {
+            let place = argument.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+            match place.and_then(|place| state.listed().get(place).cloned()) {
+                Some(target) => navigate::open(state, &target),
+                None => usage(state, format!("The list has no room {argument}")),
+            }
+        }
+        Action::Above => navigate::neighbour(state, -1),
+        Action::Below => navigate::neighbour(state, 1),
+        Action::Rooms => {
+            state.shows_rooms = !state.shows_rooms;
+            vec![]
+        }
+        Action::Fold => fold(state, argument),
+        Action::Members => match state.community() {
+            Some(community) => toggle(state, SheetKind::Members(community)),
+            None => usage(state, "Only rooms have members: a direct conversation is of two people"),
+        },
+        Action::Thread => navigate::thread(state),
+        Action::Bare => {
+            state.is_bare = !state.is_bare;
+            vec![Effect::Redraw]
+        }
+        Action::PageUp => navigate::page_up(state),
+        Action::PageDown => navigate::page_down(state),
+        Action::Oldest => navigate::oldest(state),
+        Action::Newest => navigate::newest(state),
+        Action::GoTo => navigate::go_to(state, argument),
+        Action::Select => navigate::select(state, 0),
+        Action::SelectUp => navigate::select(state, -1),
+        Action::SelectDown => navigate::select(state, 1),
+        Action::Read => navigate::read(state, argument),
+        Action::Editor => {
+            let text = state.open.as_mut().map(|open| open.writing().text());
+            text.map_or_else(Vec::new, |text| vec![Effect::Edit(text)])
+        }
+        Action::Me => compose::say_text(state, &format!("*{argument}*")),
+        Action::Reply
+        | Action::Edit
+        | Action::Delete
+        | Action::React
+        | Action::Unreact
+        | Action::Pin
+        | Action::Copy
+        | Action::CopyLink
+        | Action::Quote
+        | Action::Forward
+        | Action::Why
+        | Action::Quoted
+        | Action::Retry
+        | Action::Unread => about_message(state, action, argument),
+        Action::Pins => match &state.open {
+            Some(open) if open.is_room() => toggle(state, SheetKind::Pins(open.target.clone())),
+            _ => usage(state, "Only rooms have pins"),
+        },
+        Action::Theme => theme(state, argument),
+        Action::Mouse => {
+            state.look.mouse = !state.look.mouse;
+            let word = if state.look.mouse { "on: hold Shift to select text" } else { "off" };
+            let mut effects = say(state, Weight::Done, format!("The mouse is {word}"));
+            effects.push(Effect::Mouse(state.look.mouse));
+            effects
+        }
+        Action::Suspend => vec![Effect::Suspend],
+        Action::Redraw => vec![Effect::Redraw],
+        Action::Quit => super::quit(state),
+        Action::Contacts
+        | Action::Contact
+        | Action::Accept
+        | Action::Decline
+        | Action::Block
+        | Action::Unblock
+        | Action::Verify
+        | Action::Devices
+        | Action::Link
+        | Action::Status
+        | Action::Away
+        | Action::Account
+        | Action::Set
+        | Action::Mute
+        | Action::Notify => people::run(state, action, argument),
+        Action::Join
+        | Action::Leave
+        | Action::Group
+        | Action::Topic
+        | Action::Rename
+        | Action::Invite
+        | Action::Kick
+        | Action::Ban
+        | Action::Unban
+        | Action::Archive
+        | Action::Community
+        | Action::Channel
+        | Action::Role
+        | Action::Audit
+        | Action::Nick => manage::run(state, action, argument),
+    }
+}
+
+fn ask_for(state: &mut State, title: &str, command: &str) -> Vec<Effect> {
+    let field = compose::composer_of("");
+    let form = Form { title: title.to_owned(), command: command.to_owned(), field };
+    state.layers.push(Layer::Form(form));
+    vec![]
+}
+
+fn toggle(state: &mut State, kind: SheetKind) -> Vec<Effect> {
+    if state.sheet.as_ref().is_some_and(|sheet| sheet.kind == kind) {
+        state.sheet = None;
+        return vec![];
+    }
+    sheet::open(state, kind)
+}
+
+fn fold(state: &mut State, name: &str) -> Vec<Effect> {
+    let own = state.room().and_then(|room| room.community.clone());
+    let wanted = name.to_lowercase();
+    let all = state.rooms.iter().filter_map(|room| room.community.as_ref());
+    let found = all.clone().find(|community| community.to_lowercase() == wanted).cloned();
+    let community = if name.is_empty() { own } else { found };
+    let Some(community) = community else {
+        return usage(state, "Which community? /fold NAME");
+    };
+    if !state.folded.remove(&community) {
+        state.folded.insert(community);
+    }
+    vec![]
+}
+
+/// Opens what `name` fits: exactly, or as the only one.
+fn go(state: &mut State, name: &str) -> Vec<Effect> {
+    let small = name.to_lowercase();
+    let exact = state.rooms.iter().find(|room| {
+        let target = room.target.to_lowercase();
+        target == small
+            || room.title.to_lowercase() == small
+            || target == format!("@{small}")
+            || state.short_name(&room.title).to_lowercase()
+                == small.trim_start_matches(['@', '#', '+'])
+    });
+    if let Some(target) = exact.map(|room| room.target.clone()) {
+        return navigate::open(state, &target);
+    }
+    // Somebody who was never written to can be written to by name.
+    if let Some(person) = name.strip_prefix('@') {
+        if person.parse::<rookery_protocol::name::Address>().is_ok() {
+            let target = format!("@{person}");
+            return navigate::open(state, &target);
+        }
+        return usage(state, format!("{name} is no name that somebody can have"));
+    }
+    pick_from(state, name)
+}
+
+/// A list of everything, to pick from.
+fn pick_from(state: &mut State, query: &str) -> Vec<Effect> {
+    let mut choices: Vec<Choice> = state
+        .rooms
+        .iter()
+        .map(|room| {
+            let sigils = match (room.kind, room.unread > 0) {
+                (RoomKind::Direct, true) => "@*",
+                (RoomKind::Direct, false) => "@",
+                (RoomKind::Group, true) => "+#*",
+                (RoomKind::Group, false) => "+#",
+                (_, true) => "#*",
+                (_, false) => "#",
+            };
+            let unread =
+                if room.unread > 0 { format!("{} new", room.unread) } else { String::new() };
+            Choice {
+                title: room.target.clone(),
+                detail: unread,
+                command: format!("/go {}", room.target),
+                sigils,
+            }
+        })
+        .collect();
+    for spec in TABLE {
+        let slash = spec.slash.first().copied().unwrap_or_default();
+        let keys = state.keymap.keys_of(spec.action);
+        let key = keys.first().map_or_else(String::new, |(_, key)| format!("  {key}"));
+        let end = if wants_more(spec) { " " } else { "" };
+        choices.push(Choice {
+            title: spec.title.to_owned(),
+            detail: format!("/{slash}{key}"),
+            command: format!("/{slash}{end}"),
+            sigils: ">",
+        });
+    }
+    // What is taken often stands first among what fits alike.
+    choices.sort_by_key(|choice| {
+        std::cmp::Reverse(state.habits.get(&choice.command).copied().unwrap_or_default())
+    });
+    state.layers.push(Layer::Picker(Picker::new(query, choices)));
+    vec![]
+}
+
+fn theme(state: &mut State, word: &str) -> Vec<Effect> {
+    let Some(built_in) = built_in(word) else {
+        return usage(state, "A theme is dark, light, high-contrast or none");
+    };
+    wear(&mut state.look, built_in);
+    people::set(state, None, "theme", word)
+}
+
+/// The theme that a word names.
+pub(super) fn built_in(word: &str) -> Option<BuiltIn> {
+    Some(match word {
+        "dark" => BuiltIn::Dark,
+        "light" => BuiltIn::Light,
+        "high-contrast" => BuiltIn::HighContrast,
+        "none" => BuiltIn::None,
+        _ => return None,
+    })
+}
+
+/// Puts a theme on, unless the user's own, or none at all, was asked for by the terminal's surroundings.
+pub(super) fn wear(look: &mut Look, built_in: BuiltIn) {
+    if !look.has_own_theme {
+        look.built_in = built_in;
+        look.theme = Theme::built_in(built_in);
+    }
+}
+
+/// The message that a key or a command is about: the selected one, or the newest.
+fn selected(state: &State) -> Option<Message> {
+    let open = state.open.as_ref()?;
+    let message = match &open.selecting {
+        Some(selecting) => open.window.get(&selecting.id),
+        None => open.window.messages.last(),
+    };
+    message.cloned()
+}
+
+fn about_message(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
+    if action == Action::Edit {
+        return compose::edit_message(state, argument);
+    }
+    let Some(message) = selected(state) else {
+        return usage(state, "There is no message here");
+    };
+    let Some(open) = &mut state.open else { return vec![] };
+    let (target, is_room) = (open.target.clone(), open.is_room());
+    let change = |state: &mut State, act: MessageAct, said: &str| {
+        if !is_room {
+            return usage(state, "That goes in rooms and groups, not in direct messages");
+        }
+        let change = MessageChange { room: target.clone(), message: message.id.clone(), act };
+        vec![ask(state, Want::Done(said.to_owned()), &change)]
+    };
+    match action {
+        Action::Reply => {
+            if !is_room {
+                return quote(state, &message);
+            }
+            open.selecting = None;
+            open.purpose = Purpose::Reply(message.id.clone(), message.from.clone());
+            if argument.is_empty() { vec![] } else { compose::say_text(state, argument) }
+        }
+        Action::Delete => {
+            open.selecting = None;
+            if !argument.is_empty() {
+                let reason = Some(argument).filter(|word| *word != "yes").map(str::to_owned);
+                return change(state, MessageAct::Delete(reason), "Deleted");
+            }
+            if !is_room {
+                return usage(state, "Direct messages stay with whoever has them");
+            }
+            // What is asked about is the very message that was selected, whatever comes meanwhile.
+            open.selecting = Some(crate::tui::state::Selecting { id: message.id });
+            let question = format!("Delete the message of {}?", state.short_name(&message.from));
+            let command = "/delete yes".to_owned();
+            state.layers.push(Layer::Confirm { question, command });
+            vec![]
+        }
+        Action::React => {
+            let emoji = crate::tui::text::emoji::expand(argument);
+            change(state, MessageAct::React(emoji.trim().to_owned()), "")
+        }
+        Action::Unreact => {
+            let emoji = crate::tui::text::emoji::expand(argument);
+            change(state, MessageAct::Unreact(emoji.trim().to_owned()), "")
+        }
+        Action::Pin if message.room.pinned => change(state, MessageAct::Unpin, "Unpinned"),
+        Action::Pin => change(state, MessageAct::Pin, "Pinned"),
+        Action::Copy => {
+            let mut effects = say(state, Weight::Done, "Copied");
+            effects.push(Effect::Copy(message.text));
+            effects
+        }
+        Action::CopyLink => match crate::tui::text::markdown::links(&message.text).first() {
+            Some(link) => {
+                let mut effects = say(state, Weight::Done, format!("Copied {link}"));
+                effects.push(Effect::Copy(link.clone()));
+                effects
+            }
+            None => usage(state, "There is no link in this message"),
+        },
+        Action::Quote => quote(state, &message),
+        Action::Forward => people::forward(state, argument, &message),
+        Action::Why => sheet::why(state, &message),
+        Action::Quoted => match &message.room.reply_to {
+            Some(parent) => navigate::go_to(state, &parent.clone()),
+            None => usage(state, "This message answers no other"),
+        },
+        Action::Retry => {
+            if message.is_mine && message.reason.is_some() {
+                open.selecting = None;
+                return compose::say_text(state, &message.text);
+            }
+            usage(state, "This message did not fail; what is queued goes out by itself")
+        }
+        Action::Unread => {
+            open.first_new = Some(message.id);
+            open.selecting = None;
+            vec![]
+        }
+        _ => vec![],
+    }
+}
+
+fn quote(state: &mut State, message: &Message) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return vec![] };
+    open.selecting = None;
+    let quoted: Vec<String> = message.text.lines().map(|line| format!("> {line}")).collect();
+    compose::insert(state, format!("{}\n", quoted.join("\n")))
+}

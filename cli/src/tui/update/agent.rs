@@ -1,0 +1,328 @@
+//! What the agent tells and answers.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{ask, compose, navigate, people, say, sheet, trouble};
+use crate::{
+    agent::verb::{
+        Changed, Connection, Conversation, LinkEvent, PresenceLine, PresenceShow, ReadLines,
+        SendLine, SettingLine, Settings, WatchEvent,
+    },
+    error::{CommandError, Kind},
+    render,
+    tui::{
+        effect::Effect,
+        event::{Opened, Timer},
+        state::{
+            Anchor, Locked, Message, Screen, Sheet, SheetKind, State, Want, Weight, Welcome,
+            welcome::Step, window::PAGE,
+        },
+    },
+};
+
+/// How long somebody's typing shows without another sign of it.
+const TYPING: Duration = Duration::from_secs(6);
+/// How often times that pass are drawn again, while there are any.
+const CLOCK: Duration = Duration::from_secs(30);
+
+/// The profile was opened, or was not.
+pub(super) fn opened(state: &mut State, opened: Opened) -> Vec<Effect> {
+    match opened {
+        Opened::Ready { me, seed } => {
+            state.me = Some(*me);
+            state.seed = seed;
+            if let Screen::Welcome(welcome) = &state.screen
+                && !super::welcome::is_done(welcome)
+            {
+                return vec![];
+            }
+            state.screen = Screen::Chat;
+            let settings = Settings { of: None, name: None, value: None };
+            vec![Effect::Watch, ask(state, Want::Settings, &settings)]
+        }
+        Opened::Nobody { device } => {
+            state.screen = Screen::Welcome(Box::new(Welcome::new(&device)));
+            vec![]
+        }
+        Opened::Uncertified => {
+            let step = Step::Certify;
+            state.screen = Screen::Welcome(Box::new(Welcome { step, ..Welcome::new("") }));
+            vec![]
+        }
+        Opened::Locked { wrong } => {
+            state.screen = Screen::Locked(Locked { was_wrong: wrong, ..Locked::default() });
+            vec![]
+        }
+        Opened::Failed(error) => {
+            state.is_quitting = true;
+            let mut effects = trouble(state, &error);
+            effects.push(Effect::Quit);
+            effects
+        }
+    }
+}
+
+/// Something has changed.
+pub(super) fn watched(state: &mut State, event: WatchEvent) -> Vec<Effect> {
+    match event {
+        WatchEvent::Standing { standing } => {
+            let was_online = state.is_online();
+            let is_online = standing.connection == Connection::Online;
+            if is_online {
+                state.offline_since = None;
+            } else if was_online || state.offline_since.is_none() {
+                state.offline_since = Some(state.now);
+            }
+            state.standing = Some(standing);
+            let mut effects = vec![];
+            if is_online && !was_online {
+                effects.push(ask(state, Want::Presence, &PresenceShow {}));
+            }
+            if !is_online {
+                effects.push(Effect::Timer(Timer::Clock, CLOCK));
+            }
+            effects
+        }
+        WatchEvent::Rooms { rooms, complete } => {
+            state.rooms_coming.extend(rooms.into_iter().map(harmless));
+            if !complete {
+                return vec![];
+            }
+            let rooms = std::mem::take(&mut state.rooms_coming);
+            took_rooms(state, rooms)
+        }
+        WatchEvent::Messages { .. } => navigate::refresh(state),
+        WatchEvent::Typing { typing } => {
+            state.typing = typing;
+            let own = state.own_name().to_owned();
+            state.typing.retain(|line| line.name != own);
+            if state.typing.is_empty() {
+                vec![]
+            } else {
+                vec![Effect::Timer(Timer::Typing, TYPING)]
+            }
+        }
+        WatchEvent::Presence if state.is_online() => {
+            vec![ask(state, Want::Presence, &PresenceShow {})]
+        }
+        WatchEvent::Presence => vec![],
+    }
+}
+
+/// A room whose words cannot drive the terminal.
+fn harmless(room: Conversation) -> Conversation {
+    let field = |text: Option<String>| text.map(|text| render::field(&text));
+    Conversation {
+        title: render::field(&room.title),
+        community: field(room.community),
+        topic: field(room.topic),
+        alarm: field(room.alarm),
+        refusal: field(room.refusal),
+        ..room
+    }
+}
+
+fn took_rooms(state: &mut State, rooms: Vec<Conversation>) -> Vec<Effect> {
+    let former = std::mem::replace(&mut state.rooms, rooms);
+    let is_first = !std::mem::replace(&mut state.has_rooms, true);
+    let mut effects = vec![];
+    if !is_first {
+        effects.extend(people::notify(state, &former));
+    }
+    if let Some(awaited) = state.awaited.take() {
+        let found = find_awaited(state, &awaited, &former);
+        match found {
+            Some(target) => effects.extend(navigate::open(state, &target)),
+            None => state.awaited = Some(awaited),
+        }
+    } else if state.open.is_none() {
+        // The last thing somebody reads at the start is what they wrote in last, or what is new.
+        let first = state.next_unread().or_else(|| state.listed().first().cloned());
+        if let Some(target) = first {
+            effects.extend(navigate::open(state, &target));
+        }
+    }
+    effects
+}
+
+/// The conversation that is waited for: by its name, or the first that is new when `*` is.
+fn find_awaited(state: &State, awaited: &str, former: &[Conversation]) -> Option<String> {
+    if awaited == "*" {
+        let is_new = |room: &&Conversation| former.iter().all(|old| old.target != room.target);
+        return state.rooms.iter().find(is_new).map(|room| room.target.clone());
+    }
+    state.room_called(awaited).map(|room| room.target.clone())
+}
+
+/// The agent tells nothing more for now.
+pub(super) fn watch_lost(state: &mut State, error: &CommandError) -> Vec<Effect> {
+    let mut effects = trouble(state, error);
+    effects.push(Effect::Watch);
+    effects
+}
+
+/// Times that pass have changed.
+pub(super) fn clock(state: &State) -> Vec<Effect> {
+    if state.is_online() { vec![] } else { vec![Effect::Timer(Timer::Clock, CLOCK)] }
+}
+
+/// A question brings something before its answer.
+pub(super) fn told(state: &mut State, ticket: u64, event: Value) -> Vec<Effect> {
+    if state.pending.get(&ticket) == Some(&Want::Link)
+        && let Ok(event) = serde_json::from_value::<LinkEvent>(event)
+    {
+        let rows = sheet::link_code(state, &event);
+        state.sheet = Some(Sheet::of(SheetKind::Link, rows));
+    }
+    vec![]
+}
+
+/// An answer.
+pub(super) fn answered(
+    state: &mut State,
+    ticket: u64,
+    outcome: Result<Value, CommandError>,
+) -> Vec<Effect> {
+    let Some(want) = state.pending.remove(&ticket) else { return vec![] };
+    match outcome {
+        Ok(value) => took(state, want, value),
+        Err(error) => failed(state, want, &error),
+    }
+}
+
+fn parse<T: DeserializeOwned>(value: Value) -> Result<T, CommandError> {
+    serde_json::from_value(value).map_err(|error| {
+        CommandError::new(Kind::Failed, format!("the agent answered something else: {error}"))
+    })
+}
+
+fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
+    let outcome = match want {
+        Want::Newest(_)
+        | Want::Older(_)
+        | Want::Newer(_)
+        | Want::Around(..)
+        | Want::Again(_)
+        | Want::Thread(_) => parse(value).map(|lines| took_page(state, want, lines)),
+        Want::Sent(target, id) => {
+            parse(value).map(|line: SendLine| compose::sent(state, &target, &id, &line))
+        }
+        Want::Presence => parse(value).map(|lines: Vec<PresenceLine>| {
+            let harmless = |text: String| render::field(&text);
+            state.presence = lines
+                .into_iter()
+                .map(|line| (line.name, (line.state, line.status.map(harmless))))
+                .collect::<HashMap<_, _>>();
+            vec![]
+        }),
+        Want::Sheet(kind) => sheet::took(state, &kind, value),
+        Want::Done(said) => {
+            let mut effects = if said.is_empty() { vec![] } else { say(state, Weight::Done, said) };
+            effects.extend(sheet::again(state));
+            Ok(effects)
+        }
+        Want::Enter => parse(value).map(|changed: Changed| {
+            let said = match changed.standing.as_deref() {
+                Some("asking") => "Asked to be let in: a member has to agree",
+                _ => "You are in; reading what there is",
+            };
+            say(state, Weight::Done, said)
+        }),
+        Want::Invite => parse(value).map(|changed: Changed| sheet::invitation(state, changed)),
+        Want::Settings => {
+            parse(value).map(|lines: Vec<SettingLine>| people::took_settings(state, lines))
+        }
+        Want::Kept => Ok(vec![]),
+        Want::Link => sheet::introduced(state, value),
+        Want::Linked => {
+            let mut effects = say(state, Weight::Done, "Done");
+            state.sheet = None;
+            effects.extend(sheet::open(state, SheetKind::Devices));
+            Ok(effects)
+        }
+        Want::Names(target) => parse(value).map(|lines| people::took_names(state, &target, lines)),
+    };
+    outcome.unwrap_or_else(|error| trouble(state, &error))
+}
+
+fn took_page(state: &mut State, want: Want, lines: ReadLines) -> Vec<Effect> {
+    let own = state.own_name().to_owned();
+    let page: Vec<Message> = lines
+        .messages
+        .into_iter()
+        .map(|line| Message::of(line, &own))
+        .filter(Message::is_shown)
+        .collect();
+    let target = match &want {
+        Want::Newest(target)
+        | Want::Older(target)
+        | Want::Newer(target)
+        | Want::Around(target, _)
+        | Want::Again(target)
+        | Want::Thread(target) => target.clone(),
+        _ => return vec![],
+    };
+    // Another conversation may have been opened meanwhile.
+    let Some(open) = state.open.as_mut().filter(|open| open.target == target) else {
+        return vec![];
+    };
+    match want {
+        Want::Newest(_) => {
+            open.window.put_newest(page, PAGE);
+            navigate::mark_new(open);
+        }
+        Want::Older(_) => open.window.put_older(page, PAGE),
+        Want::Newer(_) => open.window.put_newer(page, PAGE),
+        Want::Again(_) => open.window.refresh(page),
+        Want::Around(_, id) => {
+            let there = page.iter().find(|message| message.id == id).or_else(|| page.last());
+            let anchor = match there {
+                Some(message) => Anchor::At { id: message.id.clone(), skip: 0 },
+                None => Anchor::End,
+            };
+            if let Anchor::At { id, .. } = &anchor {
+                open.selecting = Some(crate::tui::state::Selecting { id: id.clone() });
+            }
+            open.window.put(page, anchor, PAGE);
+        }
+        Want::Thread(_) => {
+            if let Some(thread) = &mut open.thread {
+                thread.window.put_newest(page, PAGE);
+            }
+        }
+        _ => {}
+    }
+    if std::mem::take(&mut state.is_stale) { navigate::refresh(state) } else { vec![] }
+}
+
+fn failed(state: &mut State, want: Want, error: &CommandError) -> Vec<Effect> {
+    match want {
+        Want::Sent(target, id) => compose::not_sent(state, &target, &id, error),
+        // What waits for a connection is asked for again when there is one.
+        Want::Presence | Want::Kept | Want::Names(_) => vec![],
+        Want::Newest(target) | Want::Older(target) | Want::Newer(target) | Want::Again(target) => {
+            if let Some(open) = state.open.as_mut().filter(|open| open.target == target) {
+                open.window.loading = crate::tui::state::window::Loading::No;
+            }
+            trouble(state, error)
+        }
+        Want::Sheet(kind) => {
+            if state.sheet.as_ref().is_some_and(|sheet| sheet.kind == kind) {
+                state.sheet = None;
+            }
+            trouble(state, error)
+        }
+        Want::Link => {
+            state.sheet = None;
+            trouble(state, error)
+        }
+        Want::Enter => {
+            state.awaited = None;
+            trouble(state, error)
+        }
+        _ => trouble(state, error),
+    }
+}

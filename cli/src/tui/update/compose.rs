@@ -1,0 +1,368 @@
+//! Writing: sending, answering, changing, completing, and keeping what is not sent yet.
+
+use std::time::Duration;
+
+use super::{act, ask, say, trouble};
+use crate::{
+    agent::verb::{MessageAct, MessageChange, RoomLine, Send, SendLine, Settings, Typing, Until},
+    error::CommandError,
+    render,
+    tui::{
+        composer::{Composer, Edit},
+        effect::Effect,
+        event::Timer,
+        state::{
+            Anchor, Layer, Message, Open, State, Want, Weight,
+            conversation::{Completion, Purpose},
+            window::Progress,
+        },
+        text::emoji,
+    },
+};
+
+/// How long after the last key a draft is kept.
+const DRAFT: Duration = Duration::from_secs(1);
+/// How often it is told that this user types.
+const TYPING_MS: u64 = 4_000;
+/// A paste beyond this is asked about.
+pub(super) const MAX_PASTE_LINES: usize = 20;
+/// The same in bytes.
+pub(super) const MAX_PASTE: usize = 8 * 1024;
+/// The longest message.
+const MAX_TEXT: usize = 40 * 1024;
+
+/// Something was written: the draft is kept soon, and the other side learns that somebody types.
+pub(super) fn wrote(state: &mut State) -> Vec<Effect> {
+    let mut effects = vec![Effect::Timer(Timer::Draft, DRAFT)];
+    complete_again(state);
+    let shows = state.settings.get("typing").is_none_or(|value| value != "hidden");
+    let Some(open) = &state.open else { return effects };
+    let is_command = open.composer.text().starts_with('/');
+    let is_due = state
+        .told_typing_at
+        .is_none_or(|at| at.plus(Duration::from_millis(TYPING_MS)) <= state.now);
+    if shows && is_due && !is_command && !open.composer.is_empty() && state.is_online() {
+        let verb = Typing { to: Some(open.target.clone()) };
+        state.told_typing_at = Some(state.now);
+        effects.push(ask(state, Want::Kept, &verb));
+    }
+    effects
+}
+
+/// Keeps what is written in the open conversation, if it has changed.
+pub(super) fn keep_draft(state: &mut State) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return vec![] };
+    let text = open.composer.text();
+    if text == open.kept || matches!(open.purpose, Purpose::Edit(_)) {
+        return vec![];
+    }
+    open.kept.clone_from(&text);
+    let verb = Settings {
+        of: Some(open.target.clone()),
+        name: Some("draft".to_owned()),
+        value: Some(text),
+    };
+    vec![ask(state, Want::Kept, &verb)]
+}
+
+/// Sends what is written, or runs it if it is a command.
+pub(super) fn send(state: &mut State) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return vec![] };
+    let text = open.writing().text();
+    if text.trim().is_empty() {
+        return vec![];
+    }
+    if let Some(literal) = text.strip_prefix("//") {
+        return say_text(state, &format!("/{literal}"));
+    }
+    if text.starts_with('/') {
+        return run_command(state, &text);
+    }
+    say_text(state, &text)
+}
+
+fn run_command(state: &mut State, text: &str) -> Vec<Effect> {
+    let (effects, is_known) = act::command(state, text);
+    // An unknown command stays where it can be mended.
+    if is_known && let Some(open) = &mut state.open {
+        let writing = open.writing();
+        if writing.text() == text {
+            writing.clear();
+        }
+        open.completion = None;
+    }
+    effects
+}
+
+/// Sends a text to the open conversation.
+pub(super) fn say_text(state: &mut State, text: &str) -> Vec<Effect> {
+    if text.len() > MAX_TEXT {
+        return say(
+            state,
+            Weight::Trouble,
+            format!("This is {} KiB; a message has at most {}", text.len() / 1024, MAX_TEXT / 1024),
+        );
+    }
+    let id = state.new_id();
+    let at = i64::try_from(state.now.as_millis()).unwrap_or(i64::MAX);
+    let own = state.own_name().to_owned();
+    let Some(open) = &mut state.open else { return vec![] };
+    let target = open.target.clone();
+    let text = emoji::expand(text);
+    let purpose = std::mem::take(&mut open.purpose);
+    let in_thread = open.thread.as_ref().filter(|thread| thread.has_keys);
+    let thread = in_thread.map(|thread| thread.root.clone());
+    open.writing().clear();
+    open.completion = None;
+    open.first_new = None;
+    if let Purpose::Edit(message) = purpose {
+        let act = MessageAct::Edit(text);
+        let change = MessageChange { room: target, message, act };
+        return vec![ask(state, Want::Done(String::new()), &change)];
+    }
+    let reply_to = match purpose {
+        Purpose::Reply(message, _) => Some(message),
+        _ => None,
+    };
+    let room =
+        RoomLine { reply_to: reply_to.clone(), thread: thread.clone(), ..RoomLine::default() };
+    let echo = Message::echo(id.clone(), &own, at, &text, room);
+    match &mut open.thread {
+        Some(side) if thread.is_some() => side.window.messages.push(echo),
+        _ => {
+            open.window.messages.push(echo);
+            open.window.anchor = Anchor::End;
+            open.selecting = None;
+        }
+    }
+    let verb = Send {
+        to: target.clone(),
+        text,
+        id: Some(id.clone()),
+        until: Until::Sent,
+        timeout_ms: None,
+        no_queue: false,
+        reply_to,
+        thread,
+    };
+    let mut effects = vec![ask(state, Want::Sent(target, id), &verb)];
+    effects.extend(keep_draft(state));
+    state.told_typing_at = None;
+    effects
+}
+
+fn echo<'a>(state: &'a mut State, target: &str, id: &str) -> Option<&'a mut Message> {
+    let open = state.open.as_mut().filter(|open| open.target == target)?;
+    let thread = open.thread.as_mut().map(|thread| &mut thread.window.messages);
+    let all = open.window.messages.iter_mut().chain(thread.into_iter().flatten());
+    all.into_iter().find(|message| message.id == id)
+}
+
+/// A message has come as far as its home.
+pub(super) fn sent(state: &mut State, target: &str, id: &str, line: &SendLine) -> Vec<Effect> {
+    if let Some(message) = echo(state, target, id)
+        && message.progress == Progress::Sending
+    {
+        message.progress = if line.state == "queued" { Progress::Queued } else { Progress::Sent };
+        message.revise();
+    }
+    vec![]
+}
+
+/// A message was not sent: it waits, or it is taken back, with the reason.
+pub(super) fn not_sent(
+    state: &mut State,
+    target: &str,
+    id: &str,
+    error: &CommandError,
+) -> Vec<Effect> {
+    if error.queued.is_some() {
+        if let Some(message) = echo(state, target, id) {
+            message.progress = Progress::Queued;
+            message.reason = Some(render::field(&error.message));
+            message.revise();
+        }
+        return vec![];
+    }
+    let text = echo(state, target, id).map(|message| {
+        message.progress = Progress::Failed;
+        message.reason = Some(render::field(&error.message));
+        message.revise();
+        message.text.clone()
+    });
+    // What nothing keeps comes back to be sent again, unless something else is being written already.
+    if let Some(text) = text
+        && let Some(open) = state.open.as_mut().filter(|open| open.target == target)
+        && open.composer.is_empty()
+        && !is_stored(open, id)
+    {
+        open.composer.set_text(&text);
+    }
+    trouble(state, error)
+}
+
+fn is_stored(open: &Open, id: &str) -> bool {
+    open.window
+        .get(id)
+        .is_some_and(|message| !matches!(message.progress, Progress::Sending | Progress::Failed))
+}
+
+/// The selected message, or the newest of one's own.
+pub(super) fn edit_message(state: &mut State, text: &str) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return vec![] };
+    let selected = open.selecting.as_ref().and_then(|one| open.window.get(&one.id));
+    let message =
+        selected.or_else(|| open.window.messages.iter().rev().find(|message| message.is_mine));
+    let Some(message) = message.filter(|message| message.is_mine).cloned() else {
+        return say(state, Weight::Trouble, "Only your own messages can be edited");
+    };
+    if !open.is_room() {
+        return say(state, Weight::Trouble, "Direct messages cannot be edited: say it again");
+    }
+    open.selecting = None;
+    if !text.is_empty() {
+        let act = MessageAct::Edit(emoji::expand(text));
+        let change = MessageChange { room: open.target.clone(), message: message.id, act };
+        return vec![ask(state, Want::Done(String::new()), &change)];
+    }
+    open.purpose = Purpose::Edit(message.id);
+    open.composer.set_text(&message.text);
+    vec![]
+}
+
+/// The editor has ended.
+pub(super) fn edited(state: &mut State, outcome: Result<String, String>) -> Vec<Effect> {
+    match outcome {
+        Ok(text) => {
+            if let Some(open) = &mut state.open {
+                open.writing().set_text(text.trim_end_matches('\n'));
+            }
+            let mut effects = vec![Effect::Redraw];
+            effects.extend(wrote(state));
+            effects
+        }
+        Err(why) => {
+            let mut effects = say(state, Weight::Trouble, format!("The editor: {why}"));
+            effects.push(Effect::Redraw);
+            effects
+        }
+    }
+}
+
+/// Puts pasted text into the composer: as one message, never sent by itself.
+pub(super) fn paste(state: &mut State, text: String) -> Vec<Effect> {
+    let is_long = text.len() > MAX_PASTE || text.lines().count() > MAX_PASTE_LINES;
+    if is_long && state.open.is_some() {
+        state.layers.push(Layer::Paste { text });
+        return vec![];
+    }
+    insert(state, text)
+}
+
+/// Puts text in at the cursor.
+pub(super) fn insert(state: &mut State, text: String) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return vec![] };
+    open.writing().apply(Edit::Insert(text));
+    wrote(state)
+}
+
+/// Finds again what can be put at the cursor, if that was being done.
+fn complete_again(state: &mut State) {
+    let is_open = state.open.as_ref().is_some_and(|open| open.completion.is_some());
+    let starts = state.open.as_mut().is_some_and(|open| {
+        open.writing().token().is_some_and(|token| token.sigil != '/' || !token.text.is_empty())
+    });
+    if let Some(open) = &mut state.open {
+        open.completion = None;
+    }
+    if is_open || starts {
+        complete(state, 0);
+    }
+}
+
+/// Marks the next of what can be put at the cursor.
+pub(super) fn complete(state: &mut State, steps: isize) -> bool {
+    if let Some(completion) = state.open.as_mut().and_then(|open| open.completion.as_mut()) {
+        let count = completion.choices.len();
+        if count > 0 {
+            let there = completion.marked.saturating_add_signed(steps);
+            completion.marked = there.checked_rem(count).unwrap_or(0);
+        }
+        return true;
+    }
+    let Some(token) = state.open.as_mut().and_then(|open| open.writing().token()) else {
+        return false;
+    };
+    let choices = choices(state, token.sigil, &token.text);
+    if choices.is_empty() {
+        return false;
+    }
+    if let Some(open) = &mut state.open {
+        open.completion = Some(Completion { choices, marked: 0 });
+    }
+    true
+}
+
+/// Puts in what is marked.
+pub(super) fn take_completion(state: &mut State) -> bool {
+    let Some(open) = &mut state.open else { return false };
+    let Some(completion) = open.completion.take() else { return false };
+    let Some((_, text)) = completion.choices.get(completion.marked) else { return false };
+    let text = text.clone();
+    open.writing().replace_token(&text);
+    true
+}
+
+/// What can stand for a word that begins with `sigil`: what is shown, and what is put.
+fn choices(state: &State, sigil: char, word: &str) -> Vec<(String, String)> {
+    const MOST: usize = 8;
+    let small = word.to_lowercase();
+    let fits = |name: &str| name.to_lowercase().starts_with(&small);
+    match sigil {
+        ':' if word.len() >= 2 => emoji::complete(word)
+            .into_iter()
+            .take(MOST)
+            .map(|(name, glyph)| (format!("{glyph} :{name}:"), format!("{glyph} ")))
+            .collect(),
+        '/' => act::commands()
+            .filter(|(slash, _)| fits(slash))
+            .take(MOST)
+            .map(|(slash, about)| (format!("/{slash}  {about}"), format!("/{slash} ")))
+            .collect(),
+        '#' => state
+            .rooms
+            .iter()
+            .filter(|room| room.target.contains('#') && fits(&room.title))
+            .take(MOST)
+            .map(|room| (room.target.clone(), format!("#{} ", room.title)))
+            .collect(),
+        '@' => {
+            let members = state.open.iter().flat_map(|open| open.names.iter().map(String::as_str));
+            let people = state
+                .rooms
+                .iter()
+                .filter(|room| room.target.starts_with('@'))
+                .map(|room| room.title.as_str());
+            let mut names: Vec<String> = members
+                .chain(people)
+                .map(|name| state.short_name(name).to_owned())
+                .filter(|name| fits(name))
+                .collect();
+            names.sort();
+            names.dedup();
+            names
+                .into_iter()
+                .take(MOST)
+                .map(|name| (format!("@{name}"), format!("@{name} ")))
+                .collect()
+        }
+        _ => vec![],
+    }
+}
+
+/// A composer with a text in it.
+pub(super) fn composer_of(text: &str) -> Composer {
+    let mut composer = Composer::default();
+    composer.set_text(text);
+    composer
+}

@@ -1,0 +1,103 @@
+//! What each event makes of the model, and what is to be done for it. Nothing here does anything itself.
+
+mod act;
+mod agent;
+mod compose;
+mod key;
+mod manage;
+mod navigate;
+mod people;
+mod rows;
+mod sheet;
+mod welcome;
+
+use std::time::Duration;
+
+use rookery_protocol::time::Timestamp;
+
+use super::{
+    effect::Effect,
+    event::{Event, Timer},
+    state::{Notice, Screen, State, Want, Weight},
+};
+use crate::{agent::verb::Verb, error::CommandError, render};
+
+pub use act::{commands, run_line};
+pub(crate) use welcome::groups as recovery_groups;
+
+/// How long a notice is shown.
+const NOTICE: Duration = Duration::from_secs(8);
+
+/// Takes `event`, which came at `at`, into `state`, and says what is to be done. Does none of it.
+pub fn update(state: &mut State, at: Timestamp, event: Event) -> Vec<Effect> {
+    state.now = at;
+    match event {
+        Event::Key(stroke) => key::press(state, stroke),
+        Event::Paste(text) => key::paste(state, text),
+        Event::Mouse(mouse) => navigate::mouse(state, mouse),
+        Event::Resized(columns, rows) => {
+            state.size = (columns, rows);
+            vec![]
+        }
+        Event::Focus(has_focus) => {
+            state.has_focus = has_focus;
+            if has_focus { navigate::read_open(state) } else { vec![] }
+        }
+        Event::Timer(Timer::Draft) => compose::keep_draft(state),
+        Event::Timer(Timer::Typing) => {
+            state.typing.clear();
+            vec![]
+        }
+        Event::Timer(Timer::Notice) => {
+            state.notice = None;
+            vec![]
+        }
+        Event::Timer(Timer::Clock) => agent::clock(state),
+        Event::Seen(seen) => navigate::seen(state, seen),
+        Event::Opened(opened) => agent::opened(state, opened),
+        Event::Watched(event) => agent::watched(state, event),
+        Event::WatchLost(error) => agent::watch_lost(state, &error),
+        Event::Answered { ticket, outcome } => agent::answered(state, ticket, outcome),
+        Event::Told { ticket, event } => agent::told(state, ticket, event),
+        Event::Edited(outcome) => compose::edited(state, outcome),
+        Event::Entered(outcome) => welcome::entered(state, outcome),
+        Event::Ending => quit(state),
+        Event::Line(line) => act::line(state, &line),
+    }
+}
+
+/// Asks the agent something, and remembers what for.
+fn ask<V: Verb>(state: &mut State, want: Want, verb: &V) -> Effect {
+    let ticket = state.next_ticket;
+    state.next_ticket = state.next_ticket.wrapping_add(1);
+    state.pending.insert(ticket, want);
+    Effect::ask(ticket, verb)
+}
+
+/// Says something for a while.
+fn say(state: &mut State, weight: Weight, text: impl Into<String>) -> Vec<Effect> {
+    state.notice = Some(Notice { text: render::field(&text.into()), weight });
+    vec![Effect::Timer(Timer::Notice, NOTICE)]
+}
+
+/// Says what went wrong, and what to do about it.
+fn trouble(state: &mut State, error: &CommandError) -> Vec<Effect> {
+    let hint = error.hints.first().map_or_else(String::new, |hint| format!(" ({hint})"));
+    say(state, Weight::Trouble, format!("{}{hint}", error.message))
+}
+
+/// Says how a command is used.
+fn usage(state: &mut State, text: impl Into<String>) -> Vec<Effect> {
+    say(state, Weight::Trouble, text)
+}
+
+/// Ends: what is written is kept first.
+fn quit(state: &mut State) -> Vec<Effect> {
+    state.is_quitting = true;
+    let mut effects = match state.screen {
+        Screen::Chat => compose::keep_draft(state),
+        _ => vec![],
+    };
+    effects.push(Effect::Quit);
+    effects
+}

@@ -1,0 +1,394 @@
+//! Going from conversation to conversation, and up and down in one.
+
+use ratatui::crossterm::event::{MouseEvent, MouseEventKind};
+
+use super::{ask, compose};
+use crate::{
+    agent::verb::{MarkRead, MemberList, Read, Thread as ReadThread},
+    tui::{
+        composer::Composer,
+        effect::Effect,
+        state::{
+            Anchor, MAX_DRAFTS, Message, Open, Seen, Selecting, State, Want,
+            conversation::Thread,
+            window::{Loading, MARGIN, PAGE, Progress},
+        },
+    },
+};
+
+fn page(target: &str) -> Read {
+    Read {
+        with: target.to_owned(),
+        count: PAGE,
+        peek: true,
+        local: true,
+        before: None,
+        after: None,
+        around: None,
+        from: None,
+    }
+}
+
+/// Opens a conversation; what was written in the one before stays there.
+pub(super) fn open(state: &mut State, target: &str) -> Vec<Effect> {
+    if state.open.as_ref().is_some_and(|open| open.target == target) {
+        return vec![];
+    }
+    let mut effects = leave(state);
+    let room = state.room_called(target);
+    let unread = room.map_or(0, |room| room.unread);
+    let kept = room.and_then(|room| room.draft.clone());
+    let composer = state.drafts.remove(target).unwrap_or_else(|| {
+        let mut composer = Composer::default();
+        composer.set_text(&kept.unwrap_or_default());
+        composer
+    });
+    state.open = Some(Open::new(target.to_owned(), composer, unread));
+    effects.push(Effect::Title(format!("rookery {}", state.short_name(target))));
+    effects.extend(refresh(state));
+    if crate::engine::is_room(target)
+        && let Some(community) = state.community()
+    {
+        let list = MemberList { community };
+        effects.push(ask(state, Want::Names(target.to_owned()), &list));
+    }
+    effects
+}
+
+/// Leaves the open conversation.
+fn leave(state: &mut State) -> Vec<Effect> {
+    let effects = compose::keep_draft(state);
+    if let Some(open) = state.open.take()
+        && !open.composer.is_empty()
+    {
+        if state.drafts.len() >= MAX_DRAFTS {
+            state.drafts.pop_first();
+        }
+        state.drafts.insert(open.target, open.composer);
+    }
+    // Answers that are still to come are for another conversation.
+    effects
+}
+
+/// Reads again what is shown: at the end the newest, which count as read if somebody looks; elsewhere what is there.
+pub(super) fn refresh(state: &mut State) -> Vec<Effect> {
+    let is_looking = state.has_focus;
+    let Some(open) = &state.open else { return vec![] };
+    let target = open.target.clone();
+    let mut effects = vec![];
+    let is_waiting = |state: &State, want: &Want| state.pending.values().any(|one| one == want);
+    if open.window.has_end || open.window.messages.is_empty() {
+        let want = Want::Newest(target.clone());
+        let counts = is_looking && open.window.anchor == Anchor::End;
+        let read = Read { peek: !counts, ..page(&target) };
+        // One at a time: what changes meanwhile is read when the answer is here.
+        if is_waiting(state, &want) {
+            state.is_stale = true;
+            return vec![];
+        }
+        effects.push(ask(state, want, &read));
+    }
+    let Some(open) = &state.open else { return effects };
+    if let Anchor::At { id, .. } = &open.window.anchor
+        && !is_waiting(state, &Want::Again(target.clone()))
+    {
+        let around = Read { around: Some(id.clone()), ..page(&target) };
+        effects.push(ask(state, Want::Again(target.clone()), &around));
+    }
+    if let Some(thread) = state.open.as_ref().and_then(|open| open.thread.as_ref()) {
+        let read = ReadThread {
+            room: target.clone(),
+            message: thread.root.clone(),
+            count: PAGE,
+            local: true,
+        };
+        effects.push(ask(state, Want::Thread(target), &read));
+    }
+    effects
+}
+
+/// Counts what is shown as read, now that somebody looks.
+pub(super) fn read_open(state: &mut State) -> Vec<Effect> {
+    let is_unread = state.room().is_some_and(|room| room.unread > 0);
+    let is_at_end = state.open.as_ref().is_some_and(|open| open.window.is_at_end());
+    if is_unread && is_at_end { refresh(state) } else { vec![] }
+}
+
+/// Finds the first message that was unread when the conversation was opened.
+pub(super) fn mark_new(open: &mut Open) {
+    let mut unread = std::mem::take(&mut open.unread_at_open);
+    if unread == 0 {
+        return;
+    }
+    for message in open.window.messages.iter().rev() {
+        if message.is_mine || message.progress == Progress::Sending {
+            continue;
+        }
+        unread = unread.saturating_sub(1);
+        if unread == 0 {
+            open.first_new = Some(message.id.clone());
+            return;
+        }
+    }
+    open.first_new = open.window.messages.first().map(|message| message.id.clone());
+}
+
+/// What the last frame showed: more is read where its edge is near.
+pub(super) fn seen(state: &mut State, seen: Seen) -> Vec<Effect> {
+    state.seen = seen;
+    let first = state.seen.first.clone();
+    let Some(open) = &mut state.open else { return vec![] };
+    if open.window.loading != Loading::No || open.window.messages.is_empty() {
+        return vec![];
+    }
+    let target = open.target.clone();
+    let top = first.and_then(|id| open.window.position(&id)).unwrap_or(0);
+    let edge = |message: &Message| message.progress != Progress::Sending;
+    if top < MARGIN && !open.window.has_start {
+        let Some(oldest) = open.window.messages.iter().find(|message| edge(message)) else {
+            return vec![];
+        };
+        let before = Some(oldest.id.clone());
+        open.window.loading = Loading::Older;
+        let read = Read { before, ..page(&target) };
+        return vec![ask(state, Want::Older(target), &read)];
+    }
+    let below = open.window.lowest().unwrap_or(0).saturating_add(MARGIN);
+    if below >= open.window.messages.len() && !open.window.has_end {
+        let Some(newest) = open.window.messages.iter().rfind(|message| edge(message)) else {
+            return vec![];
+        };
+        let after = Some(newest.id.clone());
+        open.window.loading = Loading::Newer;
+        let read = Read { after, ..page(&target) };
+        return vec![ask(state, Want::Newer(target), &read)];
+    }
+    vec![]
+}
+
+/// Goes a page back.
+pub(super) fn page_up(state: &mut State) -> Vec<Effect> {
+    let seen = state.seen.clone();
+    let Some(open) = &mut state.open else { return vec![] };
+    let Some(first) = seen.first.as_deref().and_then(|id| open.window.position(id)) else {
+        return vec![];
+    };
+    let anchor = if seen.hidden_above > 0 {
+        // A message taller than the screen is gone through piece by piece, with a little of the last piece kept.
+        let skip = below_top(&seen);
+        open.window.messages.get(first).map(|message| Anchor::At { id: message.id.clone(), skip })
+    } else {
+        // The topmost message becomes the lowest.
+        open.window
+            .messages
+            .get(first)
+            .map(|message| Anchor::At { id: message.id.clone(), skip: 0 })
+    };
+    if let Some(anchor) = anchor {
+        open.window.anchor = anchor;
+        move_selection(open);
+    }
+    vec![]
+}
+
+/// How many rows of the topmost message are to be below the edge, for what is above it to be shown.
+fn below_top(seen: &Seen) -> u16 {
+    let kept = if seen.rows > 4 { 2 } else { 0 };
+    // Where the topmost message is the lowest too, rows of it may be below already: they stay there.
+    seen.first_rows.saturating_sub(kept)
+}
+
+/// Goes a page forward.
+pub(super) fn page_down(state: &mut State) -> Vec<Effect> {
+    let seen = state.seen.clone();
+    let Some(open) = &mut state.open else { return vec![] };
+    let Anchor::At { id, skip } = &open.window.anchor else { return vec![] };
+    if *skip > 0 {
+        let skip = skip.saturating_sub(seen.rows.saturating_sub(2).max(1));
+        open.window.anchor = Anchor::At { id: id.clone(), skip };
+        return vec![];
+    }
+    let place = open.window.position(id).unwrap_or(0);
+    let there = place.saturating_add(seen.count.saturating_sub(1).max(1));
+    match open.window.messages.get(there) {
+        Some(message) => open.window.anchor = Anchor::At { id: message.id.clone(), skip: 0 },
+        None if open.window.has_end => return newest(state),
+        None => {
+            if let Some(last) = open.window.messages.last() {
+                open.window.anchor = Anchor::At { id: last.id.clone(), skip: 0 };
+            }
+        }
+    }
+    move_selection(open);
+    vec![]
+}
+
+/// Has the selection stay on the screen.
+fn move_selection(open: &mut Open) {
+    if open.selecting.is_some()
+        && let Some(message) =
+            open.window.lowest().and_then(|place| open.window.messages.get(place))
+    {
+        open.selecting = Some(Selecting { id: message.id.clone() });
+    }
+}
+
+/// Goes to the newest message.
+pub(super) fn newest(state: &mut State) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return vec![] };
+    open.window.anchor = Anchor::End;
+    open.selecting = None;
+    if !open.window.has_end {
+        open.window.messages.clear();
+    }
+    refresh(state)
+}
+
+/// Goes to the oldest message.
+pub(super) fn oldest(state: &mut State) -> Vec<Effect> {
+    let Some(open) = &state.open else { return vec![] };
+    let target = open.target.clone();
+    let read = Read { from: Some("1970-01-01T00:00:00Z".to_owned()), ..page(&target) };
+    vec![ask(state, Want::Around(target, String::new()), &read)]
+}
+
+/// Goes to a message by its id, or to a day.
+pub(super) fn go_to(state: &mut State, place: &str) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return vec![] };
+    let target = open.target.clone();
+    if open.window.get(place).is_some() {
+        open.window.anchor = Anchor::At { id: place.to_owned(), skip: 0 };
+        open.selecting = Some(Selecting { id: place.to_owned() });
+        return vec![];
+    }
+    open.window.loading = Loading::Elsewhere;
+    let is_id = uuid::Uuid::try_parse(place).is_ok();
+    let read = if is_id {
+        Read { around: Some(place.to_owned()), ..page(&target) }
+    } else {
+        Read { from: Some(place.to_owned()), ..page(&target) }
+    };
+    vec![ask(state, Want::Around(target, place.to_owned()), &read)]
+}
+
+/// Selects a message, `steps` further down, or up; the lowest on the screen at first.
+pub(super) fn select(state: &mut State, steps: isize) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return vec![] };
+    let here = open.selecting.as_ref().and_then(|one| open.window.position(&one.id));
+    let place = match here {
+        Some(place) => place.saturating_add_signed(steps),
+        None => open.window.lowest().unwrap_or(0),
+    };
+    let Some(message) = open.window.messages.get(place) else {
+        // Below the newest one is the composer.
+        if steps > 0 && open.window.has_end {
+            open.selecting = None;
+            open.window.anchor = Anchor::End;
+        }
+        return vec![];
+    };
+    let id = message.id.clone();
+    // The view follows the selection out of what the last frame showed.
+    let first = state.seen.first.as_deref().and_then(|id| open.window.position(id)).unwrap_or(0);
+    let lowest = open.window.lowest().unwrap_or(0);
+    if place > lowest {
+        open.window.anchor = Anchor::At { id: id.clone(), skip: 0 };
+    } else if place <= first && state.seen.count > 1 {
+        let lower = lowest.saturating_sub(1).max(place);
+        if let Some(message) = open.window.messages.get(lower) {
+            open.window.anchor = Anchor::At { id: message.id.clone(), skip: 0 };
+        }
+    }
+    open.selecting = Some(Selecting { id });
+    vec![]
+}
+
+/// Opens the neighbour in the list, `steps` further down, or up.
+pub(super) fn neighbour(state: &mut State, steps: isize) -> Vec<Effect> {
+    let targets = state.listed();
+    let here = state
+        .open
+        .as_ref()
+        .and_then(|open| targets.iter().position(|target| *target == open.target));
+    let there = match here {
+        Some(place) => place.saturating_add_signed(steps),
+        None => 0,
+    };
+    match targets.get(there).cloned() {
+        Some(target) => open(state, &target),
+        None => vec![],
+    }
+}
+
+/// Opens the thread of the selected message, or closes the one that is open.
+pub(super) fn thread(state: &mut State) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return vec![] };
+    if open.selecting.is_none() && open.thread.is_some() {
+        open.thread = None;
+        return vec![];
+    }
+    let selected = open.selecting.as_ref().and_then(|one| open.window.get(&one.id));
+    let Some(message) = selected
+        .or_else(|| open.window.messages.iter().rev().find(|message| message.room.replies > 0))
+    else {
+        return super::usage(state, "Select a message first: Up, or Alt+K");
+    };
+    if !open.is_room() {
+        return super::usage(state, "Threads are for rooms");
+    }
+    let root = message.room.thread.clone().unwrap_or_else(|| message.id.clone());
+    open.thread = Some(Thread {
+        root,
+        window: crate::tui::state::Window::default(),
+        has_keys: true,
+        composer: Composer::default(),
+    });
+    open.selecting = None;
+    state.sheet = None;
+    refresh(state)
+}
+
+/// Marks the open conversation as read, or all of them.
+pub(super) fn read(state: &mut State, which: &str) -> Vec<Effect> {
+    if which != "all" {
+        if let Some(open) = &mut state.open {
+            open.first_new = None;
+        }
+        return newest(state);
+    }
+    let unread: Vec<String> =
+        state.rooms.iter().filter(|room| room.unread > 0).map(|room| room.target.clone()).collect();
+    let mut effects = super::say(
+        state,
+        super::Weight::Done,
+        format!("{} conversations marked as read", unread.len()),
+    );
+    for target in unread {
+        effects.push(if crate::engine::is_room(&target) {
+            let verb = MarkRead { room: target, through: None };
+            ask(state, Want::Kept, &verb)
+        } else {
+            let verb = Read { peek: false, count: 100, ..page(&target) };
+            ask(state, Want::Kept, &verb)
+        });
+    }
+    effects
+}
+
+/// The mouse, where it is told: the wheel goes through the messages.
+pub(super) fn mouse(state: &mut State, mouse: MouseEvent) -> Vec<Effect> {
+    let steps: isize = match mouse.kind {
+        MouseEventKind::ScrollUp => -1,
+        MouseEventKind::ScrollDown => 1,
+        _ => return vec![],
+    };
+    let Some(open) = &mut state.open else { return vec![] };
+    let Some(lowest) = open.window.lowest() else { return vec![] };
+    let there = lowest.saturating_add_signed(steps);
+    match open.window.messages.get(there) {
+        Some(message) => open.window.anchor = Anchor::At { id: message.id.clone(), skip: 0 },
+        None if open.window.has_end => open.window.anchor = Anchor::End,
+        None => {}
+    }
+    vec![]
+}

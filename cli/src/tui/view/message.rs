@@ -1,0 +1,289 @@
+//! One message as rows: who, when, how far it has come, what it says, and what was said about it.
+
+use std::{collections::HashMap, rc::Rc};
+
+use jiff::{Timestamp, Zoned};
+
+use crate::tui::{
+    glyphs::Mark,
+    state::{Message, Open, State, window::Progress},
+    text::{
+        Piece, TextLine,
+        markdown::{self, Reading},
+        width, wrap,
+    },
+    theme::{self, Role},
+};
+
+/// How many messages' rows are remembered.
+const REMEMBERED: usize = 1_024;
+/// Below this many columns a name stands above its text.
+const STACKED: u16 = 48;
+/// Columns for a name.
+const NAME: usize = 9;
+
+/// The texts of messages as they were laid out last, by message and width.
+#[derive(Debug, Default)]
+pub struct ViewCache {
+    texts: HashMap<(String, u16), (u64, Rc<Vec<TextLine>>)>,
+}
+
+impl ViewCache {
+    /// Forgets everything: the theme, the emoji or the terminal has changed.
+    pub fn clear(&mut self) {
+        self.texts.clear();
+    }
+
+    fn text(&mut self, state: &State, message: &Message, columns: u16) -> Rc<Vec<TextLine>> {
+        let key = (message.id.clone(), columns);
+        if let Some((revision, lines)) = self.texts.get(&key)
+            && *revision == message.revision
+        {
+            return Rc::clone(lines);
+        }
+        let own = state.own_name();
+        let short = state.short_name(own);
+        let me = [own, short, "everyone"];
+        let reading = Reading { me: &me, emoji: state.look.emoji };
+        let lines = wrap(&markdown::render(&message.text, &reading), usize::from(columns));
+        let lines = Rc::new(lines);
+        if self.texts.len() >= REMEMBERED {
+            self.texts.clear();
+        }
+        self.texts.insert(key, (message.revision, Rc::clone(&lines)));
+        lines
+    }
+}
+
+/// How far a message has come, as a mark.
+pub(super) fn mark_of(message: &Message, is_direct: bool) -> Option<(Mark, Role)> {
+    let read_by = u32::try_from(message.room.read_by.len()).unwrap_or(u32::MAX);
+    Some(match message.progress {
+        Progress::Sending => (Mark::Sending, Role::Waiting),
+        Progress::Queued => (Mark::Queued, Role::Waiting),
+        Progress::Failed => (Mark::Failed, Role::Failed),
+        Progress::Posted | Progress::Sent if message.is_mine && read_by > 0 => {
+            (Mark::Read(read_by), Role::Sent)
+        }
+        Progress::Sent | Progress::Posted if message.is_mine => (Mark::Sent, Role::Sent),
+        Progress::Delivered => (Mark::Delivered, Role::Sent),
+        Progress::Read if message.is_mine && is_direct => (Mark::Read(1), Role::Sent),
+        _ => return None,
+    })
+}
+
+fn day(state: &State, at: i64) -> Option<Zoned> {
+    Some(Timestamp::from_millisecond(at).ok()?.to_zoned(state.look.zone.clone()))
+}
+
+/// A line across with words in it.
+fn divider(state: &State, columns: u16, said: &str, role: Role) -> TextLine {
+    let dash = state.look.glyphs.horizontal();
+    let said = format!(" {said} ");
+    let rest = usize::from(columns).saturating_sub(width::width(&said));
+    let left = rest / 2;
+    let line = format!("{}{said}{}", dash.repeat(left), dash.repeat(rest.saturating_sub(left)));
+    TextLine::new(line, role)
+}
+
+/// The rows of a message with the dividers above it, in `columns`.
+pub(super) fn rows(
+    state: &State,
+    cache: &mut ViewCache,
+    open: &Open,
+    message: &Message,
+    before: Option<&Message>,
+    columns: u16,
+) -> Vec<TextLine> {
+    let mut rows = vec![];
+    if state.is_bare {
+        rows.extend(bare(state, message, columns));
+        return rows;
+    }
+    let today = day(state, message.at);
+    let former = before.and_then(|before| day(state, before.at));
+    let is_new_day = today.as_ref().map(Zoned::date) != former.as_ref().map(Zoned::date);
+    if is_new_day && let Some(today) = &today {
+        let said = today.strftime("%A %-d %B %Y").to_string();
+        rows.push(divider(state, columns, &said, Role::Day));
+    }
+    if open.first_new.as_deref() == Some(message.id.as_str()) {
+        rows.push(divider(state, columns, "new", Role::NewMark));
+    }
+    let time = today.map(|today| today.strftime("%H:%M").to_string()).unwrap_or_default();
+    rows.extend(said(state, cache, open, message, columns, &time));
+    rows
+}
+
+/// Nothing but who and what, for the terminal's own selection.
+fn bare(state: &State, message: &Message, columns: u16) -> Vec<TextLine> {
+    let name = state.short_name(&message.from);
+    let lines: Vec<TextLine> = format!("{name}: {}", message.text)
+        .lines()
+        .map(|line| TextLine::new(line, Role::Text))
+        .collect();
+    wrap(&lines, usize::from(columns))
+}
+
+fn name_of(state: &State, message: &Message) -> (String, Role) {
+    if message.is_mine {
+        return ("you".to_owned(), Role::Me);
+    }
+    (state.short_name(&message.from).to_owned(), theme::author(&message.from))
+}
+
+fn said(
+    state: &State,
+    cache: &mut ViewCache,
+    open: &Open,
+    message: &Message,
+    columns: u16,
+    time: &str,
+) -> Vec<TextLine> {
+    let glyphs = state.look.glyphs;
+    let (name, role) = name_of(state, message);
+    let is_stacked = columns < STACKED;
+    let mark = mark_of(message, !open.is_room());
+    let mark = mark
+        .map_or((String::new(), Role::Dim), |(mark, role)| (glyphs.mark(mark).into_owned(), role));
+    let doubt = match (&message.room.doubt, trust_of(state, message)) {
+        (Some(_), _) => Some(("!", Role::Warning)),
+        (None, trust) => trust,
+    };
+    let sign = doubt.map_or(mark.clone(), |(sign, role)| (sign.to_owned(), role));
+    let indent = if is_stacked { 2 } else { 6 + NAME + 1 + 3 };
+    let room = columns.saturating_sub(u16::try_from(indent).unwrap_or(u16::MAX)).max(8);
+    let mut body = reply_row(state, open, message, room);
+    body.extend(text_rows(state, cache, message, room));
+    body.extend(after_rows(state, message, room));
+    let mut rows = vec![];
+    if is_stacked {
+        let mut head = TextLine::default();
+        head.push(time, Role::Dim, None);
+        head.push(&format!(" {name} "), role, None);
+        head.push(&sign.0, sign.1, None);
+        rows.push(head);
+        rows.extend(body.into_iter().map(|line| indented(line, indent, &[])));
+        return rows;
+    }
+    let short = width::truncate(&name, NAME, glyphs.ellipsis());
+    let head = [
+        Piece::new(format!("{time} "), Role::Dim),
+        Piece::new(width::pad(&short, NAME + 1), role),
+        Piece::new(width::pad(&sign.0, 3), sign.1),
+    ];
+    let mut first = true;
+    for line in body {
+        let head = if std::mem::take(&mut first) { &head[..] } else { &[] };
+        rows.push(indented(line, indent, head));
+    }
+    rows
+}
+
+/// `line` after `head`, or after as many spaces.
+fn indented(line: TextLine, columns: usize, head: &[Piece]) -> TextLine {
+    let mut pieces = if head.is_empty() {
+        vec![Piece::new(" ".repeat(columns), Role::Text)]
+    } else {
+        head.to_vec()
+    };
+    pieces.extend(line.pieces);
+    TextLine { pieces }
+}
+
+/// Whether a person whom this user knows is not who they were.
+fn trust_of(state: &State, message: &Message) -> Option<(&'static str, Role)> {
+    let person = state.room_called(&format!("@{}", message.from))?;
+    (person.trust.as_deref() == Some("changed")).then_some(("!", Role::Changed))
+}
+
+fn reply_row(state: &State, open: &Open, message: &Message, columns: u16) -> Vec<TextLine> {
+    let Some(parent) = &message.room.reply_to else { return vec![] };
+    let said = match open.window.get(parent) {
+        Some(parent) => {
+            let first = parent.text.lines().next().unwrap_or_default();
+            format!("{}: {first}", state.short_name(&parent.from))
+        }
+        None => "an earlier message".to_owned(),
+    };
+    let said = format!("> {said}");
+    let cut = width::truncate(&said, usize::from(columns), state.look.glyphs.ellipsis());
+    vec![TextLine::new(cut, Role::Quote)]
+}
+
+fn text_rows(
+    state: &State,
+    cache: &mut ViewCache,
+    message: &Message,
+    columns: u16,
+) -> Vec<TextLine> {
+    if let Some(erased) = &message.room.erased {
+        let by =
+            if erased.by == message.from { "its author" } else { state.short_name(&erased.by) };
+        let why = erased.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        return wrap(
+            &[TextLine::new(format!("(deleted by {by}{why})"), Role::Dim)],
+            usize::from(columns),
+        );
+    }
+    let mut rows = cache.text(state, message, columns).as_ref().clone();
+    if rows.is_empty() {
+        rows.push(TextLine::default());
+    }
+    if message.room.edited
+        && let Some(last) = rows.last_mut()
+    {
+        let mark = state.look.glyphs.mark(Mark::Edited);
+        last.push(&format!(" {mark}"), Role::Dim, None);
+    }
+    rows
+}
+
+fn after_rows(state: &State, message: &Message, columns: u16) -> Vec<TextLine> {
+    let room = &message.room;
+    let mut rows = vec![];
+    let mut line = TextLine::default();
+    if room.replies > 0 {
+        let word = if room.replies == 1 { "reply" } else { "replies" };
+        line.push(&format!("> {} {word}  ", room.replies), Role::Link, None);
+    }
+    if room.pinned {
+        line.push("pinned  ", Role::Dim, None);
+    }
+    for (emoji, users) in &room.reactions {
+        let is_own = users.iter().any(|user| user == state.own_name());
+        let role = if is_own { Role::MyReaction } else { Role::Reaction };
+        let shown = match state.look.emoji {
+            markdown::EmojiStyle::Names => crate::tui::text::emoji::name_of(emoji)
+                .map_or_else(|| emoji.clone(), |name| format!(":{name}:")),
+            markdown::EmojiStyle::Glyphs => emoji.clone(),
+        };
+        line.push(&format!("{shown} {}", users.len()), role, None);
+        line.push("  ", Role::Text, None);
+    }
+    if !line.pieces.is_empty() {
+        rows.extend(wrap(&[line], usize::from(columns)));
+    }
+    let mut note = |text: String, role: Role| {
+        rows.extend(wrap(&[TextLine::new(text, role)], usize::from(columns)));
+    };
+    if let Some(reason) = &message.reason {
+        match message.progress {
+            Progress::Failed => {
+                note(format!("failed: {reason} (R on it sends it again)"), Role::Failed)
+            }
+            Progress::Queued => note(format!("waits: {reason}"), Role::Waiting),
+            _ => {}
+        }
+    }
+    if let Some(doubt) = &room.doubt {
+        note(format!("! {doubt}"), Role::Warning);
+    }
+    if message.is_request {
+        note(
+            "from somebody who is no contact: /accept, /decline or /block".to_owned(),
+            Role::Warning,
+        );
+    }
+    rows
+}

@@ -1,0 +1,98 @@
+//! The pane beside the messages: a sheet, or a thread.
+
+use ratatui::{Frame, layout::Rect};
+
+use super::{composer, message::ViewCache, put, put_right, timeline, words};
+use crate::tui::{
+    state::{Sheet, State},
+    text::{self, width},
+    theme::Role,
+};
+
+/// Draws what is open there.
+pub(super) fn draw(state: &State, cache: &mut ViewCache, frame: &mut Frame<'_>, area: Rect) {
+    if let Some(sheet) = &state.sheet {
+        return list(state, sheet, frame, area);
+    }
+    let Some(open) = &state.open else { return };
+    let Some(thread) = &open.thread else { return };
+    let role = if thread.has_keys { Role::BorderFocused } else { Role::Heading };
+    put(frame.buffer_mut(), area, 0, &words("Thread", role), state);
+    put_right(frame.buffer_mut(), area, 0, "Esc ", state.look.theme.style(Role::Hint));
+    let rows = composer::rows(&thread.composer, area.width).min(area.height / 3).max(1);
+    let middle = Rect {
+        y: area.y.saturating_add(1),
+        height: area.height.saturating_sub(rows).saturating_sub(2),
+        ..area
+    };
+    timeline::messages(state, cache, open, &thread.window, frame, middle);
+    let below = Rect { y: middle.bottom().saturating_add(1), height: rows, ..area };
+    composer::field(state, &thread.composer, thread.has_keys, "reply in thread", frame, below);
+}
+
+fn list(state: &State, sheet: &Sheet, frame: &mut Frame<'_>, area: Rect) {
+    let role = if sheet.has_keys { Role::BorderFocused } else { Role::Heading };
+    let columns = usize::from(area.width);
+    let ellipsis = state.look.glyphs.ellipsis();
+    let title = crate::render::field(&sheet.kind.title());
+    let title = width::truncate(&title, columns.saturating_sub(5), ellipsis);
+    put(frame.buffer_mut(), area, 0, &words(title, role), state);
+    put_right(frame.buffer_mut(), area, 0, "Esc ", state.look.theme.style(Role::Hint));
+    let below = Rect { y: area.y.saturating_add(1), height: area.height.saturating_sub(1), ..area };
+    if sheet.is_loading {
+        put(frame.buffer_mut(), below, 0, &words("reading", Role::Dim), state);
+        return;
+    }
+    // Each row of the sheet takes as many rows of the screen as it needs; the marked one is always to be seen.
+    let blocks: Vec<Vec<text::TextLine>> = sheet
+        .rows
+        .iter()
+        .map(|row| {
+            let look = row.role.unwrap_or(Role::Text);
+            let mut lines =
+                text::wrap(&[words(row.title.clone(), look)], columns.saturating_sub(2));
+            if lines.is_empty() {
+                lines.push(words("", look));
+            }
+            if !row.detail.is_empty() {
+                let detail = words(row.detail.clone(), Role::Dim);
+                lines.extend(text::wrap(&[detail], columns.saturating_sub(4)).into_iter().map(
+                    |mut line| {
+                        line.pieces.insert(0, text::Piece::new("  ", Role::Dim));
+                        line
+                    },
+                ));
+            }
+            lines
+        })
+        .collect();
+    let height = usize::from(below.height);
+    let mut first = 0;
+    let upto = |first: usize| -> usize {
+        blocks.iter().take(sheet.marked.saturating_add(1)).skip(first).map(Vec::len).sum()
+    };
+    while first < sheet.marked && upto(first) > height {
+        first = first.saturating_add(1);
+    }
+    let mut y = 0_u16;
+    for (place, block) in blocks.iter().enumerate().skip(first) {
+        let is_marked = sheet.has_keys
+            && place == sheet.marked
+            && sheet.rows.get(place).is_some_and(|row| row.is_choice);
+        for line in block {
+            if y >= below.height {
+                return;
+            }
+            let mut line = line.clone();
+            let sign = if is_marked { "> " } else { "  " };
+            line.pieces.insert(0, text::Piece::new(sign, Role::Key));
+            if is_marked {
+                for piece in &mut line.pieces {
+                    piece.role = Role::Selected;
+                }
+            }
+            put(frame.buffer_mut(), below, y, &line, state);
+            y = y.saturating_add(1);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! How things stand, and which keys matter now.
+
+use ratatui::{Frame, layout::Rect};
+
+use super::{put, put_right, words};
+use crate::{
+    agent::verb::Connection,
+    tui::{
+        action::{Action, Place},
+        state::{Screen, State, Weight, conversation::Purpose},
+        text::TextLine,
+        theme::Role,
+    },
+};
+
+/// Draws how things stand; a notice takes its place for a while.
+pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
+    let buffer = frame.buffer_mut();
+    if let Some(notice) = &state.notice {
+        let role = match notice.weight {
+            Weight::Done => Role::Good,
+            Weight::Trouble => Role::Error,
+        };
+        put(buffer, area, 0, &words(format!(" {}", notice.text), role), state);
+        return;
+    }
+    let mut line = TextLine::default();
+    line.push(" ", Role::Status, None);
+    connection(state, &mut line);
+    if let Some(standing) = &state.standing
+        && standing.queued > 0
+    {
+        line.push(&format!("   {} queued", standing.queued), Role::Waiting, None);
+        if let Some(trouble) = &standing.trouble {
+            line.push(&format!(" ({trouble})"), Role::Dim, None);
+        }
+    }
+    typing(state, &mut line);
+    if let Some(room) = state.room() {
+        if let Some(since) = &room.waits_since {
+            let since = state.clock(since);
+            let said =
+                format!("   something cannot be opened yet: its key is asked for since {since}");
+            line.push(&said, Role::Waiting, None);
+        }
+        if let Some(refusal) = &room.refusal {
+            line.push(&format!("   {refusal}"), Role::Warning, None);
+        }
+    }
+    put(buffer, area, 0, &line, state);
+    let is_kept = state
+        .open
+        .as_ref()
+        .is_some_and(|open| !open.kept.is_empty() && open.kept == open.composer.text());
+    if is_kept && area.width >= 80 {
+        put_right(buffer, area, 0, " draft saved ", state.look.theme.style(Role::Dim));
+    }
+}
+
+fn connection(state: &State, line: &mut TextLine) {
+    if matches!(state.screen, Screen::Opening) {
+        line.push("opening", Role::Status, None);
+        return;
+    }
+    let Some(standing) = &state.standing else {
+        line.push("starting", Role::Status, None);
+        return;
+    };
+    match standing.connection {
+        Connection::Online if standing.caught_up => line.push("online", Role::Status, None),
+        Connection::Online => line.push("online, catching up", Role::Status, None),
+        Connection::Connecting => line.push("connecting", Role::Waiting, None),
+        Connection::Offline => {
+            line.push("offline", Role::Warning, None);
+            if let Some(since) = state.offline_since {
+                let passed = state.now.as_millis().saturating_sub(since.as_millis()) / 60_000;
+                if passed > 0 {
+                    line.push(&format!(" {passed} min"), Role::Warning, None);
+                }
+            }
+            if let Some(reason) = &standing.reason {
+                line.push(&format!(": {}", crate::render::field(reason)), Role::Dim, None);
+            }
+        }
+        Connection::Ended => {
+            line.push("signed out", Role::Error, None);
+            if let Some(reason) = &standing.reason {
+                line.push(&format!(": {}", crate::render::field(reason)), Role::Dim, None);
+            }
+        }
+    }
+}
+
+fn typing(state: &State, line: &mut TextLine) {
+    let Some(open) = &state.open else { return };
+    let here: Vec<&str> = state
+        .typing
+        .iter()
+        .filter(|one| match &one.room {
+            Some(room) => *room == open.target,
+            None => open.target.strip_prefix('@') == Some(one.name.as_str()),
+        })
+        .map(|one| state.short_name(&one.name))
+        .collect();
+    let said = match here.as_slice() {
+        [] => return,
+        [one] => format!("   {one} is typing"),
+        [one, other] => format!("   {one} and {other} are typing"),
+        many => format!("   {} people are typing", many.len()),
+    };
+    line.push(&said, Role::Dim, None);
+}
+
+/// Draws the keys that matter now.
+pub(super) fn hints(state: &State, frame: &mut Frame<'_>, area: Rect) {
+    let key = |action: Action, place: Place| {
+        let keys = state.keymap.keys_of(action);
+        keys.into_iter().find(|(at, _)| *at == place).map(|(_, key)| key)
+    };
+    let mut hints: Vec<(String, &str)> = vec![];
+    let mut add = |action: Action, place: Place, about: &'static str| {
+        hints.extend(key(action, place).map(|key| (key, about)));
+    };
+    let sheet = state.sheet.as_ref().filter(|sheet| sheet.has_keys);
+    if let Some(sheet) = sheet {
+        let own = sheet.kind.keys().iter().map(|one| (one.key.to_string(), one.about));
+        hints.extend(own);
+        hints.push(("Enter".to_owned(), "choose"));
+        hints.push(("Tab".to_owned(), "write"));
+        hints.push(("Esc".to_owned(), "close"));
+    } else if state.open.as_ref().is_some_and(|open| open.selecting.is_some()) {
+        for (action, about) in [
+            (Action::Reply, "reply"),
+            (Action::Thread, "thread"),
+            (Action::React, "react"),
+            (Action::Edit, "edit"),
+            (Action::Copy, "copy"),
+            (Action::Delete, "delete"),
+            (Action::Pin, "pin"),
+            (Action::Why, "about"),
+        ] {
+            add(action, Place::Selecting, about);
+        }
+        hints.push(("Esc".to_owned(), "back"));
+    } else {
+        let purpose = state.open.as_ref().map(|open| &open.purpose);
+        let send = match purpose {
+            Some(Purpose::Reply(..)) => "send reply",
+            Some(Purpose::Edit(_)) => "save",
+            _ => "send",
+        };
+        let line = if state.look.has_shift_enter { "Shift+Enter" } else { "Alt+Enter" };
+        hints.push(("Enter".to_owned(), send));
+        hints.push((line.to_owned(), "line"));
+        hints.push(("Up".to_owned(), "select"));
+        let mut add = |action: Action, about: &'static str| {
+            hints.extend(key(action, Place::Everywhere).map(|key| (key, about)));
+        };
+        add(Action::Go, "go to");
+        add(Action::Palette, "commands");
+        add(Action::NextUnread, "next unread");
+        add(Action::Help, "help");
+    }
+    let mut line = TextLine::default();
+    for (key, about) in hints {
+        line.push(&format!(" {key}"), Role::Key, None);
+        line.push(&format!(" {about} "), Role::Hint, None);
+    }
+    put(frame.buffer_mut(), area, 0, &line, state);
+}
