@@ -1,5 +1,6 @@
 //! The terminal client.
 
+pub mod composer;
 pub mod glyphs;
 pub mod text;
 pub mod theme;
