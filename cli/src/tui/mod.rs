@@ -4,3 +4,4 @@ pub mod composer;
 pub mod glyphs;
 pub mod text;
 pub mod theme;
+pub mod vim;
