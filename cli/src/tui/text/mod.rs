@@ -4,6 +4,9 @@
 //! bullet) are pieces with the roles [`Role::QuoteMark`] and [`Role::ListMark`]; rows that continue the line repeat the first and leave
 //! space for the second.
 
+pub mod emoji;
+pub mod highlight;
+pub mod markdown;
 pub mod width;
 
 use std::sync::Arc;
@@ -40,10 +43,11 @@ pub struct TextLine {
 }
 
 impl TextLine {
-    /// A line of one piece.
+    /// A line of one piece, or of none where there is no text.
     #[must_use]
     pub fn new(text: impl Into<String>, role: Role) -> Self {
-        Self { pieces: vec![Piece::new(text, role)] }
+        let piece = Piece::new(text, role);
+        Self { pieces: if piece.text.is_empty() { vec![] } else { vec![piece] } }
     }
 
     /// The columns it takes.

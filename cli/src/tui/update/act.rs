@@ -10,6 +10,7 @@ use crate::{
             Choice, Form, Layer, Look, Message, Picker, SheetKind, State, Want, Weight,
             conversation::Purpose,
         },
+        text::{emoji, markdown},
         theme::{BuiltIn, Theme},
     },
 };
@@ -296,22 +297,11 @@ fn pick_from(state: &mut State, query: &str) -> Vec<Effect> {
 }
 
 fn theme(state: &mut State, word: &str) -> Vec<Effect> {
-    let Some(built_in) = built_in(word) else {
+    let Some(built_in) = BuiltIn::parse(word) else {
         return usage(state, "A theme is dark, light, high-contrast or none");
     };
     wear(&mut state.look, built_in);
     people::set(state, None, "theme", word)
-}
-
-/// The theme that a word names.
-pub(super) fn built_in(word: &str) -> Option<BuiltIn> {
-    Some(match word {
-        "dark" => BuiltIn::Dark,
-        "light" => BuiltIn::Light,
-        "high-contrast" => BuiltIn::HighContrast,
-        "none" => BuiltIn::None,
-        _ => return None,
-    })
 }
 
 /// Puts a theme on, unless the user's own, or none at all, was asked for by the terminal's surroundings.
@@ -374,12 +364,12 @@ fn about_message(state: &mut State, action: Action, argument: &str) -> Vec<Effec
             vec![]
         }
         Action::React => {
-            let emoji = crate::tui::text::emoji::expand(argument);
-            change(state, MessageAct::React(emoji.trim().to_owned()), "")
+            let glyph = emoji::expand(argument).trim().to_owned();
+            change(state, MessageAct::React(glyph), "")
         }
         Action::Unreact => {
-            let emoji = crate::tui::text::emoji::expand(argument);
-            change(state, MessageAct::Unreact(emoji.trim().to_owned()), "")
+            let glyph = emoji::expand(argument).trim().to_owned();
+            change(state, MessageAct::Unreact(glyph), "")
         }
         Action::Pin if message.room.pinned => change(state, MessageAct::Unpin, "Unpinned"),
         Action::Pin => change(state, MessageAct::Pin, "Pinned"),
@@ -388,7 +378,7 @@ fn about_message(state: &mut State, action: Action, argument: &str) -> Vec<Effec
             effects.push(Effect::Copy(message.text));
             effects
         }
-        Action::CopyLink => match crate::tui::text::markdown::links(&message.text).first() {
+        Action::CopyLink => match links(&message.text).first() {
             Some(link) => {
                 let mut effects = say(state, Weight::Done, format!("Copied {link}"));
                 effects.push(Effect::Copy(link.clone()));
@@ -417,6 +407,16 @@ fn about_message(state: &mut State, action: Action, argument: &str) -> Vec<Effec
         }
         _ => vec![],
     }
+}
+
+/// The links of a text, in their order.
+fn links(text: &str) -> Vec<String> {
+    let lines = markdown::render(text, &markdown::Reading::default());
+    let pieces = lines.into_iter().flat_map(|line| line.pieces);
+    let mut links: Vec<String> =
+        pieces.filter_map(|piece| piece.link.map(|link| link.to_string())).collect();
+    links.dedup();
+    links
 }
 
 fn quote(state: &mut State, message: &Message) -> Vec<Effect> {

@@ -108,7 +108,7 @@ pub(super) fn say_text(state: &mut State, text: &str) -> Vec<Effect> {
     let own = state.own_name().to_owned();
     let Some(open) = &mut state.open else { return vec![] };
     let target = open.target.clone();
-    let text = emoji::expand(text);
+    let text = emoji::expand(text).into_owned();
     let purpose = std::mem::take(&mut open.purpose);
     let in_thread = open.thread.as_ref().filter(|thread| thread.has_keys);
     let thread = in_thread.map(|thread| thread.root.clone());
@@ -221,7 +221,7 @@ pub(super) fn edit_message(state: &mut State, text: &str) -> Vec<Effect> {
     }
     open.selecting = None;
     if !text.is_empty() {
-        let act = MessageAct::Edit(emoji::expand(text));
+        let act = MessageAct::Edit(emoji::expand(text).into_owned());
         let change = MessageChange { room: open.target.clone(), message: message.id, act };
         return vec![ask(state, Want::Done(String::new()), &change)];
     }

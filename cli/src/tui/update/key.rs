@@ -241,6 +241,7 @@ fn vim(state: &mut State, key: KeyEvent) -> Option<Vec<Effect>> {
     match outcome {
         Outcome::Consumed => Some(compose::wrote(state)),
         Outcome::Pass => None,
+        Outcome::Unbound(keys) => Some(vim_sequence(state, &keys)),
         Outcome::CommandLine => {
             let field = Composer::default();
             let form = Form { title: ":".to_owned(), command: "/".to_owned(), field };
@@ -250,6 +251,15 @@ fn vim(state: &mut State, key: KeyEvent) -> Option<Vec<Effect>> {
         Outcome::List => Some(navigate::select(state, 0)),
         Outcome::Send => Some(compose::send(state)),
         Outcome::CopyToClipboard(text) => Some(vec![Effect::Copy(text)]),
+    }
+}
+
+/// Keys of vi that are about rooms, not about a text.
+fn vim_sequence(state: &mut State, keys: &str) -> Vec<Effect> {
+    match keys {
+        "gt" => act::run(state, Action::Below, ""),
+        "gT" => act::run(state, Action::Above, ""),
+        _ => vec![],
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
         action::Action,
         effect::Effect,
         state::{Editing, Layer, Message, Picker, SheetKind, State, Want, Weight},
+        theme::BuiltIn,
     },
 };
 
@@ -178,7 +179,7 @@ fn setting(state: &mut State, argument: &str) -> Vec<Effect> {
 fn wear(state: &mut State, line: &SettingLine) {
     match line.name.as_str() {
         "theme" => {
-            if let Some(built_in) = act::built_in(&line.value) {
+            if let Some(built_in) = BuiltIn::parse(&line.value) {
                 act::wear(&mut state.look, built_in);
             }
         }

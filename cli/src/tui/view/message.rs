@@ -43,8 +43,8 @@ impl ViewCache {
         }
         let own = state.own_name();
         let short = state.short_name(own);
-        let me = [own, short, "everyone"];
-        let reading = Reading { me: &me, emoji: state.look.emoji };
+        let me = vec![own.to_owned(), short.to_owned(), "everyone".to_owned()];
+        let reading = Reading { me, emoji: state.look.emoji, ..Reading::default() };
         let lines = wrap(&markdown::render(&message.text, &reading), usize::from(columns));
         let lines = Rc::new(lines);
         if self.texts.len() >= REMEMBERED {
