@@ -75,6 +75,7 @@ impl Engine {
     fn person(&self, contact: &ContactRow, page: &[Placed]) -> Conversation {
         let unread = page.iter().filter(|placed| placed.message.state == MessageState::Received);
         let unread = u32::try_from(unread.count()).unwrap_or(u32::MAX);
+        let notifications = self.notified_of(&format!("notifications/{}", contact.user));
         let journal = self.journal();
         let address = contact.address();
         Conversation {
@@ -89,7 +90,7 @@ impl Engine {
             members: 2,
             last_at: page.last().map(|placed| rfc3339(placed.message.at)),
             topic: super::profile::display_name(contact),
-            notifications: self.notified_of(&format!("notifications/{}", contact.user)),
+            notifications,
             ..nowhere(RoomKind::Direct)
         }
     }
