@@ -1,6 +1,10 @@
 //! The loop: takes events in, has the model changed and drawn, and does what is to be done.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::StreamExt as _;
 use ratatui::crossterm::event::{Event as TerminalEvent, EventStream};
@@ -11,6 +15,7 @@ use tokio::{
     task::AbortHandle,
     time::Instant,
 };
+use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use super::{
@@ -31,6 +36,8 @@ use crate::{
 
 /// The time between two frames, where nobody pressed a key.
 const FRAME: Duration = Duration::from_millis(16);
+/// How many events may wait while the terminal is lent to an editor. What the agent tells beyond that is lost, and told anew afterwards.
+const MAX_EVENTS: usize = 4_096;
 /// How long the end waits for what was asked before.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -41,15 +48,18 @@ pub(super) struct Runner {
     surroundings: Surroundings,
     state: State,
     cache: ViewCache,
-    events: mpsc::UnboundedSender<Event>,
-    coming: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::Sender<Event>,
+    coming: mpsc::Receiver<Event>,
     shared: Option<Arc<Shared>>,
-    hand: mpsc::UnboundedSender<Arc<Shared>>,
-    handed: mpsc::UnboundedReceiver<Arc<Shared>>,
+    hand: mpsc::Sender<Arc<Shared>>,
+    handed: mpsc::Receiver<Arc<Shared>>,
     /// Questions that are under way.
     asked: HashMap<u64, AbortHandle>,
     watching: Option<AbortHandle>,
     timers: HashMap<Timer, Instant>,
+    /// What happened in this loop itself.
+    own: VecDeque<Event>,
+    tasks: TaskTracker,
     passphrase: Option<Zeroizing<String>>,
     is_ending: bool,
     failure: Option<CommandError>,
@@ -72,11 +82,14 @@ enum Woken {
 impl Runner {
     /// A runner of `state` for the profile at `place`.
     #[must_use]
-    pub(super) fn new(place: Place, source: Source, surroundings: Surroundings, state: State) -> Self {
-        // Unbounded, and never long: an answer comes for a question, the agent tells what it tells at its own pace, and all of it is taken in
-        // before anything is drawn.
-        let (events, coming) = mpsc::unbounded_channel();
-        let (hand, handed) = mpsc::unbounded_channel();
+    pub(super) fn new(
+        place: Place,
+        source: Source,
+        surroundings: Surroundings,
+        state: State,
+    ) -> Self {
+        let (events, coming) = mpsc::channel(MAX_EVENTS);
+        let (hand, handed) = mpsc::channel(1);
         Self {
             place,
             source,
@@ -91,6 +104,8 @@ impl Runner {
             asked: HashMap::new(),
             watching: None,
             timers: HashMap::new(),
+            own: VecDeque::new(),
+            tasks: TaskTracker::new(),
             passphrase: None,
             is_ending: false,
             failure: None,
@@ -125,7 +140,7 @@ impl Runner {
                 Woken::Gone => self.take(Event::Ending),
             };
             // Everything that waits is taken in before one frame is drawn.
-            while let Ok(event) = self.coming.try_recv() {
+            while let Some(event) = self.own.pop_front().or_else(|| self.coming.try_recv().ok()) {
                 effects.extend(self.take(event));
             }
             is_dirty = true;
@@ -151,6 +166,9 @@ impl Runner {
         is_dirty: bool,
         drawn: Instant,
     ) -> Woken {
+        if let Some(event) = self.own.pop_front() {
+            return Woken::Other(event);
+        }
         let next = self.timers.iter().min_by_key(|(_, at)| **at).map(|(timer, at)| (*timer, *at));
         let frame = is_dirty.then(|| drawn.checked_add(FRAME).unwrap_or(drawn));
         let typed = async {
@@ -213,7 +231,7 @@ impl Runner {
         screen.draw(|frame| seen = view(state, cache, frame))?;
         if seen != self.state.seen {
             // What is to be seen decides what is read next.
-            self.events.send(Event::Seen(seen)).ok();
+            self.own.push_back(Event::Seen(seen));
         }
         Ok(())
     }
@@ -225,12 +243,12 @@ impl Runner {
         let (place, source) = (self.place.clone(), Arc::clone(&self.source));
         let (events, hand) = (self.events.clone(), self.hand.clone());
         let passphrase = self.passphrase.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let (opened, shared) = agent::open(&place, &source, passphrase).await;
             if let Some(shared) = shared {
-                hand.send(shared).ok();
+                hand.send(shared).await.ok();
             }
-            events.send(Event::Opened(opened)).ok();
+            events.send(Event::Opened(opened)).await.ok();
         });
     }
 
@@ -264,7 +282,8 @@ impl Runner {
                 *input = Some(EventStream::new());
                 screen.clear()?;
                 self.cache.clear();
-                self.events.send(Event::Edited(outcome)).ok();
+                self.own.push_back(Event::Edited(outcome));
+                self.carry_out(Effect::Watch);
             }
             Effect::Suspend => {
                 drop(input.take());
@@ -273,6 +292,7 @@ impl Runner {
                 taken.enter()?;
                 *input = Some(EventStream::new());
                 screen.clear()?;
+                self.carry_out(Effect::Watch);
             }
             Effect::Notify { title, body } => terminal::notify(&self.surroundings, &title, &body)?,
             Effect::Copy(text) => terminal::copy(&text)?,
@@ -285,17 +305,16 @@ impl Runner {
     /// Does what needs no terminal.
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Ask { ticket, method, params } => match self.shared.clone() {
-                Some(shared) => {
+            Effect::Ask { ticket, method, params } => {
+                if let Some(shared) = self.shared.clone() {
                     let events = self.events.clone();
-                    let task = tokio::spawn(agent::ask(shared, ticket, method, params, events));
-                    self.asked.insert(ticket, task.abort_handle());
-                }
-                None => {
+                    let asking = agent::ask(shared, ticket, method, params, events);
+                    self.asked.insert(ticket, self.tasks.spawn(asking).abort_handle());
+                } else {
                     let error = CommandError::new(Kind::Failed, "the profile is not open");
-                    self.events.send(Event::Answered { ticket, outcome: Err(error) }).ok();
+                    self.own.push_back(Event::Answered { ticket, outcome: Err(error) });
                 }
-            },
+            }
             Effect::Cancel(ticket) => {
                 if let Some(task) = self.asked.remove(&ticket) {
                     task.abort();
@@ -311,7 +330,7 @@ impl Runner {
                     former.abort();
                 }
                 if let Some(shared) = self.shared.clone() {
-                    let task = tokio::spawn(agent::watch(shared, self.events.clone()));
+                    let task = self.tasks.spawn(agent::watch(shared, self.events.clone()));
                     self.watching = Some(task.abort_handle());
                 }
             }
@@ -323,9 +342,9 @@ impl Runner {
                 }
                 let (place, source) = (self.place.clone(), self.source());
                 let events = self.events.clone();
-                tokio::spawn(async move {
+                self.tasks.spawn(async move {
                     let outcome = Box::pin(agent::enter(&place, &source, enter)).await;
-                    events.send(Event::Entered(outcome)).ok();
+                    events.send(Event::Entered(outcome)).await.ok();
                 });
             }
             Effect::ForgetRecoveryKey(file) => {
