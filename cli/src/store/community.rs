@@ -133,6 +133,47 @@ impl ChannelRow {
     }
 }
 
+/// Rows that have one key and one sealed value.
+impl Unit {
+    async fn sealed_row(
+        &mut self,
+        select: &'static str,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(sqlx::query_scalar(select).bind(key).fetch_optional(&mut *self.transaction).await?)
+    }
+
+    async fn sealed_bytes(
+        &mut self,
+        select: &'static str,
+        table: &'static str,
+        key: &[u8],
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let sealed = self.sealed_row(select, key).await?;
+        sealed.map(|sealed| self.vault.open_bytes(table, key, &sealed)).transpose()
+    }
+
+    async fn sealed_value<T: for<'b> Decode<'b, ()>>(
+        &mut self,
+        select: &'static str,
+        table: &'static str,
+        key: &[u8],
+    ) -> Result<Option<T>, StoreError> {
+        let sealed = self.sealed_row(select, key).await?;
+        sealed.map(|sealed| self.vault.open(table, key, &sealed)).transpose()
+    }
+
+    async fn put_sealed(
+        &mut self,
+        insert: &'static str,
+        key: Vec<u8>,
+        sealed: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(insert).bind(key).bind(sealed).execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+}
+
 impl Unit {
     /// All communities, in no order.
     pub async fn communities(&mut self) -> Result<Vec<CommunityRow>, StoreError> {
@@ -150,15 +191,13 @@ impl Unit {
     pub async fn put_community(&mut self, row: &CommunityRow) -> Result<(), StoreError> {
         let key = self.vault.index("community", &[row.community.as_bytes()]);
         let sealed = self.vault.seal("community", &key, row);
-        sqlx::query(
+        self.put_sealed(
             "INSERT INTO community (community, sealed) VALUES ($1, $2)
              ON CONFLICT (community) DO UPDATE SET sealed = excluded.sealed",
+            key,
+            sealed,
         )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
+        .await
     }
 
     /// Entries of a community's log from place `from` on, at most `count`.
@@ -214,12 +253,7 @@ impl Unit {
         commit: Digest,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let key = self.epoch_key(community, audience, epoch, commit);
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM epoch WHERE epoch = $1")
-                .bind(&key)
-                .fetch_optional(&mut *self.transaction)
-                .await?;
-        sealed.map(|sealed| self.vault.open_bytes("epoch", &key, &sealed)).transpose()
+        self.sealed_bytes("SELECT sealed FROM epoch WHERE epoch = $1", "epoch", &key).await
     }
 
     /// Keeps a secret that somebody commits to by `commit`. Of two that compete for one number, the log will say which it is.
@@ -233,14 +267,12 @@ impl Unit {
     ) -> Result<(), StoreError> {
         let key = self.epoch_key(community, audience, epoch, commit);
         let sealed = self.vault.seal_bytes("epoch", &key, secret);
-        sqlx::query(
+        self.put_sealed(
             "INSERT INTO epoch (epoch, sealed) VALUES ($1, $2) ON CONFLICT (epoch) DO NOTHING",
+            key,
+            sealed,
         )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
+        .await
     }
 
     fn epoch_key(
@@ -261,12 +293,8 @@ impl Unit {
         id: SenderKeyId,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let key = self.vault.index("sender_key", &[chain.as_bytes(), id.as_bytes()]);
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM sender_key WHERE sender_key = $1")
-                .bind(&key)
-                .fetch_optional(&mut *self.transaction)
-                .await?;
-        sealed.map(|sealed| self.vault.open_bytes("sender_key", &key, &sealed)).transpose()
+        self.sealed_bytes("SELECT sealed FROM sender_key WHERE sender_key = $1", "sender_key", &key)
+            .await
     }
 
     /// Stores another device's Sender Key.
@@ -278,15 +306,13 @@ impl Unit {
     ) -> Result<(), StoreError> {
         let key = self.vault.index("sender_key", &[chain.as_bytes(), id.as_bytes()]);
         let sealed = self.vault.seal_bytes("sender_key", &key, bytes);
-        sqlx::query(
+        self.put_sealed(
             "INSERT INTO sender_key (sender_key, sealed) VALUES ($1, $2)
              ON CONFLICT (sender_key) DO UPDATE SET sealed = excluded.sealed",
+            key,
+            sealed,
         )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
+        .await
     }
 
     /// This device's Sender Key for a channel, in its next state.
@@ -295,12 +321,12 @@ impl Unit {
         chain: ChainId,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let key = self.vault.index("own_sender_key", &[chain.as_bytes()]);
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM own_sender_key WHERE channel = $1")
-                .bind(&key)
-                .fetch_optional(&mut *self.transaction)
-                .await?;
-        sealed.map(|sealed| self.vault.open_bytes("own_sender_key", &key, &sealed)).transpose()
+        self.sealed_bytes(
+            "SELECT sealed FROM own_sender_key WHERE channel = $1",
+            "own_sender_key",
+            &key,
+        )
+        .await
     }
 
     /// Stores this device's Sender Key for a channel.
@@ -311,15 +337,13 @@ impl Unit {
     ) -> Result<(), StoreError> {
         let key = self.vault.index("own_sender_key", &[chain.as_bytes()]);
         let sealed = self.vault.seal_bytes("own_sender_key", &key, bytes);
-        sqlx::query(
+        self.put_sealed(
             "INSERT INTO own_sender_key (channel, sealed) VALUES ($1, $2)
              ON CONFLICT (channel) DO UPDATE SET sealed = excluded.sealed",
+            key,
+            sealed,
         )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
+        .await
     }
 
     /// Forgets this device's Sender Key for a channel: the next message announces another.
@@ -335,12 +359,7 @@ impl Unit {
     /// How far a channel was taken in.
     pub async fn channel(&mut self, chain: ChainId) -> Result<Option<ChannelRow>, StoreError> {
         let key = self.vault.index("channel", &[chain.as_bytes()]);
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM channel WHERE channel = $1")
-                .bind(&key)
-                .fetch_optional(&mut *self.transaction)
-                .await?;
-        sealed.map(|sealed| self.vault.open("channel", &key, &sealed)).transpose()
+        self.sealed_value("SELECT sealed FROM channel WHERE channel = $1", "channel", &key).await
     }
 
     /// All channels of which something is here.
@@ -357,15 +376,13 @@ impl Unit {
     pub async fn put_channel(&mut self, row: &ChannelRow) -> Result<(), StoreError> {
         let key = self.vault.index("channel", &[row.chain().as_bytes()]);
         let sealed = self.vault.seal("channel", &key, row);
-        sqlx::query(
+        self.put_sealed(
             "INSERT INTO channel (channel, sealed) VALUES ($1, $2)
              ON CONFLICT (channel) DO UPDATE SET sealed = excluded.sealed",
+            key,
+            sealed,
         )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
+        .await
     }
 
     /// The hash of the last message of a device in a channel: its next one is linked to it.
@@ -376,12 +393,8 @@ impl Unit {
         device: DeviceId,
     ) -> Result<Option<Digest>, StoreError> {
         let key = self.author_key(chain, author, device);
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM last_message WHERE author = $1")
-                .bind(&key)
-                .fetch_optional(&mut *self.transaction)
-                .await?;
-        sealed.map(|sealed| self.vault.open("last_message", &key, &sealed)).transpose()
+        self.sealed_value("SELECT sealed FROM last_message WHERE author = $1", "last_message", &key)
+            .await
     }
 
     /// Remembers the last message of a device in a channel.
@@ -394,15 +407,13 @@ impl Unit {
     ) -> Result<(), StoreError> {
         let key = self.author_key(chain, author, device);
         let sealed = self.vault.seal("last_message", &key, &hash);
-        sqlx::query(
+        self.put_sealed(
             "INSERT INTO last_message (author, sealed) VALUES ($1, $2)
              ON CONFLICT (author) DO UPDATE SET sealed = excluded.sealed",
+            key,
+            sealed,
         )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
+        .await
     }
 
     fn author_key(&self, chain: ChainId, author: UserId, device: DeviceId) -> Vec<u8> {
@@ -413,27 +424,20 @@ impl Unit {
     /// The name of a user's account, as their home has told it.
     pub async fn name_of(&mut self, user: UserId) -> Result<Option<UserName>, StoreError> {
         let key = self.vault.index("name", &[user.as_bytes()]);
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM name WHERE person = $1")
-                .bind(&key)
-                .fetch_optional(&mut *self.transaction)
-                .await?;
-        sealed.map(|sealed| self.vault.open("name", &key, &sealed)).transpose()
+        self.sealed_value("SELECT sealed FROM name WHERE person = $1", "name", &key).await
     }
 
     /// Remembers the name of a user's account.
     pub async fn put_name(&mut self, user: UserId, name: &UserName) -> Result<(), StoreError> {
         let key = self.vault.index("name", &[user.as_bytes()]);
         let sealed = self.vault.seal("name", &key, name);
-        sqlx::query(
+        self.put_sealed(
             "INSERT INTO name (person, sealed) VALUES ($1, $2)
              ON CONFLICT (person) DO UPDATE SET sealed = excluded.sealed",
+            key,
+            sealed,
         )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
+        .await
     }
 }
 
