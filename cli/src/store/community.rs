@@ -1,14 +1,11 @@
-//! Communities as this device has verified them: their logs, the secrets of their epochs, their channels.
+//! Communities as this device has verified them: their logs, and the secrets of their epochs.
 
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
-    chain::{Entry, Seen},
+    chain::Entry,
     codec::{self, MAX_BATCH},
     community::CommunityKind,
-    id::{
-        AudienceId, ChainId, ChannelId, CommunityId, DeviceId, Digest, InviteId, SenderKeyId,
-        UserId,
-    },
+    id::{AudienceId, CommunityId, Digest, InviteId, UserId},
     name::UserName,
     time::Timestamp,
 };
@@ -62,77 +59,6 @@ pub struct CommunityRow {
     pub since: Timestamp,
 }
 
-/// A channel as far as this device has it.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct ChannelRow {
-    /// Of which community.
-    #[n(0)]
-    pub community: CommunityId,
-    /// Which.
-    #[n(1)]
-    pub channel: ChannelId,
-    /// The last entry that was taken in.
-    #[n(2)]
-    pub have: Option<Seen>,
-    /// The position in the log that it was judged at: none after it is judged at an earlier one.
-    #[n(3)]
-    pub log_pos: u64,
-    /// Through which place it was read.
-    #[n(4)]
-    pub read: Option<u64>,
-    /// How many messages of others came after that.
-    #[n(5)]
-    pub unread: u32,
-    /// How many of them mention this user.
-    #[n(6)]
-    pub mentions: u32,
-    /// Since when something waits that cannot be opened yet, because the epoch's secret is not here.
-    #[n(7)]
-    pub waits_since: Option<Timestamp>,
-    /// Entries that were refused, and why the last one was.
-    #[n(8)]
-    pub refused: u32,
-    /// Why the last one was.
-    #[n(9)]
-    pub refusal: Option<String>,
-    /// Places before which messages of one author are missing that others were linked to.
-    #[n(10)]
-    pub gaps: Vec<u64>,
-}
-
-impl ChannelRow {
-    /// Counts an entry that was refused.
-    pub fn pass_over(&mut self, why: String) {
-        self.refused = self.refused.saturating_add(1);
-        self.refusal = Some(why);
-    }
-
-    /// A channel of which nothing is here yet.
-    #[must_use]
-    pub const fn new(community: CommunityId, channel: ChannelId) -> Self {
-        Self {
-            community,
-            channel,
-            have: None,
-            log_pos: 0,
-            read: None,
-            unread: 0,
-            mentions: 0,
-            waits_since: None,
-            refused: 0,
-            refusal: None,
-            gaps: vec![],
-        }
-    }
-
-    /// Its chain.
-    #[must_use]
-    pub fn chain(&self) -> ChainId {
-        ChainId::of_channel(self.community, self.channel)
-    }
-}
-
 /// Rows that have one key and one sealed value.
 impl Unit {
     async fn sealed_row(
@@ -143,7 +69,7 @@ impl Unit {
         Ok(sqlx::query_scalar(select).bind(key).fetch_optional(&mut *self.transaction).await?)
     }
 
-    async fn sealed_bytes(
+    pub(super) async fn sealed_bytes(
         &mut self,
         select: &'static str,
         table: &'static str,
@@ -153,7 +79,7 @@ impl Unit {
         sealed.map(|sealed| self.vault.open_bytes(table, key, &sealed)).transpose()
     }
 
-    async fn sealed_value<T: for<'b> Decode<'b, ()>>(
+    pub(super) async fn sealed_value<T: for<'b> Decode<'b, ()>>(
         &mut self,
         select: &'static str,
         table: &'static str,
@@ -163,7 +89,7 @@ impl Unit {
         sealed.map(|sealed| self.vault.open(table, key, &sealed)).transpose()
     }
 
-    async fn put_sealed(
+    pub(super) async fn put_sealed(
         &mut self,
         insert: &'static str,
         key: Vec<u8>,
@@ -284,141 +210,6 @@ impl Unit {
     ) -> Vec<u8> {
         let (audience, epoch) = (audience.number().to_be_bytes(), epoch.to_be_bytes());
         self.vault.index("epoch", &[community.as_bytes(), &audience, &epoch, commit.as_bytes()])
-    }
-
-    /// Another device's Sender Key.
-    pub async fn sender_key(
-        &mut self,
-        chain: ChainId,
-        id: SenderKeyId,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let key = self.vault.index("sender_key", &[chain.as_bytes(), id.as_bytes()]);
-        self.sealed_bytes("SELECT sealed FROM sender_key WHERE sender_key = $1", "sender_key", &key)
-            .await
-    }
-
-    /// Stores another device's Sender Key.
-    pub async fn put_sender_key(
-        &mut self,
-        chain: ChainId,
-        id: SenderKeyId,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
-        let key = self.vault.index("sender_key", &[chain.as_bytes(), id.as_bytes()]);
-        let sealed = self.vault.seal_bytes("sender_key", &key, bytes);
-        self.put_sealed(
-            "INSERT INTO sender_key (sender_key, sealed) VALUES ($1, $2)
-             ON CONFLICT (sender_key) DO UPDATE SET sealed = excluded.sealed",
-            key,
-            sealed,
-        )
-        .await
-    }
-
-    /// This device's Sender Key for a channel, in its next state.
-    pub async fn own_sender_key(
-        &mut self,
-        chain: ChainId,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let key = self.vault.index("own_sender_key", &[chain.as_bytes()]);
-        self.sealed_bytes(
-            "SELECT sealed FROM own_sender_key WHERE channel = $1",
-            "own_sender_key",
-            &key,
-        )
-        .await
-    }
-
-    /// Stores this device's Sender Key for a channel.
-    pub async fn put_own_sender_key(
-        &mut self,
-        chain: ChainId,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
-        let key = self.vault.index("own_sender_key", &[chain.as_bytes()]);
-        let sealed = self.vault.seal_bytes("own_sender_key", &key, bytes);
-        self.put_sealed(
-            "INSERT INTO own_sender_key (channel, sealed) VALUES ($1, $2)
-             ON CONFLICT (channel) DO UPDATE SET sealed = excluded.sealed",
-            key,
-            sealed,
-        )
-        .await
-    }
-
-    /// Forgets this device's Sender Key for a channel: the next message announces another.
-    pub async fn drop_own_sender_key(&mut self, chain: ChainId) -> Result<(), StoreError> {
-        let key = self.vault.index("own_sender_key", &[chain.as_bytes()]);
-        sqlx::query("DELETE FROM own_sender_key WHERE channel = $1")
-            .bind(key)
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
-    }
-
-    /// How far a channel was taken in.
-    pub async fn channel(&mut self, chain: ChainId) -> Result<Option<ChannelRow>, StoreError> {
-        let key = self.vault.index("channel", &[chain.as_bytes()]);
-        self.sealed_value("SELECT sealed FROM channel WHERE channel = $1", "channel", &key).await
-    }
-
-    /// All channels of which something is here.
-    pub async fn channels(&mut self) -> Result<Vec<ChannelRow>, StoreError> {
-        let rows = sqlx::query("SELECT channel, sealed FROM channel")
-            .fetch_all(&mut *self.transaction)
-            .await?;
-        rows.iter()
-            .map(|row| self.vault.open("channel", row.try_get("channel")?, row.try_get("sealed")?))
-            .collect()
-    }
-
-    /// Stores how far a channel was taken in.
-    pub async fn put_channel(&mut self, row: &ChannelRow) -> Result<(), StoreError> {
-        let key = self.vault.index("channel", &[row.chain().as_bytes()]);
-        let sealed = self.vault.seal("channel", &key, row);
-        self.put_sealed(
-            "INSERT INTO channel (channel, sealed) VALUES ($1, $2)
-             ON CONFLICT (channel) DO UPDATE SET sealed = excluded.sealed",
-            key,
-            sealed,
-        )
-        .await
-    }
-
-    /// The hash of the last message of a device in a channel: its next one is linked to it.
-    pub async fn last_hash(
-        &mut self,
-        chain: ChainId,
-        author: UserId,
-        device: DeviceId,
-    ) -> Result<Option<Digest>, StoreError> {
-        let key = self.author_key(chain, author, device);
-        self.sealed_value("SELECT sealed FROM last_message WHERE author = $1", "last_message", &key)
-            .await
-    }
-
-    /// Remembers the last message of a device in a channel.
-    pub async fn put_last_hash(
-        &mut self,
-        chain: ChainId,
-        author: UserId,
-        device: DeviceId,
-        hash: Digest,
-    ) -> Result<(), StoreError> {
-        let key = self.author_key(chain, author, device);
-        let sealed = self.vault.seal("last_message", &key, &hash);
-        self.put_sealed(
-            "INSERT INTO last_message (author, sealed) VALUES ($1, $2)
-             ON CONFLICT (author) DO UPDATE SET sealed = excluded.sealed",
-            key,
-            sealed,
-        )
-        .await
-    }
-
-    fn author_key(&self, chain: ChainId, author: UserId, device: DeviceId) -> Vec<u8> {
-        let parts: [&[u8]; 3] = [chain.as_bytes(), author.as_bytes(), device.as_bytes()];
-        self.vault.index("last_message", &parts)
     }
 
     /// The name of a user's account, as their home has told it.

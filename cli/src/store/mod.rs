@@ -9,6 +9,7 @@
 
 mod account;
 mod chain;
+mod channel;
 mod community;
 mod contact;
 mod journal;
@@ -30,7 +31,8 @@ use sqlx::{
 
 pub use account::{Account, AccountStage, Name, Refused, Registering, Session};
 pub use chain::StoredChain;
-pub use community::{ChannelRow, CommunityRow, Standing};
+pub use channel::ChannelRow;
+pub use community::{CommunityRow, Standing};
 pub use contact::ContactRow;
 pub use journal::JournalEntry;
 pub use key::{Secret, UnlockError, create, unlock};

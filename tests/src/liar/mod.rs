@@ -11,6 +11,7 @@
 
 mod down;
 mod forge;
+pub mod scene;
 mod stranger;
 
 use std::{

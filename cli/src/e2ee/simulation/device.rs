@@ -1,6 +1,7 @@
 //! A device: what it takes in, what it holds until more has come, and what it states and says.
 
 mod batch;
+mod keys;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -8,8 +9,8 @@ use rookery_protocol::{
     chain::{Entry, Item, Kind, Seen, Submission},
     codec,
     community::{
-        Action, Announce, ChannelMessage, MessageHeader, Post, SenderKeyUse, State, announce_item,
-        judge_announce, judge_message, verify_and_apply,
+        Announce, ChannelMessage, MessageHeader, Post, State, announce_item, judge_announce,
+        judge_message, verify_and_apply,
     },
     id::{
         AudienceId, ChainId, ChannelId, CommunityId, DeviceId, Digest, ItemId, SenderKeyId, UserId,
@@ -17,13 +18,13 @@ use rookery_protocol::{
 };
 
 use super::{
-    hub::{Answer, Hub, action_of},
+    hub::{Answer, Hub},
     people::{NOW, People},
 };
 use crate::e2ee::{
     SeededRandom,
     content::{Content, Text},
-    epoch::{EpochKeys, EpochPlace, EpochSecret, Receiver, WrapContext, wrap_at, wrap_index},
+    epoch::EpochSecret,
     random::Random as _,
     sender_key::{AnnounceFacts, ChannelPlace, InboundSenderKey, MessageFacts, OutboundSenderKey},
 };
@@ -169,7 +170,7 @@ impl Client {
         let body = entry.body.as_ref().unwrap().as_slice();
         let post = Post { signed: &entry.signed, item: &item, body };
         let inbound = &self.inbound;
-        let known = |id: SenderKeyId| inbound.get(&id).map(sender_use);
+        let known = |id: SenderKeyId| inbound.get(&id).map(InboundSenderKey::usage);
         if item.kind == Kind::Announce {
             judge_announce(&state, people, post, known).expect("an announcement is refused");
             let announce: Announce = codec::decode(body).unwrap();
@@ -213,113 +214,6 @@ impl Client {
             header.log.hash,
             "author and reader have different logs"
         );
-    }
-
-    fn place(&self, audience: AudienceId, epoch: u32) -> EpochPlace {
-        EpochPlace { community: self.community, audience, epoch }
-    }
-
-    /// Every epoch of an audience that this log has begun.
-    fn begun(
-        &self,
-        audience: AudienceId,
-        number: u32,
-    ) -> Option<(&State, &rookery_protocol::community::Epoch)> {
-        self.states.iter().find_map(|state| {
-            let epoch = state.audiences.get(&audience)?.epoch.as_ref()?;
-            (epoch.number == number && epoch.seq == state.head.seq).then_some((state, epoch))
-        })
-    }
-
-    fn keys(
-        &mut self,
-        people: &People,
-        hub: &Hub,
-        audience: AudienceId,
-        number: u32,
-    ) -> Option<EpochKeys> {
-        let secret = self.secret(people, hub, audience, number)?;
-        let (_, epoch) = self.begun(audience, number)?;
-        Some(secret.keys(self.place(audience, number), &epoch.roster_root, &epoch.log_root))
-    }
-
-    /// The secret of an epoch: here already, opened by a later one, or out of a wrap.
-    pub(super) fn secret(
-        &mut self,
-        people: &People,
-        hub: &Hub,
-        audience: AudienceId,
-        number: u32,
-    ) -> Option<EpochSecret> {
-        if let Some(secret) = self.secrets.get(&(audience, number)) {
-            return Some(copy(secret));
-        }
-        let opened = self.from_later(people, hub, audience, number);
-        let secret = opened.or_else(|| self.from_wrap(people, hub, audience, number))?;
-        self.secrets.insert((audience, number), copy(&secret));
-        Some(secret)
-    }
-
-    fn from_later(
-        &mut self,
-        people: &People,
-        hub: &Hub,
-        audience: AudienceId,
-        number: u32,
-    ) -> Option<EpochSecret> {
-        let (_, next) = self.begun(audience, number + 1)?;
-        let sealed = next.previous.clone()?;
-        let commit = self.begun(audience, number)?.1.commit;
-        let later = self.secret(people, hub, audience, number + 1)?;
-        let opened = later.open_previous(self.place(audience, number + 1), &sealed, &commit);
-        Some(opened.expect("an epoch does not open the one before"))
-    }
-
-    fn from_wrap(
-        &self,
-        people: &People,
-        hub: &Hub,
-        audience: AudienceId,
-        number: u32,
-    ) -> Option<EpochSecret> {
-        let (then, epoch) = self.begun(audience, number)?;
-        let me = Receiver::User(self.user);
-        let context =
-            WrapContext { place: self.place(audience, number), roster_root: epoch.roster_root };
-        let mut wraps = vec![];
-        if !hub.lost.contains(&(self.user, epoch.wraps))
-            && let Some(index) =
-                wrap_index(then, audience, me).filter(|_| then.is_in_audience(self.user, audience))
-        {
-            wraps.extend(wrap_at(&hub.blobs[&epoch.wraps], index));
-        }
-        wraps.extend(self.log.iter().filter_map(|entry| match action_of(entry) {
-            Action::Admit(admit)
-                if (admit.audience, admit.epoch, admit.user) == (audience, number, self.user) =>
-            {
-                Some(admit.wrap)
-            }
-            _ => None,
-        }));
-        let person = &people.0[self.who];
-        let newest = person.devices[self.device].generation;
-        wraps.iter().find_map(|wrap| {
-            (1..=newest).rev().find_map(|generation| {
-                let key = person.ring.kem(generation)?;
-                EpochSecret::unwrap(&key, &context, me, wrap, &epoch.commit).ok()
-            })
-        })
-    }
-
-    /// The epoch in force of an audience, and its secret.
-    pub(super) fn in_force(
-        &mut self,
-        people: &People,
-        hub: &Hub,
-        audience: AudienceId,
-    ) -> Option<(u32, EpochSecret)> {
-        let number = self.state()?.audiences.get(&audience)?.epoch.as_ref()?.number;
-        Some((number, self.secret(people, hub, audience, number)?))
     }
 
     /// Has something to say.
@@ -414,16 +308,5 @@ impl Client {
         items.push(sign(what.item, Kind::Message, codec::encode(&sealed.message)));
         self.own.insert(what.channel, *sealed.key);
         Some(items)
-    }
-}
-
-fn sender_use(key: &InboundSenderKey) -> SenderKeyUse {
-    SenderKeyUse {
-        user: key.user(),
-        device: key.device(),
-        channel: key.place().channel,
-        epoch: key.place().epoch.epoch,
-        head: key.head(),
-        next_index: key.next_index(),
     }
 }

@@ -5,7 +5,7 @@
 
 mod seal;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use rookery_protocol::{
     delivery::Backoff,
@@ -17,10 +17,10 @@ use rookery_protocol::{
     },
     time::Timestamp,
 };
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
 
 use super::{
-    super::{Engine, Link, draw},
+    super::{Engine, draw, queue::Queued},
     log::Reader,
 };
 use crate::{
@@ -65,88 +65,50 @@ impl From<CommandError> for Unplaced {
     }
 }
 
+impl Queued for Posting {
+    type Line = ChainId;
+    const QUEUE: &'static str = "posts";
+
+    fn line(&self) -> ChainId {
+        self.chain()
+    }
+
+    fn not_before(&self) -> Timestamp {
+        self.not_before
+    }
+
+    async fn fronts(engine: &Engine) -> Result<Vec<Self>, StoreError> {
+        engine.store.read().await?.posting_fronts(AT_ONCE).await
+    }
+
+    fn wake(engine: &Engine) -> &Notify {
+        &engine.postings_wake
+    }
+
+    async fn attempt(self, engine: &Engine, client: &Client) {
+        let mut outcome = Box::pin(engine.place_batch(client, &self, BATCH)).await;
+        if matches!(outcome, Err(Unplaced::Apart)) {
+            outcome = Box::pin(engine.place_batch(client, &self, 1)).await;
+        }
+        let written = match outcome {
+            Ok(()) => Ok(()),
+            Err(Unplaced::Apart) => {
+                let why = "one of several was refused".to_owned();
+                engine.postpone_posting(client, &self, why, None).await
+            }
+            Err(Unplaced::Failed(why)) => engine.give_up_posting(&self, &why).await,
+            Err(Unplaced::Later(why, wait)) => {
+                engine.postpone_posting(client, &self, why, wait).await
+            }
+        };
+        if let Err(error) = written {
+            tracing::error!(%error, "the queue of posts cannot be written");
+        }
+        engine.timeline_changed();
+    }
+}
+
 impl Engine {
-    /// Posts what waits, for as long as the engine runs.
-    pub(in super::super) async fn run_postings(self: Arc<Self>) {
-        let mut in_flight: JoinSet<ChainId> = JoinSet::new();
-        let mut busy: BTreeSet<ChainId> = BTreeSet::new();
-        loop {
-            let mut wake_at: Option<Timestamp> = None;
-            let client = match &*self.link.borrow() {
-                Link::Online(online) => Some(online.client.clone()),
-                _ => None,
-            };
-            if let Some(client) = client
-                && !self.drain.is_cancelled()
-            {
-                match self.posting_fronts().await {
-                    Ok(fronts) => {
-                        for front in fronts {
-                            let chain = front.chain();
-                            if busy.contains(&chain) {
-                                continue;
-                            }
-                            if front.not_before > self.now() {
-                                let at = front.not_before;
-                                wake_at = Some(wake_at.map_or(at, |known| known.min(at)));
-                                continue;
-                            }
-                            busy.insert(chain);
-                            let (engine, client) = (Arc::clone(&self), client.clone());
-                            in_flight
-                                .spawn(async move { engine.attempt_posting(&client, front).await });
-                        }
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "the queue of posts cannot be read");
-                        wake_at = Some(self.now().plus(Duration::from_secs(1)));
-                    }
-                }
-            }
-            let sleep = wake_at.map_or(Duration::from_hours(1), |at| {
-                at.since(self.now()).max(Duration::from_millis(1))
-            });
-            tokio::select! {
-                () = self.drain.cancelled(), if in_flight.is_empty() => return,
-                Some(done) = in_flight.join_next() => match done {
-                    Ok(chain) => { busy.remove(&chain); }
-                    // A panic was reported where it happened; its channel goes on with the next start.
-                    Err(error) => tracing::error!(%error, "a posting task failed"),
-                },
-                () = self.postings_wake.notified() => {}
-                () = tokio::time::sleep(sleep) => {}
-            }
-        }
-    }
-
-    async fn posting_fronts(&self) -> Result<Vec<Posting>, StoreError> {
-        self.store.read().await?.posting_fronts(AT_ONCE).await
-    }
-
-    async fn attempt_posting(&self, client: &Client, front: Posting) -> ChainId {
-        let chain = front.chain();
-        let mut count = BATCH;
-        loop {
-            let outcome = Box::pin(self.place_batch(client, &front, count)).await;
-            let written = match outcome {
-                Ok(()) => Ok(()),
-                Err(Unplaced::Apart) => {
-                    count = 1;
-                    continue;
-                }
-                Err(Unplaced::Failed(why)) => self.give_up_posting(&front, &why).await,
-                Err(Unplaced::Later(why, wait)) => {
-                    self.postpone_posting(client, &front, why, wait).await
-                }
-            };
-            if let Err(error) = written {
-                tracing::error!(%error, "the queue of posts cannot be written");
-            }
-            self.timeline_changed();
-            return chain;
-        }
-    }
-
     /// Has the hub place the front of a channel's queue.
     async fn place_batch(
         &self,

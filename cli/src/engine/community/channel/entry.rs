@@ -5,7 +5,7 @@ use rookery_protocol::{
     codec,
     community::{
         Announce, ChannelMessage, MessageHeader, Misposted, Permissions, Post as Judged, Redact,
-        SenderKeyUse, State, Unposted, judge_announce, judge_message, judge_redact,
+        State, Unposted, judge_announce, judge_message, judge_redact,
     },
     id::{ChainId, SenderKeyId, UserId},
 };
@@ -90,8 +90,9 @@ impl Engine {
         let known = self
             .known_sender(unit, chain, SenderKeyId::from_bytes(*post.item.item_id.as_bytes()))
             .await?;
-        let judged =
-            judge_announce(state, self.books.histories(), post, |_| known.as_ref().map(sender_use));
+        let judged = judge_announce(state, self.books.histories(), post, |_| {
+            known.as_ref().map(InboundSenderKey::usage)
+        });
         let (header, _) = match judged {
             Ok(judged) => judged,
             Err(error) => return Ok(unposted(error)),
@@ -145,8 +146,9 @@ impl Engine {
             return Ok(step);
         }
         let known = self.known_sender(unit, chain, header.sender_key).await?;
-        let judged =
-            judge_message(state, self.books.histories(), post, |_| known.as_ref().map(sender_use));
+        let judged = judge_message(state, self.books.histories(), post, |_| {
+            known.as_ref().map(InboundSenderKey::usage)
+        });
         let header = match judged {
             Ok((header, _)) => header,
             Err(error) => return Ok(unposted(error)),
@@ -335,17 +337,6 @@ impl Engine {
             return Step::Taken;
         }
         Step::Passed(format!("the keys of epoch {} never came", place.epoch))
-    }
-}
-
-fn sender_use(key: &InboundSenderKey) -> SenderKeyUse {
-    SenderKeyUse {
-        user: key.user(),
-        device: key.device(),
-        channel: key.place().channel,
-        epoch: key.place().epoch.epoch,
-        head: key.head(),
-        next_index: key.next_index(),
     }
 }
 
