@@ -6,10 +6,13 @@ use rookery_protocol::{
     id::{ChainId, ChannelId, CommunityId, DeviceId, Digest, SenderKeyId, UserId},
     time::Timestamp,
 };
-use sqlx::Row as _;
+use sqlx::{QueryBuilder, Row as _};
 use zeroize::Zeroizing;
 
 use super::{StoreError, Unit};
+
+/// Rows that one statement inserts.
+const ROWS_AT_ONCE: usize = 256;
 
 /// A channel as far as this device has it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -48,6 +51,9 @@ pub struct ChannelRow {
     /// Places before which messages of one author are missing that others were linked to.
     #[n(10)]
     pub gaps: Vec<u64>,
+    /// From which place on the hashes of entries are kept; an earlier version kept none.
+    #[n(11)]
+    pub hashes_from: Option<u64>,
 }
 
 impl ChannelRow {
@@ -72,6 +78,7 @@ impl ChannelRow {
             refused: 0,
             refusal: None,
             gaps: vec![],
+            hashes_from: Some(0),
         }
     }
 
@@ -180,6 +187,42 @@ impl Unit {
             sealed,
         )
         .await
+    }
+
+    /// Whether an entry of that hash was taken in.
+    pub async fn has_channel_entry(
+        &mut self,
+        chain: ChainId,
+        hash: Digest,
+    ) -> Result<bool, StoreError> {
+        let key = self.entry_key(chain, hash);
+        let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM channel_entry WHERE entry = $1")
+            .bind(key)
+            .fetch_optional(&mut *self.transaction)
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// Remembers the hashes of entries that were taken in.
+    pub async fn add_channel_entries(
+        &mut self,
+        chain: ChainId,
+        hashes: &[Digest],
+    ) -> Result<(), StoreError> {
+        for hashes in hashes.chunks(ROWS_AT_ONCE) {
+            let keys: Vec<_> = hashes.iter().map(|hash| self.entry_key(chain, *hash)).collect();
+            let mut insert = QueryBuilder::new("INSERT INTO channel_entry (entry) ");
+            insert.push_values(keys, |mut row, key| {
+                row.push_bind(key);
+            });
+            insert.push(" ON CONFLICT (entry) DO NOTHING");
+            insert.build().execute(&mut *self.transaction).await?;
+        }
+        Ok(())
+    }
+
+    fn entry_key(&self, chain: ChainId, hash: Digest) -> Vec<u8> {
+        self.vault.index("channel_entry", &[chain.as_bytes(), hash.as_bytes()])
     }
 
     /// The hash of the last message of a device in a channel: its next one is linked to it.

@@ -81,10 +81,11 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// The schema, a file a version. A landed migration is never edited.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../migrations/client/0001_initial.sql"),
     include_str!("../../../migrations/client/0002_communities.sql"),
     include_str!("../../../migrations/client/0003_search.sql"),
+    include_str!("../../../migrations/client/0004_seen.sql"),
 ];
 /// Readers beside the writer: a page of history does not wait for an envelope.
 const READERS: u32 = 2;
@@ -214,8 +215,12 @@ async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
 }
 
 /// A pragma takes no parameter, so each version is spelt out.
-const SET_VERSION: [&str; MIGRATIONS.len()] =
-    ["PRAGMA user_version = 1", "PRAGMA user_version = 2", "PRAGMA user_version = 3"];
+const SET_VERSION: [&str; MIGRATIONS.len()] = [
+    "PRAGMA user_version = 1",
+    "PRAGMA user_version = 2",
+    "PRAGMA user_version = 3",
+    "PRAGMA user_version = 4",
+];
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 mod batch;
 mod keys;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use rookery_protocol::{
     chain::{Entry, Item, Kind, Seen, Submission},
@@ -38,6 +38,8 @@ pub(super) struct View {
     /// What it read, by place.
     pub(super) read: BTreeMap<u64, String>,
     last: HashMap<(UserId, DeviceId), Digest>,
+    /// The hash of every entry.
+    stood: HashSet<Digest>,
     /// Entries that came too early.
     early: BTreeMap<u64, Entry>,
 }
@@ -143,6 +145,7 @@ impl Client {
             let view = self.channels.entry(channel).or_default();
             view.early.remove(&next);
             view.have = Some(entry.seen());
+            view.stood.insert(entry.hash());
         }
     }
 
@@ -189,6 +192,8 @@ impl Client {
         let view = self.channels.entry(channel).or_default();
         let author = (header.user, header.device);
         assert_eq!(opened.message.own_prev, view.last.get(&author).copied(), "a message is missed");
+        let seen = opened.message.seen;
+        assert!(seen.is_none_or(|seen| view.stood.contains(&seen)), "another channel was seen");
         view.last.insert(author, entry.signed.digest());
         let Content::Text(text) = opened.message.content else { panic!("another content") };
         view.read.insert(entry.seq, text.text);

@@ -8,7 +8,7 @@ use rookery_protocol::{
     chain::{Entry, Item, Kind},
     codec,
     community::{Announce, Redact, State},
-    id::{ChainId, ChannelId, CommunityId, UserId},
+    id::{ChainId, ChannelId, CommunityId, Digest, UserId},
     io::client::Client,
     request::chain::ReadChain,
 };
@@ -52,6 +52,16 @@ enum Onward {
     Waits,
     /// Not at all: the hub was caught lying.
     Ends,
+}
+
+/// What the entries of a page are judged and opened by.
+struct Reading<'p> {
+    book: &'p Book,
+    /// The community at every position in the log that the page names.
+    states: &'p [State],
+    keyring: &'p EpochKeyring,
+    /// Hashes of the page's entries that were taken in; the store gets them at its end.
+    passed: Vec<Digest>,
 }
 
 /// Keys of epochs, made once a page.
@@ -156,6 +166,8 @@ impl Engine {
         for state in &states {
             self.gather_keys(client, &book, state, channel, &mut keyring).await?;
         }
+        let mut reading =
+            Reading { book: &book, states: &states, keyring: &keyring, passed: vec![] };
         let mut unit = self.store.write().await?;
         let mut row =
             unit.channel(chain).await?.unwrap_or_else(|| ChannelRow::new(community, channel));
@@ -164,8 +176,7 @@ impl Engine {
             if row.have.is_some_and(|have| entry.seq <= have.seq) {
                 continue;
             }
-            let step =
-                self.take_in_entry(&mut unit, &book, &states, &keyring, &mut row, &entry).await?;
+            let step = self.take_in_entry(&mut unit, &reading, &mut row, &entry).await?;
             match step {
                 Step::Taken => {}
                 Step::Wait => {
@@ -192,9 +203,12 @@ impl Engine {
                 }
             }
             row.waits_since = None;
-            row.have = Some(entry.seen());
+            let seen = entry.seen();
+            reading.passed.push(seen.hash);
+            row.have = Some(seen);
             row.log_pos = entry.log_pos.unwrap_or(row.log_pos);
         }
+        unit.add_channel_entries(chain, &reading.passed).await?;
         unit.put_channel(&row).await?;
         unit.commit().await?;
         self.timeline_changed();

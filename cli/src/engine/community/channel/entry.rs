@@ -7,14 +7,14 @@ use rookery_protocol::{
         Announce, ChannelMessage, MessageHeader, Misposted, Permissions, Post as Judged, Redact,
         State, Unposted, judge_announce, judge_message, judge_redact,
     },
-    id::{ChainId, SenderKeyId, UserId},
+    id::{ChainId, Digest, SenderKeyId, UserId},
 };
 
 use super::super::{
     super::{Engine, chains::ChainError},
     book::Book,
 };
-use super::{EpochKeyring, Step};
+use super::{EpochKeyring, Reading, Step};
 use crate::{
     e2ee::{
         content::Content,
@@ -26,14 +26,16 @@ use crate::{
 
 /// Places of missing messages that are remembered.
 const MAX_GAPS: usize = 32;
+/// What is said of a message whose author's one before did not come.
+const WITHHELD: &str = "a message of theirs before this one was withheld";
+/// What is said of a message whose author had seen what does not stand before it here.
+const REORDERED: &str = "its author was shown something else before it: the server withholds entries, or puts them in another order";
 
 impl Engine {
     pub(super) async fn take_in_entry(
         &self,
         unit: &mut Unit,
-        book: &Book,
-        states: &[State],
-        keyring: &EpochKeyring,
+        reading: &Reading<'_>,
         row: &mut ChannelRow,
         entry: &Entry,
     ) -> Result<Step, ChainError> {
@@ -54,10 +56,11 @@ impl Engine {
                 "entries of a channel go back before the log's position".to_owned(),
             ));
         }
-        let Ok(index) = states.binary_search_by_key(&position, |state| state.head.seq) else {
+        let Ok(index) = reading.states.binary_search_by_key(&position, |state| state.head.seq)
+        else {
             return Ok(Step::Broken("a position in the log that the log does not have".to_owned()));
         };
-        let Some(state) = states.get(index) else { return Ok(Step::Taken) };
+        let Some(state) = reading.states.get(index) else { return Ok(Step::Taken) };
         if entry.chain != ChainId::of_channel(row.community, row.channel) {
             return Ok(Step::Broken("an entry of another channel".to_owned()));
         }
@@ -66,11 +69,9 @@ impl Engine {
         };
         let post = Judged { signed: &entry.signed, item: &item, body: body.as_slice() };
         match item.kind {
-            Kind::Announce => self.take_in_announce(unit, book, state, keyring, row, post).await,
-            Kind::Message => {
-                self.take_in_message(unit, book, state, keyring, row, post, entry).await
-            }
-            Kind::Redact => self.take_in_redact(unit, book, state, row, post).await,
+            Kind::Announce => self.take_in_announce(unit, reading, state, row, post).await,
+            Kind::Message => self.take_in_message(unit, reading, state, row, post, entry).await,
+            Kind::Redact => self.take_in_redact(unit, reading.book, state, row, post).await,
             Kind::UserStatement | Kind::Journal | Kind::CommunityStatement => {
                 Ok(Step::Broken("an entry of another kind of chain".to_owned()))
             }
@@ -80,9 +81,8 @@ impl Engine {
     async fn take_in_announce(
         &self,
         unit: &mut Unit,
-        book: &Book,
+        reading: &Reading<'_>,
         state: &State,
-        keyring: &EpochKeyring,
         row: &ChannelRow,
         post: Judged<'_>,
     ) -> Result<Step, ChainError> {
@@ -97,9 +97,9 @@ impl Engine {
             Ok(judged) => judged,
             Err(error) => return Ok(unposted(error)),
         };
-        let place = book.place(header.audience, header.epoch);
-        let Some(keys) = keyring.of(place) else {
-            return Ok(self.without_keys(keyring, state, place));
+        let place = reading.book.place(header.audience, header.epoch);
+        let Some(keys) = reading.keyring.of(place) else {
+            return Ok(self.without_keys(reading.keyring, state, place));
         };
         let announce: Announce = match codec::decode(post.body) {
             Ok(announce) => announce,
@@ -114,13 +114,11 @@ impl Engine {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of taking in, apart for its length")]
     async fn take_in_message(
         &self,
         unit: &mut Unit,
-        book: &Book,
+        reading: &Reading<'_>,
         state: &State,
-        keyring: &EpochKeyring,
         row: &mut ChannelRow,
         post: Judged<'_>,
         entry: &Entry,
@@ -134,9 +132,9 @@ impl Engine {
             Ok(header) => header,
             Err(error) => return Ok(Step::Passed(error.to_string())),
         };
-        let place = book.place(header.audience, header.epoch);
-        if keyring.of(place).is_none() {
-            let step = self.without_keys(keyring, state, place);
+        let place = reading.book.place(header.audience, header.epoch);
+        if reading.keyring.of(place).is_none() {
+            let step = self.without_keys(reading.keyring, state, place);
             // It cannot be read, and was not withheld: the next of that device follows on it.
             let author = entry.signed.author().map(|key| key.device_id());
             if !matches!(step, Step::Wait) && author == Some(header.device) {
@@ -153,7 +151,7 @@ impl Engine {
             Ok((header, _)) => header,
             Err(error) => return Ok(unposted(error)),
         };
-        let (Some(keys), Some(key)) = (keyring.of(place), known) else {
+        let (Some(keys), Some(key)) = (reading.keyring.of(place), known) else {
             return Ok(Step::Passed("its sender key is not known".to_owned()));
         };
         let opened = key.open(keys, message.header.as_slice(), message.sealed.as_slice());
@@ -162,43 +160,54 @@ impl Engine {
             Err(error) => return Ok(Step::Passed(format!("a message: {error}"))),
         };
         unit.put_sender_key(chain, header.sender_key, &opened.key.to_bytes()).await?;
-        self.keep_post(unit, state, row, entry, post.item, opened.message).await?;
+        let message = opened.message;
+        let doubt = self.doubt_of(unit, reading, row, entry, &message).await?;
+        let post = self.post_of(entry, post.item, &message, doubt);
+        self.keep_post(unit, state, row, &post, &message.content).await?;
         Ok(Step::Taken)
     }
 
-    async fn keep_post(
+    /// What a person should know of a message: whether its author had been shown something else than stands before it here.
+    async fn doubt_of(
         &self,
         unit: &mut Unit,
-        state: &State,
+        reading: &Reading<'_>,
         row: &mut ChannelRow,
         entry: &Entry,
-        item: &Item,
-        opened: OpenedMessage,
-    ) -> Result<(), ChainError> {
-        let OpenedMessage { header, own_prev, content, .. } = opened;
-        let allowed = state.permissions_of(header.user, Some(row.channel));
+        message: &OpenedMessage,
+    ) -> Result<Option<String>, StoreError> {
+        let OpenedMessage { header, own_prev, seen, .. } = message;
+        // This device links its messages as it sends them, which may be ahead of what comes back.
+        if header.device == self.device {
+            return Ok(None);
+        }
         let chain = row.chain();
-        let mut doubt = None;
-        if header.device != self.device
-            && own_prev != unit.last_hash(chain, header.user, header.device).await?
-        {
-            doubt = Some("a message of theirs before this one was withheld".to_owned());
+        let is_linked = *own_prev == unit.last_hash(chain, header.user, header.device).await?;
+        unit.put_last_hash(chain, header.user, header.device, entry.signed.digest()).await?;
+        if !is_linked {
             if row.gaps.len() < MAX_GAPS {
                 row.gaps.push(entry.seq);
             }
+            return Ok(Some(WITHHELD.to_owned()));
         }
-        let hash = entry.hash();
-        // This device links its messages as it sends them, which may be ahead of what comes back.
-        if header.device != self.device {
-            unit.put_last_hash(chain, header.user, header.device, entry.signed.digest()).await?;
-        }
-        if !is_allowed(&content, allowed, header.user) {
-            row.pass_over("somebody did what their roles do not allow".to_owned());
-            return Ok(());
-        }
+        let is_there = match seen {
+            Some(seen) => stands_before(unit, reading, row, *seen).await?,
+            None => true,
+        };
+        Ok((!is_there).then(|| REORDERED.to_owned()))
+    }
+
+    fn post_of(
+        &self,
+        entry: &Entry,
+        item: &Item,
+        message: &OpenedMessage,
+        doubt: Option<String>,
+    ) -> Post {
+        let OpenedMessage { header, content, .. } = message;
         let is_own = header.user == self.user;
-        let post = Post {
-            chain,
+        Post {
+            chain: entry.chain,
             item: header.item,
             author: header.user,
             device: header.device,
@@ -209,14 +218,33 @@ impl Engine {
             state: if is_own { MessageState::Posted } else { MessageState::Received },
             reason: None,
             erased: None,
-            hash: Some(hash),
+            hash: Some(entry.hash()),
             doubt,
-        };
-        if unit.add_post(&post).await? && !is_own {
-            self.count_unread(row, &content, allowed, entry.seq);
+        }
+    }
+
+    async fn keep_post(
+        &self,
+        unit: &mut Unit,
+        state: &State,
+        row: &mut ChannelRow,
+        post: &Post,
+        content: &Content,
+    ) -> Result<(), StoreError> {
+        let allowed = state.permissions_of(post.author, Some(row.channel));
+        if !is_allowed(content, allowed, post.author) {
+            row.pass_over("somebody did what their roles do not allow".to_owned());
+            return Ok(());
+        }
+        let is_own = post.author == self.user;
+        if unit.add_post(post).await?
+            && !is_own
+            && let Some(seq) = post.seq
+        {
+            self.count_unread(row, content, allowed, seq);
         }
         if is_own {
-            unit.dequeue_posting(self.user, chain, header.item).await?;
+            unit.dequeue_posting(self.user, post.chain, post.item).await?;
         }
         Ok(())
     }
@@ -338,6 +366,22 @@ impl Engine {
         }
         Step::Passed(format!("the keys of epoch {} never came", place.epoch))
     }
+}
+
+/// Whether an entry of that hash stands before what comes next. A hash covers all entries before its own, so that one that does not stand here
+/// means that the server shows its author another channel; or that the author lies, for which nobody is to be locked out: it is a doubt, and no
+/// alarm.
+async fn stands_before(
+    unit: &mut Unit,
+    reading: &Reading<'_>,
+    row: &ChannelRow,
+    hash: Digest,
+) -> Result<bool, StoreError> {
+    // An earlier version kept no hashes: what it took in cannot be told from what never was.
+    let is_whole = row.hashes_from == Some(0);
+    Ok(!is_whole
+        || reading.passed.iter().rev().any(|passed| *passed == hash)
+        || unit.has_channel_entry(row.chain(), hash).await?)
 }
 
 fn unposted(error: Unposted) -> Step {
