@@ -5,6 +5,9 @@
     reason = "a subject fails by panicking, and names people that it has made"
 )]
 
+#[path = "liar/wraps.rs"]
+mod wraps;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
@@ -358,43 +361,6 @@ async fn messages_without_their_log_are_not_believed() -> Result<()> {
         scene
             .finds_out(1, if is_disguised { "another log" } else { "position in the log" })
             .await?;
-        scene.stranger_has_nothing().await?;
-    }
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_or_absent_wrap_is_given_again_by_a_member() -> Result<()> {
-    for is_absent in [false, true] {
-        let scene = Scene::of(&["alice", "bob", "carol"]).await?;
-        let bob = scene.users[1];
-        scene.liar.lie_about_blobs(move |to, _, mut bytes| {
-            if to == bob {
-                if is_absent {
-                    return None;
-                }
-                for byte in &mut bytes {
-                    *byte ^= 1;
-                }
-            }
-            Some(bytes)
-        });
-        // A new epoch, whose wraps bob cannot get from the hub.
-        scene.person(0).ask(&["member", "kick", "club", "@carol"]).await?;
-        scene.person(0).send("club#general", "for two").await?;
-        reads(scene.person(1), "for two").await?;
-        let log = scene.log_entries().await?;
-        let said = |wanted: fn(&Action) -> bool| {
-            log.iter().any(|entry| statement_of(entry).is_ok_and(|said| wanted(&said.action)))
-        };
-        ensure!(
-            said(|action| matches!(action, Action::Lacking { .. })),
-            "nobody said that it is lacking"
-        );
-        let shown = scene.person(2).read("club#general", 50).await?;
-        ensure!(shown.iter().all(|message| message.text != "for two"), "{shown:?}");
-        scene.person(1).send("club#general", "thank you").await?;
-        reads(scene.person(0), "thank you").await?;
         scene.stranger_has_nothing().await?;
     }
     Ok(())
