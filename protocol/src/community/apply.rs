@@ -274,6 +274,7 @@ fn check_group(action: &Action) -> Result<(), Denied> {
         | Action::RoleGrant { .. }
         | Action::RoleRevoke { .. }
         | Action::ChannelDelete { .. }
+        | Action::AudienceDelete { .. }
         | Action::OverwriteSet(_)
         | Action::InviteCreate(_)
         | Action::InviteRevoke { .. }
@@ -315,6 +316,7 @@ impl Case<'_> {
             Action::ChannelDelete { channel } => self.channel_delete(*channel)?,
             Action::OverwriteSet(set) => self.overwrite_set(set)?,
             Action::AudienceSet(set) => self.audience_set(set)?,
+            Action::AudienceDelete { audience } => self.audience_delete(*audience)?,
             Action::InviteCreate(create) => self.invite_create(create)?,
             Action::InviteRevoke { invite } => self.invite_revoke(*invite)?,
             Action::Join(join) => self.join(join)?,

@@ -123,6 +123,11 @@ wire_enum! {
             /// Which.
             #[n(1)] epoch: u32
         },
+        /// An audience ends: no channel is for it any more.
+        #[n(28)] AudienceDelete {
+            /// Which.
+            #[n(0)] audience: AudienceId
+        },
     }
 }
 

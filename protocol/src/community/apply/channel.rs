@@ -159,6 +159,21 @@ impl Case<'_> {
         Ok(self.with_readers_changed(next, &changed))
     }
 
+    /// An audience ends when nothing is sealed for it any more. Its number is not used again. (An epoch that it owes has been begun before.)
+    pub(super) fn audience_delete(&self, id: AudienceId) -> Result<State, Denied> {
+        self.need(Permissions::MANAGE_CHANNELS)?;
+        if !self.state.is_in_audience(self.author, id) {
+            return Err(Denied::Unknown("audience"));
+        }
+        if id == AudienceId::MEMBERS {
+            return Err(Denied::Not("the audience of all members does not end"));
+        }
+        if self.state.channels.values().any(|channel| channel.audience == id) {
+            return Err(Denied::Not("a channel is for this audience"));
+        }
+        Ok(State { audiences: self.state.audiences.remove(&id), ..self.state.clone() })
+    }
+
     /// `next`, in which `users` may belong to other audiences than before: an audience that lost somebody, or in which history begins with
     /// one's coming and that gained somebody, is owed a new epoch by the author, or by whoever seals next when the author is not in it.
     pub(super) fn with_readers_changed(&self, mut next: State, users: &[UserId]) -> State {

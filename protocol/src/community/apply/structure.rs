@@ -11,7 +11,7 @@ use crate::{
     id::{AudienceId, RoleId, UserId},
 };
 
-const MAX_MEMBER_ROLES: usize = 32;
+pub(super) const MAX_MEMBER_ROLES: usize = 32;
 
 impl Case<'_> {
     pub(super) fn edit(&self, edit: &Edit) -> Result<State, Denied> {

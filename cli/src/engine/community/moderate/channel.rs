@@ -166,11 +166,18 @@ impl Engine {
         .await
     }
 
-    /// Ends a channel.
+    /// Ends a channel, and with the last one for an audience the audience: a community has a bounded number of them.
     pub(crate) async fn delete_channel(&self, target: &str) -> Result<(), CommandError> {
         let room = self.room_named(target).await?;
         let channel = room.channel;
-        self.state_to(room.community, |draft| draft.say(Action::ChannelDelete { channel })).await
+        self.state_to(room.community, |draft| {
+            let (audience, _) = audience_of(draft.state()?, channel)?;
+            draft.say(Action::ChannelDelete { channel })?;
+            let is_needed = audience == AudienceId::MEMBERS
+                || draft.state()?.channels.values().any(|other| other.audience == audience);
+            if is_needed { Ok(()) } else { draft.say(Action::AudienceDelete { audience }) }
+        })
+        .await
     }
 
     /// Sets what those who come later can read of a channel's audience.
