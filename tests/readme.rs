@@ -48,6 +48,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("rookery send night-owls#general 'who is up?'", "="),
     ("rookery read night-owls#general", "rookery read night-owls#general | grep -q 'who is up?'"),
     ("rookery community verify night-owls", "rookery community verify night-owls | grep -q holds"),
+    ("rookery community show night-owls", "="),
     ("rookery group create weekend @bob", "="),
     (
         "rookery search 'from:me deploy'",
