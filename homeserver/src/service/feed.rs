@@ -16,7 +16,10 @@ use rookery_protocol::{
     id::{ChainId, DeviceId, UserId},
     session::FollowDown,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{
+    Notify,
+    mpsc::{self, error::TrySendError},
+};
 
 /// What one follow stream may have waiting: 1 MiB, a few thousand messages.
 pub const FEED_BYTES: usize = 1024 * 1024;
@@ -28,6 +31,8 @@ const ITEM_BYTES: usize = 64;
 /// one packet, and one of any other waits for nothing.
 const REST: Duration = Duration::from_micros(12);
 const LONGEST_REST: Duration = Duration::from_millis(50);
+/// How many commits may gather for one round.
+const COMMITS: usize = 64;
 /// A rest shorter than what a timer can tell is none.
 const SHORTEST_REST: Duration = Duration::from_millis(1);
 
@@ -210,13 +215,13 @@ pub struct Feeds {
     users: RwLock<HashMap<UserId, Vec<Arc<Feed>>>>,
     chains: RwLock<HashMap<ChainId, Vec<Arc<Feed>>>>,
     /// Readers of channels who are to be woken. Each is in it once at most, until it has taken what it is woken for.
-    asleep: mpsc::UnboundedSender<Asleep>,
+    asleep: mpsc::Sender<Asleep>,
 }
 
 /// Wakes readers of channels, in rounds.
 #[derive(Debug)]
 pub struct Waker {
-    asleep: mpsc::UnboundedReceiver<Asleep>,
+    asleep: mpsc::Receiver<Asleep>,
 }
 
 /// Readers who are to be woken for what one commit has put in.
@@ -230,7 +235,7 @@ impl Feeds {
     /// No feeds, and what wakes those who read channels.
     #[must_use]
     pub fn new() -> (Self, Waker) {
-        let (sender, asleep) = mpsc::unbounded_channel();
+        let (sender, asleep) = mpsc::channel(COMMITS);
         let feeds = Self {
             devices: RwLock::default(),
             users: RwLock::default(),
@@ -364,8 +369,14 @@ impl Feeds {
             }
         }
         let deliveries = feeds.len().saturating_mul(lives.len());
-        // It fails only when the server is going down, with all its streams.
-        self.asleep.send(Asleep { readers, deliveries }).ok();
+        if let Err(TrySendError::Full(asleep)) =
+            self.asleep.try_send(Asleep { readers, deliveries })
+        {
+            // No round has come for a while: they wait no longer. (A waker that is gone has gone with the server.)
+            for reader in asleep.readers {
+                reader.wake();
+            }
+        }
         feeds.len()
     }
 
@@ -410,7 +421,9 @@ impl Waker {
                 round.readers.extend(more.readers);
                 round.deliveries = round.deliveries.saturating_add(more.deliveries);
             }
-            round.readers.iter().for_each(|reader| reader.wake());
+            for reader in &round.readers {
+                reader.wake();
+            }
             let count = u32::try_from(round.deliveries).unwrap_or(u32::MAX);
             let rest = REST.saturating_mul(count).min(LONGEST_REST);
             drop(round);

@@ -227,7 +227,9 @@ async fn store(services: &Services, jobs: &mut Vec<Job>) {
             for (answer, answered) in answers {
                 drop(answer.send(answered));
             }
-            asleep.iter().for_each(|feed| feed.wake());
+            for feed in asleep {
+                feed.wake();
+            }
         }
         Err(error) => {
             let refusal = super::refusal(&error);
