@@ -81,7 +81,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("cargo build --release --locked --workspace && target/release/load all", "load all --help"),
     ("target/release/load messages", "load messages --pairs 2 --in-flight 2 --seconds 1"),
     ("target/release/load connections --count 3000", "load connections --count 10"),
-    ("target/release/load idle --count 1000", "load idle --count 10"),
+    ("target/release/load idle --count 4000", "load idle --count 10"),
+    ("target/release/load fanout", "load fanout --members 8 --senders 1 --in-flight 1 --seconds 1"),
     ("target/release/load send --times 20", "load send --times 1"),
     // Once through each, by a step of its own.
     ("cargo bench -p rookery-protocol", "grep -q -- \"--bench '\\*'\" tests/run"),
