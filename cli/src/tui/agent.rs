@@ -126,7 +126,11 @@ pub(super) async fn watch(shared: Arc<Shared>, events: mpsc::UnboundedSender<Eve
 }
 
 /// Comes in: with a new account, into one that there is, or by another device or the recovery key.
-pub(super) async fn enter(place: &Place, source: &Source, enter: Enter) -> Result<Entered, CommandError> {
+pub(super) async fn enter(
+    place: &Place,
+    source: &Source,
+    enter: Enter,
+) -> Result<Entered, CommandError> {
     let lock = Lock::take(place).await?;
     match enter {
         Enter::Register { link, name, password, device, passphrase } => {

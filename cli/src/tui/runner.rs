@@ -72,7 +72,12 @@ enum Woken {
 impl Runner {
     /// A runner of `state` for the profile at `place`.
     #[must_use]
-    pub(super) fn new(place: Place, source: Source, surroundings: Surroundings, state: State) -> Self {
+    pub(super) fn new(
+        place: Place,
+        source: Source,
+        surroundings: Surroundings,
+        state: State,
+    ) -> Self {
         // Unbounded, and never long: an answer comes for a question, the agent tells what it tells at its own pace, and all of it is taken in
         // before anything is drawn.
         let (events, coming) = mpsc::unbounded_channel();
