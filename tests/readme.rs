@@ -72,6 +72,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "rookery login --recovery-key-file",
         "ROOKERY_HOME=~/third rookery login \"$LINK\" alice --password-file ~/password --recovery-key-file $ROOKERY_HOME/recovery-key",
     ),
+    ("rookery rooms", "="),
     // What it would build is there already.
     ("cargo demo --headless", "CARGO=true demo --headless"),
     // It is what runs this.

@@ -10,6 +10,8 @@ mod agent;
 pub mod composer;
 pub mod effect;
 pub mod event;
+#[cfg(test)]
+mod fixture;
 pub mod glyphs;
 pub mod keymap;
 mod runner;

@@ -35,6 +35,8 @@ pub struct Open {
     pub vim: Vim,
     /// What sending will do.
     pub purpose: Purpose,
+    /// What was being written when an earlier message began to be changed; it comes back afterwards.
+    pub aside: String,
     /// The message that keys act on.
     pub selecting: Option<Selecting>,
     /// The first message that was unread when the conversation was opened.
@@ -88,6 +90,7 @@ impl Open {
             composer,
             vim: Vim::default(),
             purpose: Purpose::Say,
+            aside: String::new(),
             selecting: None,
             first_new: None,
             unread_at_open: unread,
@@ -103,6 +106,15 @@ impl Open {
         match &mut self.thread {
             Some(thread) if thread.has_keys => &mut thread.composer,
             _ => &mut self.composer,
+        }
+    }
+
+    /// Ends changing an earlier message: what was being written before comes back, and undo brings back the change.
+    pub fn end_edit(&mut self) {
+        if matches!(self.purpose, Purpose::Edit(_)) {
+            self.purpose = Purpose::Say;
+            let aside = std::mem::take(&mut self.aside);
+            self.composer.set_text(&aside);
         }
     }
 

@@ -132,8 +132,9 @@ const COMMUNITY: &[SheetKey] = &[
     key('l', "log", "/audit"),
     key('t', "topic", "/topic "),
     key('n', "rename", "/community rename "),
-    asked('q', "leave", "/leave"),
-    asked('D', "delete", "/community delete"),
+    // These ask by themselves.
+    key('q', "leave", "/leave"),
+    key('D', "delete", "/community delete"),
 ];
 const DEVICES: &[SheetKey] = &[
     key('l', "link another", "/link"),

@@ -314,7 +314,9 @@ impl Window {
     }
 
     fn echoes(&self) -> Vec<Message> {
-        let waits = |message: &&Message| message.progress == Progress::Sending;
+        // One that failed before it was stored is nowhere else.
+        let waits =
+            |message: &&Message| matches!(message.progress, Progress::Sending | Progress::Failed);
         self.messages.iter().filter(waits).cloned().collect()
     }
 

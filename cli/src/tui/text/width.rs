@@ -14,6 +14,8 @@ use ratatui::{
 };
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::render::is_unsafe;
+
 /// The columns that `text` takes.
 #[must_use]
 pub fn width(text: &str) -> usize {
@@ -73,7 +75,9 @@ pub fn pad(text: &str, columns: usize) -> String {
 pub fn put(buffer: &mut Buffer, at: Position, end: u16, text: &str, style: Style) -> u16 {
     let end = end.min(buffer.area.right());
     let mut x = at.x;
-    for cluster in text.graphemes(true) {
+    // What others wrote is made harmless where it enters the model; this is the last gate, for what was forgotten there.
+    let harmless = text.chars().any(is_unsafe).then(|| text.replace(is_unsafe, ""));
+    for cluster in harmless.as_deref().unwrap_or(text).graphemes(true) {
         let Some(columns) = u16::try_from(cluster_width(cluster)).ok().and_then(NonZeroU16::new)
         else {
             continue;

@@ -8,7 +8,7 @@ use crate::{
         effect::Effect,
         state::{
             Choice, Form, Layer, Look, Message, Picker, SheetKind, State, Want, Weight,
-            conversation::Purpose,
+            conversation::Purpose, window::Progress,
         },
         text::{emoji, markdown},
         theme::{BuiltIn, Theme},
@@ -360,6 +360,7 @@ fn about_message(state: &mut State, action: Action, argument: &str) -> Vec<Effec
                 return quote(state, &message);
             }
             open.selecting = None;
+            open.end_edit();
             open.purpose = Purpose::Reply(message.id.clone(), message.from.clone());
             if argument.is_empty() { vec![] } else { compose::say_text(state, argument) }
         }
@@ -410,7 +411,7 @@ fn about_message(state: &mut State, action: Action, argument: &str) -> Vec<Effec
             None => usage(state, "This message answers no other"),
         },
         Action::Retry => {
-            if message.is_mine && message.reason.is_some() {
+            if message.is_mine && message.progress == Progress::Failed {
                 open.selecting = None;
                 return compose::say_text(state, &message.text);
             }

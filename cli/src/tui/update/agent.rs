@@ -282,6 +282,10 @@ fn took_page(state: &mut State, want: Want, lines: ReadLines) -> Vec<Effect> {
         Want::Older(_) => open.window.put_older(page, PAGE),
         Want::Newer(_) => open.window.put_newer(page, PAGE),
         Want::Again(_) => open.window.refresh(page),
+        Want::Around(..) if page.is_empty() => {
+            open.window.loading = crate::tui::state::window::Loading::No;
+            return say(state, Weight::Trouble, "Nothing was said there");
+        }
         Want::Around(_, id) => {
             let there = page.iter().find(|message| message.id == id).or_else(|| page.last());
             let anchor = match there {
@@ -308,7 +312,11 @@ fn failed(state: &mut State, want: Want, error: &CommandError) -> Vec<Effect> {
         Want::Sent(target, id) => compose::not_sent(state, &target, &id, error),
         // What waits for a connection is asked for again when there is one.
         Want::Presence | Want::Kept | Want::Names(_) => vec![],
-        Want::Newest(target) | Want::Older(target) | Want::Newer(target) | Want::Again(target) => {
+        Want::Newest(target)
+        | Want::Older(target)
+        | Want::Newer(target)
+        | Want::Around(target, _)
+        | Want::Again(target) => {
             if let Some(open) = state.open.as_mut().filter(|open| open.target == target) {
                 open.window.loading = crate::tui::state::window::Loading::No;
             }

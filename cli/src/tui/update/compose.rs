@@ -12,7 +12,7 @@ use crate::{
         effect::Effect,
         event::Timer,
         state::{
-            Anchor, Layer, Message, Open, State, Want, Weight,
+            Anchor, Layer, Message, State, Want, Weight,
             conversation::{Completion, Purpose},
             window::Progress,
         },
@@ -109,10 +109,12 @@ pub(super) fn say_text(state: &mut State, text: &str) -> Vec<Effect> {
     let Some(open) = &mut state.open else { return vec![] };
     let target = open.target.clone();
     let text = emoji::expand(text).into_owned();
-    let purpose = std::mem::take(&mut open.purpose);
+    let purpose = open.purpose.clone();
     let in_thread = open.thread.as_ref().filter(|thread| thread.has_keys);
     let thread = in_thread.map(|thread| thread.root.clone());
     open.writing().clear();
+    open.end_edit();
+    open.purpose = Purpose::Say;
     open.completion = None;
     open.first_new = None;
     if let Purpose::Edit(message) = purpose {
@@ -184,27 +186,26 @@ pub(super) fn not_sent(
         }
         return vec![];
     }
-    let text = echo(state, target, id).map(|message| {
+    let failed = echo(state, target, id).map(|message| {
         message.progress = Progress::Failed;
         message.reason = Some(render::field(&error.message));
         message.revise();
-        message.text.clone()
+        (message.text.clone(), message.room.thread.is_some())
     });
-    // What nothing keeps comes back to be sent again, unless something else is being written already.
-    if let Some(text) = text
+    // What nothing keeps comes back to be sent again, unless something else is being written already; then it stays among the messages.
+    if let Some((text, in_thread)) = failed
         && let Some(open) = state.open.as_mut().filter(|open| open.target == target)
-        && open.composer.is_empty()
-        && !is_stored(open, id)
     {
-        open.composer.set_text(&text);
+        let (window, composer) = match &mut open.thread {
+            Some(thread) if in_thread => (&mut thread.window, &mut thread.composer),
+            _ => (&mut open.window, &mut open.composer),
+        };
+        if composer.is_empty() {
+            composer.set_text(&text);
+            window.messages.retain(|message| message.id != id);
+        }
     }
     trouble(state, error)
-}
-
-fn is_stored(open: &Open, id: &str) -> bool {
-    open.window
-        .get(id)
-        .is_some_and(|message| !matches!(message.progress, Progress::Sending | Progress::Failed))
 }
 
 /// The selected message, or the newest of one's own.
@@ -224,6 +225,9 @@ pub(super) fn edit_message(state: &mut State, text: &str) -> Vec<Effect> {
         let act = MessageAct::Edit(emoji::expand(text).into_owned());
         let change = MessageChange { room: open.target.clone(), message: message.id, act };
         return vec![ask(state, Want::Done(String::new()), &change)];
+    }
+    if !matches!(open.purpose, Purpose::Edit(_)) {
+        open.aside = open.composer.text();
     }
     open.purpose = Purpose::Edit(message.id);
     open.composer.set_text(&message.text);

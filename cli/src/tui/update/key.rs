@@ -209,12 +209,14 @@ fn clear(state: &mut State) -> Vec<Effect> {
     open.completion = None;
     if open.writing().is_empty() {
         if open.purpose != Purpose::Say {
+            open.end_edit();
             open.purpose = Purpose::Say;
             return vec![];
         }
         return super::say(state, super::Weight::Done, "Ctrl+Q ends rookery");
     }
     open.writing().clear();
+    open.end_edit();
     open.purpose = Purpose::Say;
     compose::wrote(state)
 }
@@ -227,8 +229,7 @@ fn close(state: &mut State) -> Vec<Effect> {
             return vec![];
         }
         if let Purpose::Edit(_) = open.purpose {
-            open.purpose = Purpose::Say;
-            open.composer.clear();
+            open.end_edit();
             return vec![];
         }
         if open.purpose != Purpose::Say {
@@ -336,7 +337,7 @@ fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         },
         Some(Layer::Form(mut form)) => {
             if key.code == KeyCode::Enter {
-                let line = format!("{}{}", form.command, form.field.text());
+                let line = format!("{}{}", form.command, form.field.text().trim_end());
                 return act::run_line(state, &line);
             }
             if let Some(change) = edit_of(key) {

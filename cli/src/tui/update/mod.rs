@@ -101,3 +101,6 @@ fn quit(state: &mut State) -> Vec<Effect> {
     effects.push(Effect::Quit);
     effects
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,9 @@ pub(super) fn open(state: &mut State, target: &str) -> Vec<Effect> {
 /// Leaves the open conversation.
 fn leave(state: &mut State) -> Vec<Effect> {
     let effects = compose::keep_draft(state);
+    if let Some(open) = &mut state.open {
+        open.end_edit();
+    }
     if let Some(open) = state.open.take()
         && !open.composer.is_empty()
     {
@@ -331,7 +334,7 @@ pub(super) fn thread(state: &mut State) -> Vec<Effect> {
     let Some(message) = selected
         .or_else(|| open.window.messages.iter().rev().find(|message| message.room.replies > 0))
     else {
-        return super::usage(state, "Select a message first: Up, or Alt+K");
+        return super::usage(state, "Select a message first: Up, or Alt+P");
     };
     if !open.is_room() {
         return super::usage(state, "Threads are for rooms");

@@ -252,10 +252,12 @@ pub(super) fn settings(of: Option<&str>, lines: Vec<SettingLine>) -> Vec<Row> {
             // Enter goes on to the next value, where there are only some.
             let here = line.values.iter().position(|value| *value == line.value).unwrap_or(0);
             let next = here.saturating_add(1).checked_rem(line.values.len()).unwrap_or(0);
-            let enter = match line.values.get(next) {
-                Some(next) => format!("/set {} {next}", line.name),
-                None => format!("/set {} ", line.name),
+            // The account has a setting of that name too.
+            let command = match (of, line.name.as_str()) {
+                (Some(_), "notifications") => "/notify".to_owned(),
+                (_, name) => format!("/set {name}"),
             };
+            let enter = format!("{command} {}", line.values.get(next).map_or("", String::as_str));
             let shown = field(&line.value);
             let detail =
                 if line.values.is_empty() { String::new() } else { line.values.join(" | ") };

@@ -143,12 +143,16 @@ pub(super) fn press(state: &mut State, stroke: Stroke) -> Option<Vec<Effect>> {
         KeyCode::PageUp => sheet.step(-10),
         KeyCode::PageDown => sheet.step(10),
         KeyCode::Enter => {
-            let command = sheet.row().and_then(|row| row.enter.clone())?;
-            return Some(enter(state, &command));
+            // A row that says something only takes the key all the same: what is written is not sent by it.
+            let command = sheet.row().and_then(|row| row.enter.clone());
+            return Some(command.map_or_else(Vec::new, |command| enter(state, &command)));
         }
         _ => {
             let letter = stroke.letter()?;
-            let key = sheet.row().map(|row| row.key.clone()).unwrap_or_default();
+            let key = match &sheet.kind {
+                SheetKind::Verify(who) => who.clone(),
+                _ => sheet.row().map(|row| row.key.clone()).unwrap_or_default(),
+            };
             let found = sheet.kind.keys().iter().find(|one| one.key == letter);
             let Some(found) = found else {
                 match letter {

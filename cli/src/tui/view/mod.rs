@@ -74,13 +74,16 @@ fn chat(state: &State, cache: &mut ViewCache, frame: &mut Frame<'_>, area: Rect)
     let rule = u16::from(area.height >= LOW);
     let is_narrow = area.width < NARROW;
     let writing = composer::height(state, area.width).min(area.height / 3).max(1);
-    let hint = u16::from(area.height >= 12);
+    // Where there is no row for both, what has to be told takes the place of the keys.
+    let tells = state.notice.is_some() || !status::is_calm(state);
+    let has_status = !is_narrow || area.height >= LOW;
+    let hint = u16::from(area.height >= 12 && (has_status || !tells));
     let [title, above, body, below, status, writing, hint] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(rule),
         Constraint::Min(1),
         Constraint::Length(rule),
-        Constraint::Length(u16::from(!is_narrow || area.height >= LOW)),
+        Constraint::Length(u16::from(has_status || tells)),
         Constraint::Length(writing),
         Constraint::Length(hint),
     ])
@@ -98,7 +101,7 @@ fn chat(state: &State, cache: &mut ViewCache, frame: &mut Frame<'_>, area: Rect)
     let pane = match (has_pane, area.width >= WIDE) {
         (false, _) => 0,
         (true, true) => (area.width / 3).clamp(31, 48),
-        (true, false) => body.width.saturating_sub(list),
+        (true, false) => body.width.saturating_sub(list).saturating_sub(u16::from(list > 0)),
     };
     let gap = |width: u16| u16::from(width > 0 && width < body.width);
     let [rooms, left, middle, right, side] = Layout::horizontal([
@@ -197,3 +200,6 @@ fn put_right(buffer: &mut Buffer, area: Rect, row: u16, text: &str, style: Style
 fn words(text: impl Into<String>, role: Role) -> TextLine {
     TextLine::new(text, role)
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,12 +79,12 @@ fn list(state: &State, sheet: &Sheet, frame: &mut Frame<'_>, area: Rect) {
         let is_marked = sheet.has_keys
             && place == sheet.marked
             && sheet.rows.get(place).is_some_and(|row| row.is_choice);
-        for line in block {
+        for (nth, line) in block.iter().enumerate() {
             if y >= below.height {
                 return;
             }
             let mut line = line.clone();
-            let sign = if is_marked { "> " } else { "  " };
+            let sign = if is_marked && nth == 0 { "> " } else { "  " };
             line.pieces.insert(0, text::Piece::new(sign, Role::Key));
             if is_marked {
                 for piece in &mut line.pieces {

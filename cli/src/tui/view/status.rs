@@ -57,6 +57,14 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
     }
 }
 
+/// Whether all is as it should be, so that nothing has to be said.
+pub(super) fn is_calm(state: &State) -> bool {
+    state
+        .standing
+        .as_ref()
+        .is_none_or(|standing| standing.connection == Connection::Online && standing.queued == 0)
+}
+
 fn connection(state: &State, line: &mut TextLine) {
     if matches!(state.screen, Screen::Opening) {
         line.push("opening", Role::Status, None);

@@ -136,29 +136,24 @@ pub(super) fn draw(state: &State, welcome: &Welcome, frame: &mut Frame<'_>, area
     let area = middle(area);
     let (title, said) = question(welcome);
     let mut lines = vec![words(title, Role::Heading), words("", Role::Text)];
+    // The key comes first: on a screen without room for everything, it is what must be seen.
+    if welcome.step == Step::RecoveryKey {
+        let groups = crate::tui::update::recovery_groups(&welcome.recovery_key);
+        for (place, four) in groups.chunks(4).enumerate() {
+            let first = place.saturating_mul(4).saturating_add(1);
+            lines.push(words(format!("{first:3}  {}", four.join("  ")), Role::Strong));
+        }
+        lines.push(words("Enter: it is written down", Role::Hint));
+        lines.push(words("", Role::Text));
+    }
     lines.extend(said.into_iter().map(|line| words(line, Role::Text)));
     if let Some(pinned) = &welcome.pinned {
         lines.push(words(format!("The server's fingerprint is {pinned}"), Role::Dim));
     }
-    match welcome.step {
-        Step::RecoveryKey => {
-            lines.push(words("", Role::Text));
-            let groups = crate::tui::update::recovery_groups(&welcome.recovery_key);
-            for (place, four) in groups.chunks(4).enumerate() {
-                let first = place.saturating_mul(4).saturating_add(1);
-                lines.push(words(format!("{first:3}  {}", four.join("  ")), Role::Strong));
-            }
-            lines.push(words("", Role::Text));
-            lines.push(words("Enter: it is written down", Role::Hint));
-        }
-        Step::ConfirmKey => {
-            let [one, other] = welcome.asked.map(|place| place.saturating_add(1));
-            lines.push(words(
-                format!("Type groups {one} and {other} of it, with a space between them."),
-                Role::Text,
-            ));
-        }
-        _ => {}
+    if welcome.step == Step::ConfirmKey {
+        let [one, other] = welcome.asked.map(|place| place.saturating_add(1));
+        let said = format!("Type groups {one} and {other} of it, with a space between them.");
+        lines.push(words(said, Role::Text));
     }
     if let Some(trouble) = &welcome.trouble {
         lines.push(words("", Role::Text));
