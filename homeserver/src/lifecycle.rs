@@ -2,7 +2,7 @@
 
 use std::{sync::Once, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long draining may take: the grace of service managers is 60 s or more, and a client waits 10 s for an answer.
@@ -19,17 +19,30 @@ pub struct Lifecycle {
     pub tasks: TaskTracker,
 }
 
+/// The signals that ask for the end. From when this is made, they end nothing by themselves: before anybody is told that the server is ready.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens for them.
+    pub fn listen() -> std::io::Result<Self> {
+        let (terminate, interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt })
+    }
+}
+
 impl Lifecycle {
     /// Waits for SIGTERM or SIGINT, or for a task that panicked.
-    pub async fn asked_to_stop(&self) -> std::io::Result<()> {
-        let (mut terminate, mut interrupt) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    pub async fn asked_to_stop(&self, signals: &mut Signals) {
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
+            _ = signals.terminate.recv() => tracing::info!("stopping: SIGTERM"),
+            _ = signals.interrupt.recv() => tracing::info!("stopping: SIGINT"),
             () = self.drain.cancelled() => {}
         }
-        Ok(())
     }
 
     /// Drains, and aborts what is not done after [`GRACE`].

@@ -17,7 +17,7 @@ use crate::{
     config::{LIMITS, Loaded, Source},
     database,
     identity::{Absent, DataDir, write_private},
-    lifecycle::Lifecycle,
+    lifecycle::{Lifecycle, Signals},
     server::{self, Ingredients},
     service::password::Passwords,
     telemetry,
@@ -119,6 +119,7 @@ pub(super) async fn serve(cli: &Cli, serve: &Serve) -> Result<Report, Failed> {
     let wanted = loaded.config.metrics;
     let metrics = wanted.map(|_| telemetry::metrics()).transpose();
     let metrics = metrics.map_err(|error| Failed::because(error.to_string()))?;
+    let mut signals = Signals::listen().map_err(|error| Failed::because(error.to_string()))?;
     let ingredients = open(cli, loaded, Absent::Make).await?;
     let running = server::start(ingredients, metrics).await?;
     running.lifecycle.stop_on_panic();
@@ -141,12 +142,11 @@ pub(super) async fn serve(cli: &Cli, serve: &Serve) -> Result<Report, Failed> {
             "{name} listens on {address}\nfingerprint {fingerprint}\ninvite      {invite}"
         ));
     }
-    let stopped = running.lifecycle.asked_to_stop().await;
+    running.lifecycle.asked_to_stop(&mut signals).await;
     running.stop().await;
     if let Some(file) = &serve.ready_file {
         std::fs::remove_file(file).ok();
     }
-    stopped.map_err(|error| Failed::because(error.to_string()))?;
     if Lifecycle::panicked() {
         return Err(Failed::because("a part of the server failed; it was stopped in order")
             .hint("its log says where; please report it"));
