@@ -4,10 +4,9 @@ use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, time::Duratio
 
 use anyhow::{Context, Result, ensure};
 use rookery_tests::{
-    homeserver::Homeserver,
     process::{Finished, PATIENCE, binary, run},
-    profile::{Message, Profile},
-    world::{World, befriend},
+    profile::Message,
+    world::{Couple, World},
 };
 use serde_json::Value;
 use tokio::{process::Command, time::timeout};
@@ -47,7 +46,7 @@ async fn a_server_keeps_its_identity_over_a_restart() -> Result<()> {
 
 #[tokio::test]
 async fn the_admins_commands_answer_in_one_shape() -> Result<()> {
-    let scene = Scene::new().await?;
+    let scene = Couple::of_friends().await?;
     let created = scene.server.admin(&["invite", "create", "--uses", "10"]).await?.success()?;
     let created = created.json()?;
     ensure!(created.get("schema").is_some_and(Value::is_string), "{created}");
@@ -113,7 +112,7 @@ async fn a_recovery_key_goes_where_it_is_told_and_never_over_another() -> Result
 
 #[tokio::test]
 async fn what_send_read_and_tail_print_has_the_promised_keys() -> Result<()> {
-    let scene = Scene::new().await?;
+    let scene = Couple::of_friends().await?;
     let mut tail = scene.bob.start_tail()?;
     let sent = scene.alice.ask(&["send", "@bob", "first"]).await?;
     ensure!(sent.get("v") == Some(&Value::from(1)), "{sent}");
@@ -137,7 +136,7 @@ async fn what_send_read_and_tail_print_has_the_promised_keys() -> Result<()> {
 
 #[tokio::test]
 async fn tail_resumes_after_its_cursor() -> Result<()> {
-    let scene = Scene::new().await?;
+    let scene = Couple::of_friends().await?;
     let mut seen = BTreeSet::new();
     for round in 0..3 {
         let text = format!("in round {round}");
@@ -154,7 +153,7 @@ async fn tail_resumes_after_its_cursor() -> Result<()> {
 
 #[tokio::test]
 async fn the_whole_standard_input_is_one_message() -> Result<()> {
-    let scene = Scene::new().await?;
+    let scene = Couple::of_friends().await?;
     let text = "two\nlines and a tab\t, ünïcödé 🦭";
     let sending = scene.alice.command(&["send", "@bob", "-", "--json"])?;
     run(sending, format!("{text}\n").as_bytes(), PATIENCE).await?.success()?;
@@ -166,7 +165,7 @@ async fn the_whole_standard_input_is_one_message() -> Result<()> {
 /// Under a pseudo-terminal, as for a person.
 #[tokio::test]
 async fn without_a_text_the_editor_is_opened_and_what_it_leaves_is_sent() -> Result<()> {
-    let scene = Scene::new().await?;
+    let scene = Couple::of_friends().await?;
     let editor = scene.world.path().join("an editor");
     let seen = scene.world.path().join("seen");
     let write = |what: &str| -> Result<()> {
@@ -213,7 +212,7 @@ async fn without_a_text_the_editor_is_opened_and_what_it_leaves_is_sent() -> Res
 
 #[tokio::test]
 async fn send_waits_for_as_much_as_it_is_told() -> Result<()> {
-    let scene = Scene::new().await?;
+    let scene = Couple::of_friends().await?;
     let arguments = ["send", "@bob", "there?", "--json", "--until", "delivered", "--timeout"];
     let alone = [&arguments[..], &["2s"]].concat();
     scene.alice.run(&alone).await?.exit(exit::TIMED_OUT)?;
@@ -227,7 +226,7 @@ async fn send_waits_for_as_much_as_it_is_told() -> Result<()> {
 
 #[tokio::test]
 async fn without_a_connection_a_message_is_queued_and_the_exit_code_says_so() -> Result<()> {
-    let mut scene = Scene::new().await?;
+    let mut scene = Couple::of_friends().await?;
     scene.alice.run(&["status", "--json"]).await?.success()?.json()?;
     scene.server.stop().await?;
     let status = scene.alice.run(&["status", "--json"]).await?.exit(exit::NO_CONNECTION)?;
@@ -249,7 +248,7 @@ async fn without_a_connection_a_message_is_queued_and_the_exit_code_says_so() ->
 
 #[tokio::test]
 async fn every_failure_has_its_own_exit_code() -> Result<()> {
-    let scene = Scene::new().await?;
+    let scene = Couple::of_friends().await?;
     scene.alice.run(&["send"]).await?.exit(exit::USAGE)?;
     scene.alice.run(&["send", "@bob", "text", "--no-such-flag"]).await?.exit(exit::USAGE)?;
     scene.alice.run(&["send", "@nobody", "text"]).await?.exit(exit::NOT_FOUND)?;
@@ -269,7 +268,7 @@ async fn every_failure_has_its_own_exit_code() -> Result<()> {
 
 #[tokio::test]
 async fn standard_output_has_data_only() -> Result<()> {
-    let scene = Scene::new().await?;
+    let scene = Couple::of_friends().await?;
     scene.alice.send("@bob", "hello").await?;
     for arguments in [
         &["whoami"][..],
@@ -294,7 +293,7 @@ async fn standard_output_has_data_only() -> Result<()> {
 
 #[tokio::test]
 async fn control_characters_of_others_never_reach_the_terminal() -> Result<()> {
-    let scene = Scene::new().await?;
+    let scene = Couple::of_friends().await?;
     let nasty = "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\u{8}\u{7f}\r\u{202e}txt\u{2066}.\u{0}end";
     let sending = scene.alice.command(&["send", "@bob", "-"])?;
     run(sending, nasty.as_bytes(), PATIENCE).await?.success()?;
@@ -341,7 +340,7 @@ async fn help_completions_and_schema_come_without_a_profile() -> Result<()> {
 
 #[tokio::test]
 async fn a_reader_that_goes_away_is_no_error() -> Result<()> {
-    let scene = Scene::new().await?;
+    let scene = Couple::of_friends().await?;
     scene.alice.send("@bob", &"long ".repeat(2000)).await?;
     let rookery = binary("rookery")?;
     let mut shell = Command::new("bash");
@@ -351,26 +350,6 @@ async fn a_reader_that_goes_away_is_no_error() -> Result<()> {
     // 141 is what a shell says of a program that SIGPIPE ended.
     ensure!(["0", "141"].contains(&answer.stdout.trim()) && answer.stderr.is_empty(), "{answer}");
     Ok(())
-}
-
-/// Alice and Bob with a device each.
-struct Scene {
-    alice: Profile,
-    bob: Profile,
-    server: Homeserver,
-    world: World,
-}
-
-impl Scene {
-    async fn new() -> Result<Self> {
-        let world = World::new()?;
-        let server = world.homeserver("nest").start().await?;
-        let (alice, bob) = (world.profile("alice", "laptop")?, world.profile("bob", "laptop")?);
-        alice.register(&server.ready().invite).await?;
-        bob.register(&server.invite(1).await?).await?;
-        befriend(&alice, &bob).await?;
-        Ok(Self { alice, bob, server, world })
-    }
 }
 
 fn has_keys(object: &Value, keys: &[&str]) -> Result<()> {

@@ -2,10 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 use rookery_tests::{
-    homeserver::Homeserver,
     process::PATIENCE,
-    profile::{Message, Profile},
-    world::{World, eventually},
+    profile::Message,
+    world::{Couple, eventually},
 };
 use serde_json::Value;
 
@@ -14,11 +13,11 @@ const NOT_FOUND: i32 = 7;
 
 #[tokio::test]
 async fn a_first_message_to_somebody_never_met_waits_for_the_connection() -> Result<()> {
-    let mut scene = Scene::new().await?;
+    let mut scene = Couple::of_strangers().await?;
     scene.server.stop().await?;
     // Both spellings are one conversation, before and after the name is resolved.
     for (number, to) in ["@bob", "bob@nest", "@bob"].into_iter().enumerate() {
-        scene.queue(to, &format!("offline {number}"), &number.to_string()).await?;
+        queue(&scene, to, &format!("offline {number}"), &number.to_string()).await?;
     }
     let shown = scene.alice.read("bob@nest", 10).await?;
     let waiting = texts(&shown, "queued");
@@ -47,10 +46,10 @@ async fn a_first_message_to_somebody_never_met_waits_for_the_connection() -> Res
 /// The agent was there all along, and a command waits for its message: both are told when the name has been resolved.
 #[tokio::test]
 async fn whoever_waits_or_follows_sees_the_message_go() -> Result<()> {
-    let mut scene = Scene::new().await?;
+    let mut scene = Couple::of_strangers().await?;
     scene.server.stop().await?;
     let mut agent = scene.alice.start_agent()?;
-    scene.queue("@bob", "first", "first").await?;
+    queue(&scene, "@bob", "first", "first").await?;
     let mut tail = scene.alice.start(&["tail", "@bob", "--json", "--since", "1h"])?;
     let told: Message = serde_json::from_value(tail.expect(PATIENCE).await?)?;
     ensure!(told.text == "first", "{told:?}");
@@ -90,10 +89,10 @@ async fn whoever_waits_or_follows_sees_the_message_go() -> Result<()> {
 
 #[tokio::test]
 async fn a_name_that_turns_out_to_be_nobodys_fails_the_message() -> Result<()> {
-    let mut scene = Scene::new().await?;
+    let mut scene = Couple::of_strangers().await?;
     scene.server.stop().await?;
-    scene.queue("@nobody", "is there anybody?", "one").await?;
-    scene.queue("@nobody", "hello?", "two").await?;
+    queue(&scene, "@nobody", "is there anybody?", "one").await?;
+    queue(&scene, "@nobody", "hello?", "two").await?;
     scene.server.start().await?;
     let mut agent = scene.alice.start_agent()?;
     let shown = eventually(PATIENCE, async || {
@@ -115,7 +114,7 @@ async fn a_name_that_turns_out_to_be_nobodys_fails_the_message() -> Result<()> {
 
 #[tokio::test]
 async fn a_message_that_may_not_be_queued_is_not() -> Result<()> {
-    let mut scene = Scene::new().await?;
+    let mut scene = Couple::of_strangers().await?;
     scene.server.stop().await?;
     let refused = ["send", "@bob", "now or never", "--no-queue", "--json"];
     let refused = scene.alice.run(&refused).await?.exit(NO_CONNECTION)?;
@@ -125,30 +124,11 @@ async fn a_message_that_may_not_be_queued_is_not() -> Result<()> {
     Ok(())
 }
 
-/// Alice and Bob, who have nothing to do with one another yet.
-struct Scene {
-    alice: Profile,
-    bob: Profile,
-    server: Homeserver,
-    _world: World,
-}
-
-impl Scene {
-    async fn new() -> Result<Self> {
-        let world = World::new()?;
-        let server = world.homeserver("nest").start().await?;
-        let (alice, bob) = (world.profile("alice", "laptop")?, world.profile("bob", "laptop")?);
-        alice.register(&server.ready().invite).await?;
-        bob.register(&server.invite(1).await?).await?;
-        Ok(Self { alice, bob, server, _world: world })
-    }
-
-    async fn queue(&self, to: &str, text: &str, id: &str) -> Result<()> {
-        let arguments = ["send", to, text, "--json", "--id", id];
-        let queued = self.alice.run(&arguments).await?.exit(NO_CONNECTION)?.json()?;
-        ensure!(queued.get("state") == Some(&Value::from("queued")), "{queued}");
-        Ok(())
-    }
+async fn queue(couple: &Couple, to: &str, text: &str, id: &str) -> Result<()> {
+    let arguments = ["send", to, text, "--json", "--id", id];
+    let queued = couple.alice.run(&arguments).await?.exit(NO_CONNECTION)?.json()?;
+    ensure!(queued.get("state") == Some(&Value::from("queued")), "{queued}");
+    Ok(())
 }
 
 fn texts<'m>(shown: &'m [Message], state: &str) -> Vec<&'m str> {

@@ -48,6 +48,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("rookery send night-owls#general 'who is up?'", "="),
     ("rookery read night-owls#general", "rookery read night-owls#general | grep -q 'who is up?'"),
     ("rookery community verify night-owls", "rookery community verify night-owls | grep -q holds"),
+    ("rookery community show night-owls", "="),
     ("rookery group create weekend @bob", "="),
     (
         "rookery search 'from:me deploy'",
@@ -71,6 +72,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "rookery login --recovery-key-file",
         "ROOKERY_HOME=~/third rookery login \"$LINK\" alice --password-file ~/password --recovery-key-file $ROOKERY_HOME/recovery-key",
     ),
+    ("rookery rooms", "="),
     // What it would build is there already.
     ("cargo demo --headless", "CARGO=true demo --headless"),
     // It is what runs this.
@@ -80,7 +82,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("cargo build --release --locked --workspace && target/release/load all", "load all --help"),
     ("target/release/load messages", "load messages --pairs 2 --in-flight 2 --seconds 1"),
     ("target/release/load connections --count 3000", "load connections --count 10"),
-    ("target/release/load idle --count 1000", "load idle --count 10"),
+    ("target/release/load idle --count 4000", "load idle --count 10"),
+    ("target/release/load fanout", "load fanout --members 8 --senders 1 --in-flight 1 --seconds 1"),
     ("target/release/load send --times 20", "load send --times 1"),
     // Once through each, by a step of its own.
     ("cargo bench -p rookery-protocol", "grep -q -- \"--bench '\\*'\" tests/run"),

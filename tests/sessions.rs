@@ -11,10 +11,9 @@ use rookery_protocol::{
 };
 use rookery_tests::{
     bare::{Bare, random},
-    homeserver::Homeserver,
     process::{PATIENCE, run},
-    profile::{Message, Profile},
-    world::{World, befriend, eventually},
+    profile::Message,
+    world::{Couple, eventually},
 };
 use serde_json::Value;
 use tokio::process::Command;
@@ -25,13 +24,13 @@ const LOCKED: i32 = 8;
 /// Bob's disk is put back to an earlier day. Neither side loses what is said from then on, nothing comes twice, and both are told.
 #[tokio::test]
 async fn a_store_that_was_put_back_begins_its_sessions_anew() -> Result<()> {
-    let scene = Scene::new().await?;
-    let Scene { alice, bob, .. } = &scene;
-    scene.exchange("before", 3).await?;
+    let scene = Couple::of_friends().await?;
+    let Couple { alice, bob, .. } = &scene;
+    exchange(&scene, "before", 3).await?;
     let copy = scene.world.path().join("copy");
     copy_directory(&bob.home(), &copy).await?;
     // Enough that neither the ratchet nor the numbers of the copy are still in use.
-    scene.exchange("between", 4).await?;
+    exchange(&scene, "between", 4).await?;
     fs::remove_dir_all(bob.home())?;
     copy_directory(&copy, &bob.home()).await?;
 
@@ -64,7 +63,7 @@ async fn a_store_that_was_put_back_begins_its_sessions_anew() -> Result<()> {
         );
     }
     // From here on it is as if nothing had been.
-    scene.exchange("afterwards", 2).await?;
+    exchange(&scene, "afterwards", 2).await?;
     let delivered = ["send", "@bob", "the end", "--until", "delivered", "--timeout", "30s"];
     let mut agent = bob.start_agent()?;
     alice.ask(&delivered).await?;
@@ -83,7 +82,7 @@ async fn a_store_that_was_put_back_begins_its_sessions_anew() -> Result<()> {
 /// Fifty sessions take all one-time keys; the device makes more as soon as there are none.
 #[tokio::test]
 async fn one_time_keys_that_were_used_up_are_made_anew() -> Result<()> {
-    let scene = Scene::new().await?;
+    let scene = Couple::of_friends().await?;
     let mut agent = scene.bob.start_agent()?;
     scene.bob.wait_until_connected().await?;
     let link: JoinLink = scene.server.invite(1).await?.parse()?;
@@ -125,8 +124,8 @@ async fn one_time_keys_that_were_used_up_are_made_anew() -> Result<()> {
 
 #[tokio::test]
 async fn a_new_recovery_key_takes_the_place_of_the_old_one() -> Result<()> {
-    let scene = Scene::new().await?;
-    scene.exchange("hello", 1).await?;
+    let scene = Couple::of_friends().await?;
+    exchange(&scene, "hello", 1).await?;
     let (old, new) = (scene.world.path().join("old"), scene.world.path().join("new"));
     fs::rename(scene.bob.recovery_key_file(), &old)?;
     let create = ["recovery", "create", "--recovery-key-file", text(&new)?];
@@ -148,8 +147,8 @@ async fn a_new_recovery_key_takes_the_place_of_the_old_one() -> Result<()> {
 
 #[tokio::test]
 async fn a_closed_account_is_closed_for_everybody() -> Result<()> {
-    let scene = Scene::new().await?;
-    scene.exchange("hello", 1).await?;
+    let scene = Couple::of_friends().await?;
+    exchange(&scene, "hello", 1).await?;
     let (password, wrong) = (scene.world.path().join("password"), scene.world.path().join("wrong"));
     fs::write(&password, "the password of bob\n")?;
     fs::write(&wrong, "not the password of bob\n")?;
@@ -179,41 +178,21 @@ async fn a_closed_account_is_closed_for_everybody() -> Result<()> {
     .await
 }
 
-/// Alice and Bob with a device each.
-struct Scene {
-    alice: Profile,
-    bob: Profile,
-    server: Homeserver,
-    world: World,
-}
-
-impl Scene {
-    async fn new() -> Result<Self> {
-        let world = World::new()?;
-        let server = world.homeserver("nest").start().await?;
-        let (alice, bob) = (world.profile("alice", "laptop")?, world.profile("bob", "laptop")?);
-        alice.register(&server.ready().invite).await?;
-        bob.register(&server.invite(1).await?).await?;
-        befriend(&alice, &bob).await?;
-        Ok(Self { alice, bob, server, world })
-    }
-
-    /// Both write in turn, and read what the other wrote.
-    async fn exchange(&self, when: &str, times: usize) -> Result<()> {
-        for number in 0..times {
-            for (from, to) in [(&self.alice, &self.bob), (&self.bob, &self.alice)] {
-                let text = format!("{} {when} {number}", from.user());
-                from.send(&format!("@{}", to.user()), &text).await?;
-                eventually(PATIENCE, async || {
-                    let shown = to.read(&format!("@{}", from.user()), 100).await?;
-                    ensure!(shown.iter().any(|message| message.text == text), "no {text:?}");
-                    Ok(())
-                })
-                .await?;
-            }
+/// Both write in turn, and read what the other wrote.
+async fn exchange(couple: &Couple, when: &str, times: usize) -> Result<()> {
+    for number in 0..times {
+        for (from, to) in [(&couple.alice, &couple.bob), (&couple.bob, &couple.alice)] {
+            let text = format!("{} {when} {number}", from.user());
+            from.send(&format!("@{}", to.user()), &text).await?;
+            eventually(PATIENCE, async || {
+                let shown = to.read(&format!("@{}", from.user()), 100).await?;
+                ensure!(shown.iter().any(|message| message.text == text), "no {text:?}");
+                Ok(())
+            })
+            .await?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// What `writer` said after the store was put back.

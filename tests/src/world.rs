@@ -78,6 +78,37 @@ impl Person {
     }
 }
 
+/// Alice and Bob with a device each, on one server.
+pub struct Couple {
+    /// Alice's device.
+    pub alice: Profile,
+    /// Bob's.
+    pub bob: Profile,
+    /// Their server.
+    pub server: Homeserver,
+    /// Where it all is.
+    pub world: World,
+}
+
+impl Couple {
+    /// Two who have nothing to do with one another yet.
+    pub async fn of_strangers() -> Result<Self> {
+        let world = World::new()?;
+        let server = world.homeserver("nest").start().await?;
+        let (alice, bob) = (world.profile("alice", "laptop")?, world.profile("bob", "laptop")?);
+        alice.register(&server.ready().invite).await?;
+        bob.register(&server.invite(1).await?).await?;
+        Ok(Self { alice, bob, server, world })
+    }
+
+    /// Two who are contacts.
+    pub async fn of_friends() -> Result<Self> {
+        let couple = Self::of_strangers().await?;
+        befriend(&couple.alice, &couple.bob).await?;
+        Ok(couple)
+    }
+}
+
 /// Makes the people of two devices contacts: the first asks, the second accepts.
 pub async fn befriend(first: &Profile, second: &Profile) -> Result<()> {
     first.ask(&["contact", "add", &format!("@{}", second.user())]).await?;

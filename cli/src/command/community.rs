@@ -34,7 +34,7 @@ pub(super) async fn community(context: &Context, verb: CommunityVerb) -> Result<
         CommunityVerb::List => {
             for line in context.ask(CommunityList {}).await? {
                 let (members, unread) = (line.members.to_string(), line.unread.to_string());
-                let alarm = line.alarm.clone().unwrap_or_default();
+                let alarm = line.alarm.clone().or(line.warning.clone()).unwrap_or_default();
                 context.line(
                     &line,
                     &[&line.name, &line.kind, &line.standing, &members, &unread, &alarm],
@@ -122,6 +122,9 @@ fn show(context: &Context, detail: &CommunityDetail) -> Result<(), CommandError>
     )?;
     if context.output.is_json() {
         return Ok(());
+    }
+    for doubt in [&detail.summary.alarm, &detail.summary.warning].into_iter().flatten() {
+        context.note(doubt);
     }
     detail.channels.iter().try_for_each(|line| channel_line(context, line))?;
     detail.roles.iter().try_for_each(|line| role_line(context, line))?;

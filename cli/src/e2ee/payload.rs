@@ -7,8 +7,9 @@ use std::fmt;
 
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
+    chain::Seen,
     codec,
-    id::{DeviceId, ItemId, UserId},
+    id::{CommunityId, DeviceId, ItemId, UserId},
     time::Timestamp,
 };
 
@@ -26,6 +27,8 @@ pub enum Payload {
     ProfileKey(SharedProfileKey),
     /// The first word of a session that replaces a lost one.
     Reset(Reset),
+    /// What the sender has seen of the logs of shared communities.
+    Heads(Heads),
     /// Of a kind that this version does not know: skip it.
     Unknown(Unknown),
 }
@@ -88,6 +91,27 @@ pub struct Reset {
     /// The highest number of the receiver's that the sender has taken in.
     #[n(0)]
     pub last_good: Option<u64>,
+}
+
+/// What the sender has seen of the logs of communities that they share with the receiver.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Heads {
+    /// One a community.
+    #[n(0)]
+    pub heads: Vec<SharedHead>,
+}
+
+/// How far the sender's log of a community goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct SharedHead {
+    /// Whose log.
+    #[n(0)]
+    pub community: CommunityId,
+    /// The last entry that they have verified.
+    #[n(1)]
+    pub head: Seen,
 }
 
 /// Something of a kind that is not known here.
@@ -161,6 +185,7 @@ impl Payload {
     const RECEIPT: u32 = 2;
     const PROFILE_KEY: u32 = 3;
     const RESET: u32 = 4;
+    const HEADS: u32 = 5;
 
     /// The number of its kind.
     #[must_use]
@@ -170,6 +195,7 @@ impl Payload {
             Self::Receipt(_) => Self::RECEIPT,
             Self::ProfileKey(_) => Self::PROFILE_KEY,
             Self::Reset(_) => Self::RESET,
+            Self::Heads(_) => Self::HEADS,
             Self::Unknown(unknown) => unknown.kind,
         }
     }
@@ -182,6 +208,7 @@ impl Payload {
             Self::Receipt(receipt) => codec::encode(receipt),
             Self::ProfileKey(key) => codec::encode(key),
             Self::Reset(reset) => codec::encode(reset),
+            Self::Heads(heads) => codec::encode(heads),
             Self::Unknown(unknown) => unknown.bytes.clone(),
         }
     }
@@ -194,6 +221,7 @@ impl Payload {
             Self::RECEIPT => codec::decode(bytes).map(Self::Receipt).ok(),
             Self::PROFILE_KEY => codec::decode(bytes).map(Self::ProfileKey).ok(),
             Self::RESET => codec::decode(bytes).map(Self::Reset).ok(),
+            Self::HEADS => codec::decode(bytes).map(Self::Heads).ok(),
             _ => None,
         };
         known.unwrap_or_else(|| Self::Unknown(Unknown { kind, bytes: bytes.to_vec() }))
@@ -262,6 +290,8 @@ impl Archive {
 mod tests {
     use proptest::prelude::*;
 
+    use rookery_protocol::id::Digest;
+
     use super::*;
 
     fn payloads() -> Vec<Payload> {
@@ -271,6 +301,12 @@ mod tests {
             Payload::Receipt(Receipt { kind: ReceiptKind::Read, messages: vec![id, id] }),
             Payload::ProfileKey(SharedProfileKey { key: [3; 32] }),
             Payload::Reset(Reset { last_good: Some(9) }),
+            Payload::Heads(Heads {
+                heads: vec![SharedHead {
+                    community: CommunityId::from_bytes([5; 32]),
+                    head: Seen { seq: 7, hash: Digest::from_bytes([6; 32]) },
+                }],
+            }),
             Payload::Unknown(Unknown { kind: 77, bytes: vec![1, 2, 3] }),
         ]
     }
@@ -309,7 +345,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_a_decoder_panic(kind in 0_u32..6, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_a_decoder_panic(kind in 0_u32..7, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             drop(Payload::decode(kind, &bytes));
             drop(Record::decode(&bytes));
         }

@@ -14,10 +14,11 @@ use chacha20poly1305::{
 };
 use data_encoding::HEXLOWER;
 use rookery_protocol::{
+    chain::Seen,
     codec,
     envelope::Envelope,
     hash::plain,
-    id::{ChainId, DeviceId, ItemId, ServerId, UserId},
+    id::{ChainId, CommunityId, DeviceId, Digest, ItemId, ServerId, UserId},
     key::{HpkeBox, SigningKey},
     prekey::Bundle,
     time::Timestamp,
@@ -37,7 +38,10 @@ use super::{
     kem::{decapsulate, open_box},
     link::{LinkCode, NewDevice},
     pair::{Me, Outgoing, Pair, Peer},
-    payload::{Archive, Payload, Receipt, ReceiptKind, Record, Reset, SharedProfileKey, Text},
+    payload::{
+        Archive, Heads, Payload, Receipt, ReceiptKind, Record, Reset, SharedHead, SharedProfileKey,
+        Text,
+    },
     prekey::PrekeyStore,
     puk::PukRing,
     recovery::RecoveryKey,
@@ -235,6 +239,15 @@ fn payloads(frozen: &mut Frozen) {
         ("receipt", Payload::Receipt(Receipt { kind: ReceiptKind::Read, messages: vec![id] })),
         ("profile key", Payload::ProfileKey(SharedProfileKey { key: [3; 32] })),
         ("reset", Payload::Reset(Reset { last_good: Some(4) })),
+        (
+            "heads",
+            Payload::Heads(Heads {
+                heads: vec![SharedHead {
+                    community: CommunityId::from_bytes([6; 32]),
+                    head: Seen { seq: 7, hash: Digest::from_bytes([8; 32]) },
+                }],
+            }),
+        ),
     ] {
         frozen.put(
             &format!("payload: {name}"),

@@ -23,6 +23,7 @@ mod outbox;
 mod people;
 mod prekeys;
 mod profile;
+mod queue;
 mod receipts;
 mod receive;
 mod refusal;
@@ -66,7 +67,7 @@ use crate::{
     e2ee::{identity::DeviceSecrets, journal_state::JournalState},
     engine::chores::{Due, Resets},
     error::{CommandError, Kind},
-    store::{Account, AccountStage, Store, StoreError},
+    store::{Account, AccountStage, Outgoing, Posting, Store, StoreError},
 };
 
 /// How long a verb waits for the first connection before it says that there is none.
@@ -164,9 +165,9 @@ impl Engine {
     /// Starts the link, the outbox and the chores.
     pub fn start(self: &Arc<Self>) {
         self.tasks.spawn(Arc::clone(self).run_link());
-        self.tasks.spawn(Arc::clone(self).run_outbox());
+        self.tasks.spawn(Arc::clone(self).run_queue::<Outgoing>());
         self.tasks.spawn(Arc::clone(self).run_chores());
-        self.tasks.spawn(Arc::clone(self).run_postings());
+        self.tasks.spawn(Arc::clone(self).run_queue::<Posting>());
         self.tasks.spawn(Arc::clone(self).run_keeper());
         self.tasks.spawn(Arc::clone(self).run_indexer());
     }

@@ -3,7 +3,7 @@
 //! The same id never sends twice: the envelopes of an attempt are stored before they leave, and the very same bytes go again until an
 //! answer comes. Only when the home says that devices have come or gone are the missing ones sealed, under the same id.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use rookery_protocol::{
     chain::HeadRef,
@@ -16,9 +16,9 @@ use rookery_protocol::{
     },
     time::Timestamp,
 };
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
 
-use super::{Engine, Link, chains::ChainError, draw, seal::decode_content};
+use super::{Engine, chains::ChainError, draw, queue::Queued, seal::decode_content};
 use crate::{
     error::Kind,
     store::{MessageState, Outgoing, StoreError, Unconfirmed},
@@ -60,80 +60,41 @@ impl From<ChainError> for Undelivered {
     }
 }
 
-impl Engine {
-    /// Sends what waits, for as long as the engine runs.
-    pub(super) async fn run_outbox(self: Arc<Self>) {
-        let mut in_flight: JoinSet<UserId> = JoinSet::new();
-        let mut busy: BTreeSet<UserId> = BTreeSet::new();
-        loop {
-            let mut wake_at: Option<Timestamp> = None;
-            let client = match &*self.link.borrow() {
-                Link::Online(online) => Some(online.client.clone()),
-                _ => None,
-            };
-            if let Some(client) = client
-                && !self.drain.is_cancelled()
-            {
-                match self.waiting().await {
-                    Ok(fronts) => {
-                        for outgoing in fronts {
-                            if busy.contains(&outgoing.to) {
-                                continue;
-                            }
-                            if outgoing.not_before > self.now() {
-                                wake_at =
-                                    Some(wake_at.map_or(outgoing.not_before, |at| {
-                                        at.min(outgoing.not_before)
-                                    }));
-                                continue;
-                            }
-                            busy.insert(outgoing.to);
-                            let (engine, client) = (Arc::clone(&self), client.clone());
-                            in_flight.spawn(async move { engine.attempt(&client, outgoing).await });
-                        }
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "the outbox cannot be read");
-                        wake_at = Some(self.now().plus(Duration::from_secs(1)));
-                    }
-                }
-            }
-            let sleep = wake_at.map_or(Duration::from_hours(1), |at| {
-                at.since(self.now()).max(Duration::from_millis(1))
-            });
-            tokio::select! {
-                () = self.drain.cancelled(), if in_flight.is_empty() => return,
-                Some(done) = in_flight.join_next() => match done {
-                    Ok(to) => { busy.remove(&to); }
-                    // A panic was reported where it happened; its conversation goes on with the next start.
-                    Err(error) => tracing::error!(%error, "a sending task failed"),
-                },
-                () = self.outbox_wake.notified() => {}
-                () = tokio::time::sleep(sleep) => {}
-            }
-        }
+impl Queued for Outgoing {
+    type Line = UserId;
+    const QUEUE: &'static str = "outbox";
+
+    fn line(&self) -> UserId {
+        self.to
     }
 
-    async fn waiting(&self) -> Result<Vec<Outgoing>, StoreError> {
-        self.store.read().await?.outbox_fronts(AT_ONCE).await
+    fn not_before(&self) -> Timestamp {
+        self.not_before
     }
 
-    /// One attempt; gives back whose conversation is free again.
-    async fn attempt(&self, client: &Client, outgoing: Outgoing) -> UserId {
-        let to = outgoing.to;
-        let outcome = Box::pin(self.deliver(client, outgoing.clone())).await;
+    async fn fronts(engine: &Engine) -> Result<Vec<Self>, StoreError> {
+        engine.store.read().await?.outbox_fronts(AT_ONCE).await
+    }
+
+    fn wake(engine: &Engine) -> &Notify {
+        &engine.outbox_wake
+    }
+
+    async fn attempt(self, engine: &Engine, client: &Client) {
+        let outcome = Box::pin(engine.deliver(client, self.clone())).await;
         let written = match outcome {
             Ok(()) => Ok(()),
-            Err(Undelivered::Failed(why)) => self.give_up(&outgoing, &why).await,
-            Err(Undelivered::Later(why, wait)) => self.postpone(client, outgoing, why, wait).await,
+            Err(Undelivered::Failed(why)) => engine.give_up(&self, &why).await,
+            Err(Undelivered::Later(why, wait)) => engine.postpone(client, self, why, wait).await,
         };
         if let Err(error) = written {
             tracing::error!(%error, "the outbox cannot be written");
         }
-        self.timeline_changed();
-        to
+        engine.timeline_changed();
     }
+}
 
+impl Engine {
     async fn deliver(&self, client: &Client, outgoing: Outgoing) -> Result<(), Undelivered> {
         // What has been sealed is for somebody who was met.
         if outgoing.sealed.is_none() && self.has_moved(client, outgoing.to).await? {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use rookery_protocol::{
     envelope::{Envelope, EnvelopeHeader},
-    id::{DeviceId, ItemId, UserId},
+    id::{CommunityId, DeviceId, ItemId, UserId},
     io::client::Client,
     session::{Cursor, FollowUp},
     time::Timestamp,
@@ -55,6 +55,7 @@ struct Aftermath {
     resets: Resets,
     profiles: BTreeSet<UserId>,
     resend: BTreeSet<UserId>,
+    communities: BTreeSet<CommunityId>,
 }
 
 impl Engine {
@@ -95,6 +96,9 @@ impl Engine {
     async fn follow_up(&self, aftermath: Aftermath) -> Result<(), StoreError> {
         if aftermath.has_messages {
             self.timeline_changed();
+        }
+        for community in aftermath.communities {
+            self.owe_community(community);
         }
         for person in aftermath.resend {
             self.send_again(person).await?;
@@ -251,6 +255,11 @@ impl Engine {
                     };
                     aftermath.has_messages |= moved;
                 }
+                Ok(())
+            }
+            Payload::Heads(heads) if !is_own => {
+                let named = self.note_heads(unit, header.src_user, &heads).await?;
+                aftermath.communities.extend(named);
                 Ok(())
             }
             Payload::ProfileKey(shared) if !is_own => {

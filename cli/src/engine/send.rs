@@ -151,6 +151,7 @@ impl Engine {
         let outgoing =
             Outgoing { since: at, ..self.outgoing(to, item, Purpose::Message, &payload) };
         unit.enqueue(self.user, &outgoing).await?;
+        self.share_heads(&mut unit, to).await?;
         unit.commit().await?;
         Ok(contact)
     }

@@ -41,6 +41,10 @@ pub enum Name {
     Resets,
     /// Which sessions have to be begun anew.
     ResetsOwed,
+    /// Who was told, and when, what was seen of shared logs.
+    HeadsTold,
+    /// What others have seen of shared logs, while the logs here do not bear it out.
+    HeadClaims,
 }
 
 impl Name {
@@ -57,6 +61,8 @@ impl Name {
             Self::Refused => "refused",
             Self::Resets => "resets",
             Self::ResetsOwed => "resets-owed",
+            Self::HeadsTold => "heads-told",
+            Self::HeadClaims => "head-claims",
         }
     }
 }

@@ -1,14 +1,11 @@
-//! Communities as this device has verified them: their logs, the secrets of their epochs, their channels.
+//! Communities as this device has verified them: their logs, and the secrets of their epochs.
 
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
-    chain::{Entry, Seen},
+    chain::Entry,
     codec::{self, MAX_BATCH},
     community::CommunityKind,
-    id::{
-        AudienceId, ChainId, ChannelId, CommunityId, DeviceId, Digest, InviteId, SenderKeyId,
-        UserId,
-    },
+    id::{AudienceId, CommunityId, Digest, InviteId, UserId},
     name::UserName,
     time::Timestamp,
 };
@@ -62,74 +59,44 @@ pub struct CommunityRow {
     pub since: Timestamp,
 }
 
-/// A channel as far as this device has it.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct ChannelRow {
-    /// Of which community.
-    #[n(0)]
-    pub community: CommunityId,
-    /// Which.
-    #[n(1)]
-    pub channel: ChannelId,
-    /// The last entry that was taken in.
-    #[n(2)]
-    pub have: Option<Seen>,
-    /// The position in the log that it was judged at: none after it is judged at an earlier one.
-    #[n(3)]
-    pub log_pos: u64,
-    /// Through which place it was read.
-    #[n(4)]
-    pub read: Option<u64>,
-    /// How many messages of others came after that.
-    #[n(5)]
-    pub unread: u32,
-    /// How many of them mention this user.
-    #[n(6)]
-    pub mentions: u32,
-    /// Since when something waits that cannot be opened yet, because the epoch's secret is not here.
-    #[n(7)]
-    pub waits_since: Option<Timestamp>,
-    /// Entries that were refused, and why the last one was.
-    #[n(8)]
-    pub refused: u32,
-    /// Why the last one was.
-    #[n(9)]
-    pub refusal: Option<String>,
-    /// Places before which messages of one author are missing that others were linked to.
-    #[n(10)]
-    pub gaps: Vec<u64>,
-}
-
-impl ChannelRow {
-    /// Counts an entry that was refused.
-    pub fn pass_over(&mut self, why: String) {
-        self.refused = self.refused.saturating_add(1);
-        self.refusal = Some(why);
+/// Rows that have one key and one sealed value.
+impl Unit {
+    async fn sealed_row(
+        &mut self,
+        select: &'static str,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(sqlx::query_scalar(select).bind(key).fetch_optional(&mut *self.transaction).await?)
     }
 
-    /// A channel of which nothing is here yet.
-    #[must_use]
-    pub const fn new(community: CommunityId, channel: ChannelId) -> Self {
-        Self {
-            community,
-            channel,
-            have: None,
-            log_pos: 0,
-            read: None,
-            unread: 0,
-            mentions: 0,
-            waits_since: None,
-            refused: 0,
-            refusal: None,
-            gaps: vec![],
-        }
+    pub(super) async fn sealed_bytes(
+        &mut self,
+        select: &'static str,
+        table: &'static str,
+        key: &[u8],
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let sealed = self.sealed_row(select, key).await?;
+        sealed.map(|sealed| self.vault.open_bytes(table, key, &sealed)).transpose()
     }
 
-    /// Its chain.
-    #[must_use]
-    pub fn chain(&self) -> ChainId {
-        ChainId::of_channel(self.community, self.channel)
+    pub(super) async fn sealed_value<T: for<'b> Decode<'b, ()>>(
+        &mut self,
+        select: &'static str,
+        table: &'static str,
+        key: &[u8],
+    ) -> Result<Option<T>, StoreError> {
+        let sealed = self.sealed_row(select, key).await?;
+        sealed.map(|sealed| self.vault.open(table, key, &sealed)).transpose()
+    }
+
+    pub(super) async fn put_sealed(
+        &mut self,
+        insert: &'static str,
+        key: Vec<u8>,
+        sealed: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(insert).bind(key).bind(sealed).execute(&mut *self.transaction).await?;
+        Ok(())
     }
 }
 
@@ -150,15 +117,13 @@ impl Unit {
     pub async fn put_community(&mut self, row: &CommunityRow) -> Result<(), StoreError> {
         let key = self.vault.index("community", &[row.community.as_bytes()]);
         let sealed = self.vault.seal("community", &key, row);
-        sqlx::query(
+        self.put_sealed(
             "INSERT INTO community (community, sealed) VALUES ($1, $2)
              ON CONFLICT (community) DO UPDATE SET sealed = excluded.sealed",
+            key,
+            sealed,
         )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
+        .await
     }
 
     /// Entries of a community's log from place `from` on, at most `count`.
@@ -214,12 +179,7 @@ impl Unit {
         commit: Digest,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let key = self.epoch_key(community, audience, epoch, commit);
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM epoch WHERE epoch = $1")
-                .bind(&key)
-                .fetch_optional(&mut *self.transaction)
-                .await?;
-        sealed.map(|sealed| self.vault.open_bytes("epoch", &key, &sealed)).transpose()
+        self.sealed_bytes("SELECT sealed FROM epoch WHERE epoch = $1", "epoch", &key).await
     }
 
     /// Keeps a secret that somebody commits to by `commit`. Of two that compete for one number, the log will say which it is.
@@ -233,14 +193,12 @@ impl Unit {
     ) -> Result<(), StoreError> {
         let key = self.epoch_key(community, audience, epoch, commit);
         let sealed = self.vault.seal_bytes("epoch", &key, secret);
-        sqlx::query(
+        self.put_sealed(
             "INSERT INTO epoch (epoch, sealed) VALUES ($1, $2) ON CONFLICT (epoch) DO NOTHING",
+            key,
+            sealed,
         )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
+        .await
     }
 
     fn epoch_key(
@@ -254,186 +212,23 @@ impl Unit {
         self.vault.index("epoch", &[community.as_bytes(), &audience, &epoch, commit.as_bytes()])
     }
 
-    /// Another device's Sender Key.
-    pub async fn sender_key(
-        &mut self,
-        chain: ChainId,
-        id: SenderKeyId,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let key = self.vault.index("sender_key", &[chain.as_bytes(), id.as_bytes()]);
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM sender_key WHERE sender_key = $1")
-                .bind(&key)
-                .fetch_optional(&mut *self.transaction)
-                .await?;
-        sealed.map(|sealed| self.vault.open_bytes("sender_key", &key, &sealed)).transpose()
-    }
-
-    /// Stores another device's Sender Key.
-    pub async fn put_sender_key(
-        &mut self,
-        chain: ChainId,
-        id: SenderKeyId,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
-        let key = self.vault.index("sender_key", &[chain.as_bytes(), id.as_bytes()]);
-        let sealed = self.vault.seal_bytes("sender_key", &key, bytes);
-        sqlx::query(
-            "INSERT INTO sender_key (sender_key, sealed) VALUES ($1, $2)
-             ON CONFLICT (sender_key) DO UPDATE SET sealed = excluded.sealed",
-        )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
-    }
-
-    /// This device's Sender Key for a channel, in its next state.
-    pub async fn own_sender_key(
-        &mut self,
-        chain: ChainId,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let key = self.vault.index("own_sender_key", &[chain.as_bytes()]);
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM own_sender_key WHERE channel = $1")
-                .bind(&key)
-                .fetch_optional(&mut *self.transaction)
-                .await?;
-        sealed.map(|sealed| self.vault.open_bytes("own_sender_key", &key, &sealed)).transpose()
-    }
-
-    /// Stores this device's Sender Key for a channel.
-    pub async fn put_own_sender_key(
-        &mut self,
-        chain: ChainId,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
-        let key = self.vault.index("own_sender_key", &[chain.as_bytes()]);
-        let sealed = self.vault.seal_bytes("own_sender_key", &key, bytes);
-        sqlx::query(
-            "INSERT INTO own_sender_key (channel, sealed) VALUES ($1, $2)
-             ON CONFLICT (channel) DO UPDATE SET sealed = excluded.sealed",
-        )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
-    }
-
-    /// Forgets this device's Sender Key for a channel: the next message announces another.
-    pub async fn drop_own_sender_key(&mut self, chain: ChainId) -> Result<(), StoreError> {
-        let key = self.vault.index("own_sender_key", &[chain.as_bytes()]);
-        sqlx::query("DELETE FROM own_sender_key WHERE channel = $1")
-            .bind(key)
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
-    }
-
-    /// How far a channel was taken in.
-    pub async fn channel(&mut self, chain: ChainId) -> Result<Option<ChannelRow>, StoreError> {
-        let key = self.vault.index("channel", &[chain.as_bytes()]);
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM channel WHERE channel = $1")
-                .bind(&key)
-                .fetch_optional(&mut *self.transaction)
-                .await?;
-        sealed.map(|sealed| self.vault.open("channel", &key, &sealed)).transpose()
-    }
-
-    /// All channels of which something is here.
-    pub async fn channels(&mut self) -> Result<Vec<ChannelRow>, StoreError> {
-        let rows = sqlx::query("SELECT channel, sealed FROM channel")
-            .fetch_all(&mut *self.transaction)
-            .await?;
-        rows.iter()
-            .map(|row| self.vault.open("channel", row.try_get("channel")?, row.try_get("sealed")?))
-            .collect()
-    }
-
-    /// Stores how far a channel was taken in.
-    pub async fn put_channel(&mut self, row: &ChannelRow) -> Result<(), StoreError> {
-        let key = self.vault.index("channel", &[row.chain().as_bytes()]);
-        let sealed = self.vault.seal("channel", &key, row);
-        sqlx::query(
-            "INSERT INTO channel (channel, sealed) VALUES ($1, $2)
-             ON CONFLICT (channel) DO UPDATE SET sealed = excluded.sealed",
-        )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
-    }
-
-    /// The hash of the last message of a device in a channel: its next one is linked to it.
-    pub async fn last_hash(
-        &mut self,
-        chain: ChainId,
-        author: UserId,
-        device: DeviceId,
-    ) -> Result<Option<Digest>, StoreError> {
-        let key = self.author_key(chain, author, device);
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM last_message WHERE author = $1")
-                .bind(&key)
-                .fetch_optional(&mut *self.transaction)
-                .await?;
-        sealed.map(|sealed| self.vault.open("last_message", &key, &sealed)).transpose()
-    }
-
-    /// Remembers the last message of a device in a channel.
-    pub async fn put_last_hash(
-        &mut self,
-        chain: ChainId,
-        author: UserId,
-        device: DeviceId,
-        hash: Digest,
-    ) -> Result<(), StoreError> {
-        let key = self.author_key(chain, author, device);
-        let sealed = self.vault.seal("last_message", &key, &hash);
-        sqlx::query(
-            "INSERT INTO last_message (author, sealed) VALUES ($1, $2)
-             ON CONFLICT (author) DO UPDATE SET sealed = excluded.sealed",
-        )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
-    }
-
-    fn author_key(&self, chain: ChainId, author: UserId, device: DeviceId) -> Vec<u8> {
-        let parts: [&[u8]; 3] = [chain.as_bytes(), author.as_bytes(), device.as_bytes()];
-        self.vault.index("last_message", &parts)
-    }
-
     /// The name of a user's account, as their home has told it.
     pub async fn name_of(&mut self, user: UserId) -> Result<Option<UserName>, StoreError> {
         let key = self.vault.index("name", &[user.as_bytes()]);
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM name WHERE person = $1")
-                .bind(&key)
-                .fetch_optional(&mut *self.transaction)
-                .await?;
-        sealed.map(|sealed| self.vault.open("name", &key, &sealed)).transpose()
+        self.sealed_value("SELECT sealed FROM name WHERE person = $1", "name", &key).await
     }
 
     /// Remembers the name of a user's account.
     pub async fn put_name(&mut self, user: UserId, name: &UserName) -> Result<(), StoreError> {
         let key = self.vault.index("name", &[user.as_bytes()]);
         let sealed = self.vault.seal("name", &key, name);
-        sqlx::query(
+        self.put_sealed(
             "INSERT INTO name (person, sealed) VALUES ($1, $2)
              ON CONFLICT (person) DO UPDATE SET sealed = excluded.sealed",
+            key,
+            sealed,
         )
-        .bind(key)
-        .bind(sealed)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
+        .await
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod account;
 mod chain;
+mod channel;
 mod community;
 mod contact;
 mod journal;
@@ -30,7 +31,8 @@ use sqlx::{
 
 pub use account::{Account, AccountStage, Name, Refused, Registering, Session};
 pub use chain::StoredChain;
-pub use community::{ChannelRow, CommunityRow, Standing};
+pub use channel::ChannelRow;
+pub use community::{CommunityRow, Standing};
 pub use contact::ContactRow;
 pub use journal::JournalEntry;
 pub use key::{Secret, UnlockError, create, unlock};
@@ -79,10 +81,11 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// The schema, a file a version. A landed migration is never edited.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../migrations/client/0001_initial.sql"),
     include_str!("../../../migrations/client/0002_communities.sql"),
     include_str!("../../../migrations/client/0003_search.sql"),
+    include_str!("../../../migrations/client/0004_seen.sql"),
 ];
 /// Readers beside the writer: a page of history does not wait for an envelope.
 const READERS: u32 = 2;
@@ -212,8 +215,12 @@ async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
 }
 
 /// A pragma takes no parameter, so each version is spelt out.
-const SET_VERSION: [&str; MIGRATIONS.len()] =
-    ["PRAGMA user_version = 1", "PRAGMA user_version = 2", "PRAGMA user_version = 3"];
+const SET_VERSION: [&str; MIGRATIONS.len()] = [
+    "PRAGMA user_version = 1",
+    "PRAGMA user_version = 2",
+    "PRAGMA user_version = 3",
+    "PRAGMA user_version = 4",
+];
 
 #[cfg(test)]
 mod tests;

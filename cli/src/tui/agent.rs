@@ -97,22 +97,22 @@ pub(super) async fn ask(
     ticket: u64,
     method: &'static str,
     params: Value,
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::Sender<Event>,
 ) {
     let tell = |event| {
-        // The loop that takes them has ended: so does everything here.
-        events.send(Event::Told { ticket, event }).ok();
+        // The loop that takes them has ended, or somebody has been in an editor for very long.
+        events.try_send(Event::Told { ticket, event }).ok();
     };
     let outcome = shared.call(method, params, tell).await;
-    events.send(Event::Answered { ticket, outcome }).ok();
+    events.send(Event::Answered { ticket, outcome }).await.ok();
 }
 
 /// Follows what the agent tells, until it no longer does.
-pub(super) async fn watch(shared: Arc<Shared>, events: mpsc::UnboundedSender<Event>) {
+pub(super) async fn watch(shared: Arc<Shared>, events: mpsc::Sender<Event>) {
     let params = serde_json::to_value(Watch {}).unwrap_or_default();
     let tell = |event| {
         if let Ok(event) = serde_json::from_value(event) {
-            events.send(Event::Watched(event)).ok();
+            events.try_send(Event::Watched(event)).ok();
         }
     };
     let outcome = shared.call(Watch::METHOD, params, tell).await;
@@ -122,7 +122,7 @@ pub(super) async fn watch(shared: Arc<Shared>, events: mpsc::UnboundedSender<Eve
     };
     // Whoever is asked in vain is not asked again at once.
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    events.send(Event::WatchLost(error)).ok();
+    events.send(Event::WatchLost(error)).await.ok();
 }
 
 /// Comes in: with a new account, into one that there is, or by another device or the recovery key.

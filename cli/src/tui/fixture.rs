@@ -87,7 +87,7 @@ pub(super) fn line(number: u64, from: &str, at: &str, text: &str, more: Value) -
 }
 
 /// A page of messages.
-pub(super) fn page(messages: Vec<Value>) -> Value {
+pub(super) fn page(messages: &[Value]) -> Value {
     json!({ "messages": messages, "synced": true })
 }
 
@@ -97,7 +97,7 @@ pub(super) fn many(range: std::ops::Range<u64>) -> Value {
         let at = format!("2026-05-12T09:{:02}:{:02}.000Z", number / 60 % 60, number % 60);
         line(number, "bo@nest.example", &at, &format!("message {number}"), json!({ "seq": number }))
     };
-    page(range.map(message).collect())
+    page(&range.map(message).collect::<Vec<_>>())
 }
 
 /// Rooms of every kind.
@@ -121,7 +121,7 @@ pub(super) fn rooms() -> Vec<Conversation> {
 pub(super) fn talk() -> Value {
     let own = "ada@nest.example";
     let bo = "bo@nest.example";
-    page(vec![
+    page(&[
         line(
             1,
             "dee@garden.example",
@@ -340,7 +340,7 @@ pub(super) fn text_of(buffer: &Buffer) -> String {
         while x < buffer.area.width {
             let symbol = buffer[(x, y)].symbol();
             row.push_str(symbol);
-            x += u16::try_from(width::width(symbol)).unwrap().max(1);
+            x = x.saturating_add(u16::try_from(width::width(symbol)).unwrap().max(1));
         }
         rows.push(row.trim_end().to_owned());
     }

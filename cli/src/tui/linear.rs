@@ -5,6 +5,7 @@
 //! can be chosen has numbers. The model, its commands and its effects are the screen's.
 
 mod print;
+mod words;
 
 use std::io::IsTerminal as _;
 
@@ -74,7 +75,7 @@ pub(super) async fn run(
         }
         state.notice = None;
         if let Some(seen) = printer.seen(&state) {
-            work.events().send(Event::Seen(seen)).ok();
+            work.put(Event::Seen(seen));
         }
     }
     work.close(&mut state).await
@@ -94,7 +95,7 @@ fn perform(work: &mut Work, effect: Effect) -> Result<(), CommandError> {
         }
         Effect::Edit(_) => {
             let why = "there is none without a screen; type the text as a line".to_owned();
-            work.events().send(Event::Edited(Err(why))).ok();
+            work.put(Event::Edited(Err(why)));
         }
         other => work.carry_out(other),
     }

@@ -1,6 +1,6 @@
 //! The terminal client.
 //!
-//! [`update`] takes an [`event::Event`] into the [`state::State`] and says what is to be done; [`view`](mod@view) draws the state; [`runner`] alone
+//! [`update`] takes an [`event::Event`] into the [`state::State`] and says what is to be done; [`view`](mod@view) draws the state; the runner alone
 //! does things. Both of the former are pure: time, new ids and answers arrive in events, so a test drives the whole screen without a
 //! terminal, a server or a clock. What can be done is one table, [`action`], which keys, slash commands, the palette and the help are made
 //! from. The profile's agent may be another process: the screen asks it the same verbs as every command, and follows its `watch`.

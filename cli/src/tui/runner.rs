@@ -149,7 +149,7 @@ impl Runner {
         screen.draw(|frame| seen = view(state, cache, frame))?;
         if seen != self.state.seen {
             // What is to be seen decides what is read next.
-            self.work.events().send(Event::Seen(seen)).ok();
+            self.work.put(Event::Seen(seen));
         }
         Ok(())
     }
@@ -176,7 +176,8 @@ impl Runner {
                 *input = Some(EventStream::new());
                 screen.clear()?;
                 self.cache.clear();
-                self.work.events().send(Event::Edited(outcome)).ok();
+                self.work.put(Event::Edited(outcome));
+                self.work.carry_out(Effect::Watch);
             }
             Effect::Suspend => {
                 drop(input.take());
@@ -185,6 +186,7 @@ impl Runner {
                 taken.enter()?;
                 *input = Some(EventStream::new());
                 screen.clear()?;
+                self.work.carry_out(Effect::Watch);
             }
             Effect::Notify { title, body } => terminal::notify(&self.surroundings, &title, &body)?,
             Effect::Copy(text) => terminal::copy(&text)?,

@@ -34,6 +34,7 @@ pub type Screen = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
 /// What the terminal is, by its surroundings: nothing is asked of it, so that nothing has to be waited for, and no late answer is read as
 /// typed.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Surroundings {
     /// `TERM`.
     pub term: String,

@@ -1,9 +1,14 @@
 //! What both the screen and the linear mode do for the model: asking the agent, opening the profile, coming in, timers, and the end.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use rookery_protocol::time::{Clock as _, SystemClock};
 use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
+use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use super::{
@@ -20,6 +25,8 @@ use crate::{
     store::Secret,
 };
 
+/// How many events may wait while the terminal is lent to an editor. What the agent tells beyond that is lost, and told anew afterwards.
+const MAX_EVENTS: usize = 4_096;
 /// How long the end waits for what was asked before.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -27,15 +34,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Work {
     place: Place,
     source: Source,
-    events: mpsc::UnboundedSender<Event>,
-    coming: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::Sender<Event>,
+    coming: mpsc::Receiver<Event>,
     shared: Option<Arc<Shared>>,
-    hand: mpsc::UnboundedSender<Arc<Shared>>,
-    handed: mpsc::UnboundedReceiver<Arc<Shared>>,
+    hand: mpsc::Sender<Arc<Shared>>,
+    handed: mpsc::Receiver<Arc<Shared>>,
     /// Questions that are under way.
     asked: HashMap<u64, AbortHandle>,
     watching: Option<AbortHandle>,
     timers: HashMap<Timer, Instant>,
+    /// What happened in the loop itself.
+    own: VecDeque<Event>,
+    tasks: TaskTracker,
     passphrase: Option<Zeroizing<String>>,
     is_ending: bool,
     failure: Option<CommandError>,
@@ -50,10 +60,8 @@ impl std::fmt::Debug for Work {
 impl Work {
     /// Nothing yet, for the profile at `place`.
     pub(super) fn new(place: Place, source: Source) -> Self {
-        // Unbounded, and never long: an answer comes for a question, the agent tells what it tells at its own pace, and all of it is taken in
-        // before anything is drawn.
-        let (events, coming) = mpsc::unbounded_channel();
-        let (hand, handed) = mpsc::unbounded_channel();
+        let (events, coming) = mpsc::channel(MAX_EVENTS);
+        let (hand, handed) = mpsc::channel(1);
         Self {
             place,
             source,
@@ -65,6 +73,8 @@ impl Work {
             asked: HashMap::new(),
             watching: None,
             timers: HashMap::new(),
+            own: VecDeque::new(),
+            tasks: TaskTracker::new(),
             passphrase: None,
             is_ending: false,
             failure: None,
@@ -76,13 +86,16 @@ impl Work {
         self.is_ending
     }
 
-    /// Where events are put that somebody else makes.
-    pub(super) const fn events(&self) -> &mpsc::UnboundedSender<Event> {
-        &self.events
+    /// Has something come next that happened in the loop itself.
+    pub(super) fn put(&mut self, event: Event) {
+        self.own.push_back(event);
     }
 
     /// What comes next: an event, or the end of a timer. Cancel-safe.
     pub(super) async fn next(&mut self) -> Event {
+        if let Some(event) = self.own.pop_front() {
+            return event;
+        }
         let next = self.timers.iter().min_by_key(|(_, at)| **at).map(|(timer, at)| (*timer, *at));
         let over = async {
             match next {
@@ -106,7 +119,7 @@ impl Work {
 
     /// An event that has come already.
     pub(super) fn poll(&mut self) -> Option<Event> {
-        self.coming.try_recv().ok()
+        self.own.pop_front().or_else(|| self.coming.try_recv().ok())
     }
 
     /// Takes an event into the model, and says what is to be done.
@@ -131,12 +144,12 @@ impl Work {
         let (place, source) = (self.place.clone(), Arc::clone(&self.source));
         let (events, hand) = (self.events.clone(), self.hand.clone());
         let passphrase = self.passphrase.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let (opened, shared) = agent::open(&place, &source, passphrase).await;
             if let Some(shared) = shared {
-                hand.send(shared).ok();
+                hand.send(shared).await.ok();
             }
-            events.send(Event::Opened(opened)).ok();
+            events.send(Event::Opened(opened)).await.ok();
         });
     }
 
@@ -151,17 +164,16 @@ impl Work {
     /// Does what needs no terminal.
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Ask { ticket, method, params } => match self.shared.clone() {
-                Some(shared) => {
+            Effect::Ask { ticket, method, params } => {
+                if let Some(shared) = self.shared.clone() {
                     let events = self.events.clone();
-                    let task = tokio::spawn(agent::ask(shared, ticket, method, params, events));
-                    self.asked.insert(ticket, task.abort_handle());
-                }
-                None => {
+                    let asking = agent::ask(shared, ticket, method, params, events);
+                    self.asked.insert(ticket, self.tasks.spawn(asking).abort_handle());
+                } else {
                     let error = CommandError::new(Kind::Failed, "the profile is not open");
-                    self.events.send(Event::Answered { ticket, outcome: Err(error) }).ok();
+                    self.put(Event::Answered { ticket, outcome: Err(error) });
                 }
-            },
+            }
             Effect::Cancel(ticket) => {
                 if let Some(task) = self.asked.remove(&ticket) {
                     task.abort();
@@ -177,7 +189,7 @@ impl Work {
                     former.abort();
                 }
                 if let Some(shared) = self.shared.clone() {
-                    let task = tokio::spawn(agent::watch(shared, self.events.clone()));
+                    let task = self.tasks.spawn(agent::watch(shared, self.events.clone()));
                     self.watching = Some(task.abort_handle());
                 }
             }
@@ -189,9 +201,9 @@ impl Work {
                 }
                 let (place, source) = (self.place.clone(), self.source());
                 let events = self.events.clone();
-                tokio::spawn(async move {
+                self.tasks.spawn(async move {
                     let outcome = Box::pin(agent::enter(&place, &source, enter)).await;
-                    events.send(Event::Entered(outcome)).ok();
+                    events.send(Event::Entered(outcome)).await.ok();
                 });
             }
             Effect::ForgetRecoveryKey(file) => {

@@ -120,6 +120,9 @@ pub trait ChainView {
     /// Where several chains stand, in no order; unknown ones are left out.
     async fn chains(&mut self, chains: &[ChainId]) -> Result<Vec<StoredChain>, StorageError>;
 
+    /// All entries of several short chains, each chain's in order and together.
+    async fn entries_of(&mut self, chains: &[ChainId]) -> Result<Vec<StoredEntry>, StorageError>;
+
     /// Entries after place `after` (from the beginning when absent), in order.
     async fn entries(
         &mut self,

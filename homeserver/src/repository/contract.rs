@@ -98,6 +98,7 @@ laws! {
     chain:
         a_chain_grows_from_its_head_only,
         entries_come_back_byte_for_byte,
+        several_chains_come_back_together_and_each_in_order,
         an_item_keeps_its_place,
         a_page_ends_at_its_limits,
         an_erased_body_leaves_the_entry,

@@ -7,6 +7,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,12 +16,25 @@ use rookery_protocol::{
     id::{ChainId, DeviceId, UserId},
     session::FollowDown,
 };
-use tokio::sync::Notify;
+use tokio::sync::{
+    Notify,
+    mpsc::{self, error::TrySendError},
+};
 
 /// What one follow stream may have waiting: 1 MiB, a few thousand messages.
 pub const FEED_BYTES: usize = 1024 * 1024;
 /// What an item costs beside its bytes.
 const ITEM_BYTES: usize = 64;
+
+/// How long readers of channels rest after a round of waking, for each delivery that was in it, and at most: about as long as carrying them out
+/// takes. What is posted meanwhile goes out in the next round. So a reader of a channel that takes all the server has gets several posts in
+/// one packet, and one of any other waits for nothing.
+const REST: Duration = Duration::from_micros(12);
+const LONGEST_REST: Duration = Duration::from_millis(50);
+/// How many commits may gather for one round.
+const COMMITS: usize = 64;
+/// A rest shorter than what a timer can tell is none.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
 
 /// Something to be sent down a follow stream, encoded as a [`FollowDown`].
 #[derive(Clone, Debug)]
@@ -91,6 +105,12 @@ pub struct Taken {
     pub replaced: bool,
 }
 
+impl Taken {
+    fn is_empty(&self) -> bool {
+        self.items.is_empty() && !self.behind && !self.replaced
+    }
+}
+
 /// One follow stream's queue.
 #[derive(Debug)]
 pub struct Feed {
@@ -110,9 +130,19 @@ struct Queue {
 }
 
 impl Feed {
-    /// Puts `live` in, or marks the feed behind.
+    /// Puts `live` in and wakes the stream.
     pub fn push(&self, live: Live) {
+        if self.put(live) {
+            self.wake();
+        }
+    }
+
+    /// Puts `live` in, or marks the feed behind. Whether the stream has to be woken for it: whoever put in what was there before sees to it
+    /// already, so that a stream is woken once for all that one commit has for it.
+    #[must_use]
+    pub fn put(&self, live: Live) -> bool {
         let mut queue = self.queue();
+        let was_empty = queue.taken.is_empty();
         let bytes = queue.bytes.saturating_add(live.cost());
         if bytes > FEED_BYTES {
             metrics::counter!("rookery_slow_consumers_total").increment(1);
@@ -124,7 +154,11 @@ impl Feed {
             queue.bytes = queue.bytes.saturating_add(live.cost());
             queue.taken.items.push_back(live);
         }
-        drop(queue);
+        was_empty
+    }
+
+    /// Has the stream take what was put in.
+    pub fn wake(&self) {
         self.filled.notify_one();
     }
 
@@ -153,7 +187,7 @@ impl Feed {
     /// Takes all there is, if there is something.
     pub fn take(&self) -> Option<Taken> {
         let mut queue = self.queue();
-        if queue.taken.items.is_empty() && !queue.taken.behind && !queue.taken.replaced {
+        if queue.taken.is_empty() {
             return None;
         }
         queue.bytes = 0;
@@ -175,14 +209,42 @@ impl Feed {
 }
 
 /// All feeds there are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Feeds {
     devices: RwLock<HashMap<DeviceId, Arc<Feed>>>,
     users: RwLock<HashMap<UserId, Vec<Arc<Feed>>>>,
     chains: RwLock<HashMap<ChainId, Vec<Arc<Feed>>>>,
+    /// Readers of channels who are to be woken. Each is in it once at most, until it has taken what it is woken for.
+    asleep: mpsc::Sender<Asleep>,
+}
+
+/// Wakes readers of channels, in rounds.
+#[derive(Debug)]
+pub struct Waker {
+    asleep: mpsc::Receiver<Asleep>,
+}
+
+/// Readers who are to be woken for what one commit has put in.
+#[derive(Debug)]
+struct Asleep {
+    readers: Vec<Arc<Feed>>,
+    deliveries: usize,
 }
 
 impl Feeds {
+    /// No feeds, and what wakes those who read channels.
+    #[must_use]
+    pub fn new() -> (Self, Waker) {
+        let (sender, asleep) = mpsc::channel(COMMITS);
+        let feeds = Self {
+            devices: RwLock::default(),
+            users: RwLock::default(),
+            chains: RwLock::default(),
+            asleep: sender,
+        };
+        (feeds, Waker { asleep })
+    }
+
     /// Opens the device's feed. A feed that it had before ends: its connection is most likely dead.
     pub fn open(&self, user: UserId, device: DeviceId) -> Arc<Feed> {
         let feed = Arc::new(Feed {
@@ -288,12 +350,32 @@ impl Feeds {
         others.for_each(|feed| feed.push(live.clone()));
     }
 
-    /// Pushes `live` to all that follow the chain, and says how many they are.
-    pub fn push_chain(&self, chain: ChainId, live: &Live) -> usize {
+    /// Pushes `live` to all that follow the chain.
+    pub fn push_chain(&self, chain: ChainId, live: &Live) {
+        let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
+        chains.get(&chain).into_iter().flatten().for_each(|feed| feed.push(live.clone()));
+    }
+
+    /// Puts the entries of one commit in for all that follow the chain, who are woken in the next round, and says how many they are.
+    pub fn put_in_chain(&self, chain: ChainId, lives: &[Live]) -> usize {
         let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
         let feeds = chains.get(&chain).map(Vec::as_slice).unwrap_or_default();
+        let mut readers = Vec::with_capacity(feeds.len());
         for feed in feeds {
-            feed.push(live.clone());
+            // All of them are put in: no short circuit.
+            let sleeps = lives.iter().filter(|live| feed.put((*live).clone())).count() > 0;
+            if sleeps {
+                readers.push(Arc::clone(feed));
+            }
+        }
+        let deliveries = feeds.len().saturating_mul(lives.len());
+        if let Err(TrySendError::Full(asleep)) =
+            self.asleep.try_send(Asleep { readers, deliveries })
+        {
+            // No round has come for a while: they wait no longer. (A waker that is gone has gone with the server.)
+            for reader in asleep.readers {
+                reader.wake();
+            }
         }
         feeds.len()
     }
@@ -331,6 +413,27 @@ impl Feeds {
     }
 }
 
+impl Waker {
+    /// Wakes who is asleep, round by round, until the feeds are gone.
+    pub async fn run(mut self) {
+        while let Some(mut round) = self.asleep.recv().await {
+            while let Ok(more) = self.asleep.try_recv() {
+                round.readers.extend(more.readers);
+                round.deliveries = round.deliveries.saturating_add(more.deliveries);
+            }
+            for reader in &round.readers {
+                reader.wake();
+            }
+            let count = u32::try_from(round.deliveries).unwrap_or(u32::MAX);
+            let rest = REST.saturating_mul(count).min(LONGEST_REST);
+            drop(round);
+            if rest >= SHORTEST_REST {
+                tokio::time::sleep(rest).await;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,7 +444,7 @@ mod tests {
 
     #[test]
     fn a_slow_reader_falls_back_to_its_cursor_and_never_grows() {
-        let feeds = Feeds::default();
+        let (feeds, _waker) = Feeds::new();
         let feed = feeds.open(UserId::from_bytes([1; 32]), DeviceId::from_bytes([1; 32]));
         for position in 0..2_000 {
             feed.push(envelope(position, 1_000));
@@ -355,8 +458,56 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_is_woken_once_for_all_that_it_has_not_taken() {
+        let (feeds, _waker) = Feeds::new();
+        let feed = feeds.open(UserId::from_bytes([1; 32]), DeviceId::from_bytes([1; 32]));
+        assert!(feed.put(envelope(1, 10)) && !feed.put(envelope(2, 10)));
+        assert_eq!(feed.take().unwrap().items.len(), 2);
+        assert!(feed.put(envelope(3, 10)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn readers_of_a_channel_that_is_busy_are_woken_together_and_never_left() {
+        const READERS: u16 = 1_000;
+        let (feeds, waker) = Feeds::new();
+        let chain = ChainId::of_user(UserId::from_bytes([9; 32]));
+        let readers: Vec<_> = (0..READERS)
+            .map(|number| {
+                let mut id = [0; 32];
+                id[..2].copy_from_slice(&number.to_be_bytes());
+                let feed = feeds.open(UserId::from_bytes(id), DeviceId::from_bytes(id));
+                feeds.follow(&feed, chain);
+                feed
+            })
+            .collect();
+        let post = |seq| Live::Entry { chain, seq, frame: Bytes::new() };
+        let mut waking = tokio::task::JoinSet::new();
+        waking.spawn(waker.run());
+        let begin = tokio::time::Instant::now();
+        // The first post finds everybody at rest, and waits for nothing.
+        feeds.put_in_chain(chain, &[post(0)]);
+        for reader in &readers {
+            reader.filled.notified().await;
+            assert_eq!(reader.take().unwrap().items.len(), 1);
+        }
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+        // The next two come while readers rest, and go out together.
+        feeds.put_in_chain(chain, &[post(1)]);
+        feeds.put_in_chain(chain, &[post(2)]);
+        for reader in &readers {
+            reader.filled.notified().await;
+            assert_eq!(reader.take().unwrap().items.len(), 2);
+        }
+        let rested = begin.elapsed();
+        assert!(rested > Duration::ZERO && rested <= LONGEST_REST, "{rested:?}");
+        // The waker ends with the feeds.
+        drop(feeds);
+        waking.join_all().await;
+    }
+
+    #[test]
     fn a_second_stream_of_a_device_takes_over() {
-        let feeds = Feeds::default();
+        let (feeds, _waker) = Feeds::new();
         let (user, device) = (UserId::from_bytes([1; 32]), DeviceId::from_bytes([1; 32]));
         let first = feeds.open(user, device);
         feeds.follow(&first, ChainId::of_user(user));

@@ -29,7 +29,12 @@ use rookery_protocol::{
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{Services, chain::WritesAs, directory::Resident, feed::Live};
+use super::{
+    Services,
+    chain::WritesAs,
+    directory::Resident,
+    feed::{Feed, Live},
+};
 use crate::repository::{
     StorageError,
     contact::{Standings, StoredContact},
@@ -212,8 +217,18 @@ async fn store(services: &Services, jobs: &mut Vec<Job>) {
         Ok(outcomes) => {
             metrics::histogram!("rookery_commit_batch_rows")
                 .record(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
-            for (plan, outcome) in plans.into_iter().zip(outcomes) {
-                deliver(services, plan, outcome, at);
+            let mut asleep = Vec::new();
+            let answers: Vec<_> = plans
+                .into_iter()
+                .zip(outcomes)
+                .map(|(plan, outcome)| deliver(services, plan, outcome, at, &mut asleep))
+                .collect();
+            // Only now, so that each stream is woken once, and has in one packet all that this commit has for it.
+            for (answer, answered) in answers {
+                drop(answer.send(answered));
+            }
+            for feed in asleep {
+                feed.wake();
             }
         }
         Err(error) => {
@@ -328,9 +343,15 @@ async fn commit(
     Ok(outcomes)
 }
 
-/// Answers one message that was in a commit, and passes it on.
-fn deliver(services: &Services, plan: Plan, outcome: Deposited, at: Timestamp) {
-    match outcome {
+/// Passes on one message that was in a commit, notes whose streams have to be woken for it, and says what its sender is to hear.
+fn deliver(
+    services: &Services,
+    plan: Plan,
+    outcome: Deposited,
+    at: Timestamp,
+    asleep: &mut Vec<Arc<Feed>>,
+) -> (oneshot::Sender<Answer>, Answer) {
+    let answer = match outcome {
         Deposited::Stored { positions } => {
             if let Some((StoredContact { owner, user: Some(user), .. }, standings)) = plan.stranger
             {
@@ -339,23 +360,25 @@ fn deliver(services: &Services, plan: Plan, outcome: Deposited, at: Timestamp) {
             }
             for ((device, envelope), position) in plan.copies.into_iter().zip(positions) {
                 let Some(feed) = services.feeds.of_device(device) else { continue };
-                match envelope {
-                    Some(envelope) => feed
-                        .push(Live::Envelope { position, frame: frame(position, at, &envelope) }),
+                let Some(envelope) = envelope else {
                     // It began to follow while this was stored, and reads it from the database.
-                    None => feed.fall_behind(),
+                    feed.fall_behind();
+                    continue;
+                };
+                let frame = frame(position, at, &envelope);
+                if feed.put(Live::Envelope { position, frame }) {
+                    asleep.push(feed);
                 }
             }
-            drop(plan.answer.send(Ok(Sent { at })));
+            Ok(Sent { at })
         }
         Deposited::Duplicate { at } => {
             metrics::counter!("rookery_dedupe_hits_total").increment(1);
-            drop(plan.answer.send(Ok(Sent { at })));
+            Ok(Sent { at })
         }
-        Deposited::Full { devices } => {
-            drop(plan.answer.send(Err(Failure::Error(SendError::MailboxFull { devices }))));
-        }
-    }
+        Deposited::Full { devices } => Err(Failure::Error(SendError::MailboxFull { devices })),
+    };
+    (plan.answer, answer)
 }
 
 /// A [`FollowDown::Envelope`] around an envelope that is encoded already.

@@ -117,11 +117,12 @@ impl Services {
         let Parts { clock, storage, identity, config, advertised, passwords, tasks } = parts;
         let (outbox, inlet) = message::queue();
         let (hub, posts) = community::hub();
+        let (feeds, waker) = Feeds::new();
         let services = Arc::new(Self {
             since: clock.now(),
             limiter: Limiter::new(&config.limits, Arc::clone(&clock)),
             seats: Seats::default(),
-            feeds: Feeds::default(),
+            feeds,
             directory: Directory::default(),
             presences: Presences::default(),
             places: Places::default(),
@@ -138,6 +139,7 @@ impl Services {
             hub,
             tasks,
         });
+        services.tasks.spawn(waker.run());
         services.tasks.spawn(message::store_all(Arc::downgrade(&services), inlet));
         services.tasks.spawn(community::post::store_all(Arc::downgrade(&services), posts));
         services

@@ -3,7 +3,9 @@
 //! A frame carries its length because a stream that is dropped half-way looks finished to the reader (quinn's `SendStream` finishes on
 //! drop): a short frame is an error, never a shorter message.
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use std::pin::Pin;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 /// Why no frame was read or written.
 #[derive(Debug, thiserror::Error)]
@@ -120,8 +122,8 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     fn take(&mut self, target: &mut [u8]) -> usize {
         let ahead = self.ahead.get(self.taken..).unwrap_or_default();
         let count = ahead.len().min(target.len());
-        for (to, from) in target.iter_mut().zip(ahead) {
-            *to = *from;
+        if let (Some(to), Some(from)) = (target.get_mut(..count), ahead.get(..count)) {
+            to.copy_from_slice(from);
         }
         self.taken = self.taken.saturating_add(count);
         if self.taken == self.ahead.len() {
@@ -132,12 +134,16 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// Reads what is there, when all that was read before is given out; whether there is anything.
     async fn read_ahead(&mut self) -> Result<bool, FrameError> {
-        let mut ahead = Vec::with_capacity(AHEAD);
-        let read = self.stream.read_buf(&mut ahead).await?;
-        if read > 0 {
-            self.ahead = ahead;
-        }
-        Ok(read > 0)
+        // Read onto the stack, not into a buffer that would be held while nothing comes.
+        let stream = &mut self.stream;
+        let read = std::future::poll_fn(|context| {
+            let mut room = [0; AHEAD];
+            let mut buffer = ReadBuf::new(&mut room);
+            let read = Pin::new(&mut *stream).poll_read(context, &mut buffer);
+            read.map_ok(|()| buffer.filled().to_vec())
+        });
+        self.ahead = read.await?;
+        Ok(!self.ahead.is_empty())
     }
 }
 

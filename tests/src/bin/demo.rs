@@ -1,13 +1,14 @@
 //! `cargo demo`: two people, three devices and a homeserver, on this machine and gone afterwards.
 //!
 //! With `--headless` it shows a sealed conversation from its first word to its last reader, and that the server has
-//! none of it. Without, it ends in a shell as Alice, for whoever wants to try.
+//! none of it. Without, it opens the screen as Alice, among people who answer.
 
 use std::{
     collections::BTreeSet,
     env, fs,
     path::Path,
     process::{ExitCode, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -25,7 +26,7 @@ use tokio::process::Command;
 #[derive(Debug, Parser)]
 #[command(name = "cargo demo")]
 struct Arguments {
-    /// Only shows the conversation, and opens no shell.
+    /// Only shows the conversation, and opens no screen.
     #[arg(long)]
     headless: bool,
 }
@@ -67,7 +68,7 @@ async fn show(arguments: &Arguments) -> Result<()> {
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     };
     if !arguments.headless {
-        stage.open_shell().await?;
+        stage.open_screen(&world).await?;
     }
     Ok(())
 }
@@ -213,43 +214,89 @@ impl Stage {
         Ok(())
     }
 
-    /// Lets whoever sits at the terminal be Alice, and waits until they have had enough.
-    async fn open_shell(&self) -> Result<()> {
+    /// Lets whoever sits at the terminal be Alice, among people who answer, until they have had enough.
+    async fn open_screen(&self, world: &World) -> Result<()> {
         let alice = self.devices.first().context("no alice")?;
-        let binaries = binary("rookery")?.parent().context("no directory")?.to_owned();
-        let path = env::var_os("PATH").unwrap_or_default();
-        let path = env::join_paths([binaries].into_iter().chain(env::split_paths(&path)))?;
-        let shell = env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
-        println!("\nYou are alice. Try:");
-        println!("  rookery read @bob");
-        println!("  rookery send @bob 'I brought herring'");
-        println!("  rookery read rookery#general; rookery send '#general' 'No gulls!'");
-        for device in self.devices.iter().skip(1) {
-            println!(
-                "  ROOKERY_HOME={} rookery tail   # {}",
-                device.home().display(),
-                device.label()
-            );
-        }
-        println!("  rookery device list; rookery verify @bob; rookery --help");
-        println!("Everything is removed when you leave this shell (exit, or Ctrl+D).\n");
-        // Bob goes on listening, so that what is said to him arrives.
-        let mut agents = Vec::new();
+        let cy = world.profile("cy", "raft")?;
+        cy.register(&self.server.invite(1).await?).await?;
+        let mut agents = vec![cy.start_agent()?];
         for device in self.devices.iter().skip(1) {
             agents.push(device.start_agent()?);
         }
-        let mut command = Command::new(shell);
-        command
-            .env("PATH", path)
+        self.populate(alice, &cy).await?;
+        let bob = self.devices.get(1).context("no bob")?;
+        println!("\nYou are alice. F1 helps, Ctrl+Q leaves; then everything is removed.");
+        let mut screen = Command::new(binary("rookery")?);
+        screen
             .env("ROOKERY_HOME", alice.home())
             .env_remove("XDG_RUNTIME_DIR")
             .stdin(Stdio::inherit());
-        command.status().await.context("cannot open a shell")?;
+        let status = tokio::select! {
+            status = screen.status() => status.context("cannot open the screen")?,
+            ended = answer(bob, &BOB) => return ended,
+            ended = answer(&cy, &CY) => return ended,
+        };
         for agent in &mut agents {
             agent.stop().await?;
         }
+        ensure!(status.success(), "the screen ended with {status}");
         Ok(())
     }
+
+    /// More places, and more people in them.
+    async fn populate(&self, alice: &Profile, cy: &Profile) -> Result<()> {
+        let mut agent = alice.start_agent()?;
+        alice.wait_until_connected().await?;
+        alice
+            .ask(&["channel", "create", "rookery", "herring", "--topic", "Where, when, how many"])
+            .await?;
+        alice.ask(&["channel", "create", "rookery", "ledge", "--type", "voice"]).await?;
+        let invited = alice.ask(&["community", "invite", "rookery"]).await?;
+        let link = invited.get("link").and_then(serde_json::Value::as_str).context("no link")?;
+        cy.ask(&["community", "join", link]).await?;
+        cy.ask(&["contact", "add", "@alice"]).await?;
+        eventually(PATIENCE, async || alice.ask(&["contact", "accept", "@cy"]).await).await?;
+        alice.ask(&["group", "create", "night watch", "@bob", "@cy"]).await?;
+        cy.send("rookery#general", "Cy here, from the raft. Is there **herring** left?").await?;
+        cy.send("@alice", "Psst. The gulls paid for `rule three`.").await?;
+        agent.stop().await?;
+        Ok(())
+    }
+}
+
+/// What Bob answers, in turn.
+const BOB: [&str; 4] = [
+    "Noted. I told the chicks, they voted yes.",
+    "Say that again, a wave was in my ear :ear:",
+    "I will bring it up at the next gathering.",
+    "Herring first, then we talk.",
+];
+
+/// What Cy answers, in turn.
+const CY: [&str; 3] =
+    ["Ha! Wait until the gulls hear.", "The raft agrees.", "From here it looks different."];
+
+/// Has a person answer what Alice says, wherever she says it.
+async fn answer(person: &Profile, lines: &[&str]) -> Result<()> {
+    let mut tail = person.start_tail()?;
+    let mut lines = lines.iter().cycle();
+    while let Some(line) = tail.next().await? {
+        let name =
+            |key: &str| line.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+        if name("from") != "alice@nest" || line.get("about").is_some() {
+            continue;
+        }
+        let place = match name("with") {
+            room if room.contains('#') || room.starts_with('+') => room.to_owned(),
+            _ => "@alice".to_owned(),
+        };
+        person.ask(&["typing", &place]).await.ok();
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        if let Some(text) = lines.next() {
+            person.send(&place, text).await?;
+        }
+    }
+    bail!("{} stopped listening", person.label())
 }
 
 /// Whom `speaker` speaks to.

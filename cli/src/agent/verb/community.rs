@@ -34,6 +34,9 @@ pub struct CommunityLine {
     /// Why its server is not to be believed any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alarm: Option<String>,
+    /// What others have seen of its log, and this device was not shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// An invitation.

@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode};
 use rookery_protocol::{
     chain::Seen,
     codec::{self, Malformed},
-    community::{Announce, AnnounceBody, History, MessageHeader},
+    community::{Announce, AnnounceBody, History, MessageHeader, SenderKeyUse},
     id::{DeviceId, SenderKeyId, UserId},
     version::SUITE,
 };
@@ -105,6 +105,19 @@ impl InboundSenderKey {
     #[must_use]
     pub const fn head(&self) -> Seen {
         self.head
+    }
+
+    /// What is known of it, for the rules to judge by.
+    #[must_use]
+    pub fn usage(&self) -> SenderKeyUse {
+        SenderKeyUse {
+            user: self.user,
+            device: self.device,
+            channel: self.place.channel,
+            epoch: self.place.epoch.epoch,
+            head: self.head,
+            next_index: self.next,
+        }
     }
 
     /// The least index that was not opened by [`InboundSenderKey::open`], nor passed over.

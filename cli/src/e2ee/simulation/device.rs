@@ -1,14 +1,16 @@
 //! A device: what it takes in, what it holds until more has come, and what it states and says.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod batch;
+mod keys;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use rookery_protocol::{
     chain::{Entry, Item, Kind, Seen, Submission},
     codec,
     community::{
-        Action, Admit, Announce, ChannelMessage, EpochReason, Member, MessageHeader, Place, Post,
-        SealedText, SenderKeyUse, State, Statement, announce_item, judge_announce, judge_message,
-        verify_and_apply,
+        Announce, ChannelMessage, MessageHeader, Post, State, announce_item, judge_announce,
+        judge_message, verify_and_apply,
     },
     id::{
         AudienceId, ChainId, ChannelId, CommunityId, DeviceId, Digest, ItemId, SenderKeyId, UserId,
@@ -16,19 +18,18 @@ use rookery_protocol::{
 };
 
 use super::{
-    hub::{Answer, Hub, action_of},
+    hub::{Answer, Hub},
     people::{NOW, People},
 };
 use crate::e2ee::{
     SeededRandom,
     content::{Content, Text},
-    epoch::{
-        EpochKeys, EpochPlace, EpochPlan, EpochSecret, Receiver, TextOf, WrapContext, build_epoch,
-        wrap_at, wrap_index,
-    },
+    epoch::EpochSecret,
     random::Random as _,
     sender_key::{AnnounceFacts, ChannelPlace, InboundSenderKey, MessageFacts, OutboundSenderKey},
 };
+
+pub(super) use batch::Batch;
 
 /// What a device has of a channel.
 #[derive(Default)]
@@ -37,6 +38,8 @@ pub(super) struct View {
     /// What it read, by place.
     pub(super) read: BTreeMap<u64, String>,
     last: HashMap<(UserId, DeviceId), Digest>,
+    /// The hash of every entry.
+    stood: HashSet<Digest>,
     /// Entries that came too early.
     early: BTreeMap<u64, Entry>,
 }
@@ -142,6 +145,7 @@ impl Client {
             let view = self.channels.entry(channel).or_default();
             view.early.remove(&next);
             view.have = Some(entry.seen());
+            view.stood.insert(entry.hash());
         }
     }
 
@@ -169,7 +173,7 @@ impl Client {
         let body = entry.body.as_ref().unwrap().as_slice();
         let post = Post { signed: &entry.signed, item: &item, body };
         let inbound = &self.inbound;
-        let known = |id: SenderKeyId| inbound.get(&id).map(sender_use);
+        let known = |id: SenderKeyId| inbound.get(&id).map(InboundSenderKey::usage);
         if item.kind == Kind::Announce {
             judge_announce(&state, people, post, known).expect("an announcement is refused");
             let announce: Announce = codec::decode(body).unwrap();
@@ -188,6 +192,8 @@ impl Client {
         let view = self.channels.entry(channel).or_default();
         let author = (header.user, header.device);
         assert_eq!(opened.message.own_prev, view.last.get(&author).copied(), "a message is missed");
+        let seen = opened.message.seen;
+        assert!(seen.is_none_or(|seen| view.stood.contains(&seen)), "another channel was seen");
         view.last.insert(author, entry.signed.digest());
         let Content::Text(text) = opened.message.content else { panic!("another content") };
         view.read.insert(entry.seq, text.text);
@@ -213,113 +219,6 @@ impl Client {
             header.log.hash,
             "author and reader have different logs"
         );
-    }
-
-    fn place(&self, audience: AudienceId, epoch: u32) -> EpochPlace {
-        EpochPlace { community: self.community, audience, epoch }
-    }
-
-    /// Every epoch of an audience that this log has begun.
-    fn begun(
-        &self,
-        audience: AudienceId,
-        number: u32,
-    ) -> Option<(&State, &rookery_protocol::community::Epoch)> {
-        self.states.iter().find_map(|state| {
-            let epoch = state.audiences.get(&audience)?.epoch.as_ref()?;
-            (epoch.number == number && epoch.seq == state.head.seq).then_some((state, epoch))
-        })
-    }
-
-    fn keys(
-        &mut self,
-        people: &People,
-        hub: &Hub,
-        audience: AudienceId,
-        number: u32,
-    ) -> Option<EpochKeys> {
-        let secret = self.secret(people, hub, audience, number)?;
-        let (_, epoch) = self.begun(audience, number)?;
-        Some(secret.keys(self.place(audience, number), &epoch.roster_root, &epoch.log_root))
-    }
-
-    /// The secret of an epoch: here already, opened by a later one, or out of a wrap.
-    pub(super) fn secret(
-        &mut self,
-        people: &People,
-        hub: &Hub,
-        audience: AudienceId,
-        number: u32,
-    ) -> Option<EpochSecret> {
-        if let Some(secret) = self.secrets.get(&(audience, number)) {
-            return Some(copy(secret));
-        }
-        let opened = self.from_later(people, hub, audience, number);
-        let secret = opened.or_else(|| self.from_wrap(people, hub, audience, number))?;
-        self.secrets.insert((audience, number), copy(&secret));
-        Some(secret)
-    }
-
-    fn from_later(
-        &mut self,
-        people: &People,
-        hub: &Hub,
-        audience: AudienceId,
-        number: u32,
-    ) -> Option<EpochSecret> {
-        let (_, next) = self.begun(audience, number + 1)?;
-        let sealed = next.previous.clone()?;
-        let commit = self.begun(audience, number)?.1.commit;
-        let later = self.secret(people, hub, audience, number + 1)?;
-        let opened = later.open_previous(self.place(audience, number + 1), &sealed, &commit);
-        Some(opened.expect("an epoch does not open the one before"))
-    }
-
-    fn from_wrap(
-        &self,
-        people: &People,
-        hub: &Hub,
-        audience: AudienceId,
-        number: u32,
-    ) -> Option<EpochSecret> {
-        let (then, epoch) = self.begun(audience, number)?;
-        let me = Receiver::User(self.user);
-        let context =
-            WrapContext { place: self.place(audience, number), roster_root: epoch.roster_root };
-        let mut wraps = vec![];
-        if !hub.lost.contains(&(self.user, epoch.wraps))
-            && let Some(index) =
-                wrap_index(then, audience, me).filter(|_| then.is_in_audience(self.user, audience))
-        {
-            wraps.extend(wrap_at(&hub.blobs[&epoch.wraps], index));
-        }
-        wraps.extend(self.log.iter().filter_map(|entry| match action_of(entry) {
-            Action::Admit(admit)
-                if (admit.audience, admit.epoch, admit.user) == (audience, number, self.user) =>
-            {
-                Some(admit.wrap)
-            }
-            _ => None,
-        }));
-        let person = &people.0[self.who];
-        let newest = person.devices[self.device].generation;
-        wraps.iter().find_map(|wrap| {
-            (1..=newest).rev().find_map(|generation| {
-                let key = person.ring.kem(generation)?;
-                EpochSecret::unwrap(&key, &context, me, wrap, &epoch.commit).ok()
-            })
-        })
-    }
-
-    /// The epoch in force of an audience, and its secret.
-    pub(super) fn in_force(
-        &mut self,
-        people: &People,
-        hub: &Hub,
-        audience: AudienceId,
-    ) -> Option<(u32, EpochSecret)> {
-        let number = self.state()?.audiences.get(&audience)?.epoch.as_ref()?.number;
-        Some((number, self.secret(people, hub, audience, number)?))
     }
 
     /// Has something to say.
@@ -414,203 +313,5 @@ impl Client {
         items.push(sign(what.item, Kind::Message, codec::encode(&sealed.message)));
         self.own.insert(what.channel, *sealed.key);
         Some(items)
-    }
-}
-
-fn sender_use(key: &InboundSenderKey) -> SenderKeyUse {
-    SenderKeyUse {
-        user: key.user(),
-        device: key.device(),
-        channel: key.place().channel,
-        epoch: key.place().epoch.epoch,
-        head: key.head(),
-        next_index: key.next_index(),
-    }
-}
-
-/// A batch of statements in the making.
-pub(super) struct Batch {
-    pub(super) community: CommunityId,
-    state: Option<State>,
-    statements: Vec<Submission>,
-    secrets: BTreeMap<AudienceId, (u32, EpochSecret)>,
-    pub(super) begun: Vec<(AudienceId, u32, EpochSecret)>,
-    blobs: Vec<(rookery_protocol::id::BlobId, Vec<u8>)>,
-}
-
-impl Batch {
-    /// An empty one at the end of the log as `client` has it.
-    pub(super) fn of(client: &mut Client, people: &People, hub: &Hub) -> Self {
-        let state = client.state().cloned();
-        let audiences: Vec<AudienceId> =
-            state.iter().flat_map(|state| state.audiences.keys().copied()).collect();
-        let secrets = audiences
-            .into_iter()
-            .filter_map(|audience| Some((audience, client.in_force(people, hub, audience)?)))
-            .collect();
-        Self {
-            community: client.community,
-            secrets,
-            state,
-            statements: vec![],
-            begun: vec![],
-            blobs: vec![],
-        }
-    }
-
-    pub(super) fn state(&self) -> &State {
-        self.state.as_ref().unwrap()
-    }
-
-    /// Adds a statement; says whether the rules allow it, as far as this device knows.
-    pub(super) fn say(
-        &mut self,
-        people: &People,
-        client: &Client,
-        action: Action,
-        random: &mut SeededRandom,
-    ) -> bool {
-        let person = &people.0[client.who];
-        let head = self.state.as_ref().map(|state| state.head);
-        let place = match head {
-            None => Place::First,
-            Some(head) if action.is_strict() => Place::Next(head),
-            Some(head) => Place::Later(head),
-        };
-        let statement = Statement {
-            suite: 1,
-            community: head.map(|_| self.community),
-            place,
-            author: person.user,
-            author_head: person.state().head,
-            action,
-        };
-        let body = codec::encode(&statement);
-        if head.is_none() {
-            self.community = Statement::community_id(&body);
-        }
-        let mut id = [0; 16];
-        random.fill(&mut id);
-        let chain = ChainId::of_log(self.community);
-        let (signing, item) =
-            (person.devices[client.device].secrets.signing(), ItemId::from_bytes(id));
-        let signed =
-            Submission::sign(signing, chain, item, Kind::CommunityStatement, body, NOW, head)
-                .unwrap();
-        let entry = signed.clone().place(chain, 0, head);
-        match verify_and_apply(self.community, self.state.as_ref(), &entry, people) {
-            Ok(next) => {
-                self.state = Some(next);
-                self.statements.push(signed);
-                true
-            }
-            Err(_) => false,
-        }
-    }
-
-    /// Begins an epoch; says whether this device could.
-    pub(super) fn rotate(
-        &mut self,
-        people: &People,
-        client: &Client,
-        audience: AudienceId,
-        reason: EpochReason,
-        random: &mut SeededRandom,
-    ) -> bool {
-        let state = self.state().clone();
-        let keys: Vec<_> = state
-            .roster(audience)
-            .map(|(user, member)| {
-                let person = people.of(user).chain.at(member.head).unwrap();
-                (user, person.puks[&member.puk.generation].public.clone())
-            })
-            .collect();
-        let key_of = |user: UserId, _: &Member| {
-            keys.iter().find(|(known, _)| *known == user).map(|(_, key)| key)
-        };
-        let former = self.secrets.get(&audience).map(|(_, secret)| secret);
-        let Ok(plan) = EpochPlan::of(&state, audience, reason, key_of, former) else {
-            return false;
-        };
-        let Ok(built) = build_epoch(&plan, random) else { return false };
-        let number = plan.place.epoch;
-        self.blobs.push((built.start.wraps, built.wraps));
-        self.secrets.insert(audience, (number, copy(&built.secret)));
-        self.begun.push((audience, number, built.secret));
-        self.say(people, client, Action::Epoch(built.start), random)
-    }
-
-    /// Begins every epoch that the statements so far owe.
-    pub(super) fn settle(
-        &mut self,
-        people: &People,
-        client: &Client,
-        random: &mut SeededRandom,
-    ) -> bool {
-        loop {
-            let owed = self.state().owed.keys().next().copied();
-            let Some(audience) = owed else { return true };
-            if !self.rotate(people, client, audience, EpochReason::Removal, random) {
-                return false;
-            }
-        }
-    }
-
-    /// Wraps the epochs in force for whoever lacks them.
-    pub(super) fn admit_all(
-        &mut self,
-        people: &People,
-        client: &Client,
-        random: &mut SeededRandom,
-    ) {
-        let state = self.state().clone();
-        for (id, audience) in
-            state.audiences.iter().filter(|(id, _)| state.is_in_audience(client.user, **id))
-        {
-            for user in &audience.lacking {
-                let (Some(epoch), Some((number, secret))) = (&audience.epoch, self.secrets.get(id))
-                else {
-                    continue;
-                };
-                if epoch.number != *number || audience.must_rotate().is_some() {
-                    continue;
-                }
-                let member = &state.members[user];
-                let person = people.of(*user).chain.at(member.head).unwrap();
-                let place = EpochPlace { community: self.community, audience: *id, epoch: *number };
-                let context = WrapContext { place, roster_root: epoch.roster_root };
-                let key = &person.puks[&member.puk.generation].public;
-                let wrap = secret.wrap(key, &context, Receiver::User(*user), random).unwrap();
-                let admit = Admit { audience: *id, epoch: *number, user: *user, wrap };
-                self.say(people, client, Action::Admit(admit), random);
-            }
-        }
-    }
-
-    pub(super) fn text(
-        &self,
-        audience: AudienceId,
-        what: TextOf,
-        text: &str,
-        random: &mut SeededRandom,
-    ) -> SealedText {
-        let (number, secret) = &self.secrets[&audience];
-        let place = EpochPlace { community: self.community, audience, epoch: *number };
-        secret.metadata(self.community, audience).seal_text(place, what, text, random).unwrap()
-    }
-
-    /// Hands it in.
-    pub(super) fn submit(self, people: &People, hub: &mut Hub, client: &mut Client) -> Answer {
-        if self.statements.is_empty() {
-            return Answer::Done;
-        }
-        hub.blobs.extend(self.blobs);
-        let answer = hub.append(people, self.community, &self.statements);
-        if answer == Answer::Done {
-            for (audience, number, secret) in self.begun {
-                client.secrets.insert((audience, number), secret);
-            }
-        }
-        answer
     }
 }

@@ -1,15 +1,14 @@
 //! Taking in what stands in a channel: judged at its position in the log, opened, and kept.
 
+mod entry;
+
 use std::time::Duration;
 
 use rookery_protocol::{
-    chain::{BrokenEntry, Entry, Item, Kind},
+    chain::{Entry, Item, Kind},
     codec,
-    community::{
-        Announce, ChannelMessage, MessageHeader, Misposted, Permissions, Post as Judged, Redact,
-        SenderKeyUse, State, Unposted, judge_announce, judge_message, judge_redact,
-    },
-    id::{ChainId, ChannelId, CommunityId, SenderKeyId, UserId},
+    community::{Announce, Redact, State},
+    id::{ChainId, ChannelId, CommunityId, Digest, UserId},
     io::client::Client,
     request::chain::ReadChain,
 };
@@ -20,12 +19,8 @@ use super::{
     log::Reader,
 };
 use crate::{
-    e2ee::{
-        content::Content,
-        epoch::{EpochKeys, EpochPlace, TextOf},
-        sender_key::{InboundSenderKey, OpenedMessage},
-    },
-    store::{ChannelRow, Erased, MessageState, Post, StoreError, Unit},
+    e2ee::epoch::{EpochKeys, EpochPlace},
+    store::ChannelRow,
 };
 
 const PAGE: u32 = 256;
@@ -33,8 +28,6 @@ const PAGE: u32 = 256;
 const MAX_PAGES: usize = 65_536;
 /// How long a channel is held for a user's chain that the server does not show.
 const MAX_HOLD: Duration = Duration::from_hours(24);
-/// Places of missing messages that are remembered.
-const MAX_GAPS: usize = 32;
 
 /// What taking in an entry came to.
 enum Step {
@@ -59,6 +52,16 @@ enum Onward {
     Waits,
     /// Not at all: the hub was caught lying.
     Ends,
+}
+
+/// What the entries of a page are judged and opened by.
+struct Reading<'p> {
+    book: &'p Book,
+    /// The community at every position in the log that the page names.
+    states: &'p [State],
+    keyring: &'p EpochKeyring,
+    /// Hashes of the page's entries that were taken in; the store gets them at its end.
+    passed: Vec<Digest>,
 }
 
 /// Keys of epochs, made once a page.
@@ -163,6 +166,8 @@ impl Engine {
         for state in &states {
             self.gather_keys(client, &book, state, channel, &mut keyring).await?;
         }
+        let mut reading =
+            Reading { book: &book, states: &states, keyring: &keyring, passed: vec![] };
         let mut unit = self.store.write().await?;
         let mut row =
             unit.channel(chain).await?.unwrap_or_else(|| ChannelRow::new(community, channel));
@@ -171,8 +176,7 @@ impl Engine {
             if row.have.is_some_and(|have| entry.seq <= have.seq) {
                 continue;
             }
-            let step =
-                self.take_in_entry(&mut unit, &book, &states, &keyring, &mut row, &entry).await?;
+            let step = self.take_in_entry(&mut unit, &reading, &mut row, &entry).await?;
             match step {
                 Step::Taken => {}
                 Step::Wait => {
@@ -199,9 +203,12 @@ impl Engine {
                 }
             }
             row.waits_since = None;
-            row.have = Some(entry.seen());
+            let seen = entry.seen();
+            reading.passed.push(seen.hash);
+            row.have = Some(seen);
             row.log_pos = entry.log_pos.unwrap_or(row.log_pos);
         }
+        unit.add_channel_entries(chain, &reading.passed).await?;
         unit.put_channel(&row).await?;
         unit.commit().await?;
         self.timeline_changed();
@@ -256,315 +263,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    async fn take_in_entry(
-        &self,
-        unit: &mut Unit,
-        book: &Book,
-        states: &[State],
-        keyring: &EpochKeyring,
-        row: &mut ChannelRow,
-        entry: &Entry,
-    ) -> Result<Step, ChainError> {
-        let item = match entry.verify_after(row.have) {
-            Ok(item) => item,
-            Err(BrokenEntry::Gap { .. }) => {
-                return Ok(Step::Broken("the server leaves out entries of a channel".to_owned()));
-            }
-            Err(error) => {
-                return Ok(Step::Broken(format!("entry {} of a channel: {error}", entry.seq)));
-            }
-        };
-        let Some(position) = entry.log_pos else {
-            return Ok(Step::Broken("an entry of a channel has no position in the log".to_owned()));
-        };
-        if position < row.log_pos {
-            return Ok(Step::Broken(
-                "entries of a channel go back before the log's position".to_owned(),
-            ));
-        }
-        let Ok(index) = states.binary_search_by_key(&position, |state| state.head.seq) else {
-            return Ok(Step::Broken("a position in the log that the log does not have".to_owned()));
-        };
-        let Some(state) = states.get(index) else { return Ok(Step::Taken) };
-        if entry.chain != ChainId::of_channel(row.community, row.channel) {
-            return Ok(Step::Broken("an entry of another channel".to_owned()));
-        }
-        let Some(body) = &entry.body else {
-            return self.take_in_erased(unit, row, entry, &item).await;
-        };
-        let post = Judged { signed: &entry.signed, item: &item, body: body.as_slice() };
-        match item.kind {
-            Kind::Announce => self.take_in_announce(unit, book, state, keyring, row, post).await,
-            Kind::Message => {
-                self.take_in_message(unit, book, state, keyring, row, post, entry).await
-            }
-            Kind::Redact => self.take_in_redact(unit, book, state, row, post).await,
-            Kind::UserStatement | Kind::Journal | Kind::CommunityStatement => {
-                Ok(Step::Broken("an entry of another kind of chain".to_owned()))
-            }
-        }
-    }
-
-    async fn take_in_announce(
-        &self,
-        unit: &mut Unit,
-        book: &Book,
-        state: &State,
-        keyring: &EpochKeyring,
-        row: &ChannelRow,
-        post: Judged<'_>,
-    ) -> Result<Step, ChainError> {
-        let chain = row.chain();
-        let known = self
-            .known_sender(unit, chain, SenderKeyId::from_bytes(*post.item.item_id.as_bytes()))
-            .await?;
-        let judged =
-            judge_announce(state, self.books.histories(), post, |_| known.as_ref().map(sender_use));
-        let (header, _) = match judged {
-            Ok(judged) => judged,
-            Err(error) => return Ok(unposted(error)),
-        };
-        let place = book.place(header.audience, header.epoch);
-        let Some(keys) = keyring.of(place) else {
-            return Ok(self.without_keys(keyring, state, place));
-        };
-        let announce: Announce = match codec::decode(post.body) {
-            Ok(announce) => announce,
-            Err(error) => return Ok(Step::Passed(error.to_string())),
-        };
-        match InboundSenderKey::from_announce(keys, &announce) {
-            Ok(key) => {
-                unit.put_sender_key(chain, header.sender_key, &key.to_bytes()).await?;
-                Ok(Step::Taken)
-            }
-            Err(error) => Ok(Step::Passed(format!("a sender key: {error}"))),
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one step of taking in, apart for its length")]
-    async fn take_in_message(
-        &self,
-        unit: &mut Unit,
-        book: &Book,
-        state: &State,
-        keyring: &EpochKeyring,
-        row: &mut ChannelRow,
-        post: Judged<'_>,
-        entry: &Entry,
-    ) -> Result<Step, ChainError> {
-        let chain = row.chain();
-        let message: ChannelMessage = match codec::decode(post.body) {
-            Ok(message) => message,
-            Err(error) => return Ok(Step::Passed(error.to_string())),
-        };
-        let header: MessageHeader = match codec::decode(message.header.as_slice()) {
-            Ok(header) => header,
-            Err(error) => return Ok(Step::Passed(error.to_string())),
-        };
-        let place = book.place(header.audience, header.epoch);
-        if keyring.of(place).is_none() {
-            let step = self.without_keys(keyring, state, place);
-            // It cannot be read, and was not withheld: the next of that device follows on it.
-            let author = entry.signed.author().map(|key| key.device_id());
-            if !matches!(step, Step::Wait) && author == Some(header.device) {
-                let digest = entry.signed.digest();
-                unit.put_last_hash(chain, header.user, header.device, digest).await?;
-            }
-            return Ok(step);
-        }
-        let known = self.known_sender(unit, chain, header.sender_key).await?;
-        let judged =
-            judge_message(state, self.books.histories(), post, |_| known.as_ref().map(sender_use));
-        let header = match judged {
-            Ok((header, _)) => header,
-            Err(error) => return Ok(unposted(error)),
-        };
-        let (Some(keys), Some(key)) = (keyring.of(place), known) else {
-            return Ok(Step::Passed("its sender key is not known".to_owned()));
-        };
-        let opened = key.open(keys, message.header.as_slice(), message.sealed.as_slice());
-        let opened = match opened {
-            Ok(opened) => opened,
-            Err(error) => return Ok(Step::Passed(format!("a message: {error}"))),
-        };
-        unit.put_sender_key(chain, header.sender_key, &opened.key.to_bytes()).await?;
-        self.keep_post(unit, state, row, entry, post.item, opened.message).await?;
-        Ok(Step::Taken)
-    }
-
-    async fn keep_post(
-        &self,
-        unit: &mut Unit,
-        state: &State,
-        row: &mut ChannelRow,
-        entry: &Entry,
-        item: &Item,
-        opened: OpenedMessage,
-    ) -> Result<(), ChainError> {
-        let OpenedMessage { header, own_prev, content, .. } = opened;
-        let allowed = state.permissions_of(header.user, Some(row.channel));
-        let chain = row.chain();
-        let mut doubt = None;
-        if header.device != self.device
-            && own_prev != unit.last_hash(chain, header.user, header.device).await?
-        {
-            doubt = Some("a message of theirs before this one was withheld".to_owned());
-            if row.gaps.len() < MAX_GAPS {
-                row.gaps.push(entry.seq);
-            }
-        }
-        let hash = entry.hash();
-        // This device links its messages as it sends them, which may be ahead of what comes back.
-        if header.device != self.device {
-            unit.put_last_hash(chain, header.user, header.device, entry.signed.digest()).await?;
-        }
-        if !is_allowed(&content, allowed, header.user) {
-            row.pass_over("somebody did what their roles do not allow".to_owned());
-            return Ok(());
-        }
-        let is_own = header.user == self.user;
-        let post = Post {
-            chain,
-            item: header.item,
-            author: header.user,
-            device: header.device,
-            at: item.at,
-            seq: Some(entry.seq),
-            kind: content.kind(),
-            content: content.encode(),
-            state: if is_own { MessageState::Posted } else { MessageState::Received },
-            reason: None,
-            erased: None,
-            hash: Some(hash),
-            doubt,
-        };
-        if unit.add_post(&post).await? && !is_own {
-            self.count_unread(row, &content, allowed, entry.seq);
-        }
-        if is_own {
-            unit.dequeue_posting(self.user, chain, header.item).await?;
-        }
-        Ok(())
-    }
-
-    fn count_unread(
-        &self,
-        row: &mut ChannelRow,
-        content: &Content,
-        allowed: Permissions,
-        seq: u64,
-    ) {
-        let Content::Text(text) = content else { return };
-        if row.read.is_some_and(|read| seq <= read) {
-            return;
-        }
-        row.unread = row.unread.saturating_add(1);
-        let is_for_all = text.mentions_all && allowed.contain(Permissions::MENTION_ALL);
-        if is_for_all || text.mentions.contains(&self.user) {
-            row.mentions = row.mentions.saturating_add(1);
-        }
-    }
-
-    async fn take_in_redact(
-        &self,
-        unit: &mut Unit,
-        book: &Book,
-        state: &State,
-        row: &ChannelRow,
-        post: Judged<'_>,
-    ) -> Result<Step, ChainError> {
-        let chain = row.chain();
-        let Ok(claimed) = codec::decode::<Redact>(post.body) else {
-            return Ok(Step::Passed("a redaction that cannot be read".to_owned()));
-        };
-        let mut targets = vec![];
-        for seq in &claimed.targets {
-            if let Some(placed) = unit.post_at(chain, *seq).await? {
-                targets.push((*seq, placed.post));
-            }
-        }
-        let author_of =
-            |seq: u64| targets.iter().find(|(known, _)| *known == seq).map(|(_, post)| post.author);
-        let redact = match judge_redact(state, self.books.histories(), post, author_of) {
-            Ok(redact) => redact,
-            Err(error) => return Ok(unposted(error)),
-        };
-        let reason = match &redact.reason {
-            Some(sealed) => self.open_text(book, TextOf::Redaction(row.channel), sealed).await?,
-            None => None,
-        };
-        for (_, target) in targets {
-            let erased = Some(Erased { by: redact.user, reason: reason.clone() });
-            unit.update_post(&Post { content: vec![], erased, ..target }).await?;
-        }
-        Ok(Step::Taken)
-    }
-
-    /// A body that the hub has dropped: a redaction after it says by whose word, or does not.
-    async fn take_in_erased(
-        &self,
-        unit: &mut Unit,
-        row: &mut ChannelRow,
-        entry: &Entry,
-        item: &Item,
-    ) -> Result<Step, ChainError> {
-        if item.kind != Kind::Message {
-            return Ok(Step::Passed("an entry without its body".to_owned()));
-        }
-        // Who wrote it is not told any more: only which device signed. The next message of that device is linked to it all the same.
-        let Some(device) = entry.signed.author().map(|key| key.device_id()) else {
-            return Ok(Step::Taken);
-        };
-        let chain = row.chain();
-        if let Some(author) = self.books.histories().owner_of(device) {
-            unit.put_last_hash(chain, author, device, entry.signed.digest()).await?;
-            let post = Post {
-                chain,
-                item: item.item_id,
-                author,
-                device,
-                at: item.at,
-                seq: Some(entry.seq),
-                kind: Content::TEXT,
-                content: vec![],
-                state: MessageState::Read,
-                reason: None,
-                erased: Some(Erased { by: author, reason: None }),
-                hash: Some(entry.hash()),
-                doubt: None,
-            };
-            unit.add_post(&post).await?;
-        }
-        Ok(Step::Taken)
-    }
-
-    async fn known_sender(
-        &self,
-        unit: &mut Unit,
-        chain: ChainId,
-        id: SenderKeyId,
-    ) -> Result<Option<InboundSenderKey>, StoreError> {
-        let bytes = unit.sender_key(chain, id).await?;
-        bytes
-            .map(|bytes| {
-                InboundSenderKey::from_bytes(&bytes)
-                    .map_err(|_| StoreError::Damaged { table: "sender_key" })
-            })
-            .transpose()
-    }
-
-    /// What to do with something of an epoch whose secret is not here: wait while it may come, or pass over.
-    fn without_keys(&self, keyring: &EpochKeyring, then: &State, place: EpochPlace) -> Step {
-        if keyring.expected.contains(&place) {
-            return Step::Wait;
-        }
-        let came_later = !then.is_in_audience(self.user, place.audience);
-        if came_later {
-            return Step::Taken;
-        }
-        Step::Passed(format!("the keys of epoch {} never came", place.epoch))
-    }
 }
 
 /// Whose chains, and how far, a page of entries will ask for.
@@ -601,37 +299,5 @@ impl EpochKeyring {
 
     fn has(&self, place: EpochPlace) -> bool {
         self.expected.contains(&place) || self.open.iter().any(|keys| keys.place() == place)
-    }
-}
-
-fn sender_use(key: &InboundSenderKey) -> SenderKeyUse {
-    SenderKeyUse {
-        user: key.user(),
-        device: key.device(),
-        channel: key.place().channel,
-        epoch: key.place().epoch.epoch,
-        head: key.head(),
-        next_index: key.next_index(),
-    }
-}
-
-fn unposted(error: Unposted) -> Step {
-    match error {
-        Unposted::Misposted(Misposted::Forked) => {
-            Step::Broken("a member has seen another log than this device was shown".to_owned())
-        }
-        Unposted::Misposted(error) => Step::Passed(error.to_string()),
-        Unposted::Hold { .. } => Step::Hold,
-    }
-}
-
-/// Whether its author may say that: what the hub cannot see, readers check.
-fn is_allowed(content: &Content, allowed: Permissions, author: UserId) -> bool {
-    match content {
-        Content::Text(_) => allowed.contain(Permissions::POST),
-        Content::Edit(edit) => edit.target.author == author && allowed.contain(Permissions::POST),
-        Content::React(_) => allowed.contain(Permissions::REACT),
-        Content::Pin(_) => allowed.contain(Permissions::PIN),
-        Content::Unknown(_) => true,
     }
 }

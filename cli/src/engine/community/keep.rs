@@ -193,6 +193,7 @@ impl Engine {
         if book.row.alarm.is_some() || state.is_deleted || !state.members.contains_key(&self.user) {
             return Ok(());
         }
+        self.compare_heads(client, community).await?;
         let missing = self.obtain_secrets(client, &book).await?;
         self.follow_channels(client, &book, state).await?;
         self.name_own_head(&book, state).await?;

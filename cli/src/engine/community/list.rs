@@ -59,6 +59,7 @@ impl Engine {
             unread,
             mentions,
             alarm: book.row.alarm.clone(),
+            warning: self.head_warning(book).await?,
         })
     }
 

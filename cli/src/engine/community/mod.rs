@@ -8,6 +8,7 @@ mod act;
 mod book;
 mod channel;
 mod draft;
+mod heads;
 mod history;
 mod join;
 mod keep;

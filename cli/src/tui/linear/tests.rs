@@ -112,7 +112,7 @@ fn edits_and_deletions_are_told_as_such() {
     );
     messages.push(line(30, "bo@nest.example", "2026-05-12T10:06:00.000Z", "one\ntwo", json!({})));
     lines.desk.tell(Event::Watched(WatchEvent::Messages { revision: 5 }));
-    lines.desk.answer("read", page(messages));
+    lines.desk.answer("read", page(&messages));
     insta::assert_snapshot!(lines.news(), @r"
     deleted by alice: deploy **4.2** is green on all three n..
     bo edited: log is there

@@ -75,6 +75,8 @@ pub struct Completion {
     pub choices: Vec<(String, String)>,
     /// Which one is marked.
     pub marked: usize,
+    /// Whether somebody has moved the mark: only then does Enter put it in, and not send.
+    pub is_chosen: bool,
 }
 
 impl Open {

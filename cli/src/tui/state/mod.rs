@@ -49,6 +49,7 @@ pub enum Screen {
 
 /// What a user has chosen, and what this terminal can.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Look {
     /// The marks and lines.
     pub glyphs: Glyphs,
@@ -158,6 +159,7 @@ pub enum Want {
 
 /// The model.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct State {
     /// Which screen is shown.
     pub screen: Screen,

@@ -247,20 +247,19 @@ impl Window {
     pub fn put_newest(&mut self, page: Vec<Message>, asked: u32) {
         let echoes = self.echoes();
         let first = page.first().and_then(|first| self.position(&first.id));
-        match first {
+        if let Some(place) = first {
             // They go on from what is here.
-            Some(place) => self.messages.truncate(place),
-            None => {
-                let stays = matches!(&self.anchor, Anchor::At { id, .. }
-                    if page.iter().all(|message| message.id != *id) && self.position(id).is_some());
-                if stays {
-                    // Somebody reads further back: what came is behind a gap, which is read when they come there.
-                    self.has_end = false;
-                    return;
-                }
-                self.messages.clear();
-                self.has_start = is_short(&page, asked);
+            self.messages.truncate(place);
+        } else {
+            let stays = matches!(&self.anchor, Anchor::At { id, .. }
+                if page.iter().all(|message| message.id != *id) && self.position(id).is_some());
+            if stays {
+                // Somebody reads further back: what came is behind a gap, which is read when they come there.
+                self.has_end = false;
+                return;
             }
+            self.messages.clear();
+            self.has_start = is_short(&page, asked);
         }
         self.has_start |= self.messages.is_empty() && is_short(&page, asked);
         self.messages.extend(page);

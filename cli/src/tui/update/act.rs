@@ -37,17 +37,15 @@ pub(super) fn command(state: &mut State, line: &str) -> (Vec<Effect>, bool) {
     let line = line.trim();
     let (word, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let word = word.strip_prefix('/').unwrap_or(word);
-    match Action::slashed(word) {
-        Some(action) => (run(state, action, argument.trim()), true),
-        None => {
-            let like = commands().find(|(slash, _)| slash.starts_with(word) && !word.is_empty());
-            let hint = like.map_or_else(
-                || "F1 lists them; // at the beginning sends a slash".to_owned(),
-                |(slash, _)| format!("perhaps /{slash}"),
-            );
-            (usage(state, format!("There is no command /{word}: {hint}")), false)
-        }
+    if let Some(action) = Action::slashed(word) {
+        return (run(state, action, argument.trim()), true);
     }
+    let near = commands().find(|(slash, _)| slash.starts_with(word) && !word.is_empty());
+    let hint = near.map_or_else(
+        || "F1 lists them; // at the beginning sends a slash".to_owned(),
+        |(slash, _)| format!("perhaps /{slash}"),
+    );
+    (usage(state, format!("There is no command /{word}: {hint}")), false)
 }
 
 /// Runs what was picked.
@@ -74,6 +72,79 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         state.layers.push(Layer::Form(Form { title, command: format!("/{slash} "), field }));
         return vec![];
     }
+    match action {
+        Action::Reply
+        | Action::Edit
+        | Action::Delete
+        | Action::React
+        | Action::Unreact
+        | Action::Pin
+        | Action::Copy
+        | Action::CopyLink
+        | Action::Quote
+        | Action::Forward
+        | Action::Why
+        | Action::Quoted
+        | Action::Retry
+        | Action::Unread => about_message(state, action, argument),
+        Action::Contacts
+        | Action::Contact
+        | Action::Accept
+        | Action::Decline
+        | Action::Block
+        | Action::Unblock
+        | Action::Verify
+        | Action::Devices
+        | Action::Link
+        | Action::Status
+        | Action::Away
+        | Action::Account
+        | Action::Set
+        | Action::Mute
+        | Action::Notify => people::run(state, action, argument),
+        Action::Join
+        | Action::Leave
+        | Action::Group
+        | Action::Topic
+        | Action::Rename
+        | Action::Invite
+        | Action::Kick
+        | Action::Ban
+        | Action::Unban
+        | Action::Archive
+        | Action::Community
+        | Action::Channel
+        | Action::Role
+        | Action::Audit
+        | Action::Nick => manage::run(state, action, argument),
+        Action::Me => compose::say_text(state, &format!("*{argument}*")),
+        Action::Theme | Action::Mouse | Action::Suspend | Action::Redraw | Action::Quit => {
+            terminal(state, action, argument)
+        }
+        _ => around(state, action, argument),
+    }
+}
+
+/// Does what is about the terminal itself.
+fn terminal(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
+    match action {
+        Action::Theme => theme(state, argument),
+        Action::Mouse => {
+            state.look.mouse = !state.look.mouse;
+            let word = if state.look.mouse { "on: hold Shift to select text" } else { "off" };
+            let mut effects = say(state, Weight::Done, format!("The mouse is {word}"));
+            effects.push(Effect::Mouse(state.look.mouse));
+            effects
+        }
+        Action::Suspend => vec![Effect::Suspend],
+        Action::Redraw => vec![Effect::Redraw],
+        Action::Quit => super::quit(state),
+        _ => vec![],
+    }
+}
+
+/// Goes somewhere, or shows something.
+fn around(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
     match action {
         Action::Go if argument.is_empty() => pick_from(state, ""),
         Action::Go => go(state, argument),
@@ -121,66 +192,11 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
             let text = state.open.as_mut().map(|open| open.writing().text());
             text.map_or_else(Vec::new, |text| vec![Effect::Edit(text)])
         }
-        Action::Me => compose::say_text(state, &format!("*{argument}*")),
-        Action::Reply
-        | Action::Edit
-        | Action::Delete
-        | Action::React
-        | Action::Unreact
-        | Action::Pin
-        | Action::Copy
-        | Action::CopyLink
-        | Action::Quote
-        | Action::Forward
-        | Action::Why
-        | Action::Quoted
-        | Action::Retry
-        | Action::Unread => about_message(state, action, argument),
         Action::Pins => match &state.open {
             Some(open) if open.is_room() => toggle(state, SheetKind::Pins(open.target.clone())),
             _ => usage(state, "Only rooms have pins"),
         },
-        Action::Theme => theme(state, argument),
-        Action::Mouse => {
-            state.look.mouse = !state.look.mouse;
-            let word = if state.look.mouse { "on: hold Shift to select text" } else { "off" };
-            let mut effects = say(state, Weight::Done, format!("The mouse is {word}"));
-            effects.push(Effect::Mouse(state.look.mouse));
-            effects
-        }
-        Action::Suspend => vec![Effect::Suspend],
-        Action::Redraw => vec![Effect::Redraw],
-        Action::Quit => super::quit(state),
-        Action::Contacts
-        | Action::Contact
-        | Action::Accept
-        | Action::Decline
-        | Action::Block
-        | Action::Unblock
-        | Action::Verify
-        | Action::Devices
-        | Action::Link
-        | Action::Status
-        | Action::Away
-        | Action::Account
-        | Action::Set
-        | Action::Mute
-        | Action::Notify => people::run(state, action, argument),
-        Action::Join
-        | Action::Leave
-        | Action::Group
-        | Action::Topic
-        | Action::Rename
-        | Action::Invite
-        | Action::Kick
-        | Action::Ban
-        | Action::Unban
-        | Action::Archive
-        | Action::Community
-        | Action::Channel
-        | Action::Role
-        | Action::Audit
-        | Action::Nick => manage::run(state, action, argument),
+        _ => vec![],
     }
 }
 
@@ -401,10 +417,10 @@ fn about_message(state: &mut State, action: Action, argument: &str) -> Vec<Effec
 fn links(text: &str) -> Vec<String> {
     let lines = markdown::render(text, &markdown::Reading::default());
     let pieces = lines.into_iter().flat_map(|line| line.pieces);
-    let mut links: Vec<String> =
+    let mut found: Vec<String> =
         pieces.filter_map(|piece| piece.link.map(|link| link.to_string())).collect();
-    links.dedup();
-    links
+    found.dedup();
+    found
 }
 
 fn quote(state: &mut State, message: &Message) -> Vec<Effect> {

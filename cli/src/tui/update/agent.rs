@@ -271,8 +271,13 @@ fn took_page(state: &mut State, want: Want, lines: ReadLines) -> Vec<Effect> {
     };
     match want {
         Want::Newest(_) => {
+            let last = page.last().map(|message| message.from.clone());
             open.window.put_newest(page, PAGE);
             navigate::mark_new(open);
+            // Whoever has just written has stopped typing.
+            if let Some(last) = last {
+                state.typing.retain(|line| line.name != last);
+            }
         }
         Want::Older(_) => open.window.put_older(page, PAGE),
         Want::Newer(_) => open.window.put_newer(page, PAGE),

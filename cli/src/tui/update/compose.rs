@@ -291,6 +291,7 @@ pub(super) fn complete(state: &mut State, steps: isize) -> bool {
         if count > 0 {
             let there = completion.marked.saturating_add_signed(steps);
             completion.marked = there.checked_rem(count).unwrap_or(0);
+            completion.is_chosen |= steps != 0;
         }
         return true;
     }
@@ -302,7 +303,7 @@ pub(super) fn complete(state: &mut State, steps: isize) -> bool {
         return false;
     }
     if let Some(open) = &mut state.open {
-        open.completion = Some(Completion { choices, marked: 0 });
+        open.completion = Some(Completion { choices, marked: 0, is_chosen: false });
     }
     true
 }

@@ -71,8 +71,33 @@ pub(super) fn is_quit(key: KeyEvent) -> bool {
         && matches!(key.code, KeyCode::Char('q' | 'c' | 'd'))
 }
 
+/// A key where nothing is open to write in: a command, or the beginning of a name to go to.
+fn begin(state: &mut State, key: KeyEvent) -> Vec<Effect> {
+    match Stroke::of(key).letter() {
+        Some('/') => {
+            let title = "Command".to_owned();
+            let field = Composer::default();
+            state.layers.push(Layer::Form(Form { title, command: "/".to_owned(), field }));
+            vec![]
+        }
+        Some(letter) => {
+            let effects = act::run(state, Action::Go, "");
+            if let Some(Layer::Picker(picker)) = state.layers.last_mut() {
+                picker.query.apply(Edit::Insert(letter.to_string()));
+                picker.narrow();
+            }
+            effects
+        }
+        None if key.code == KeyCode::Esc => close(state),
+        None => vec![],
+    }
+}
+
 /// A key for what is being written.
 fn write(state: &mut State, key: KeyEvent) -> Vec<Effect> {
+    if state.open.is_none() {
+        return begin(state, key);
+    }
     let is_alt = key.modifiers.contains(KeyModifiers::ALT);
     let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
     let is_shift = key.modifiers.contains(KeyModifiers::SHIFT);
@@ -88,13 +113,9 @@ fn write(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         KeyCode::Char('j') if is_control => edit(state, Edit::NewLine),
         KeyCode::Enter => enter(state),
         KeyCode::Tab => tab(state),
-        KeyCode::BackTab if has_completion => {
-            compose::complete(state, -1);
-            vec![]
-        }
         KeyCode::Char('c') if is_control => clear(state),
         KeyCode::Char('d') if is_control && is_writing_nothing(state) => vec![],
-        KeyCode::Up if has_completion => {
+        KeyCode::Up | KeyCode::BackTab if has_completion => {
             compose::complete(state, -1);
             vec![]
         }
@@ -119,11 +140,10 @@ pub(super) fn edit_of(key: KeyEvent) -> Option<Edit> {
         (KeyCode::Char('a'), true, _) | (KeyCode::Home, ..) => Edit::LineStart,
         (KeyCode::Char('e'), true, _) | (KeyCode::End, ..) => Edit::LineEnd,
         (KeyCode::Char('u'), true, _) => Edit::KillLine,
-        (KeyCode::Char('w'), true, _) => Edit::DeleteWordLeft,
         (KeyCode::Char('y'), true, _) => Edit::Yank,
         (KeyCode::Char('_' | '/' | '7'), true, _) => Edit::Undo,
         (KeyCode::Char('d'), true, _) | (KeyCode::Delete, ..) => Edit::Delete,
-        (KeyCode::Backspace, false, true) => Edit::DeleteWordLeft,
+        (KeyCode::Char('w'), true, _) | (KeyCode::Backspace, false, true) => Edit::DeleteWordLeft,
         (KeyCode::Char('b'), _, true) | (KeyCode::Left, true, _) => Edit::WordLeft,
         (KeyCode::Char('f'), _, true) | (KeyCode::Right, true, _) => Edit::WordRight,
         (KeyCode::Char('d'), _, true) => Edit::DeleteWordRight,
@@ -149,10 +169,8 @@ fn edit(state: &mut State, change: Edit) -> Vec<Effect> {
 }
 
 fn enter(state: &mut State) -> Vec<Effect> {
-    let marked = state.open.as_ref().and_then(|open| open.completion.as_ref());
-    if marked.is_some_and(|completion| {
-        completion.choices.get(completion.marked).is_some_and(|(_, put)| !put.starts_with('/'))
-    }) && compose::take_completion(state)
+    let completion = state.open.as_ref().and_then(|open| open.completion.as_ref());
+    if completion.is_some_and(|completion| completion.is_chosen) && compose::take_completion(state)
     {
         return compose::wrote(state);
     }
@@ -341,13 +359,10 @@ fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
                     let choice = picker.choice().cloned();
                     return choice.map_or_else(Vec::new, |choice| act::pick(state, &choice));
                 }
-                KeyCode::Up => picker.step(-1),
+                KeyCode::Up | KeyCode::BackTab => picker.step(-1),
                 KeyCode::Down | KeyCode::Tab => picker.step(1),
-                KeyCode::BackTab => picker.step(-1),
                 KeyCode::PageUp => picker.step(-10),
                 KeyCode::PageDown => picker.step(10),
-                KeyCode::Char('p') if is_control => picker.step(-1),
-                KeyCode::Char('n') if is_control => picker.step(1),
                 _ => {
                     if let Some(change) = edit_of(key) {
                         picker.query.apply(change);

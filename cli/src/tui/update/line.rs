@@ -75,13 +75,11 @@ fn answer(state: &mut State, layer: Layer, line: &str) -> Vec<Effect> {
                 return vec![];
             };
             picker.marked = number.saturating_sub(1);
-            match picker.choice().cloned().filter(|_| number > 0) {
-                Some(choice) => act::pick(state, &choice),
-                None => {
-                    state.layers.push(Layer::Picker(picker));
-                    usage(state, format!("There is no {number} in the list"))
-                }
+            if let Some(choice) = picker.choice().cloned().filter(|_| number > 0) {
+                return act::pick(state, &choice);
             }
+            state.layers.push(Layer::Picker(picker));
+            usage(state, format!("There is no {number} in the list"))
         }
     }
 }

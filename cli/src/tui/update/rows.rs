@@ -126,9 +126,9 @@ pub(super) fn log(state: &State, lines: Vec<LogLine>) -> Vec<Row> {
     rows
 }
 
-fn message_row(state: &State, line: MessageLine) -> Row {
+fn message_row(state: &State, line: &MessageLine) -> Row {
     let text = field(line.text.lines().next().unwrap_or_default());
-    let target = target_of(&line);
+    let target = target_of(line);
     let title = format!(
         "{} {} in {}",
         state.clock(&line.at),
@@ -150,8 +150,8 @@ fn target_of(line: &MessageLine) -> String {
     if line.room.is_some() { line.with.clone() } else { format!("@{}", line.with) }
 }
 
-pub(super) fn found(state: &State, lines: Vec<MessageLine>, complete: bool) -> Vec<Row> {
-    let mut rows: Vec<Row> = lines.into_iter().map(|line| message_row(state, line)).collect();
+pub(super) fn found(state: &State, lines: &[MessageLine], complete: bool) -> Vec<Row> {
+    let mut rows: Vec<Row> = lines.iter().map(|line| message_row(state, line)).collect();
     if rows.is_empty() {
         rows.push(Row::words("Nothing was found.", ""));
     }
@@ -163,10 +163,10 @@ pub(super) fn found(state: &State, lines: Vec<MessageLine>, complete: bool) -> V
     rows
 }
 
-pub(super) fn pins(state: &State, lines: Vec<MessageLine>) -> Vec<Row> {
+pub(super) fn pins(state: &State, lines: &[MessageLine]) -> Vec<Row> {
     let pinned = |line: &MessageLine| line.room.as_ref().is_some_and(|room| room.pinned);
     let mut rows: Vec<Row> =
-        lines.into_iter().filter(pinned).map(|line| message_row(state, line)).collect();
+        lines.iter().filter(|line| pinned(line)).map(|line| message_row(state, line)).collect();
     if rows.is_empty() {
         rows.push(Row::words("Nothing is pinned among the newest thousand messages.", ""));
     }

@@ -106,11 +106,11 @@ pub(super) fn took(
         SheetKind::Search(_) => {
             let found: crate::agent::verb::SearchLines = parse(value)?;
             cursor.clone_from(&found.next);
-            rows::found(state, found.messages, found.complete)
+            rows::found(state, &found.messages, found.complete)
         }
         SheetKind::Pins(_) => {
             let lines: crate::agent::verb::ReadLines = parse(value)?;
-            rows::pins(state, lines.messages)
+            rows::pins(state, &lines.messages)
         }
         SheetKind::Devices => rows::devices(state, parse(value)?),
         SheetKind::Contacts => rows::contacts(state, parse(value)?),

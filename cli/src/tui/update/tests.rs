@@ -265,7 +265,7 @@ fn prepared(place: Place) -> Desk {
     let mut messages = many(10..40)["messages"].as_array().unwrap().clone();
     messages.extend(talk()["messages"].as_array().unwrap().clone());
     desk.tell(Event::Watched(crate::agent::verb::WatchEvent::Messages { revision: 2 }));
-    desk.answer("read", page(messages));
+    desk.answer("read", page(&messages));
     desk.draw();
     desk.keys("pageup");
     desk.draw();
@@ -491,7 +491,7 @@ fn a_day_without_messages_leaves_the_view_where_it_is() {
     let mut desk = desk();
     desk.write("/goto 2031-01-01");
     desk.keys("enter");
-    desk.answer("read", page(vec![]));
+    desk.answer("read", page(&[]));
     assert!(desk.screen().contains("restarting now"));
     assert!(!desk.said().is_empty());
     desk.write("/goto yesterday");
@@ -508,7 +508,7 @@ fn a_day_without_messages_leaves_the_view_where_it_is() {
 }
 
 /// What is called when `change` has come for the room that it names.
-fn called(desk: &mut Desk, target: &str, change: Value) -> bool {
+fn called(desk: &mut Desk, target: &str, change: &Value) -> bool {
     desk.list(rooms());
     let mut after = rooms();
     let place = after.iter().position(|room| room.target == target).unwrap();
@@ -525,18 +525,18 @@ fn called(desk: &mut Desk, target: &str, change: Value) -> bool {
 fn only_what_the_rules_say_is_called_out() {
     let mut desk = desk();
     let general = "rookery-devs#general";
-    assert!(called(&mut desk, "@alice@nest.example", json!({ "unread": 3, "mentions": 3 })));
-    assert!(!called(&mut desk, general, json!({ "unread": 121 })), "mentions only");
-    assert!(called(&mut desk, general, json!({ "unread": 121, "mentions": 1 })));
-    assert!(called(&mut desk, general, json!({ "unread": 121, "notifications": "all" })));
+    assert!(called(&mut desk, "@alice@nest.example", &json!({ "unread": 3, "mentions": 3 })));
+    assert!(!called(&mut desk, general, &json!({ "unread": 121 })), "mentions only");
+    assert!(called(&mut desk, general, &json!({ "unread": 121, "mentions": 1 })));
+    assert!(called(&mut desk, general, &json!({ "unread": 121, "notifications": "all" })));
     let none = json!({ "unread": 121, "mentions": 1, "notifications": "none" });
-    assert!(!called(&mut desk, general, none));
+    assert!(!called(&mut desk, general, &none));
     let muted = json!({ "unread": 121, "mentions": 1, "notifications": "all", "muted": true });
-    assert!(!called(&mut desk, general, muted));
+    assert!(!called(&mut desk, general, &muted));
     let mention = json!({ "unread": 4, "mentions": 2 });
-    assert!(!called(&mut desk, "rookery-devs#ops", mention.clone()), "somebody looks at it");
+    assert!(!called(&mut desk, "rookery-devs#ops", &mention), "somebody looks at it");
     desk.tell(Event::Focus(false));
-    assert!(called(&mut desk, "rookery-devs#ops", mention));
+    assert!(called(&mut desk, "rookery-devs#ops", &mention));
 }
 
 #[test]

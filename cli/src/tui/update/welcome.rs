@@ -76,9 +76,11 @@ pub(super) fn line(state: &mut State, line: &str) -> Vec<Effect> {
                 welcome.marked = match text {
                     "1" => 0,
                     "2" => 1,
-                    link if link.starts_with("rookery://") && welcome.step == Step::Way => {
+                    invitation
+                        if invitation.starts_with("rookery://") && welcome.step == Step::Way =>
+                    {
                         go(welcome, Step::Server);
-                        welcome.field.set_text(link);
+                        welcome.field.set_text(invitation);
                         return next(welcome);
                     }
                     _ => return refuse(welcome, "Answer 1 or 2"),
@@ -164,8 +166,7 @@ fn back(welcome: &mut Welcome) {
         Step::Server => Step::Way,
         Step::Name => Step::Server,
         Step::Password => Step::Name,
-        Step::PasswordAgain => Step::Password,
-        Step::Device => Step::Password,
+        Step::PasswordAgain | Step::Device => Step::Password,
         Step::Lock => Step::Device,
         Step::Passphrase => Step::Lock,
         Step::ConfirmKey => Step::RecoveryKey,
@@ -327,10 +328,11 @@ pub(super) fn entered(state: &mut State, outcome: Result<Entered, CommandError>)
             welcome.password = Zeroizing::default();
             if let Some(key) = entered.recovery_key {
                 // Which two are asked back is not known beforehand.
-                let count = u64::try_from(groups(&key).len()).unwrap_or(1).max(2);
+                let count = u64::try_from(groups(&key).len()).unwrap_or(2).max(2);
                 let one = now.checked_rem(count).unwrap_or(0);
-                let other = one.saturating_add(1).saturating_add(now / 7 % (count - 1).max(1));
-                let other = other.checked_rem(count).unwrap_or(1);
+                let others = count.saturating_sub(1).max(1);
+                let step = (now / 7).checked_rem(others).unwrap_or(0).saturating_add(1);
+                let other = one.saturating_add(step).checked_rem(count).unwrap_or(1);
                 let mut asked = [one, other].map(|place| usize::try_from(place).unwrap_or(0));
                 asked.sort_unstable();
                 welcome.asked = asked;

@@ -71,7 +71,11 @@ fn placeholder(state: &State, open: &Open) -> String {
 /// Draws it.
 pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let Some(open) = &state.open else {
-        let said = if state.has_rooms { " Ctrl+K goes to a room or person, F1 helps" } else { "" };
+        let said = if state.has_rooms {
+            " Ctrl+K goes to a room or person, / begins a command, F1 helps"
+        } else {
+            ""
+        };
         put(frame.buffer_mut(), area, 0, &words(said, Role::Placeholder), state);
         return;
     };

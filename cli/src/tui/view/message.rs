@@ -25,8 +25,11 @@ const NAME: usize = 9;
 /// The texts of messages as they were laid out last, by message and width.
 #[derive(Debug, Default)]
 pub struct ViewCache {
-    texts: HashMap<(String, u16), (u64, Rc<Vec<TextLine>>)>,
+    texts: HashMap<(String, u16), Text>,
 }
+
+/// A text that was laid out, and of which revision of its message.
+type Text = (u64, Rc<Vec<TextLine>>);
 
 impl ViewCache {
     /// Forgets everything: the theme, the emoji or the terminal has changed.
@@ -274,7 +277,7 @@ fn after_rows(state: &State, message: &Message, columns: u16) -> Vec<TextLine> {
     if let Some(reason) = &message.reason {
         match message.progress {
             Progress::Failed => {
-                note(format!("failed: {reason} (R on it sends it again)"), Role::Failed)
+                note(format!("failed: {reason} (R on it sends it again)"), Role::Failed);
             }
             Progress::Queued => note(format!("waits: {reason}"), Role::Waiting),
             _ => {}

@@ -46,7 +46,7 @@ fn draw_item(state: &State, frame: &mut Frame<'_>, area: Rect, row: u16, item: &
     };
     match item {
         Item::Heading(text) => {
-            put(buffer, area, row, &words(format!(" {text}"), Role::Heading), state)
+            put(buffer, area, row, &words(format!(" {text}"), Role::Heading), state);
         }
         Item::Muted(number) => {
             put(buffer, area, row, &words(format!("   muted: {number}"), Role::Muted), state);

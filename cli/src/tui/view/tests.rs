@@ -93,7 +93,7 @@ fn a_thread_beside_its_channel() {
         let bo = "bo@nest.example";
         desk.answer(
             "thread",
-            page(vec![
+            page(&[
                 line(
                     2,
                     "alice@nest.example",
@@ -275,7 +275,7 @@ fn sheets(text: &str) -> Vec<(&'static str, &'static str, Value)> {
             json!([{ "v": 1, "seq": 1, "by": text, "what": text, "whom": text, "text": text, "hash": "h" }]),
         ),
         ("/search x", "search", json!({ "messages": [found], "synced": true, "complete": false })),
-        ("/pins", "read", page(vec![found.clone()])),
+        ("/pins", "read", page(std::slice::from_ref(&found))),
         (
             "/devices",
             "device.list",
@@ -346,7 +346,7 @@ fn poisoned(text: &str) -> Vec<Desk> {
         let at = "2026-05-12T10:03:00.000Z";
         desk.answer(
             "read",
-            page(vec![line(1, text, at, text, more), line(2, text, at, text, erased)]),
+            page(&[line(1, text, at, text, more), line(2, text, at, text, erased)]),
         );
         desk
     };

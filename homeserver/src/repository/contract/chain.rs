@@ -1,6 +1,6 @@
 //! Chains.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use rookery_protocol::{
     chain::{HeadRef, Kind, Submission},
@@ -89,6 +89,43 @@ pub(super) async fn entries_come_back_byte_for_byte(storage: &dyn Storage) {
     assert_eq!(page.rows, stored[28..]);
     assert_eq!(reader.entry_hash(CHAIN, 5).await.unwrap(), Some(stored[5].entry.seen().into()));
     assert_eq!(reader.entry_hash(CHAIN, 30).await.unwrap(), None);
+}
+
+pub(super) async fn several_chains_come_back_together_and_each_in_order(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    // More than one query names, in an order that is not theirs.
+    let chains: Vec<_> = (0..300_u32)
+        .rev()
+        .map(|number| {
+            let mut id = [9; 32];
+            id[..4].copy_from_slice(&number.to_be_bytes());
+            ChainId::from_bytes(id)
+        })
+        .collect();
+    let mut all = BTreeMap::new();
+    for chain in &chains {
+        unit.create_chain(*chain, ChainKind::Journal, user(1), 0, at(0)).await.unwrap();
+        let stored = entries(*chain, Kind::Journal, None, 0..3);
+        unit.append_entries(*chain, &stored).await.unwrap();
+        all.insert(*chain, stored);
+    }
+    unit.commit().await.unwrap();
+    let mut reader = storage.read().await.unwrap();
+    let unknown = [CHAIN];
+    let wanted: Vec<_> = chains.iter().chain(&unknown).copied().collect();
+    let mut found: BTreeMap<ChainId, Vec<StoredEntry>> = BTreeMap::new();
+    let mut last = None;
+    for stored in reader.entries_of(&wanted).await.unwrap() {
+        let chain = stored.entry.chain;
+        let entries = found.entry(chain).or_default();
+        assert!(last == Some(chain) || entries.is_empty(), "a chain comes in one piece");
+        last = Some(chain);
+        entries.push(stored);
+    }
+    assert_eq!(found, all);
+    assert_eq!(reader.entries_of(&[]).await.unwrap(), []);
+    assert_eq!(reader.entries_of(&chains[7..8]).await.unwrap(), all[&chains[7]]);
 }
 
 pub(super) async fn an_item_keeps_its_place(storage: &dyn Storage) {

@@ -30,6 +30,12 @@ impl ChainView for Handle {
             .collect())
     }
 
+    async fn entries_of(&mut self, chains: &[ChainId]) -> Result<Vec<StoredEntry>, StorageError> {
+        let rows = self.rows();
+        let found = chains.iter().filter_map(|chain| rows.chains.get(chain));
+        Ok(found.flat_map(|(_, entries)| entries.iter().cloned()).collect())
+    }
+
     async fn entries(
         &mut self,
         chain: ChainId,

@@ -44,6 +44,17 @@ impl ChainView for Handle {
         rows.iter().map(chain_of).collect()
     }
 
+    async fn entries_of(&mut self, chains: &[ChainId]) -> Result<Vec<StoredEntry>, StorageError> {
+        static ENTRIES: Many = Many::new(
+            "SELECT item, kind, author, at, encoded, body FROM entry WHERE chain IN (",
+            1,
+            ") ORDER BY chain, seq",
+        );
+        let bind = |query: Query<'static>, chain: &ChainId| query.bind(chain.as_bytes().to_vec());
+        let rows = self.all_many(&ENTRIES, chains, bind).await?;
+        rows.iter().map(entry_of).collect()
+    }
+
     async fn entries(
         &mut self,
         chain: ChainId,

@@ -87,6 +87,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// checkpoints write each of them once.
 const CHECKPOINT_PAGES: &str = "4096";
 
+/// What each connection keeps of the file in memory: 8 MiB. The kernel keeps the rest, once for all of them.
+const CACHE: &str = "-8192";
+
 /// Where the file is, and how it is used.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -205,7 +208,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         // After a burst the log goes back to this.
         .pragma("journal_size_limit", "67108864")
-        .pragma("cache_size", "-32768")
+        .pragma("cache_size", CACHE)
         .pragma("temp_store", "memory")
         .statement_cache_capacity(512)
         .row_buffer_size(512)

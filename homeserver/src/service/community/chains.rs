@@ -1,6 +1,9 @@
 //! The chains of users that a log speaks of: all users live here, so every chain is at hand.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use rookery_protocol::{
     chain::Seen,
@@ -12,9 +15,12 @@ use rookery_protocol::{
 
 use super::PAGE;
 use crate::{
-    repository::{StorageError, View},
+    repository::{StorageError, View, chain::StoredEntry},
     service::Services,
 };
+
+/// Chains that are read together: some tens of KiB each at the most that a user's chain is expected to have.
+const AT_ONCE: usize = 256;
 
 /// Users' chains, entry by entry, as far as they were brought.
 #[derive(Debug, Default)]
@@ -42,6 +48,41 @@ impl Chains for Known {
 }
 
 impl Services {
+    /// Brings the chains of `users` into `known`; those that are not in memory are read together.
+    pub(super) async fn bring_all(
+        &self,
+        view: &mut (impl View + ?Sized),
+        known: &mut Known,
+        users: BTreeSet<UserId>,
+    ) -> Result<(), StorageError> {
+        let mut absent = BTreeMap::new();
+        for user in users {
+            if known.users.contains_key(&user) {
+                continue;
+            }
+            match self.hub.histories.get(&user) {
+                Some(states) => drop(known.users.insert(user, states)),
+                None => drop(absent.insert(ChainId::of_user(user), (user, vec![]))),
+            }
+        }
+        let chains: Vec<ChainId> = absent.keys().copied().collect();
+        for chains in chains.chunks(AT_ONCE) {
+            for stored in view.entries_of(chains).await? {
+                if let Some((_, entries)) = absent.get_mut(&stored.entry.chain) {
+                    entries.push(stored);
+                }
+            }
+        }
+        for (user, entries) in absent.into_values() {
+            let mut states = vec![];
+            go_on(&mut states, user, entries)?;
+            let states = Arc::new(states);
+            self.hub.histories.insert(user, Arc::clone(&states));
+            known.users.insert(user, states);
+        }
+        Ok(())
+    }
+
     /// Brings the chain of `user` into `known` as far as place `seq`. Says whether it goes so far.
     pub(super) async fn bring(
         &self,
@@ -66,23 +107,33 @@ impl Services {
     }
 }
 
-/// What the chain of `user` came to at each of its entries. They were checked when they came, so their signatures are not checked again.
+/// What the chain of `user` came to at each of its entries.
 async fn read_history(
     view: &mut (impl View + ?Sized),
     user: UserId,
 ) -> Result<Vec<user::State>, StorageError> {
-    let broken = || StorageError::Inconsistent { table: "entry" };
     let mut states: Vec<user::State> = vec![];
     loop {
         let after = states.last().map(|state| state.head.seq);
         let page = view.entries(ChainId::of_user(user), after, PAGE).await?;
-        for entry in page.rows.into_iter().map(|stored| stored.entry) {
-            let item = codec::decode(entry.signed.payload.as_slice()).map_err(|_| broken())?;
-            let next = user::apply(user, states.last(), &entry, &item).map_err(|_| broken())?;
-            states.push(next);
-        }
+        go_on(&mut states, user, page.rows)?;
         if !page.more {
             return Ok(states);
         }
     }
+}
+
+/// Folds the next entries of a user's chain. They were checked when they came, so their signatures are not checked again.
+fn go_on(
+    states: &mut Vec<user::State>,
+    user: UserId,
+    entries: Vec<StoredEntry>,
+) -> Result<(), StorageError> {
+    let broken = || StorageError::Inconsistent { table: "entry" };
+    for StoredEntry { entry, .. } in entries {
+        let item = codec::decode(entry.signed.payload.as_slice()).map_err(|_| broken())?;
+        let next = user::apply(user, states.last(), &entry, &item).map_err(|_| broken())?;
+        states.push(next);
+    }
+    Ok(())
 }

@@ -22,9 +22,9 @@ use std::{sync::Arc, time::Duration};
 
 use moka::sync::Cache;
 use rookery_protocol::{
-    chain::HeadRef,
+    chain::{Entry, HeadRef},
     codec,
-    community::{Refused, State, apply},
+    community::{Action, Refused, State, Statement, apply},
     id::{ChainId, ChannelId, CommunityId, UserId},
     time::Timestamp,
     user,
@@ -113,6 +113,17 @@ impl Hosted {
     }
 }
 
+/// Whose chains a statement is judged by: its author's, and that of whom it brings in.
+fn named_by(entry: &Entry) -> Vec<UserId> {
+    let statement: Option<Statement> =
+        entry.body.as_ref().and_then(|body| codec::decode(body.as_slice()).ok());
+    let Some(Statement { author, action, .. }) = statement else { return vec![] };
+    match action {
+        Action::Add(add) => vec![author, add.user],
+        _ => vec![author],
+    }
+}
+
 impl Services {
     /// The community `community`, if this server is its hub and it has not ended.
     pub async fn hosted(
@@ -144,6 +155,8 @@ impl Services {
         loop {
             let after = state.as_ref().map(|state| state.head.seq);
             let page = view.entries(ChainId::of_log(community), after, PAGE).await?;
+            let named = page.rows.iter().flat_map(|stored| named_by(&stored.entry)).collect();
+            self.bring_all(view, &mut known, named).await?;
             for entry in page.rows.into_iter().map(|stored| stored.entry) {
                 let payload = entry.signed.payload.as_slice();
                 let item = codec::decode(payload).map_err(|_| broken.clone())?;

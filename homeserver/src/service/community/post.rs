@@ -272,10 +272,10 @@ fn pass_on(services: &Services, judged: Judged) {
         if !services.feeds.is_chain_followed(*chain) {
             continue;
         }
-        for stored in entries {
-            let reached = services.feeds.push_chain(*chain, &statement::live(&stored.entry));
-            deliveries = deliveries.saturating_add(u64::try_from(reached).unwrap_or(u64::MAX));
-        }
+        let lives: Vec<_> = entries.iter().map(|stored| statement::live(&stored.entry)).collect();
+        let reached = services.feeds.put_in_chain(*chain, &lives);
+        let reached = u64::try_from(reached).unwrap_or(u64::MAX);
+        deliveries = deliveries.saturating_add(reached.saturating_mul(count));
     }
     metrics::counter!("rookery_posts_total").increment(posts);
     metrics::counter!("rookery_deliveries_total").increment(deliveries);

@@ -1,96 +1,19 @@
 //! Who belongs: invitations, coming, going, being sent away.
 
 use super::{
-    Case, Denied, MAX_ASKING, MAX_GROUP, MAX_INVITES, MAX_MEMBERS, Refused, check_head, check_puk,
+    Case, Denied, MAX_ASKING, MAX_GROUP, MAX_MEMBERS, Refused, check_head, check_puk,
     check_sealed_for,
 };
 use crate::{
     community::{
-        Add, Approve, Ask, Asking, Audience, Ban, CommunityKind, History, Invite, InviteCreate,
-        Join, JoinBy, JoinPolicy, Member, Nickname, Permissions, PukPin, Stale, State, Subject,
-        invite_message,
+        Add, Approve, Ask, Asking, Audience, Ban, CommunityKind, History, Invite, Join, JoinBy,
+        JoinPolicy, Member, Nickname, Permissions, PukPin, Stale, State, Subject, invite_message,
     },
     id::{AudienceId, InviteId, RoleId, UserId},
     key::Domain,
 };
 
-const MAX_INVITE_ROLES: usize = 16;
-
 impl Case<'_> {
-    pub(super) fn invite_create(&self, create: &InviteCreate) -> Result<State, Denied> {
-        self.need(Permissions::INVITE)?;
-        if create.user.is_some() == create.key.is_some() {
-            return Err(Denied::Not("an invitation is for one user, or for a link"));
-        }
-        if create.user.is_some_and(|user| self.state.members.contains_key(&user)) {
-            return Err(Denied::Already("they belong to it already"));
-        }
-        if create.user.is_some_and(|user| self.state.banned.contains(&user)) {
-            return Err(Denied::Banned);
-        }
-        if create.uses == Some(0) {
-            return Err(Denied::Not("an invitation can be used at least once"));
-        }
-        if create.wrap_key.is_some() != create.wrap.is_some()
-            || (create.wrap_key.is_some() && !self.state.wraps_links())
-        {
-            return Err(Denied::Not(
-                "only links of open communities with full history carry the epoch",
-            ));
-        }
-        self.check_invite_roles(&create.roles)?;
-        if create.invite.number() != self.state.next_invite {
-            return Err(Denied::Not("a new invitation has the next number"));
-        }
-        if self.state.invites.size() >= MAX_INVITES {
-            return Err(Denied::TooMany("invitations"));
-        }
-        let invite = Invite {
-            inviter: self.author,
-            user: create.user,
-            key: create.key,
-            wrap_key: create.wrap_key.clone().filter(|_| create.user.is_none()),
-            roles: create.roles.clone(),
-            uses_left: create.uses.or(create.user.map(|_| 1)),
-            expires: create.expires,
-        };
-        Ok(State {
-            invites: self.state.invites.insert(create.invite, invite),
-            next_invite: self.state.next_invite.saturating_add(1),
-            ..self.state.clone()
-        })
-    }
-
-    fn check_invite_roles(&self, roles: &[RoleId]) -> Result<(), Denied> {
-        if roles.is_empty() {
-            return Ok(());
-        }
-        self.need(Permissions::MANAGE_ROLES)?;
-        if roles.len() > MAX_INVITE_ROLES || !roles.is_sorted_by(|one, two| one < two) {
-            return Err(Denied::Not("the roles are too many or not in order"));
-        }
-        for id in roles {
-            self.state.check_gives(self.author, *id)?;
-            if self.state.opens_private(*id) {
-                return Err(Denied::Not(
-                    "a role that opens a private channel is given to a member, not by invitation",
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn invite_revoke(&self, invite: InviteId) -> Result<State, Denied> {
-        let found = self.state.invites.get(&invite).ok_or(Denied::Unknown("invitation"))?;
-        let is_for_author = found.user == Some(self.author);
-        if found.inviter != self.author && !is_for_author {
-            self.need(Permissions::MANAGE_COMMUNITY)?;
-        }
-        let next = State { invites: self.state.invites.remove(&invite), ..self.state.clone() };
-        // Whoever has the link reads the epoch in force: it ends with the link.
-        Ok(if found.wrap_key.is_some() { next.with_due(AudienceId::MEMBERS) } else { next })
-    }
-
     pub(super) fn join(&self, join: &Join) -> Result<State, Refused> {
         self.check_newcomer(join.puk)?;
         let invite = self.right_of(&join.by)?;
@@ -385,7 +308,7 @@ impl Case<'_> {
 
 impl State {
     /// Whether links may carry the epoch.
-    fn wraps_links(&self) -> bool {
+    pub(super) fn wraps_links(&self) -> bool {
         self.policy == JoinPolicy::Open
             && self
                 .audiences
@@ -394,7 +317,7 @@ impl State {
     }
 
     /// Whether a private audience is open to who bears the role.
-    fn opens_private(&self, role: RoleId) -> bool {
+    pub(super) fn opens_private(&self, role: RoleId) -> bool {
         self.audiences.values().any(|audience| audience.is_opened_by(role))
     }
 

@@ -1,5 +1,6 @@
 //! The laws of a community's log: what is so whatever is said. What each statement may say is in the files beside.
 
+mod bound;
 mod key;
 mod member;
 mod random;
@@ -260,6 +261,7 @@ fn what_each_action_takes_is_refused_to_those_without_it() {
             Town::audience_set(MEMBERS, &[], &[], crate::community::History::SinceJoin),
             "manage-channels",
         ),
+        (Action::AudienceDelete { audience: crate::town::audience(1) }, "manage-channels"),
         (nickname(&town, 2), "manage-nicknames"),
         (town.kick(2), "kick"),
         (town.ban(2), "ban"),

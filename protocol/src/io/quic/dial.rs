@@ -8,7 +8,9 @@ use std::{
 
 use super::{
     super::tls::{self, TlsError, Trust},
-    ConnectError, Connection, ConnectionLost, transport,
+    ConnectError, Connection, ConnectionLost, bind,
+    runtime::Patient,
+    transport,
 };
 use crate::{id::ServerId, name::HostPort};
 
@@ -24,11 +26,13 @@ pub(in crate::io) struct Socket(quinn::Endpoint);
 impl Socket {
     /// Opens a socket that reaches addresses of the family of `to`.
     pub(in crate::io) fn towards(to: SocketAddr) -> Result<Self, ConnectError> {
-        let local = match to {
+        let local: SocketAddr = match to {
             SocketAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        Ok(Self(quinn::Endpoint::client(local)?))
+        let socket = bind(local)?;
+        let config = quinn::EndpointConfig::default();
+        Ok(Self(quinn::Endpoint::new(config, None, socket, Arc::new(Patient))?))
     }
 
     /// Connects to `address`, whose certificate is to be good for `name` where `trust` looks at names.

@@ -10,7 +10,9 @@ use std::{
 
 use super::{
     super::tls::{ServerTls, TlsError},
-    CloseReason, ConnectError, Connection, ConnectionLost, transport,
+    CloseReason, ConnectError, Connection, ConnectionLost, bind,
+    runtime::Patient,
+    transport,
 };
 
 /// A bound UDP socket that takes connections.
@@ -67,13 +69,13 @@ impl Endpoint {
             .map_err(|error| TlsError::Certificate(error.to_string()))?;
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         config.transport_config(Arc::new(transport()));
-        let socket = std::net::UdpSocket::bind(address)?;
-        let socket = quinn::Runtime::wrap_udp_socket(&quinn::TokioRuntime, socket)?;
+        let socket = bind(address)?;
+        let socket = quinn::Runtime::wrap_udp_socket(&Patient, socket)?;
         Ok(Self(quinn::Endpoint::new_with_abstract_socket(
             quinn::EndpointConfig::default(),
             Some(config),
             Arc::new(ShortBursts(socket)),
-            Arc::new(quinn::TokioRuntime),
+            Arc::new(Patient),
         )?))
     }
 

@@ -54,6 +54,23 @@ async fn a_founding_batch_is_whole_or_refused() {
 }
 
 #[tokio::test]
+async fn a_hub_that_has_forgotten_everything_folds_its_log_again() {
+    let town = Town::open(&[]).await;
+    for name in ["bob", "carol", "dave"] {
+        town.joiner(name).await;
+    }
+    let (services, known) = (town.services(), town.state().await);
+    assert_eq!(known.members.size(), 4);
+    services.hub.folds.invalidate_all();
+    services.hub.histories.invalidate_all();
+    assert_eq!(town.state().await, known);
+    // The chains that it needed are in memory again.
+    for user in known.members.keys() {
+        assert!(services.hub.histories.get(user).is_some());
+    }
+}
+
+#[tokio::test]
 async fn of_two_committers_at_once_one_is_stale() {
     let town = Town::open(&[]).await;
     let (mut one, mut two) = (Draft::on(&town.state().await), Draft::on(&town.state().await));

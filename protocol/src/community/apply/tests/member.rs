@@ -340,6 +340,7 @@ fn a_group_has_one_channel_and_no_roles() {
         Action::ChannelDelete { channel: channel(1) },
         Town::overwrite(channel(1), Subject::User(user), Permissions::PIN, Permissions::NONE),
         Town::audience_set(crate::town::audience(1), &[], &[user], History::Full),
+        Action::AudienceDelete { audience: MEMBERS },
         Action::InviteCreate(town.invite(Some(town.user(4)), &[])),
         Action::InviteRevoke { invite: InviteId::from_number(1) },
         approve(user, true),

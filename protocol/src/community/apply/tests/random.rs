@@ -90,6 +90,7 @@ impl Word {
                 Action::ChannelSet(set)
             }
             9 if self.bits.is_multiple_of(4) => Action::ChannelDelete { channel: some_channel },
+            10 if self.bits.is_multiple_of(4) => Action::AudienceDelete { audience: some_audience },
             9..=12 => {
                 let subject = if self.bits & 4 == 0 {
                     Subject::Role(role(self.bits % 5))

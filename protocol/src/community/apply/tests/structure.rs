@@ -223,6 +223,34 @@ fn a_channel_keeps_its_kind_and_audience_and_is_set_by_its_readers() {
 }
 
 #[test]
+fn an_audience_ends_when_no_channel_is_for_it() {
+    let mut town = town_with(CHANNELS);
+    let ends = |audience| Action::AudienceDelete { audience };
+    let private = town.new_audience(&[], &[0], History::Full);
+    // Who does not belong to it does not know it.
+    assert_eq!(denied(town.say(1, ends(private))), Denied::Unknown("audience"));
+    assert_eq!(denied(town.say(0, ends(audience(9)))), Denied::Unknown("audience"));
+    let all = Denied::Not("the audience of all members does not end");
+    assert_eq!(denied(town.say(0, ends(MEMBERS))), all);
+    let channels = [town.new_channel(private), town.new_channel(private)];
+    for channel in channels {
+        let used = Denied::Not("a channel is for this audience");
+        assert_eq!(denied(town.say(0, ends(private))), used);
+        town.say(0, Action::ChannelDelete { channel }).unwrap();
+    }
+    // It does not end with an epoch owed, which nobody could begin any more.
+    town.say(0, Town::audience_set(private, &[], &[town.user(0)], History::SinceJoin)).unwrap();
+    assert_eq!(denied(town.say(0, ends(private))), Denied::EpochOwed);
+    town.settle();
+    town.say(0, ends(private)).unwrap();
+    assert!(!town.state.audiences.contains_key(&private));
+    let number = Denied::Not("a new audience has the next number");
+    let again = Town::audience_set(private, &[], &[town.user(0)], History::Full);
+    assert_eq!(denied(town.say(0, again)), number);
+    assert_ne!(town.new_audience(&[], &[0], History::Full), private);
+}
+
+#[test]
 fn an_audience_is_made_and_changed_by_who_belongs_to_it() {
     let mut town = town_with(CHANNELS);
     let full = History::Full;
