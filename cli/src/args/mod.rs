@@ -36,6 +36,9 @@ pub struct Arguments {
     /// What is the same for all commands.
     #[command(flatten)]
     pub global: Global,
+    /// Lines instead of a screen, for screen readers and pipes: nothing is drawn again, states are words, choices have numbers
+    #[arg(long)]
+    pub linear: bool,
     /// What to do; opens the screen when absent.
     #[command(subcommand)]
     pub verb: Option<Verb>,

@@ -38,8 +38,8 @@ pub struct Context {
 
 /// Runs what was typed.
 pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
-    let Arguments { global, verb } = arguments;
-    let Some(verb) = verb else { return screen(&global).await };
+    let Arguments { global, linear, verb } = arguments;
+    let Some(verb) = verb else { return screen(&global, linear).await };
     match verb {
         Verb::Schema => return agent::schema(),
         Verb::Completions { shell } => {
@@ -109,7 +109,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
 }
 
 /// Opens the screen, or shows lines where there is none to draw on.
-async fn screen(global: &Global) -> Result<(), CommandError> {
+async fn screen(global: &Global, linear: bool) -> Result<(), CommandError> {
     let place = Place::find(global.home.clone(), global.profile.as_deref())?;
     let named = NamedPassphrase::of(global);
     let source = move |need| match (named.read()?, need) {
@@ -119,7 +119,11 @@ async fn screen(global: &Global) -> Result<(), CommandError> {
             Err(CommandError::new(Kind::Locked, "the store wants a passphrase"))
         }
     };
-    crate::tui::run(place, std::sync::Arc::new(source)).await
+    let source = std::sync::Arc::new(source);
+    if linear || !crate::tui::can_draw() {
+        return crate::tui::run_linear(place, source).await;
+    }
+    crate::tui::run(place, source).await
 }
 
 impl Context {

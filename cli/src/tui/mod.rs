@@ -14,6 +14,7 @@ pub mod event;
 mod fixture;
 pub mod glyphs;
 pub mod keymap;
+mod linear;
 mod runner;
 pub mod state;
 pub mod terminal;
@@ -22,6 +23,7 @@ pub mod theme;
 pub mod update;
 pub mod view;
 pub mod vim;
+mod work;
 
 use jiff::tz::TimeZone;
 use ratatui::crossterm;
@@ -48,6 +50,23 @@ pub async fn run(place: Place, source: Source) -> Result<(), CommandError> {
     let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
     let state = State::new(columns, rows, look, keymap);
     Runner::new(place, source, surroundings, state).run().await
+}
+
+/// Goes on in lines: what comes is printed, what is typed is sent, and nothing moves the cursor. For screen readers, terminals that can do
+/// nothing else, and pipes.
+pub async fn run_linear(place: Place, source: Source) -> Result<(), CommandError> {
+    let surroundings = Surroundings::find();
+    let (look, keymap) = chosen(&place, &surroundings)?;
+    linear::run(place, source, State::new(80, 24, look, keymap)).await
+}
+
+/// Whether there is a terminal here that a screen can be drawn on.
+#[must_use]
+pub fn can_draw() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stdout().is_terminal()
+        && std::io::stdin().is_terminal()
+        && Surroundings::find().can_draw()
 }
 
 /// What the user's files and the surroundings say about looks and keys.

@@ -1,74 +1,34 @@
 //! The loop: takes events in, has the model changed and drawn, and does what is to be done.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use ratatui::crossterm::event::{Event as TerminalEvent, EventStream};
-use rookery_protocol::time::{Clock as _, SystemClock};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
-    task::AbortHandle,
     time::Instant,
 };
-use tokio_util::task::TaskTracker;
-use zeroize::Zeroizing;
 
 use super::{
-    agent::{self, Source},
-    effect::{Effect, Enter},
-    event::{Event, Opened, Timer},
-    state::{Seen, State, Want},
+    agent::Source,
+    effect::Effect,
+    event::Event,
+    state::{Seen, State},
     terminal::{self, Screen, Surroundings, Taken},
-    update::update,
     view::{ViewCache, view},
+    work::Work,
 };
-use crate::{
-    agent::{Need, Shared},
-    config::Place,
-    error::{CommandError, Kind},
-    store::Secret,
-};
+use crate::{config::Place, error::CommandError};
 
 /// The time between two frames, where nobody pressed a key.
 const FRAME: Duration = Duration::from_millis(16);
-/// How many events may wait while the terminal is lent to an editor. What the agent tells beyond that is lost, and told anew afterwards.
-const MAX_EVENTS: usize = 4_096;
-/// How long the end waits for what was asked before.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// What is drawn on, and everything that is under way.
+#[derive(Debug)]
 pub(super) struct Runner {
-    place: Place,
-    source: Source,
     surroundings: Surroundings,
     state: State,
     cache: ViewCache,
-    events: mpsc::Sender<Event>,
-    coming: mpsc::Receiver<Event>,
-    shared: Option<Arc<Shared>>,
-    hand: mpsc::Sender<Arc<Shared>>,
-    handed: mpsc::Receiver<Arc<Shared>>,
-    /// Questions that are under way.
-    asked: HashMap<u64, AbortHandle>,
-    watching: Option<AbortHandle>,
-    timers: HashMap<Timer, Instant>,
-    /// What happened in this loop itself.
-    own: VecDeque<Event>,
-    tasks: TaskTracker,
-    passphrase: Option<Zeroizing<String>>,
-    is_ending: bool,
-    failure: Option<CommandError>,
-}
-
-impl std::fmt::Debug for Runner {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Runner").field("place", &self.place).finish_non_exhaustive()
-    }
+    work: Work,
 }
 
 /// What woke the loop.
@@ -88,28 +48,7 @@ impl Runner {
         surroundings: Surroundings,
         state: State,
     ) -> Self {
-        let (events, coming) = mpsc::channel(MAX_EVENTS);
-        let (hand, handed) = mpsc::channel(1);
-        Self {
-            place,
-            source,
-            surroundings,
-            state,
-            cache: ViewCache::default(),
-            events,
-            coming,
-            shared: None,
-            hand,
-            handed,
-            asked: HashMap::new(),
-            watching: None,
-            timers: HashMap::new(),
-            own: VecDeque::new(),
-            tasks: TaskTracker::new(),
-            passphrase: None,
-            is_ending: false,
-            failure: None,
-        }
+        Self { surroundings, state, cache: ViewCache::default(), work: Work::new(place, source) }
     }
 
     /// Runs until the end is asked for.
@@ -125,9 +64,9 @@ impl Runner {
         // The first frame comes before anything else is done.
         self.draw(&mut screen)?;
         let mut drawn = Instant::now();
-        self.open(None);
+        self.work.open(None);
         let mut is_dirty = false;
-        while !self.is_ending {
+        while !self.work.is_ending() {
             let woken = self.wait(input.as_mut(), &mut signals, is_dirty, drawn).await;
             let mut is_key = false;
             let mut effects = match woken {
@@ -140,7 +79,7 @@ impl Runner {
                 Woken::Gone => self.take(Event::Ending),
             };
             // Everything that waits is taken in before one frame is drawn.
-            while let Some(event) = self.own.pop_front().or_else(|| self.coming.try_recv().ok()) {
+            while let Some(event) = self.work.poll() {
                 effects.extend(self.take(event));
             }
             is_dirty = true;
@@ -155,8 +94,7 @@ impl Runner {
         }
         drop(input);
         drop(taken);
-        self.close().await;
-        self.failure.map_or(Ok(()), Err)
+        self.work.close(&mut self.state).await
     }
 
     async fn wait(
@@ -166,10 +104,6 @@ impl Runner {
         is_dirty: bool,
         drawn: Instant,
     ) -> Woken {
-        if let Some(event) = self.own.pop_front() {
-            return Woken::Other(event);
-        }
-        let next = self.timers.iter().min_by_key(|(_, at)| **at).map(|(timer, at)| (*timer, *at));
         let frame = is_dirty.then(|| drawn.checked_add(FRAME).unwrap_or(drawn));
         let typed = async {
             match input {
@@ -189,28 +123,12 @@ impl Runner {
                 Some(Err(_)) | None => Woken::Gone,
             },
             () = sleep_until(frame) => Woken::Draw,
-            Some(event) = self.coming.recv() => Woken::Other(event),
-            () = sleep_until(next.map(|(_, at)| at)) => match next {
-                Some((timer, _)) => {
-                    self.timers.remove(&timer);
-                    Woken::Other(Event::Timer(timer))
-                }
-                None => Woken::Draw,
-            },
+            event = self.work.next() => Woken::Other(event),
         }
     }
 
     fn take(&mut self, event: Event) -> Vec<Effect> {
-        if let Event::Answered { ticket, .. } = &event {
-            self.asked.remove(ticket);
-        }
-        if let Event::Opened(opened) = &event {
-            self.shared = self.handed.try_recv().ok().or(self.shared.take());
-            if let Opened::Failed(error) = opened {
-                self.failure = Some(error.clone());
-            }
-        }
-        update(&mut self.state, SystemClock.now(), event)
+        self.work.take(&mut self.state, event)
     }
 
     fn take_key(&mut self, event: TerminalEvent) -> Vec<Effect> {
@@ -231,33 +149,9 @@ impl Runner {
         screen.draw(|frame| seen = view(state, cache, frame))?;
         if seen != self.state.seen {
             // What is to be seen decides what is read next.
-            self.own.push_back(Event::Seen(seen));
+            self.work.put(Event::Seen(seen));
         }
         Ok(())
-    }
-
-    fn open(&mut self, passphrase: Option<Zeroizing<String>>) {
-        if passphrase.is_some() {
-            self.passphrase = passphrase;
-        }
-        let (place, source) = (self.place.clone(), Arc::clone(&self.source));
-        let (events, hand) = (self.events.clone(), self.hand.clone());
-        let passphrase = self.passphrase.clone();
-        self.tasks.spawn(async move {
-            let (opened, shared) = agent::open(&place, &source, passphrase).await;
-            if let Some(shared) = shared {
-                hand.send(shared).await.ok();
-            }
-            events.send(Event::Opened(opened)).await.ok();
-        });
-    }
-
-    /// The source of the store's secret: what was typed here, else what the command line names.
-    fn source(&self) -> Source {
-        match self.passphrase.clone() {
-            Some(passphrase) => Arc::new(move |_: Need| Ok(Secret::Passphrase(passphrase.clone()))),
-            None => Arc::clone(&self.source),
-        }
     }
 
     fn perform(
@@ -277,13 +171,13 @@ impl Runner {
                 // The reader of keys stops first: an editor reads its own.
                 drop(input.take());
                 terminal::restore();
-                let outcome = self.edit(&text);
+                let outcome = self.work.edit(&text);
                 taken.enter()?;
                 *input = Some(EventStream::new());
                 screen.clear()?;
                 self.cache.clear();
-                self.own.push_back(Event::Edited(outcome));
-                self.carry_out(Effect::Watch);
+                self.work.put(Event::Edited(outcome));
+                self.work.carry_out(Effect::Watch);
             }
             Effect::Suspend => {
                 drop(input.take());
@@ -292,122 +186,15 @@ impl Runner {
                 taken.enter()?;
                 *input = Some(EventStream::new());
                 screen.clear()?;
-                self.carry_out(Effect::Watch);
+                self.work.carry_out(Effect::Watch);
             }
             Effect::Notify { title, body } => terminal::notify(&self.surroundings, &title, &body)?,
             Effect::Copy(text) => terminal::copy(&text)?,
             Effect::Title(title) => terminal::set_title(&title)?,
-            other => self.carry_out(other),
+            other => self.work.carry_out(other),
         }
         Ok(())
     }
-
-    /// Does what needs no terminal.
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Ask { ticket, method, params } => {
-                if let Some(shared) = self.shared.clone() {
-                    let events = self.events.clone();
-                    let asking = agent::ask(shared, ticket, method, params, events);
-                    self.asked.insert(ticket, self.tasks.spawn(asking).abort_handle());
-                } else {
-                    let error = CommandError::new(Kind::Failed, "the profile is not open");
-                    self.own.push_back(Event::Answered { ticket, outcome: Err(error) });
-                }
-            }
-            Effect::Cancel(ticket) => {
-                if let Some(task) = self.asked.remove(&ticket) {
-                    task.abort();
-                }
-            }
-            Effect::Timer(timer, after) => {
-                if let Some(at) = Instant::now().checked_add(after) {
-                    self.timers.insert(timer, at);
-                }
-            }
-            Effect::Watch => {
-                if let Some(former) = self.watching.take() {
-                    former.abort();
-                }
-                if let Some(shared) = self.shared.clone() {
-                    let task = self.tasks.spawn(agent::watch(shared, self.events.clone()));
-                    self.watching = Some(task.abort_handle());
-                }
-            }
-            Effect::Open(passphrase) => self.open(passphrase),
-            Effect::Enter(enter) => {
-                if let Enter::Register { passphrase, .. } | Enter::Login { passphrase, .. } = &enter
-                {
-                    self.passphrase.clone_from(passphrase);
-                }
-                let (place, source) = (self.place.clone(), self.source());
-                let events = self.events.clone();
-                self.tasks.spawn(async move {
-                    let outcome = Box::pin(agent::enter(&place, &source, enter)).await;
-                    events.send(Event::Entered(outcome)).await.ok();
-                });
-            }
-            Effect::ForgetRecoveryKey(file) => {
-                if let Err(error) = std::fs::remove_file(&file) {
-                    tracing::warn!(%error, "the file of the recovery key could not be removed");
-                }
-            }
-            Effect::Quit => self.is_ending = true,
-            Effect::Mouse(_)
-            | Effect::Redraw
-            | Effect::Edit(_)
-            | Effect::Suspend
-            | Effect::Notify { .. }
-            | Effect::Copy(_)
-            | Effect::Title(_) => {}
-        }
-    }
-
-    fn edit(&self, text: &str) -> Result<String, String> {
-        let editor = crate::args::editor()
-            .ok_or_else(|| "neither $VISUAL nor $EDITOR names one".to_owned())?;
-        let socket = self.place.socket().map_err(|error| error.message)?;
-        let directory = socket.parent().unwrap_or(self.place.directory());
-        crate::args::edit_text(&editor, directory, text).map_err(|error| error.message)
-    }
-
-    /// Waits a moment for what was asked before, then ends in order.
-    async fn close(&mut self) {
-        if let Some(watching) = self.watching.take() {
-            watching.abort();
-        }
-        let drafts = async {
-            while !self.state.pending.is_empty() {
-                let Some(event) = self.coming.recv().await else { return };
-                // Nothing new is begun.
-                self.take(event);
-                let is_kept = |want: &Want| matches!(want, Want::Kept);
-                if !self.state.pending.values().any(is_kept) {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, drafts).await.ok();
-        for (_, task) in self.asked.drain() {
-            task.abort();
-        }
-        // Tasks that were aborted let go of the agent when they are next looked at.
-        if let Some(shared) = self.shared.take() {
-            let shared = wait_alone(shared).await;
-            shared.close().await;
-        }
-    }
-}
-
-/// Waits a moment until nobody else holds the agent.
-async fn wait_alone(shared: Arc<Shared>) -> Arc<Shared> {
-    for _ in 0..100 {
-        if Arc::strong_count(&shared) == 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    shared
 }
 
 async fn sleep_until(at: Option<Instant>) {

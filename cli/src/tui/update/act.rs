@@ -32,19 +32,6 @@ pub fn run_line(state: &mut State, line: &str) -> Vec<Effect> {
     command(state, line).0
 }
 
-/// A line that was typed where there is no screen.
-pub(super) fn line(state: &mut State, line: &str) -> Vec<Effect> {
-    if let Some(open) = &mut state.open {
-        open.composer.set_text(line);
-        return compose::send(state);
-    }
-    if line.starts_with('/') {
-        command(state, line).0
-    } else {
-        usage(state, "Open a conversation first: /go NAME")
-    }
-}
-
 /// Runs a slash command; says whether there is such a one.
 pub(super) fn command(state: &mut State, line: &str) -> (Vec<Effect>, bool) {
     let line = line.trim();

@@ -4,6 +4,7 @@ mod act;
 mod agent;
 mod compose;
 mod key;
+mod line;
 mod manage;
 mod navigate;
 mod people;
@@ -23,7 +24,7 @@ use super::{
 use crate::{agent::verb::Verb, error::CommandError, render};
 
 pub use act::{commands, run_line};
-pub(crate) use welcome::groups as recovery_groups;
+pub(crate) use welcome::{groups as recovery_groups, is_secret};
 
 /// How long a notice is shown.
 const NOTICE: Duration = Duration::from_secs(8);
@@ -62,7 +63,7 @@ pub fn update(state: &mut State, at: Timestamp, event: Event) -> Vec<Effect> {
         Event::Edited(outcome) => compose::edited(state, outcome),
         Event::Entered(outcome) => welcome::entered(state, outcome),
         Event::Ending => quit(state),
-        Event::Line(line) => act::line(state, &line),
+        Event::Line(line) => line::line(state, &line),
     }
 }
 

@@ -189,7 +189,7 @@ fn capital(text: &str) -> String {
 }
 
 /// Does what choosing a row says. Where messages were found, it goes to the message.
-fn enter(state: &mut State, command: &str) -> Vec<Effect> {
+pub(super) fn enter(state: &mut State, command: &str) -> Vec<Effect> {
     if let Some(place) = command.strip_prefix("goto ")
         && let Some((target, id)) = place.split_once(' ')
     {

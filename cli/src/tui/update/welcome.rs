@@ -58,6 +58,44 @@ pub(super) fn paste(state: &mut State, text: &str) -> Vec<Effect> {
     vec![]
 }
 
+/// A line for one of these screens, where there are no keys.
+pub(super) fn line(state: &mut State, line: &str) -> Vec<Effect> {
+    let text = line.trim();
+    match &mut state.screen {
+        Screen::Locked(locked) if !locked.is_trying && !line.is_empty() => {
+            locked.is_trying = true;
+            vec![Effect::Open(Some(Zeroizing::new(line.to_owned())))]
+        }
+        Screen::Welcome(welcome) if text == "/back" => {
+            back(welcome);
+            vec![]
+        }
+        Screen::Welcome(welcome) => {
+            welcome.trouble = None;
+            if is_choice(&welcome.step) {
+                welcome.marked = match text {
+                    "1" => 0,
+                    "2" => 1,
+                    invitation
+                        if invitation.starts_with("rookery://") && welcome.step == Step::Way =>
+                    {
+                        go(welcome, Step::Server);
+                        welcome.field.set_text(invitation);
+                        return next(welcome);
+                    }
+                    _ => return refuse(welcome, "Answer 1 or 2"),
+                };
+            } else if is_secret(&welcome.step) {
+                welcome.secret = Zeroizing::new(line.to_owned());
+            } else if !text.is_empty() {
+                welcome.field.set_text(text);
+            }
+            next(welcome)
+        }
+        _ => vec![],
+    }
+}
+
 /// A key of a text that is not shown.
 fn hide(secret: &mut Zeroizing<String>, key: KeyEvent) {
     let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
@@ -71,7 +109,8 @@ fn hide(secret: &mut Zeroizing<String>, key: KeyEvent) {
     }
 }
 
-const fn is_secret(step: &Step) -> bool {
+/// Whether what is answered is not to be shown.
+pub(crate) const fn is_secret(step: &Step) -> bool {
     matches!(step, Step::Password | Step::PasswordAgain | Step::Passphrase)
 }
 

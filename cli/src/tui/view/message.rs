@@ -237,7 +237,11 @@ fn text_rows(
         && let Some(last) = rows.last_mut()
     {
         let mark = state.look.glyphs.mark(Mark::Edited);
-        last.push(&format!(" {mark}"), Role::Dim, None);
+        if last.width().saturating_add(width::width(&mark)) < usize::from(columns) {
+            last.push(&format!(" {mark}"), Role::Dim, None);
+        } else {
+            rows.push(TextLine::new(mark, Role::Dim));
+        }
     }
     rows
 }

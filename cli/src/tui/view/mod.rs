@@ -24,6 +24,8 @@ use super::{
 };
 
 pub use message::ViewCache;
+pub(in crate::tui) use title::seal;
+pub(in crate::tui) use welcome::{choices, question};
 
 /// Below this many columns there is one pane, and the list of rooms lies over it.
 pub const NARROW: u16 = 64;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What seals a conversation, in a mark and a word.
-fn seal(state: &State, room: &Conversation) -> (Mark, Role) {
+pub(in crate::tui) fn seal(state: &State, room: &Conversation) -> (Mark, Role) {
     let glyph = |trust: Option<&str>| match trust {
         Some("verified") => (Mark::Verified, Role::Verified),
         Some("changed") => (Mark::Changed, Role::Changed),

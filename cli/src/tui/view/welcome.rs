@@ -69,7 +69,7 @@ fn hidden(state: &State, count: usize, frame: &mut Frame<'_>, area: Rect, row: u
 }
 
 /// The question, what is said about it, and how far along it is.
-fn question(welcome: &Welcome) -> (&'static str, Vec<String>) {
+pub(in crate::tui) fn question(welcome: &Welcome) -> (&'static str, Vec<String>) {
     let (title, said): (_, Vec<&str>) = match (&welcome.step, welcome.way) {
         (Step::Way, _) => (
             "Welcome to rookery",
@@ -131,6 +131,21 @@ fn question(welcome: &Welcome) -> (&'static str, Vec<String>) {
     (title, said.into_iter().map(str::to_owned).collect())
 }
 
+/// What can be chosen from at a step.
+pub(in crate::tui) const fn choices(step: &Step) -> &'static [&'static str] {
+    match step {
+        Step::Way => {
+            &["I have an invitation: make an account", "I have an account: add this device"]
+        }
+        Step::Lock => &[
+            "By a key file beside it: nothing to type (good for a server of your own)",
+            "By a passphrase: typed at each start (good for a shared machine or a laptop)",
+        ],
+        Step::Certify => &["Another device of mine, by a code", "My recovery key"],
+        _ => &[],
+    }
+}
+
 /// The first run.
 pub(super) fn draw(state: &State, welcome: &Welcome, frame: &mut Frame<'_>, area: Rect) {
     let area = middle(area);
@@ -161,17 +176,7 @@ pub(super) fn draw(state: &State, welcome: &Welcome, frame: &mut Frame<'_>, area
     }
     lines.push(words("", Role::Text));
     let row = write(state, frame, area, &lines);
-    let choices: &[&str] = match welcome.step {
-        Step::Way => {
-            &["I have an invitation: make an account", "I have an account: add this device"]
-        }
-        Step::Lock => &[
-            "By a key file beside it: nothing to type (good for a server of your own)",
-            "By a passphrase: typed at each start (good for a shared machine or a laptop)",
-        ],
-        Step::Certify => &["Another device of mine, by a code", "My recovery key"],
-        _ => &[],
-    };
+    let choices = choices(&welcome.step);
     for (at, choice) in choices.iter().enumerate() {
         let is_marked = at == welcome.marked;
         let sign = if is_marked { ">" } else { " " };
