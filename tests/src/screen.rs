@@ -327,9 +327,9 @@ impl Terminal {
         self.wait_for(&format!("{text:?} to go"), |screen| !text_of(screen).contains(text))
     }
 
-    /// Waits until more than `bytes` have been written.
-    pub fn wait_written(&mut self, bytes: u64) -> Result<()> {
-        self.wait_until(PATIENCE, "anything new", |state| (state.bytes > bytes).then_some(()))
+    /// Waits until more than `bytes` have been written, but not longer than `limit`.
+    pub fn wait_written(&mut self, limit: Duration, bytes: u64) -> Result<()> {
+        self.wait_until(limit, "anything new", |state| (state.bytes > bytes).then_some(()))
     }
 
     /// Waits until nothing has been written for as long as `quiet`, and gives the number of bytes until then.

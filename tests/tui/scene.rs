@@ -121,7 +121,10 @@ pub(crate) fn wait_status(terminal: &mut Terminal, text: &str) -> Result<()> {
 
 /// Presses Escape and waits until that has been taken: with the next key it would be another one.
 pub(crate) fn escape(terminal: &mut Terminal) -> Result<()> {
+    let before = terminal.wait_quiet(QUIET)?;
     terminal.press(Key::Escape)?;
+    // It may change nothing, and then it need not be answered.
+    terminal.wait_written(Duration::from_secs(2), before).ok();
     terminal.wait_quiet(QUIET)?;
     Ok(())
 }

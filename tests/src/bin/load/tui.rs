@@ -251,7 +251,7 @@ impl Bench {
                 let before = terminal.bytes_written();
                 let begun = now();
                 terminal.resize(columns, rows)?;
-                terminal.wait_written(before)?;
+                terminal.wait_written(PATIENCE, before)?;
                 terminal.wait_quiet(QUIET)?;
                 if columns == 200 {
                     times.push(terminal.last_written().saturating_duration_since(begun));
