@@ -36,7 +36,7 @@ struct Scene {
 }
 
 /// A program that ends with this.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -48,7 +48,7 @@ impl Drop for Running {
 impl Scene {
     fn of(names: &[&str]) -> anyhow::Result<Self> {
         let server = Server::start()?;
-        let password = server.directory.path().join("password");
+        let password = server.directory.join("password");
         std::fs::write(&password, "a password for the load\n")?;
         let scene = Self { server };
         for name in names {
@@ -60,7 +60,7 @@ impl Scene {
     }
 
     fn home(&self, name: &str) -> PathBuf {
-        self.server.directory.path().join(name)
+        self.server.directory.join(name)
     }
 
     /// What a command says, as JSON.
@@ -109,7 +109,8 @@ pub(crate) async fn channel(messages: usize) -> anyhow::Result<()> {
         run(rookery(&scene.home("alice"))?.args(["send", "club#general", "welcome"])).map(|_| ())
     })?;
     let posting = now();
-    post(&scene.socket("alice")?, messages).await?;
+    let text = |number| format!("{number:0>TEXT_BYTES$}");
+    post(&scene.socket("alice")?, "club#general", messages, text).await?;
     let posting = posting.elapsed();
     drop(agent);
     let all = told(&scene.home("bob"), messages, || Ok(()))?;
@@ -150,18 +151,22 @@ fn told(
     bail!("the client told {count} of {more} messages and ended")
 }
 
-/// Hands `count` texts to the agent at `socket`, and waits until all are stored at the hub.
-async fn post(socket: &Path, count: usize) -> anyhow::Result<()> {
+/// Has the agent at `socket` send `count` texts to somebody, and waits until all are stored at the server.
+pub(crate) async fn post(
+    socket: &Path,
+    to: &'static str,
+    count: usize,
+    text: impl Fn(usize) -> String + Copy + Send + 'static,
+) -> anyhow::Result<()> {
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
         let remote = Remote::connect(socket).await?.context("no agent")?;
         let mut agent = Agent::Other(Box::new(remote));
         lanes.spawn(async move {
             for number in (lane..count).step_by(LANES) {
-                let text = format!("{number:0>TEXT_BYTES$}");
                 let send = verb::Send {
-                    to: "club#general".to_owned(),
-                    text,
+                    to: to.to_owned(),
+                    text: text(number),
                     id: None,
                     until: verb::Until::Sent,
                     timeout_ms: None,

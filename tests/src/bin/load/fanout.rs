@@ -23,7 +23,7 @@ pub(crate) async fn measure(size: Size) -> anyhow::Result<()> {
     crowd.post(None, Duration::from_secs(2).min(size.time)).await?;
     let full = crowd.post(None, size.time).await?;
     let half = crowd.post(Some(full.posts_a_second() / 2.0), size.time).await?;
-    let disk = fsync_time(crowd.server.directory.path())?;
+    let disk = fsync_time(&crowd.server.directory)?;
     let faults = crowd.end().await;
     println!(
         "fan-out: {} readers of one channel who count, {} senders with {} posts under way each, {SEALED_BYTES} sealed bytes",

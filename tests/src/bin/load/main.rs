@@ -9,9 +9,10 @@ mod fanout;
 mod messages;
 mod server;
 mod sockets;
+mod tui;
 mod wall;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -79,8 +80,44 @@ enum What {
         #[arg(long, default_value_t = 30)]
         times: usize,
     },
+    /// The terminal client in a pseudo-terminal, with a large store: starts, keys, memory, idling.
+    Tui(Screen),
     /// All of these with their defaults.
     All,
+}
+
+/// A profile that has been in use for years, and what is done on its screen.
+#[derive(Args)]
+struct Screen {
+    /// Messages in the store, in 300 rooms.
+    #[arg(long, default_value_t = 1_000_000)]
+    messages: u64,
+    /// Keep the server and the profiles in this directory, and use what is there.
+    #[arg(long)]
+    store: Option<PathBuf>,
+    /// How often it is started.
+    #[arg(long, default_value_t = 20)]
+    starts: usize,
+    /// Keys that are pressed one at a time.
+    #[arg(long, default_value_t = 300)]
+    keys: usize,
+    /// Messages that come in while keys are pressed.
+    #[arg(long, default_value_t = 10_000)]
+    flood: usize,
+    /// For how many seconds it is left alone.
+    #[arg(long, default_value_t = 60)]
+    idle: u64,
+    /// Messages that are paged through.
+    #[arg(long, default_value_t = 100_000)]
+    paged: u64,
+}
+
+impl From<Screen> for tui::Plan {
+    fn from(screen: Screen) -> Self {
+        let Screen { messages, store, starts, keys, flood, idle, paged } = screen;
+        let idle = Duration::from_secs(idle);
+        Self { messages, directory: store, starts, keys, flood, idle, paged }
+    }
 }
 
 /// One channel, its readers and who posts.
@@ -124,6 +161,7 @@ fn main() -> anyhow::Result<()> {
                 catch_up::log(statements).await
             }
             What::Send { times } => wall::measure(times),
+            What::Tui(screen) => Box::pin(tui::measure(screen.into())).await,
             What::All => {
                 let size = |seconds| fanout::Size {
                     members: 1_000,
@@ -138,7 +176,8 @@ fn main() -> anyhow::Result<()> {
                 fanout::stopped(size(60)).await?;
                 catch_up::channel(10_000).await?;
                 catch_up::log(10_000).await?;
-                wall::measure(30)
+                wall::measure(30)?;
+                Box::pin(tui::measure(tui::Plan::default())).await
             }
         }
     })

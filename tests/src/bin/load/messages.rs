@@ -80,7 +80,7 @@ pub(crate) async fn measure(pairs: usize, in_flight: usize, time: Duration) -> a
     );
     println!(
         "  disk's fdatasync, median        {:>10.3} ms",
-        fsync_time(server.directory.path())?.as_secs_f64() * 1e3
+        fsync_time(&server.directory)?.as_secs_f64() * 1e3
     );
     println!("  accepted, stored, delivered     {sent:>10}");
     println!("  envelopes a second              {:>10.0}", as_f64(sent) / elapsed.as_secs_f64());

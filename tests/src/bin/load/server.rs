@@ -11,12 +11,13 @@ use std::{
 use anyhow::{Context as _, bail};
 use rookery_protocol::{io::client::Trust, name::JoinLink};
 
-/// One `rookeryd serve` in a temporary directory; it ends when this is dropped.
+/// One `rookeryd serve`; it ends when this is dropped, and its directory goes unless it was given one.
 pub(crate) struct Server {
     child: Child,
-    pub(crate) directory: tempfile::TempDir,
+    pub(crate) directory: PathBuf,
     pub(crate) invite: JoinLink,
     pub(crate) address: SocketAddr,
+    temporary: Option<tempfile::TempDir>,
 }
 
 /// CPU time of a process, in microseconds.
@@ -45,50 +46,39 @@ impl Server {
         let directory = tempfile::Builder::new()
             .prefix("load-")
             .tempdir_in(binary("load")?.with_file_name("."))?;
-        let ready = directory.path().join("ready.json");
-        let data = directory.path().join("data");
-        let child = Command::new(binary("rookeryd")?)
-            .arg("--data-dir")
-            .arg(&data)
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--name",
-                "load.example",
-                "--limits",
-                "off",
-                "--ready-file",
-            ])
-            .arg(&ready)
-            .env("RUST_LOG", "warn")
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(directory.path().join("server.log"))?)
-            .spawn()?;
-        let mut server = Self {
-            child,
-            invite: "rookery://127.0.0.1:1/join#server=x&key=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".parse()?,
-            address: "127.0.0.1:1".parse()?,
-            directory,
-        };
-        let facts = wait_for(&ready, &mut server.child)?;
-        let text = |key: &str| {
-            facts.get(key).and_then(|value| value.as_str()).context("the ready file lacks a key")
-        };
-        server.address = text("address")?.parse()?;
-        let made = Command::new(binary("rookeryd")?)
-            .arg("--data-dir")
-            .arg(&data)
-            .args(["invite", "create", "--uses", "100000", "--json"])
-            .output()?;
-        let made: serde_json::Value =
-            serde_json::from_slice(&made.stdout).context("no invite was made")?;
-        let link = made
-            .pointer("/data/link")
-            .and_then(|link| link.as_str())
-            .context("the invite has no link")?;
-        server.invite = link.parse()?;
+        let path = directory.path().to_owned();
+        let mut server = Self::start_in(path, "127.0.0.1:0".parse()?)?;
+        server.temporary = Some(directory);
         Ok(server)
+    }
+
+    /// Starts the server whose files are in `directory`, or makes it there.
+    pub(crate) fn start_in(directory: PathBuf, address: SocketAddr) -> anyhow::Result<Self> {
+        let mut child = serve(&directory, address)?;
+        let address = match wait_for(&directory, &mut child).and_then(|facts| address_in(&facts)) {
+            Ok(address) => address,
+            Err(error) => {
+                child.kill().ok();
+                child.wait().ok();
+                return Err(error);
+            }
+        };
+        let invite = invite_to(&directory)?;
+        Ok(Self { child, directory, invite, address, temporary: None })
+    }
+
+    /// Ends it in order; [`start_again`](Self::start_again) brings it back where it was.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        rookery_tests::screen::signal(self.child.id(), "TERM")?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again.
+    pub(crate) fn start_again(&mut self) -> anyhow::Result<()> {
+        self.child = serve(&self.directory, self.address)?;
+        wait_for(&self.directory, &mut self.child)?;
+        Ok(())
     }
 
     pub(crate) fn trust(&self) -> Trust {
@@ -130,9 +120,43 @@ impl Drop for Server {
     }
 }
 
-fn wait_for(ready: &Path, child: &mut Child) -> anyhow::Result<serde_json::Value> {
+fn serve(directory: &Path, address: SocketAddr) -> anyhow::Result<Child> {
+    std::fs::create_dir_all(directory)?;
+    std::fs::remove_file(directory.join("ready.json")).ok();
+    let child = Command::new(binary("rookeryd")?)
+        .arg("--data-dir")
+        .arg(directory.join("data"))
+        .args(["serve", "--listen", &address.to_string(), "--name", "load.example"])
+        .args(["--limits", "off", "--ready-file"])
+        .arg(directory.join("ready.json"))
+        .env("RUST_LOG", "warn")
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(directory.join("server.log"))?)
+        .spawn()?;
+    Ok(child)
+}
+
+fn address_in(facts: &serde_json::Value) -> anyhow::Result<SocketAddr> {
+    let address = facts.get("address").and_then(|value| value.as_str());
+    Ok(address.context("the ready file lacks a key")?.parse()?)
+}
+
+fn invite_to(directory: &Path) -> anyhow::Result<JoinLink> {
+    let made = Command::new(binary("rookeryd")?)
+        .arg("--data-dir")
+        .arg(directory.join("data"))
+        .args(["invite", "create", "--uses", "100000", "--json"])
+        .output()?;
+    let made: serde_json::Value =
+        serde_json::from_slice(&made.stdout).context("no invite was made")?;
+    let link = made.pointer("/data/link").and_then(|link| link.as_str());
+    Ok(link.context("the invite has no link")?.parse()?)
+}
+
+fn wait_for(directory: &Path, child: &mut Child) -> anyhow::Result<serde_json::Value> {
+    let ready = directory.join("ready.json");
     for _ in 0..400 {
-        if let Ok(text) = std::fs::read_to_string(ready)
+        if let Ok(text) = std::fs::read_to_string(&ready)
             && let Ok(facts) = serde_json::from_str(&text)
         {
             return Ok(facts);

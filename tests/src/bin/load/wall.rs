@@ -36,7 +36,7 @@ fn median_and_worst(mut times: Vec<Duration>) -> (f64, f64) {
 
 pub(crate) fn measure(times: usize) -> anyhow::Result<()> {
     let server = Server::start()?;
-    let directory = server.directory.path();
+    let directory = &server.directory;
     let password = directory.join("password");
     std::fs::write(&password, "a password for the load\n")?;
     let link = server.invite.to_string();
