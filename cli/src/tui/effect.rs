@@ -30,6 +30,15 @@ pub enum Effect {
     Enter(Enter),
     /// Follow what the agent tells.
     Watch,
+    /// Colour the code of a message, beside everything else.
+    Colour {
+        /// Which message.
+        id: String,
+        /// Which revision of it.
+        revision: u64,
+        /// What it says.
+        text: String,
+    },
     /// Call attention.
     Notify {
         /// Where something happened.

@@ -77,6 +77,7 @@ impl Printer {
             rows: 20,
             first_rows: 1,
             hidden_above: 0,
+            plain: vec![],
         };
         if seen == self.seen {
             return None;

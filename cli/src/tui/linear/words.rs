@@ -12,7 +12,7 @@ use crate::{
             window::Progress,
         },
         text::width,
-        view::{choices, question, seal},
+        view::{choices, question, seal, unopened},
     },
 };
 
@@ -30,7 +30,9 @@ pub(super) fn word(message: &Message, is_direct: bool) -> Option<String> {
         Progress::Sent | Progress::Posted => Mark::Sent,
         Progress::Delivered => Mark::Delivered,
         Progress::Read if is_direct => return Some("read".to_owned()),
-        Progress::Read | Progress::Sending | Progress::Received => return None,
+        Progress::Read | Progress::Sending | Progress::Received | Progress::CannotOpen => {
+            return None;
+        }
     };
     let reason = message.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
     Some(format!("{}{reason}", mark.word()))
@@ -56,6 +58,9 @@ pub(super) fn said(state: &State, open: &Open, message: &Message) -> Vec<String>
         |_| String::new(),
         |at| at.to_zoned(state.look.zone.clone()).strftime("%H:%M").to_string(),
     );
+    if message.progress == Progress::CannotOpen {
+        return vec![unopened(state, message)];
+    }
     let name = name(state, message);
     let room = &message.room;
     if let Some(erased) = &room.erased {

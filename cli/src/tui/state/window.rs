@@ -8,6 +8,8 @@ use crate::{agent::verb::MessageLine, agent::verb::RoomLine, render};
 pub const PAGE: u32 = 60;
 /// How many messages a window has at most.
 pub const MAX: usize = 360;
+/// The id of what stands for messages that cannot be opened yet: no message's own is like it.
+const UNOPENED: &str = "unopened";
 /// How near its edge the view may come before more is read.
 pub const MARGIN: usize = 25;
 
@@ -26,6 +28,8 @@ pub struct Seen {
     pub count: usize,
     /// How many rows there are for them.
     pub rows: u16,
+    /// Messages whose code is shown without colours, since they are not worked out yet.
+    pub plain: Vec<String>,
 }
 
 /// Where the view stands.
@@ -76,6 +80,8 @@ pub enum Progress {
     Failed,
     /// Somebody else's.
     Received,
+    /// Sealed by a key that is not here yet.
+    CannotOpen,
 }
 
 impl Progress {
@@ -162,6 +168,17 @@ impl Message {
             room,
             revision: 0,
         };
+        message.revise();
+        message
+    }
+
+    /// What stands for the messages of a room that cannot be opened yet: how many they are, and by whom, is not known before.
+    #[must_use]
+    pub fn unopened(since: i64) -> Self {
+        let room = RoomLine::default();
+        let mut message = Self::echo(UNOPENED.to_owned(), "", since, "", room);
+        message.is_mine = false;
+        message.progress = Progress::CannotOpen;
         message.revise();
         message
     }
@@ -300,6 +317,14 @@ impl Window {
             if let Some(here) = self.messages.iter_mut().find(|here| here.id == message.id) {
                 *here = message;
             }
+        }
+    }
+
+    /// Has the last message stand for what cannot be opened yet since a time, or none where all can be.
+    pub fn set_unopened(&mut self, since: Option<i64>) {
+        self.messages.retain(|message| message.progress != Progress::CannotOpen);
+        if let Some(since) = since.filter(|_| self.has_end) {
+            self.messages.push(Message::unopened(since));
         }
     }
 

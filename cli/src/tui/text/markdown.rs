@@ -33,7 +33,12 @@ pub struct Reading {
     pub emoji: EmojiStyle,
     /// Whether spoilers are covered.
     pub spoilers: Spoilers,
+    /// The colours of its code, if they were worked out.
+    pub blocks: Option<Arc<Blocks>>,
 }
+
+/// Blocks of code in their colours, in the order of the message; none for one that stays plain.
+pub type Blocks = Vec<Option<Vec<TextLine>>>;
 
 /// How emoji are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,8 +63,8 @@ pub enum Spoilers {
 /// `source` as lines, not yet wrapped: none if there is nothing to show.
 #[must_use]
 pub fn render(source: &str, reading: &Reading) -> Vec<TextLine> {
-    let source = source.replace('\t', "    ").replace("\r\n", "\n");
-    if source.len() > LONGEST || source.lines().any(|line| nesting(line) > DEEPEST) {
+    let source = normal(source);
+    if is_too_much(&source) {
         return plain(&source);
     }
     let mut writer = Writer::new(&source, reading);
@@ -70,6 +75,64 @@ pub fn render(source: &str, reading: &Reading) -> Vec<TextLine> {
     let lines = writer.finish();
     // Markdown can say nothing at all (a link's definition, say), a person cannot.
     if lines.is_empty() { plain(&source) } else { lines }
+}
+
+/// Whether a text may have code in it that can be coloured.
+#[must_use]
+pub fn may_have_code(source: &str) -> bool {
+    source.contains("```") || source.contains("~~~")
+}
+
+/// The blocks of code of `source` in their colours. This may take as long as some frames.
+#[must_use]
+pub fn colour(source: &str) -> Blocks {
+    let source = normal(source);
+    if is_too_much(&source) {
+        return vec![];
+    }
+    let mut blocks = vec![];
+    let mut block: Option<(String, String)> = None;
+    for event in Parser::new_ext(&source, Options::ENABLE_STRIKETHROUGH) {
+        match event {
+            Event::Start(Tag::CodeBlock(kind)) => block = Some((language(&kind), String::new())),
+            Event::Text(text) => {
+                if let Some((_, code)) = &mut block {
+                    code.push_str(&text);
+                }
+            }
+            Event::End(TagEnd::CodeBlock) => {
+                let coloured = block.take().and_then(|(language, code)| {
+                    highlight(&code_lines(&code).join("\n"), &language)
+                });
+                blocks.push(coloured);
+            }
+            _ => {}
+        }
+    }
+    blocks
+}
+
+/// What stands behind a fence.
+fn language(kind: &CodeBlockKind<'_>) -> String {
+    match kind {
+        CodeBlockKind::Fenced(info) => {
+            info.split([' ', ',', '{']).next().unwrap_or_default().to_owned()
+        }
+        CodeBlockKind::Indented => String::new(),
+    }
+}
+
+/// The lines of a block, harmless. The parser makes no characters in code, so what is harmless line by line stays so in parts.
+fn code_lines(code: &str) -> Vec<String> {
+    code.lines().map(field).collect()
+}
+
+fn normal(source: &str) -> String {
+    source.replace('\t', "    ").replace("\r\n", "\n")
+}
+
+fn is_too_much(source: &str) -> bool {
+    source.len() > LONGEST || source.lines().any(|line| nesting(line) > DEEPEST)
 }
 
 /// `source` as it was typed.
@@ -117,7 +180,9 @@ struct Writer<'a> {
     link: Option<Destination>,
     /// Text whose parts the parser gave one by one.
     run: String,
-    code: Option<(String, String)>,
+    code: Option<String>,
+    /// How many blocks of code are done.
+    blocks: usize,
 }
 
 impl<'a> Writer<'a> {
@@ -133,13 +198,14 @@ impl<'a> Writer<'a> {
             link: None,
             run: String::new(),
             code: None,
+            blocks: 0,
         }
     }
 
     fn take(&mut self, event: Event<'_>, range: &Range<usize>) {
         if let Event::Text(text) | Event::InlineHtml(text) = &event {
             match &mut self.code {
-                Some((_, code)) => code.push_str(text),
+                Some(code) => code.push_str(text),
                 None => self.run.push_str(text),
             }
             return;
@@ -207,15 +273,7 @@ impl<'a> Writer<'a> {
                 };
                 self.containers.push(Container::Item { mark, drawn: false });
             }
-            Tag::CodeBlock(kind) => {
-                let language = match kind {
-                    CodeBlockKind::Fenced(info) => {
-                        info.split([' ', ',', '{']).next().unwrap_or_default().to_owned()
-                    }
-                    CodeBlockKind::Indented => String::new(),
-                };
-                self.code = Some((language, String::new()));
-            }
+            Tag::CodeBlock(_) => self.code = Some(String::new()),
             _ => {}
         }
     }
@@ -257,11 +315,12 @@ impl<'a> Writer<'a> {
     }
 
     fn end_code(&mut self) {
-        let Some((language, code)) = self.code.take() else { return };
-        // The parser makes no characters in code, so what is harmless line by line stays so in parts.
-        let code: Vec<_> = code.lines().map(field).collect();
-        let lines = highlight(&code.join("\n"), &language).unwrap_or_else(|| {
-            code.into_iter().map(|line| TextLine::new(line, Role::Code)).collect()
+        let Some(code) = self.code.take() else { return };
+        let coloured = self.reading.blocks.as_ref().and_then(|blocks| blocks.get(self.blocks));
+        self.blocks = self.blocks.saturating_add(1);
+        let lines = coloured.cloned().flatten().unwrap_or_else(|| {
+            let plain = |line| TextLine::new(line, Role::Code);
+            code_lines(&code).into_iter().map(plain).collect()
         });
         for line in lines {
             self.push("  ", Role::ListMark, None);

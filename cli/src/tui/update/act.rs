@@ -2,7 +2,7 @@
 
 use super::{ask, compose, manage, navigate, people, say, sheet, usage};
 use crate::{
-    agent::verb::{MessageAct, MessageChange, RoomKind},
+    agent::verb::{MessageAct, MessageChange, RoomKind, RoomRetry},
     tui::{
         action::{Action, Spec, TABLE},
         effect::Effect,
@@ -332,6 +332,9 @@ fn about_message(state: &mut State, action: Action, argument: &str) -> Vec<Effec
     let Some(message) = selected(state) else {
         return usage(state, "There is no message here");
     };
+    if message.progress == Progress::CannotOpen {
+        return about_unopened(state, action, &message);
+    }
     let Some(open) = &mut state.open else { return vec![] };
     let (target, is_room) = (open.target.clone(), open.is_room());
     let change = |state: &mut State, act: MessageAct, said: &str| {
@@ -410,6 +413,27 @@ fn about_message(state: &mut State, action: Action, argument: &str) -> Vec<Effec
             vec![]
         }
         _ => vec![],
+    }
+}
+
+/// What can be done about what cannot be opened yet.
+fn about_unopened(state: &mut State, action: Action, message: &Message) -> Vec<Effect> {
+    match action {
+        Action::Why => sheet::why(state, message),
+        Action::Retry => {
+            let Some(open) = &state.open else { return vec![] };
+            let verb = RoomRetry { room: open.target.clone() };
+            let said = if state.is_online() {
+                "Its key is asked for again"
+            } else {
+                "There is no connection: its key is asked for when there is one"
+            };
+            vec![ask(state, Want::Done(said.to_owned()), &verb)]
+        }
+        _ => usage(
+            state,
+            "This cannot be opened yet: /retry asks for its key again, /why tells more",
+        ),
     }
 }
 

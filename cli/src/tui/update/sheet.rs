@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{act, ask, navigate, people, rows, say};
+use super::{act, ask, draft, navigate, people, rows, say};
 use crate::{
     agent::verb::{
         Changed, ChannelList, CommunityLog, CommunityShow, ContactList, DeviceLinked, DeviceList,
@@ -28,10 +28,9 @@ pub(super) fn open(state: &mut State, kind: SheetKind) -> Vec<Effect> {
     if state.sheet.as_ref().is_none_or(|sheet| sheet.kind != kind) {
         state.sheet = Some(Sheet::loading(kind.clone()));
     }
-    if let Some(open) = &mut state.open {
-        open.thread = None;
-    }
-    vec![request(state, kind)]
+    let mut effects = draft::close_thread(state).unwrap_or_default();
+    effects.push(request(state, kind));
+    effects
 }
 
 fn request(state: &mut State, kind: SheetKind) -> Effect {
@@ -41,7 +40,9 @@ fn request(state: &mut State, kind: SheetKind) -> Effect {
         SheetKind::Roles(community) => ask(state, want, &RoleList { community }),
         SheetKind::Channels(community) => ask(state, want, &ChannelList { community }),
         SheetKind::Community(community) => ask(state, want, &CommunityShow { community }),
-        SheetKind::Log(community) => ask(state, want, &CommunityLog { community }),
+        SheetKind::Log(community) => {
+            ask(state, want, &CommunityLog { community, ..CommunityLog::default() })
+        }
         SheetKind::Search(query) => ask(state, want, &Search { query, count: FOUND, cursor: None }),
         SheetKind::Pins(target) => {
             let read = Read {

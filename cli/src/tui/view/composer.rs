@@ -3,7 +3,6 @@
 use ratatui::{
     Frame,
     layout::{Position, Rect},
-    widgets::Clear,
 };
 
 use super::{put, words};
@@ -116,7 +115,7 @@ fn completion(state: &State, open: &Open, frame: &mut Frame<'_>, area: Rect) {
         width: columns.min(area.width.saturating_sub(SIGN)),
         height: count,
     };
-    frame.render_widget(Clear, place);
+    super::clear(frame, place);
     for (row, (at, (shown, _))) in (0..count).zip(completion.choices.iter().enumerate()) {
         let is_marked = at == completion.marked;
         let role = if is_marked { Role::Selected } else { Role::Hint };

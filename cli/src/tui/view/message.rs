@@ -1,14 +1,15 @@
 //! One message as rows: who, when, how far it has come, what it says, and what was said about it.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use jiff::{Timestamp, Zoned};
 
 use crate::tui::{
     glyphs::Mark,
-    state::{Message, Open, State, window::Progress},
+    state::{Message, Open, State, log::Happening, window::Progress},
     text::{
         Piece, TextLine,
+        links::Links,
         markdown::{self, Reading},
         width, wrap,
     },
@@ -21,39 +22,57 @@ const REMEMBERED: usize = 1_024;
 const STACKED: u16 = 48;
 /// Columns for a name.
 const NAME: usize = 9;
+/// Columns for time, name and mark.
+const INDENT: usize = 6 + NAME + 1 + 3;
 
 /// The texts of messages as they were laid out last, by message and width.
 #[derive(Debug, Default)]
 pub struct ViewCache {
     texts: HashMap<(String, u16), Text>,
+    links: Rc<RefCell<Links>>,
 }
 
-/// A text that was laid out, and of which revision of its message.
-type Text = (u64, Rc<Vec<TextLine>>);
+/// A text that was laid out: of which revision of its message, and whether its code had its colours.
+#[derive(Debug)]
+struct Text {
+    revision: u64,
+    is_coloured: bool,
+    lines: Rc<Vec<TextLine>>,
+}
 
 impl ViewCache {
-    /// Forgets everything: the theme, the emoji or the terminal has changed.
+    /// Forgets everything but where links lead: the theme, the emoji or the terminal has changed.
     pub fn clear(&mut self) {
         self.texts.clear();
     }
 
+    /// Where the links that were drawn lead.
+    #[must_use]
+    pub fn links(&self) -> Rc<RefCell<Links>> {
+        Rc::clone(&self.links)
+    }
+
     fn text(&mut self, state: &State, message: &Message, columns: u16) -> Rc<Vec<TextLine>> {
         let key = (message.id.clone(), columns);
-        if let Some((revision, lines)) = self.texts.get(&key)
-            && *revision == message.revision
+        let blocks = state.colours.of(&message.id, message.revision);
+        if let Some(text) = self.texts.get(&key)
+            && text.revision == message.revision
+            && text.is_coloured == blocks.is_some()
         {
-            return Rc::clone(lines);
+            return Rc::clone(&text.lines);
         }
         let own = state.own_name();
         let short = state.short_name(own);
         let me = vec![own.to_owned(), short.to_owned(), "everyone".to_owned()];
-        let reading = Reading { me, emoji: state.look.emoji, ..Reading::default() };
+        let emoji = state.look.emoji;
+        let reading = Reading { me, emoji, blocks: blocks.cloned(), ..Reading::default() };
         let lines = wrap(&markdown::render(&message.text, &reading), usize::from(columns));
         let lines = Rc::new(lines);
         if self.texts.len() >= REMEMBERED {
             self.texts.clear();
         }
-        self.texts.insert(key, (message.revision, Rc::clone(&lines)));
+        let (revision, is_coloured) = (message.revision, blocks.is_some());
+        self.texts.insert(key, Text { revision, is_coloured, lines: Rc::clone(&lines) });
         lines
     }
 }
@@ -89,33 +108,147 @@ fn divider(state: &State, columns: u16, said: &str, role: Role) -> TextLine {
     TextLine::new(line, role)
 }
 
-/// The rows of a message with the dividers above it, in `columns`.
-pub(super) fn rows(
+/// A message as rows, with what stands between it and its neighbours.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    /// Dividers, and what happened before it.
+    pub(super) above: Vec<TextLine>,
+    /// The message.
+    pub(super) own: Vec<TextLine>,
+    /// What happened after it.
+    pub(super) below: Vec<TextLine>,
+}
+
+impl Block {
+    /// All rows from above to below, each with whether it is the message's own.
+    pub(super) fn rows(self) -> impl Iterator<Item = (TextLine, bool)> {
+        let above = self.above.into_iter().map(|row| (row, false));
+        let own = self.own.into_iter().map(|row| (row, true));
+        above.chain(own).chain(self.below.into_iter().map(|row| (row, false)))
+    }
+}
+
+/// The rows of the message at a place of its window, in `columns`.
+pub(super) fn block(
     state: &State,
     cache: &mut ViewCache,
     open: &Open,
-    message: &Message,
-    before: Option<&Message>,
+    around: Around<'_>,
     columns: u16,
-) -> Vec<TextLine> {
-    let mut rows = vec![];
+) -> Block {
+    let message = around.message;
     if state.is_bare {
-        rows.extend(bare(state, message, columns));
-        return rows;
+        return Block { own: bare(state, message, columns), ..Block::default() };
+    }
+    let former = around.before.and_then(|before| day(state, before.at));
+    let mut days = Days { state, columns, last: former, rows: vec![] };
+    // What happened before the first message at hand is shown only where nothing is left out between the two.
+    let since = match around.before {
+        Some(before) => Some(before.at),
+        None if around.is_oldest => Some(i64::MIN),
+        None => None,
+    };
+    if let Some(since) = since.filter(|_| around.has_log) {
+        days.happened(open.log.between(since, message.at));
+    }
+    days.go_to(message.at);
+    let mut block = Block { above: days.rows, ..Block::default() };
+    if open.first_new.as_deref() == Some(message.id.as_str()) {
+        block.above.push(divider(state, columns, "new", Role::NewMark));
     }
     let today = day(state, message.at);
-    let former = before.and_then(|before| day(state, before.at));
-    let is_new_day = today.as_ref().map(Zoned::date) != former.as_ref().map(Zoned::date);
-    if is_new_day && let Some(today) = &today {
-        let said = today.strftime("%A %-d %B %Y").to_string();
-        rows.push(divider(state, columns, &said, Role::Day));
+    let time = today.as_ref().map(|today| today.strftime("%H:%M").to_string()).unwrap_or_default();
+    block.own = said(state, cache, open, message, columns, &time);
+    if around.is_newest && around.has_log {
+        block.below = happened(state, open, columns, message.at);
     }
-    if open.first_new.as_deref() == Some(message.id.as_str()) {
-        rows.push(divider(state, columns, "new", Role::NewMark));
+    block
+}
+
+/// What happened after a time.
+pub(super) fn happened(state: &State, open: &Open, columns: u16, after: i64) -> Vec<TextLine> {
+    let mut days = Days { state, columns, last: day(state, after), rows: vec![] };
+    days.happened(open.log.between(after, i64::MAX));
+    days.rows
+}
+
+/// A message among others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around<'a> {
+    /// It.
+    pub(super) message: &'a Message,
+    /// The one before it.
+    pub(super) before: Option<&'a Message>,
+    /// Whether there is none before it.
+    pub(super) is_oldest: bool,
+    /// Whether there is none after it.
+    pub(super) is_newest: bool,
+    /// Whether it is shown what happened between messages.
+    pub(super) has_log: bool,
+}
+
+/// Rows between messages, with a divider where a day begins.
+struct Days<'a> {
+    state: &'a State,
+    columns: u16,
+    last: Option<Zoned>,
+    rows: Vec<TextLine>,
+}
+
+impl Days<'_> {
+    /// Goes on to a time: another day begins with a divider.
+    fn go_to(&mut self, at: i64) {
+        let Some(today) = day(self.state, at) else { return };
+        if self.last.as_ref().map(Zoned::date) != Some(today.date()) {
+            let said = today.strftime("%A %-d %B %Y").to_string();
+            self.rows.push(divider(self.state, self.columns, &said, Role::Day));
+        }
+        self.last = Some(today);
     }
-    let time = today.map(|today| today.strftime("%H:%M").to_string()).unwrap_or_default();
-    rows.extend(said(state, cache, open, message, columns, &time));
-    rows
+
+    /// Adds what happened. What many did one after another is one row.
+    fn happened(&mut self, happenings: &[Happening]) {
+        if !self.state.look.events {
+            return;
+        }
+        for alike in happenings.chunk_by(|one, next| {
+            let date = |one: &Happening| day(self.state, one.at).map(|day| day.date());
+            one.what == next.what && date(one) == date(next)
+        }) {
+            let Some(first) = alike.first() else { continue };
+            self.go_to(first.at);
+            let time = self.last.as_ref().map(|day| day.strftime("%H:%M").to_string());
+            let said = format!("{} {}", names(alike), first.what);
+            let indent = if self.columns < STACKED { 6 } else { INDENT };
+            let columns = usize::from(self.columns).saturating_sub(indent).max(8);
+            let head = width::pad(&time.unwrap_or_default(), indent);
+            for (row, line) in
+                wrap(&[TextLine::new(said, Role::Dim)], columns).into_iter().enumerate()
+            {
+                let head =
+                    if row == 0 { vec![Piece::new(head.clone(), Role::Dim)] } else { vec![] };
+                self.rows.push(indented(line, indent, &head));
+            }
+        }
+    }
+}
+
+/// Of whom it is told: three by name, and how many more.
+fn names(alike: &[Happening]) -> String {
+    const NAMED: usize = 3;
+    let mut names: Vec<&str> = alike.iter().map(|one| one.who.as_str()).collect();
+    names.dedup();
+    let more = names.len().saturating_sub(NAMED);
+    match names.as_slice() {
+        [head @ .., last] if more == 0 && !head.is_empty() => {
+            format!("{} and {last}", head.join(", "))
+        }
+        _ if more == 0 => names.join(", "),
+        _ => {
+            names.truncate(NAMED);
+            format!("{} and {more} more", names.join(", "))
+        }
+    }
 }
 
 /// Nothing but who and what, for the terminal's own selection.
@@ -131,6 +264,9 @@ fn bare(state: &State, message: &Message, columns: u16) -> Vec<TextLine> {
 fn name_of(state: &State, message: &Message) -> (String, Role) {
     if message.is_mine {
         return ("you".to_owned(), Role::Me);
+    }
+    if message.progress == Progress::CannotOpen {
+        return (String::new(), Role::Dim);
     }
     (state.short_name(&message.from).to_owned(), theme::author(&message.from))
 }
@@ -154,7 +290,7 @@ fn said(
         (None, trust) => trust,
     };
     let sign = doubt.map_or(mark.clone(), |(sign, role)| (sign.to_owned(), role));
-    let indent = if is_stacked { 2 } else { 6 + NAME + 1 + 3 };
+    let indent = if is_stacked { 2 } else { INDENT };
     let room = columns.saturating_sub(u16::try_from(indent).unwrap_or(u16::MAX)).max(8);
     let mut body = reply_row(state, open, message, room);
     body.extend(text_rows(state, cache, message, room));
@@ -229,6 +365,11 @@ fn text_rows(
             usize::from(columns),
         );
     }
+    if message.progress == Progress::CannotOpen {
+        let mark = state.look.glyphs.mark(Mark::CannotOpen);
+        let said = format!("{mark} {}", unopened(state, message));
+        return wrap(&[TextLine::new(said, Role::Waiting)], usize::from(columns));
+    }
     let mut rows = cache.text(state, message, columns).as_ref().clone();
     if rows.is_empty() {
         rows.push(TextLine::default());
@@ -244,6 +385,25 @@ fn text_rows(
         }
     }
     rows
+}
+
+/// Why something cannot be opened yet, since when, and what to do about it.
+pub(in crate::tui) fn unopened(state: &State, message: &Message) -> String {
+    let since = day(state, message.at).map(|at| at.strftime("%H:%M").to_string());
+    let now = i64::try_from(state.now.as_millis()).unwrap_or(i64::MAX);
+    let age = now.saturating_sub(message.at).max(0) / 60_000;
+    let age = match age {
+        0 => String::new(),
+        1..120 => format!(", {age} min"),
+        minutes => format!(", {} h", minutes / 60),
+    };
+    let what = if state.is_online() {
+        "the key of what follows is asked of the other members' devices"
+    } else {
+        "the key of what follows comes when there is a connection"
+    };
+    let since = since.unwrap_or_default();
+    format!("cannot open yet: {what} (since {since}{age}). /retry asks again, /why tells more")
 }
 
 fn after_rows(state: &State, message: &Message, columns: u16) -> Vec<TextLine> {

@@ -272,7 +272,7 @@ fn sheets(text: &str) -> Vec<(&'static str, &'static str, Value)> {
         (
             "/audit",
             "community.log",
-            json!([{ "v": 1, "seq": 1, "by": text, "what": text, "whom": text, "text": text, "hash": "h" }]),
+            json!([{ "v": 1, "seq": 1, "at": text, "by": text, "what": text, "whom": text, "text": text, "hash": "h" }]),
         ),
         ("/search x", "search", json!({ "messages": [found], "synced": true, "complete": false })),
         ("/pins", "read", page(std::slice::from_ref(&found))),
