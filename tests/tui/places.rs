@@ -50,7 +50,6 @@ async fn the_terminal_is_given_back_when_the_end_comes_early() -> Result<()> {
 
 /// As when an SSH connection is cut: reads give nothing, writes fail, and SIGHUP comes.
 #[tokio::test]
-#[ignore = "fault: when drawing fails after a hang-up, the loop ends before the draft is kept (one run in three)"]
 async fn a_terminal_that_is_gone_ends_the_program() -> Result<()> {
     let scene = Scene::talking().await?;
     let mut terminal = open(&scene.alice, &Setup::default().within(Multiplexer::Tmux))?;
@@ -186,7 +185,6 @@ async fn it_runs_in_tmux_and_in_screen() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "missing: the linear mode"]
 async fn a_dumb_terminal_gets_lines() -> Result<()> {
     let scene = Scene::talking().await?;
     let setup = Setup::default().environment("TERM", "dumb");
@@ -194,7 +192,6 @@ async fn a_dumb_terminal_gets_lines() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "missing: rookery --linear"]
 async fn pain_22_a_screen_reader_gets_lines() -> Result<()> {
     let scene = Scene::talking().await?;
     lines(&scene, &mut start_with(&scene.alice, &["--linear"], &Setup::default())?).await
@@ -223,7 +220,6 @@ async fn lines(scene: &Scene, terminal: &mut Terminal) -> Result<()> {
 
 /// Ctrl+Z in a shell with job control.
 #[tokio::test]
-#[ignore = "fault: after fg the terminal is asked for its cursor (ratatui Terminal::clear) while another reader has its answers"]
 async fn it_can_be_suspended_and_brought_back() -> Result<()> {
     let scene = Scene::talking().await?;
     let mut terminal = shell(&scene.alice)?;

@@ -12,7 +12,6 @@ use crate::scene::{Scene, escape, open, quit, say, start, wait_written, write};
 
 /// What a terminal answers to whoever asks: too late, never, and at once.
 #[tokio::test]
-#[ignore = "fault: Ctrl+L asks the terminal for its cursor (ratatui Terminal::clear), and ends the program where none answers"]
 async fn pain_12_no_answer_of_the_terminal_is_waited_for_or_typed() -> Result<()> {
     let scene = Scene::talking().await?;
     let mut late = start(&scene.alice, &Setup::default().answers(Answers::Held))?;
@@ -39,7 +38,6 @@ async fn pain_12_no_answer_of_the_terminal_is_waited_for_or_typed() -> Result<()
 
 /// Replies to a program that ran here before: a colour (OSC 11), a name (DCS), and a list of keys.
 #[tokio::test]
-#[ignore = "fault: crossterm hands on replies by OSC and DCS as keys"]
 async fn pain_12_what_another_program_asked_is_not_typed() -> Result<()> {
     let scene = Scene::talking().await?;
     let mut terminal = scene.alice_at_her_screen().await?;
@@ -143,7 +141,6 @@ async fn pain_16_neither_escape_nor_another_room_loses_what_is_written() -> Resu
 }
 
 #[tokio::test]
-#[ignore = "fault: the draft counts as saved when that is asked for, not when it is done"]
 async fn a_draft_survives_a_restart_and_kill_9() -> Result<()> {
     let scene = Scene::talking().await?;
     let mut terminal = scene.alice_at_her_screen().await?;
@@ -171,7 +168,6 @@ async fn a_draft_survives_a_restart_and_kill_9() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "fault: after an editor the terminal is asked for its cursor (ratatui Terminal::clear) while another reader has its answers"]
 async fn pain_17_an_editor_has_the_terminal_to_itself() -> Result<()> {
     let scene = Scene::talking().await?;
     let editor = scene.world.path().join("editor");
@@ -229,7 +225,6 @@ async fn an_unknown_command_is_not_sent_and_a_doubled_slash_is() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "fault: the command becomes the draft of the room that it left"]
 async fn a_command_that_goes_elsewhere_leaves_no_draft_behind() -> Result<()> {
     let scene = Scene::talking().await?;
     scene.alice.ask(&["community", "create", "club"]).await?;

@@ -4,6 +4,7 @@ pub mod colours;
 pub mod conversation;
 pub mod layer;
 pub mod log;
+pub mod message;
 pub mod picker;
 pub mod sheet;
 pub mod sidebar;

@@ -4,15 +4,17 @@
 //! glyph set. What somebody else wrote is made harmless *behind* the parser, piece by piece, since the parser itself makes characters out
 //! of entities: `&#27;` is an escape. No text makes this slow: what nests deeper than any person writes is shown as it was typed.
 
+mod code;
 mod inline;
 mod link;
 
 use std::{ops::Range, sync::Arc};
 
-use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use self::link::Destination;
-use super::{Piece, TextLine, highlight::highlight};
+pub use self::code::{Blocks, colour, may_have_code};
+use self::{code::code_lines, link::Destination};
+use super::{Piece, TextLine};
 use crate::{render::field, tui::theme::Role};
 
 /// The longest text that is read as Markdown, in bytes; four times what a message may hold.
@@ -36,9 +38,6 @@ pub struct Reading {
     /// The colours of its code, if they were worked out.
     pub blocks: Option<Arc<Blocks>>,
 }
-
-/// Blocks of code in their colours, in the order of the message; none for one that stays plain.
-pub type Blocks = Vec<Option<Vec<TextLine>>>;
 
 /// How emoji are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,56 +74,6 @@ pub fn render(source: &str, reading: &Reading) -> Vec<TextLine> {
     let lines = writer.finish();
     // Markdown can say nothing at all (a link's definition, say), a person cannot.
     if lines.is_empty() { plain(&source) } else { lines }
-}
-
-/// Whether a text may have code in it that can be coloured.
-#[must_use]
-pub fn may_have_code(source: &str) -> bool {
-    source.contains("```") || source.contains("~~~")
-}
-
-/// The blocks of code of `source` in their colours. This may take as long as some frames.
-#[must_use]
-pub fn colour(source: &str) -> Blocks {
-    let source = normal(source);
-    if is_too_much(&source) {
-        return vec![];
-    }
-    let mut blocks = vec![];
-    let mut block: Option<(String, String)> = None;
-    for event in Parser::new_ext(&source, Options::ENABLE_STRIKETHROUGH) {
-        match event {
-            Event::Start(Tag::CodeBlock(kind)) => block = Some((language(&kind), String::new())),
-            Event::Text(text) => {
-                if let Some((_, code)) = &mut block {
-                    code.push_str(&text);
-                }
-            }
-            Event::End(TagEnd::CodeBlock) => {
-                let coloured = block.take().and_then(|(language, code)| {
-                    highlight(&code_lines(&code).join("\n"), &language)
-                });
-                blocks.push(coloured);
-            }
-            _ => {}
-        }
-    }
-    blocks
-}
-
-/// What stands behind a fence.
-fn language(kind: &CodeBlockKind<'_>) -> String {
-    match kind {
-        CodeBlockKind::Fenced(info) => {
-            info.split([' ', ',', '{']).next().unwrap_or_default().to_owned()
-        }
-        CodeBlockKind::Indented => String::new(),
-    }
-}
-
-/// The lines of a block, harmless. The parser makes no characters in code, so what is harmless line by line stays so in parts.
-fn code_lines(code: &str) -> Vec<String> {
-    code.lines().map(field).collect()
 }
 
 fn normal(source: &str) -> String {

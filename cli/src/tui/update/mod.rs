@@ -1,5 +1,6 @@
 //! What each event makes of the model, and what is to be done for it. Nothing here does anything itself.
 
+mod about;
 mod act;
 mod agent;
 mod colour;

@@ -46,8 +46,12 @@ pub(super) fn field(
     if composer.is_empty() && !placeholder.is_empty() {
         put(frame.buffer_mut(), inner, 0, &words(placeholder, Role::Placeholder), state);
     }
-    let style = state.look.theme.style(Role::Text);
-    let cursor = composer.render(inner, frame.buffer_mut(), style);
+    let theme = &state.look.theme;
+    let vim = state.open.as_ref().map(|open| &open.vim).filter(|_| has_keys);
+    let selected = vim.and_then(|vim| vim.selected(composer)).unwrap_or_default();
+    let selected = (selected, theme.style(Role::Selected));
+    let cursor =
+        composer.render_selected(inner, frame.buffer_mut(), theme.style(Role::Text), selected);
     if has_keys {
         frame.set_cursor_position(cursor);
     }

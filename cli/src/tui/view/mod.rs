@@ -1,5 +1,6 @@
 //! Drawing the model. Nothing here changes it; what is remembered between frames is a [`ViewCache`], and dropping that changes no cell.
 
+mod between;
 mod composer;
 mod layer;
 mod message;

@@ -3,8 +3,8 @@
 use ratatui::{Frame, layout::Rect};
 
 use super::{
-    message,
-    message::{Around, ViewCache},
+    between::{self, Around},
+    message::ViewCache,
     put, words,
 };
 use crate::tui::{
@@ -34,7 +34,7 @@ pub(super) fn draw(
     };
     if open.window.messages.is_empty() {
         let happened = if open.window.has_end && !state.is_bare {
-            message::happened(state, open, area.width, i64::MIN)
+            between::happened(state, open, area.width, i64::MIN)
         } else {
             vec![]
         };
@@ -90,7 +90,7 @@ pub(super) fn messages(
         if markdown::may_have_code(&one.text) && state.colours.of(&one.id, one.revision).is_none() {
             seen.plain.push(one.id.clone());
         }
-        let block = message::block(state, cache, open, around, area.width);
+        let block = between::block(state, cache, open, around, area.width);
         let mut rows: Vec<_> = block.rows().collect();
         let keep = rows.len().saturating_sub(std::mem::take(&mut hidden_below)).max(1);
         rows.truncate(keep);
