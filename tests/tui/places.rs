@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use rookery_cli::tui::terminal::{Surroundings, Taken};
 use rookery_tests::{
-    process::PATIENCE,
+    process::{PATIENCE, run},
     profile::Profile,
     screen::{Key, Multiplexer, Screen, Setup, Terminal, raw, text_of},
     world::eventually,
@@ -254,4 +255,113 @@ fn shell(profile: &Profile) -> Result<Terminal> {
         }
     }
     Setup::default().start(&command)
+}
+
+/// What is run by the test below, in a terminal of its own: nothing but the panic's own hook can give the terminal back here.
+#[test]
+#[ignore = "it panics: the_terminal_is_given_back_after_a_panic runs it"]
+fn panics_at_a_screen() {
+    let taken = Taken::take(&Surroundings::find()).expect("a terminal");
+    std::mem::forget(taken);
+    panic!("on purpose");
+}
+
+#[test]
+fn the_terminal_is_given_back_after_a_panic() -> Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--exact", "places::panics_at_a_screen", "--ignored", "--nocapture"]);
+    let mut terminal = Setup::default().start(&command)?;
+    terminal.watch(Screen::alternate_screen);
+    let status = terminal.wait_exit()?;
+    ensure!(!status.success(), "it did not panic\n{}", terminal.dump());
+    let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
+    let (taken, restored) = (raw.find("\x1b[?1049h"), raw.find("\x1b[?1049l"));
+    ensure!(taken.is_some() && restored > taken, "{raw:?}");
+    let said = raw.find("on purpose");
+    ensure!(said > restored, "what is wrong is said where it can be read: {raw:?}");
+    terminal.ensure_restored()
+}
+
+/// Links are for terminals that are likely to follow them.
+#[tokio::test]
+async fn links_can_be_followed_and_lead_to_nothing_else() -> Result<()> {
+    let scene = Scene::talking().await?;
+    let text = "see https://nest.example/a\u{1b}]8;;evil:\u{7}b, [there](javascript:alert(1)), [her\u{e9}](https://nest.example/\u{e9})";
+    let sending = scene.bob.command(&["send", "@alice", "-"])?;
+    run(sending, text.as_bytes(), PATIENCE).await?.success()?;
+    scene.alice.read_all("@bob", 3, PATIENCE).await?;
+    let told = |terminal: &Terminal| {
+        terminal.look(|_, emulator| {
+            let links = emulator.commands.iter().filter(|command| command.starts_with("8;"));
+            links.filter(|command| *command != "8;;").cloned().collect::<Vec<_>>()
+        })
+    };
+    let mut terminal = open(&scene.alice, &Setup::default())?;
+    terminal.wait_text("see https")?;
+    terminal.wait_quiet(QUIET)?;
+    let links = told(&terminal);
+    ensure!(links.iter().any(|link| link.ends_with(";https://nest.example/%C3%A9")), "{links:?}");
+    for link in &links {
+        ensure!(link.contains(";https://nest.example/") && link.is_ascii(), "{links:?}");
+    }
+    quit(&mut terminal)?;
+    for (name, value) in [("TERM", "linux"), ("TERM", "screen-256color"), ("STY", "1.screen")] {
+        let mut terminal = open(&scene.alice, &Setup::default().environment(name, value))?;
+        terminal.wait_text("see https")?;
+        terminal.wait_quiet(QUIET)?;
+        ensure!(told(&terminal).is_empty(), "{name}={value}: {:?}", told(&terminal));
+        quit(&mut terminal)?;
+    }
+    Ok(())
+}
+
+/// tmux has its own mind about how wide an emoji is.
+#[tokio::test]
+async fn pain_18_emoji_leave_nothing_behind_in_tmux() -> Result<()> {
+    let scene = Scene::talking().await?;
+    let setup = Setup::default().within(Multiplexer::Tmux);
+    let mut terminal = open(&scene.alice, &setup)?;
+    scene.alice.wait_until_connected().await?;
+    terminal.wait_text("the second word")?;
+    terminal.wait_quiet(QUIET)?;
+    let before = terminal.screen();
+    for beginning in [":he", ":fam", ":fla", ":ta"] {
+        terminal.type_text(beginning)?;
+        wait_written(&mut terminal, beginning)?;
+        terminal.wait_quiet(QUIET)?;
+        escape(&mut terminal)?;
+        terminal.press(Key::Control('u'))?;
+        terminal.wait_no_text(&format!("> {beginning}"))?;
+        terminal.wait_quiet(QUIET)?;
+        let rows = |screen: &str| -> Vec<String> {
+            // The last rows tell of drafts and keys.
+            screen.split('\n').take(20).map(str::to_owned).collect()
+        };
+        ensure!(rows(&terminal.screen()) == rows(&before), "{before}\n{}", terminal.dump());
+    }
+    terminal.press(Key::Control('q'))?;
+    terminal.wait_exit()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn pain_13_keys_test_tells_what_arrives() -> Result<()> {
+    let scene = Scene::new().await?;
+    let mut terminal = start_with(&scene.alice, &["keys", "test"], &Setup::default())?;
+    terminal.wait_text("q ends")?;
+    terminal.press(Key::Control('k'))?;
+    terminal.wait_text("Go to a room")?;
+    terminal.press(Key::AltEnter)?;
+    terminal.wait_text("begins a line")?;
+    terminal.paste("two\nlines")?;
+    terminal.wait_text("9 bytes in 2 lines")?;
+    terminal.press(Key::Character('q'))?;
+    let status = terminal.wait_exit()?;
+    ensure!(status.success(), "{status}");
+    terminal.ensure_restored()?;
+    let mut terminal = start_with(&scene.alice, &["keys", "test"], &Setup::default())?;
+    terminal.wait_text("q ends")?;
+    terminal.press_all(&[Key::Control('c'), Key::Control('c')])?;
+    terminal.wait_exit()?;
+    terminal.ensure_restored()
 }

@@ -141,6 +141,33 @@ async fn pain_16_neither_escape_nor_another_room_loses_what_is_written() -> Resu
 }
 
 #[tokio::test]
+async fn pain_16_what_is_written_in_a_thread_survives_a_restart() -> Result<()> {
+    let scene = Scene::talking().await?;
+    scene.alice.ask(&["community", "create", "club"]).await?;
+    for turn in 0..2 {
+        let mut terminal = scene.alice_at_her_screen().await?;
+        terminal.wait_text("general")?;
+        terminal.type_text("/go club#general\r")?;
+        if turn == 0 {
+            terminal.wait_text("founded this community")?;
+            say(&mut terminal, "of which a thread is")?;
+        }
+        terminal.wait_text("of which a thread is")?;
+        terminal.wait_for("its mark", |screen| text_of(screen).contains('✓'))?;
+        terminal.press(Key::Alt('p'))?;
+        terminal.wait_text("thread")?;
+        terminal.press(Key::Character('t'))?;
+        if turn == 0 {
+            terminal.wait_text("Thread")?;
+            write(&mut terminal, "half an answer")?;
+        }
+        wait_written(&mut terminal, "half an answer")?;
+        quit(&mut terminal)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_draft_survives_a_restart_and_kill_9() -> Result<()> {
     let scene = Scene::talking().await?;
     let mut terminal = scene.alice_at_her_screen().await?;

@@ -42,6 +42,14 @@ pub(super) fn name<'a>(state: &'a State, message: &'a Message) -> &'a str {
     if message.is_mine { "you" } else { state.short_name(&message.from) }
 }
 
+/// A time, in milliseconds since 1970, as a clock shows it.
+pub(super) fn minute(state: &State, at: i64) -> String {
+    Timestamp::from_millisecond(at).map_or_else(
+        |_| String::new(),
+        |at| at.to_zoned(state.look.zone.clone()).strftime("%H:%M").to_string(),
+    )
+}
+
 pub(super) fn one_line(text: &str) -> String {
     text.lines().collect::<Vec<_>>().join(" / ")
 }
@@ -54,10 +62,7 @@ pub(super) fn excerpt(state: &State, message: &Message) -> String {
 
 /// A message as it is told at first: a line for each of its lines.
 pub(super) fn said(state: &State, open: &Open, message: &Message) -> Vec<String> {
-    let at = Timestamp::from_millisecond(message.at).map_or_else(
-        |_| String::new(),
-        |at| at.to_zoned(state.look.zone.clone()).strftime("%H:%M").to_string(),
-    );
+    let at = minute(state, message.at);
     if message.progress == Progress::CannotOpen {
         return vec![unopened(state, message)];
     }

@@ -79,6 +79,11 @@ impl Log {
         }
     }
 
+    /// Notes that of `entries` in all there is no more to be read: what was erased is not told.
+    pub fn reach(&mut self, entries: u64) {
+        self.next = self.next.max(entries);
+    }
+
     /// What happened after one time and through another, in milliseconds since 1970.
     #[must_use]
     pub fn between(&self, after: i64, through: i64) -> &[Happening] {

@@ -44,16 +44,15 @@ fn request(state: &mut State, from: Option<u64>) -> Vec<Effect> {
 /// A part of the log is here.
 pub(super) fn took(state: &mut State, target: &str, lines: Vec<LogLine>) -> Vec<Effect> {
     let read: Vec<Read> = lines.iter().map(|line| read(state, target, line)).collect();
+    let entries = state.room_called(target).and_then(|room| room.log).unwrap_or(0);
     let Some(open) = state.open.as_mut().filter(|open| open.target == target) else {
         return vec![];
     };
-    let before = open.log.next();
-    let is_empty = read.is_empty();
-    open.log.take(read);
-    // An answer without anything new does not lead to the same question.
-    if is_empty || open.log.next() == before {
-        return vec![];
+    // An answer with nothing in it does not lead to the same question.
+    if read.is_empty() {
+        open.log.reach(entries);
     }
+    open.log.take(read);
     follow(state)
 }
 

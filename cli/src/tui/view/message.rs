@@ -236,16 +236,16 @@ pub(in crate::tui) fn unopened(state: &State, message: &Message) -> String {
     let age = now.saturating_sub(message.at).max(0) / 60_000;
     let age = match age {
         0 => String::new(),
-        1..120 => format!(", {age} min"),
-        minutes => format!(", {} h", minutes / 60),
+        1..120 => format!(" ({age} min)"),
+        minutes => format!(" ({} h)", minutes / 60),
     };
     let what = if state.is_online() {
-        "the key of what follows is asked of the other members' devices"
+        "its key is asked of other members' devices"
     } else {
-        "the key of what follows comes when there is a connection"
+        "its key is asked for when there is a connection"
     };
     let since = since.unwrap_or_default();
-    format!("cannot open yet: {what} (since {since}{age}). /retry asks again, /why tells more")
+    format!("cannot open yet: {what}, since {since}{age}. /retry asks again, /why tells more")
 }
 
 fn after_rows(state: &State, message: &Message, columns: u16) -> Vec<TextLine> {

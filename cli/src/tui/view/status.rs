@@ -38,9 +38,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
     typing(state, &mut line);
     if let Some(room) = state.room() {
         if let Some(since) = &room.waits_since {
-            let since = state.clock(since);
-            let said =
-                format!("   something cannot be opened yet: its key is asked for since {since}");
+            let said = format!("   something cannot be opened yet, since {}", state.clock(since));
             line.push(&said, Role::Waiting, None);
         }
         if let Some(refusal) = &room.refusal {

@@ -2,17 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::{asks, desk};
+use super::asks;
 use crate::{
     agent::verb::WatchEvent,
     tui::{
         event::Event,
         fixture::{Desk, id, line, page, room, rooms},
+        glyphs::Glyphs,
         state::window::Progress,
     },
 };
 
 const OPS: &str = "rookery-devs#ops";
+
+/// A screen that shows all of it.
+fn desk() -> Desk {
+    Desk::filled(120, 40, Glyphs::Unicode)
+}
 
 fn entry(seq: u64, at: &str, by: &str, what: &str, more: &Value) -> Value {
     let mut entry = json!({
@@ -117,18 +123,10 @@ fn pain_04_what_cannot_be_opened_says_why_since_when_and_what_to_do() {
     let mut desk = desk();
     waiting(&mut desk, Some("2026-05-12T10:02:00.000Z"));
     let screen = desk.screen();
-    for part in [
-        "⊘ cannot open yet",
-        "asked of the other members' devices",
-        "10:02",
-        "4 min",
-        "/retry",
-        "/why",
-    ] {
-        let words = screen.replace('\n', " ");
-        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        let there = words.contains(part) || screen.contains(part);
-        assert!(there, "{part}\n{screen}");
+    for part in
+        ["⊘ cannot open yet", "asked of other members' devices", "10:02", "4 min", "/retry", "/why"]
+    {
+        assert!(screen.contains(part), "{part}\n{screen}");
     }
     // Offline it waits for something else.
     desk.standing("offline", json!({}));
