@@ -215,13 +215,13 @@ async fn pain_17_an_editor_has_the_terminal_to_itself() -> Result<()> {
     terminal.wait_text("the editor is open")?;
     ensure!(!terminal.look(|screen, _| screen.bracketed_paste()), "{}", terminal.dump());
     // Messages that come meanwhile are not drawn into it.
-    scene.bob.send("@alice", "while the editor is open").await?;
+    scene.bob.send("@alice", "said meanwhile").await?;
     scene.alice.read_all("@bob", 3, PATIENCE).await?;
-    ensure!(!terminal.screen().contains("while the editor"), "{}", terminal.dump());
+    ensure!(!terminal.screen().contains("said meanwhile"), "{}", terminal.dump());
     terminal.type_text("finished there")?;
     terminal.press(Key::Enter)?;
     wait_written(&mut terminal, "finished there")?;
-    terminal.wait_text("while the editor is open")?;
+    terminal.wait_text("said meanwhile")?;
     terminal.wait_text("the second word")?;
     ensure!(!terminal.screen().contains("the editor is open\n"), "{}", terminal.dump());
     let told = fs::read_to_string(&seen)?;

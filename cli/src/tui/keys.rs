@@ -97,8 +97,10 @@ fn describe(event: &Event, strokes: &mut Vec<Stroke>, keymap: &Keymap) -> String
             format!("{name:16} {}", meaning(stroke, strokes, keymap))
         }
         Event::Paste(text) => {
-            let lines = text.lines().count();
-            format!("{:16} {} bytes in {lines} lines, as one", "a paste", text.len())
+            // Terminals put a return at the end of each line.
+            let lines = text.replace("\r\n", "\n").replace('\r', "\n").lines().count();
+            let word = if lines == 1 { "line" } else { "lines" };
+            format!("{:16} {} bytes in {lines} {word}, as one", "a paste", text.len())
         }
         Event::Resize(columns, rows) => format!("{:16} {columns}x{rows}", "another size"),
         Event::FocusGained => "the focus came".to_owned(),
@@ -177,7 +179,7 @@ mod tests {
     #[test]
     fn a_paste_is_told_by_its_size_and_never_shown() {
         let (mut strokes, keymap) = (vec![], Keymap::default());
-        let told = describe(&Event::Paste("secret\nlines".to_owned()), &mut strokes, &keymap);
+        let told = describe(&Event::Paste("secret\rlines".to_owned()), &mut strokes, &keymap);
         assert_eq!(told, "a paste          12 bytes in 2 lines, as one");
     }
 }

@@ -117,7 +117,8 @@ fn unopened(state: &mut State, action: Action, message: &Message) -> Vec<Effect>
     match action {
         Action::Why => sheet::why(state, message),
         Action::Retry => {
-            let Some(open) = &state.open else { return vec![] };
+            let Some(open) = &mut state.open else { return vec![] };
+            open.selecting = None;
             let verb = RoomRetry { room: open.target.clone() };
             let said = if state.is_online() {
                 "Its key is asked for again"

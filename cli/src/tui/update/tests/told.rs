@@ -139,7 +139,7 @@ fn pain_04_what_cannot_be_opened_says_why_since_when_and_what_to_do() {
     desk.write("/retry");
     let effects = desk.keys("esc enter");
     assert_eq!(asks(&effects, "room.retry").len(), 1);
-    desk.keys("i");
+    desk.keys("alt-p i");
     assert!(desk.screen().contains("About this message"), "{}", desk.screen());
     assert!(desk.screen().contains("Ask again now"));
     desk.keys("esc esc");
