@@ -1,11 +1,11 @@
 //! Where it runs: terminals of all sizes and kinds, multiplexers, shells, and the end of each.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use rookery_cli::tui::terminal::{Surroundings, Taken};
 use rookery_tests::{
-    process::{PATIENCE, run},
+    process::{PATIENCE, binary, run},
     profile::Profile,
     screen::{Key, Multiplexer, Screen, Setup, Terminal, raw, text_of},
     world::eventually,
@@ -366,5 +366,23 @@ async fn pain_13_keys_test_tells_what_arrives() -> Result<()> {
     terminal.wait_text("q ends")?;
     terminal.press_all(&[Key::Control('c'), Key::Control('c')])?;
     terminal.wait_exit()?;
+    terminal.ensure_restored()
+}
+
+/// The demonstration opens the screen among people who answer.
+#[tokio::test]
+async fn the_demonstration_opens_the_screen() -> Result<()> {
+    let mut command = Command::new(binary("demo")?);
+    // What it would build is there already.
+    command.env("CARGO", "true");
+    let mut terminal = Setup::default().start(&command)?;
+    terminal.wait_within(Duration::from_secs(120), "the screen", Screen::alternate_screen)?;
+    for words in ["general", "night watch", "cy"] {
+        terminal.wait_text(words)?;
+    }
+    say(&mut terminal, "anybody there")?;
+    terminal.press(Key::Control('q'))?;
+    let status = terminal.wait_exit()?;
+    ensure!(status.success(), "{status}\n{}", terminal.dump());
     terminal.ensure_restored()
 }

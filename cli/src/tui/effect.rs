@@ -56,6 +56,8 @@ pub enum Effect {
     Mouse(bool),
     /// Stop, until the shell goes on.
     Suspend,
+    /// Take the terminal again, which others had meanwhile.
+    Resume,
     /// Draw everything again.
     Redraw,
     /// Remove the file of the recovery key, which was written down.

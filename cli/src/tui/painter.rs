@@ -285,18 +285,18 @@ mod tests {
                 let end = sequence.find(|letter: char| letter.is_ascii_alphabetic()).unwrap();
                 if &sequence[end..=end] == "H" {
                     let column = sequence[..end].split(';').nth(1).unwrap();
-                    x = column.parse::<usize>().unwrap() - 1;
+                    x = column.parse::<usize>().unwrap().saturating_sub(1);
                 }
-                rest = &sequence[end + 1..];
+                rest = &sequence[end..][1..];
                 continue;
             }
             let cluster = rest.graphemes(true).next().unwrap();
             let columns = if cluster == odd { taken } else { cluster_width(cluster) };
             row[x] = cluster.to_owned();
-            for hidden in x + 1..x + columns {
-                row[hidden] = String::new();
+            for hidden in row.iter_mut().skip(x).take(columns).skip(1) {
+                hidden.clear();
             }
-            x += columns;
+            x = x.saturating_add(columns);
             rest = &rest[cluster.len()..];
         }
         row.concat().trim_end().to_owned()

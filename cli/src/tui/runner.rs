@@ -40,6 +40,8 @@ enum Woken {
     /// Nothing followed what may have been an answer of the terminal's.
     Held,
     Draw,
+    /// Goes on after it was stopped, by itself or by somebody else.
+    Resumed,
     Gone,
 }
 
@@ -63,6 +65,7 @@ impl Runner {
             signal(SignalKind::hangup())?,
             signal(SignalKind::interrupt())?,
         ];
+        let mut resumed = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
         let mut taken = Taken::take(&self.surroundings)?;
         let mut screen = taken.screen(self.cache.links())?;
         let mut input = Some(EventStream::new());
@@ -72,7 +75,11 @@ impl Runner {
         self.work.open(None);
         let mut is_dirty = false;
         while !self.work.is_ending() {
-            let woken = self.wait(input.as_mut(), &mut signals, is_dirty, drawn).await;
+            let woken = tokio::select! {
+                biased;
+                _ = resumed.recv() => Woken::Resumed,
+                woken = self.wait(input.as_mut(), &mut signals, is_dirty, drawn) => woken,
+            };
             let is_key = matches!(woken, Woken::Key(_));
             let mut effects = match woken {
                 Woken::Key(event) => {
@@ -85,6 +92,7 @@ impl Runner {
                 }
                 Woken::Other(event) => self.take(event),
                 Woken::Draw => vec![],
+                Woken::Resumed => vec![Effect::Resume],
                 Woken::Gone => self.take(Event::Ending),
             };
             // Everything that waits is taken in before one frame is drawn.
@@ -170,6 +178,22 @@ impl Runner {
         }
     }
 
+    /// Takes the terminal again, and draws everything on it.
+    fn resume(
+        &mut self,
+        taken: &Taken,
+        screen: &mut Screen,
+        input: &mut Option<EventStream>,
+    ) -> std::io::Result<()> {
+        drop(input.take());
+        terminal::restore();
+        taken.enter()?;
+        *input = Some(EventStream::new());
+        screen.clear()?;
+        self.work.carry_out(Effect::Watch);
+        Ok(())
+    }
+
     fn draw(&mut self, screen: &mut Screen) -> std::io::Result<()> {
         let mut seen = Seen::default();
         let (state, cache) = (&self.state, &mut self.cache);
@@ -209,12 +233,11 @@ impl Runner {
             Effect::Suspend => {
                 drop(input.take());
                 terminal::restore();
-                stop_this_process()?;
-                taken.enter()?;
-                *input = Some(EventStream::new());
-                screen.clear()?;
-                self.work.carry_out(Effect::Watch);
+                stop()?;
+                self.resume(taken, screen, input)?;
             }
+            // Whoever had the terminal meanwhile has left it as they like it.
+            Effect::Resume => self.resume(taken, screen, input)?,
             Effect::Notify { title, body } => terminal::notify(&self.surroundings, &title, &body)?,
             Effect::Copy(text) => terminal::copy(&text)?,
             Effect::Title(title) => terminal::set_title(&title)?,
@@ -231,8 +254,8 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// Stops this process as Ctrl+Z does elsewhere; it goes on when the shell says so.
-fn stop_this_process() -> Result<(), CommandError> {
-    use rustix::process::{Signal, getpid, kill_process};
-    kill_process(getpid(), Signal::TSTP).map_err(|error| std::io::Error::from(error).into())
+/// Stops this process as Ctrl+Z does elsewhere, with whatever was started together with it; it goes on when the shell says so.
+fn stop() -> Result<(), CommandError> {
+    use rustix::process::{Signal, kill_current_process_group};
+    kill_current_process_group(Signal::TSTP).map_err(|error| std::io::Error::from(error).into())
 }

@@ -99,7 +99,7 @@ mod tests {
         }
 
         fn pass(&mut self, time: Duration) {
-            self.1 += time;
+            self.1 = self.1.checked_add(time).unwrap();
         }
 
         fn given(&mut self, bytes: &str) -> Vec<Event> {

@@ -226,6 +226,7 @@ impl Work {
             | Effect::Redraw
             | Effect::Edit(_)
             | Effect::Suspend
+            | Effect::Resume
             | Effect::Notify { .. }
             | Effect::Copy(_)
             | Effect::Title(_) => {}

@@ -150,7 +150,6 @@ impl Engine {
         }
         let change = match former {
             Former::Nothing => "made",
-            Former::Unknown => return Ok(()),
             Former::Set(former) if former.name != set.name => "renamed",
             Former::Set(former) if former.topic != set.topic => {
                 line.topic = match &set.topic {
@@ -170,7 +169,7 @@ impl Engine {
             }
             Former::Set(former) if former.slow_mode_s != set.slow_mode_s => "slow-mode",
             Former::Set(former) if former.position != set.position => "moved",
-            Former::Set(_) => return Ok(()),
+            Former::Set(_) | Former::Unknown => return Ok(()),
         };
         line.change = Some(change.to_owned());
         Ok(())

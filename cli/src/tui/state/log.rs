@@ -111,7 +111,7 @@ mod tests {
     fn entries(range: std::ops::Range<u64>) -> Vec<Read> {
         range
             .map(|seq| {
-                let at = i64::try_from(seq).unwrap() * 10;
+                let at = i64::try_from(seq.saturating_mul(10)).unwrap();
                 let one = Happening { seq, at, who: "bob".to_owned(), what: "joined".to_owned() };
                 (seq, at, (seq % 2 == 0).then_some(one))
             })

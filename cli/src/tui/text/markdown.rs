@@ -201,16 +201,16 @@ impl<'a> Writer<'a> {
             block => {
                 self.end_line();
                 self.blank_before(range);
-                self.start_block(block);
+                self.start_block(&block);
             }
         }
     }
 
-    fn start_block(&mut self, tag: Tag<'_>) {
+    fn start_block(&mut self, tag: &Tag<'_>) {
         match tag {
             Tag::Heading { .. } => self.styles.heading = true,
             Tag::BlockQuote(_) => self.containers.push(Container::Quote),
-            Tag::List(first) => self.numbers.push(first),
+            Tag::List(first) => self.numbers.push(*first),
             Tag::Item => {
                 let mark = match self.numbers.last_mut() {
                     Some(Some(number)) => {

@@ -228,6 +228,7 @@ fn fold(state: &mut State, name: &str) -> Vec<Effect> {
 
 /// Opens what `name` fits: exactly, or as the only one.
 fn go(state: &mut State, name: &str) -> Vec<Effect> {
+    sheet::let_see(state);
     let small = name.to_lowercase();
     let exact = state.rooms.iter().find(|room| {
         let target = room.target.to_lowercase();

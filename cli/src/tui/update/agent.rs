@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::{ask, compose, draft, log, navigate, people, say, sheet, trouble};
 use crate::{
     agent::verb::{
-        Changed, Connection, Conversation, LinkEvent, PresenceLine, PresenceShow, ReadLines,
-        SendLine, SettingLine, Settings, WatchEvent,
+        Changed, Connection, Conversation, LinkEvent, LogLine, PresenceLine, PresenceShow,
+        ReadLines, SendLine, SettingLine, Settings, WatchEvent,
     },
     error::{CommandError, Kind},
     render,
@@ -246,7 +246,7 @@ fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
         }),
         Want::Invite => parse(value).map(|changed: Changed| sheet::invitation(state, changed)),
         Want::Settings => {
-            parse(value).map(|lines: Vec<SettingLine>| people::took_settings(state, lines))
+            parse(value).map(|lines: Vec<SettingLine>| people::took_settings(state, &lines))
         }
         Want::Kept => Ok(vec![]),
         Want::Draft(target, thread, text) => {
@@ -255,7 +255,9 @@ fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
         Want::ThreadDraft(target, root) => {
             parse(value).map(|lines| draft::took_thread(state, &target, &root, lines))
         }
-        Want::Log(target) => parse(value).map(|lines| log::took(state, &target, lines)),
+        Want::Log(target) => {
+            parse(value).map(|lines: Vec<LogLine>| log::took(state, &target, &lines))
+        }
         Want::Link => sheet::introduced(state, value),
         Want::Linked => {
             let mut effects = say(state, Weight::Done, "Done");

@@ -42,7 +42,7 @@ fn request(state: &mut State, from: Option<u64>) -> Vec<Effect> {
 }
 
 /// A part of the log is here.
-pub(super) fn took(state: &mut State, target: &str, lines: Vec<LogLine>) -> Vec<Effect> {
+pub(super) fn took(state: &mut State, target: &str, lines: &[LogLine]) -> Vec<Effect> {
     let read: Vec<Read> = lines.iter().map(|line| read(state, target, line)).collect();
     let entries = state.room_called(target).and_then(|room| room.log).unwrap_or(0);
     let Some(open) = state.open.as_mut().filter(|open| open.target == target) else {
@@ -84,7 +84,7 @@ fn words(state: &State, target: &str, line: &LogLine) -> Option<(String, String)
     match line.what.as_str() {
         "founded" => Some((by, "founded this community".to_owned())),
         "edited" => Some((by, format!("changed the community{because}"))),
-        "joined" | "left" => Some((by, line.what.clone())),
+        "joined" | "left" | "deleted the community" => Some((by, line.what.clone())),
         "let in" => of_whom(format!("was let in by {by}")),
         "added" => of_whom(format!("was added by {by}")),
         "kicked" => of_whom(format!("was sent away by {by}{because}")),
@@ -97,7 +97,6 @@ fn words(state: &State, target: &str, line: &LogLine) -> Option<(String, String)
         "gave a role to" => of_whom(format!("has {role} now, by {by}")),
         "took a role from" => of_whom(format!("no longer has {role}, by {by}")),
         "handed over to" => of_whom("owns this community now".to_owned()),
-        "deleted the community" => Some((by, line.what.clone())),
         "set a channel" if line.room.as_deref() == Some(target) => {
             let what = match line.change.as_deref()? {
                 "made" => "made this room".to_owned(),

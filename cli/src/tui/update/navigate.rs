@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{MouseEvent, MouseEventKind};
 
-use super::{ask, colour, draft, log};
+use super::{ask, colour, draft, log, sheet};
 use crate::{
     agent::verb::{MarkRead, MemberList, Read, Thread as ReadThread},
     tui::{
@@ -33,6 +33,7 @@ pub(super) fn open(state: &mut State, target: &str) -> Vec<Effect> {
         return vec![];
     }
     let mut effects = draft::leave(state);
+    sheet::let_see(state);
     let unread = state.room_called(target).map_or(0, |room| room.unread);
     let composer = draft::take(state, target);
     let kept = state.room_called(target).and_then(|room| room.draft.clone());

@@ -222,7 +222,7 @@ fn wear(state: &mut State, line: &SettingLine) -> Vec<Effect> {
 }
 
 /// The settings of the account are here.
-pub(super) fn took_settings(state: &mut State, lines: Vec<SettingLine>) -> Vec<Effect> {
+pub(super) fn took_settings(state: &mut State, lines: &[SettingLine]) -> Vec<Effect> {
     let mut effects: Vec<Effect> = lines.iter().flat_map(|line| wear(state, line)).collect();
     effects.truncate(1);
     effects

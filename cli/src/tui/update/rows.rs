@@ -147,7 +147,7 @@ fn place(state: &State, target: &str) -> String {
 
 /// What a message's conversation is called in commands.
 fn target_of(line: &MessageLine) -> String {
-    if line.room.is_some() { line.with.clone() } else { format!("@{}", line.with) }
+    if crate::engine::is_room(&line.with) { line.with.clone() } else { format!("@{}", line.with) }
 }
 
 pub(super) fn found(state: &State, lines: &[MessageLine], complete: bool) -> Vec<Row> {

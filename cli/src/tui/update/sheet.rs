@@ -16,6 +16,7 @@ use crate::{
         keymap::Stroke,
         state::{Layer, Message, Row, Sheet, SheetKind, State, Want, Weight},
         theme::Role,
+        view::WIDE,
     },
 };
 use ratatui::crossterm::event::KeyCode;
@@ -195,14 +196,21 @@ pub(super) fn enter(state: &mut State, command: &str) -> Vec<Effect> {
         && let Some((target, id)) = place.split_once(' ')
     {
         let (target, id) = (target.to_owned(), id.to_owned());
-        if let Some(sheet) = &mut state.sheet {
-            sheet.has_keys = false;
-        }
         let mut effects = navigate::open(state, &target);
+        let_see(state);
         effects.extend(navigate::go_to(state, &id));
         return effects;
     }
     act::run_line(state, command)
+}
+
+/// Has the open conversation be seen: a sheet that lies over it is closed, one beside it gives up the keys.
+pub(super) fn let_see(state: &mut State) {
+    if state.size.0 < WIDE {
+        state.sheet = None;
+    } else if let Some(sheet) = &mut state.sheet {
+        sheet.has_keys = false;
+    }
 }
 
 /// All keys and commands.

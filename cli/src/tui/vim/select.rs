@@ -94,7 +94,7 @@ impl Vim {
                         settle(composer);
                     }
                     Verb::Select(chosen) if mode_of(chosen) == self.mode => {
-                        self.mode = Mode::Normal
+                        self.mode = Mode::Normal;
                     }
                     Verb::Select(chosen) => self.mode = mode_of(chosen),
                     _ => {}

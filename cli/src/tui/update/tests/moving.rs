@@ -8,6 +8,7 @@ use crate::{
     tui::{
         event::Event,
         fixture::{Desk, id, line, many, page},
+        glyphs::Glyphs,
         state::{Anchor, window::PAGE},
     },
 };
@@ -143,4 +144,23 @@ fn a_found_message_is_shown_where_it_was_said() {
     assert_eq!(desk.state.open.as_ref().unwrap().target, "rookery-devs#general");
     let around = asks(&effects, "read").into_iter().find(|read| !read["around"].is_null());
     assert_eq!(around.unwrap()["around"], json!(id(3)));
+}
+
+#[test]
+fn a_found_message_of_a_person_is_shown_in_their_conversation_and_the_list_gives_way() {
+    for columns in [80, 120] {
+        let mut desk = Desk::filled(columns, 24, Glyphs::Unicode);
+        desk.write("/search log");
+        desk.keys("enter");
+        let said = "2026-05-12T10:03:00.000Z";
+        let found =
+            line(3, "bo@nest.example", said, "log is here", json!({ "with": "bo@nest.example" }));
+        desk.answer("search", json!({ "messages": [found], "synced": true, "complete": true }));
+        assert!(desk.screen().contains("in @bo"), "{}", desk.screen());
+        desk.keys("enter");
+        assert_eq!(desk.state.open.as_ref().unwrap().target, "@bo@nest.example");
+        // Where the list lies over the messages it goes; where it stands beside them, it stays.
+        assert_eq!(desk.state.sheet.is_some(), columns == 120);
+        assert!(desk.state.sheet.as_ref().is_none_or(|sheet| !sheet.has_keys));
+    }
 }
