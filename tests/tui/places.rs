@@ -243,6 +243,24 @@ async fn it_can_be_suspended_and_brought_back() -> Result<()> {
     terminal.ensure_restored()
 }
 
+/// Somebody else has stopped it, and had the terminal meanwhile.
+#[tokio::test]
+async fn after_a_stop_everything_is_drawn_again() -> Result<()> {
+    let scene = Scene::talking().await?;
+    let mut terminal = scene.alice_at_her_screen().await?;
+    write(&mut terminal, "kept meanwhile")?;
+    terminal.signal("STOP")?;
+    let before = terminal.wait_quiet(QUIET)?;
+    terminal.signal("CONT")?;
+    terminal.wait_written(PATIENCE, before)?;
+    terminal.wait_quiet(QUIET)?;
+    let raw = String::from_utf8_lossy(&terminal.raw_since(before)).into_owned();
+    ensure!(raw.contains("\x1b[?1049h") && raw.contains("second"), "{raw:?}");
+    write(&mut terminal, ", and gone on with")?;
+    wait_written(&mut terminal, "kept meanwhile, and gone on with")?;
+    quit(&mut terminal)
+}
+
 /// A shell of a person, who may start `$ROOKERY`.
 fn shell(profile: &Profile) -> Result<Terminal> {
     let client = profile.command(&[])?;
@@ -376,7 +394,7 @@ async fn the_demonstration_opens_the_screen() -> Result<()> {
     // What it would build is there already.
     command.env("CARGO", "true");
     let mut terminal = Setup::default().start(&command)?;
-    terminal.wait_within(Duration::from_secs(120), "the screen", Screen::alternate_screen)?;
+    terminal.wait_within(Duration::from_mins(2), "the screen", Screen::alternate_screen)?;
     for words in ["general", "night watch", "cy"] {
         terminal.wait_text(words)?;
     }

@@ -15,6 +15,10 @@ use std::{
 use ratatui::{
     backend::{Backend, ClearType, CrosstermBackend, WindowSize},
     buffer::Cell,
+    crossterm::{
+        cursor::{Hide, MoveTo, Show},
+        queue,
+    },
     layout::{Position, Size},
     style::Color,
 };
@@ -32,6 +36,10 @@ pub struct Painter<W: Write> {
     /// What stands on the terminal: rows of cells, as far as any was written.
     drawn: Vec<Vec<Cell>>,
     cursor: Position,
+    /// Whether the cursor is to be seen, where that is known.
+    shows_cursor: Option<bool>,
+    /// Whether the cursor may be elsewhere than it was put last.
+    has_moved: bool,
     links: Rc<RefCell<Links>>,
 }
 
@@ -39,7 +47,8 @@ impl<W: Write> Painter<W> {
     /// Draws to `writer`, with links that lead where `links` says.
     pub fn new(writer: W, links: Rc<RefCell<Links>>) -> Self {
         let inner = CrosstermBackend::new(writer);
-        Self { inner, drawn: vec![], cursor: Position::ORIGIN, links }
+        let cursor = Position::ORIGIN;
+        Self { inner, drawn: vec![], cursor, shows_cursor: None, has_moved: true, links }
     }
 
     fn cell(&self, place: Position) -> Option<&Cell> {
@@ -103,6 +112,7 @@ impl<W: Write> Painter<W> {
         if let Some((number, target)) = &target {
             write!(self.inner, "\u{1b}]8;id={number};{target}\u{1b}\\")?;
         }
+        self.has_moved = true;
         self.inner.draw(run.iter().map(|(x, y, cell)| (*x, *y, cell)))?;
         if target.is_some() {
             write!(self.inner, "\u{1b}]8;;\u{1b}\\")?;
@@ -168,11 +178,17 @@ impl<W: Write> Backend for Painter<W> {
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {
-        self.inner.hide_cursor()
+        match self.shows_cursor.replace(false) {
+            Some(false) => Ok(()),
+            _ => queue!(self.inner, Hide),
+        }
     }
 
     fn show_cursor(&mut self) -> io::Result<()> {
-        self.inner.show_cursor()
+        match self.shows_cursor.replace(true) {
+            Some(true) => Ok(()),
+            _ => queue!(self.inner, Show),
+        }
     }
 
     /// Where the cursor was put last. The terminal is not asked: another program may read its answer, and one that is gone gives none.
@@ -181,16 +197,22 @@ impl<W: Write> Backend for Painter<W> {
     }
 
     fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
-        self.cursor = position.into();
-        self.inner.set_cursor_position(self.cursor)
+        let position = position.into();
+        if std::mem::take(&mut self.has_moved) || self.cursor != position {
+            self.cursor = position;
+            queue!(self.inner, MoveTo(position.x, position.y))?;
+        }
+        Ok(())
     }
 
     fn clear(&mut self) -> io::Result<()> {
-        self.drawn.clear();
-        self.inner.clear()
+        self.clear_region(ClearType::All)
     }
 
     fn clear_region(&mut self, region: ClearType) -> io::Result<()> {
+        // The terminal may have been somebody else's meanwhile.
+        self.shows_cursor = None;
+        self.has_moved = true;
         // What of it is left is written over before it is looked at: ratatui clears to draw everything again.
         self.drawn.clear();
         self.inner.clear_region(region)
@@ -347,6 +369,14 @@ mod tests {
         assert!(!before.contains("see") && linked.contains("see") && rest.contains("now"));
         assert!(!written.contains("58;2"), "no underline has a colour: {written:?}");
         assert!(!row.draw("see it then", Some((target, 3))).contains("]8;"), "it has not changed");
+    }
+
+    #[test]
+    fn a_frame_that_changes_nothing_writes_nothing() {
+        let mut row = Row::new();
+        row.draw("text", None);
+        assert_eq!(row.draw("text", None), "");
+        assert!(!row.draw("texts", None).contains("?25"), "the cursor is hidden already");
     }
 
     #[test]
