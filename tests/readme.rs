@@ -73,6 +73,11 @@ const COMMANDS: &[(&str, &str)] = &[
         "ROOKERY_HOME=~/third rookery login \"$LINK\" alice --password-file ~/password --recovery-key-file $ROOKERY_HOME/recovery-key",
     ),
     ("rookery rooms", "="),
+    // Keys are pressed at a terminal, and here is none.
+    (
+        "rookery keys test",
+        "rookery keys test </dev/null 2>~/why || [ $? = 2 ]; grep -q terminal ~/why",
+    ),
     // What it would build is there already.
     ("cargo demo --headless", "CARGO=true demo --headless"),
     // It is what runs this.

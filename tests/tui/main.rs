@@ -1,9 +1,9 @@
 //! The whole terminal client in a pseudo-terminal, against a screen that is read, and real servers and people around it.
 //!
-//! What the model and the view do in every case is held by their own tests; here is what only the whole program can show: that the first frame
+//! The model and the view in every case are held by their own tests; here is what only the whole program can show: that the first frame
 //! needs nobody, that keys are taken while the network stands still, that the terminal is given back whatever ends the program, and that what is
-//! written is not lost. The subjects `pain_NN` are the complaints about other clients that TUI.md §2 numbers; those that are about scripts
-//! alone (25) or that nothing on a screen shows have theirs elsewhere. A subject that is ignored names the fault that it waits for.
+//! written is not lost. `pain_NN` are the twenty-five complaints about other clients that this one answers, here and beside the model; the
+//! last is about scripts alone.
 
 mod network;
 mod people;

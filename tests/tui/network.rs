@@ -199,7 +199,6 @@ async fn two_people_talk_at_two_screens() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "fault: the agent tells a renewed sign of typing only when the list of who types has changed"]
 async fn who_writes_is_shown_each_time() -> Result<()> {
     let scene = Scene::talking().await?;
     let mut alice = scene.alice_at_her_screen().await?;

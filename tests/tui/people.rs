@@ -289,6 +289,51 @@ async fn pain_11_and_21_a_terminal_gets_text_that_can_be_copied_and_no_pictures(
     Ok(())
 }
 
+/// Who comes is told among the messages, and makes nothing unread.
+#[tokio::test]
+async fn who_joins_a_community_is_told_in_its_rooms() -> Result<()> {
+    let scene = Scene::talking().await?;
+    scene.alice.ask(&["community", "create", "club"]).await?;
+    let made = scene.alice.ask(&["community", "invite", "club"]).await?;
+    let link = made["link"].as_str().context("link")?.to_owned();
+    let mut terminal = scene.alice_at_her_screen().await?;
+    terminal.wait_text("general")?;
+    terminal.type_text("/go club#general\r")?;
+    terminal.wait_text("founded this community")?;
+    say(&mut terminal, "before he came")?;
+    scene.bob.ask(&["community", "join", &link]).await?;
+    terminal.wait_text("bob joined")?;
+    let rooms = scene.alice.run(&["rooms", "--unread", "--json"]).await?.success()?;
+    ensure!(!rooms.stdout.contains("club"), "{rooms}");
+    terminal.type_text("/set events hidden\r")?;
+    terminal.wait_no_text("bob joined")?;
+    quit(&mut terminal)
+}
+
+#[tokio::test]
+async fn code_gets_its_colours() -> Result<()> {
+    let scene = Scene::talking().await?;
+    let sending = scene.bob.command(&["send", "@alice", "-"])?;
+    run(sending, b"```rust\nlet answer = 42;\n```", PATIENCE).await?.success()?;
+    let mut terminal = open(&scene.alice, &Setup::default())?;
+    terminal.wait_for("code in colours", |screen| {
+        let (rows, columns) = screen.size();
+        let colours = |row: u16| {
+            let cells = (20..columns.get()).filter_map(|column| screen.cell(row, column));
+            let cells = cells.filter(|cell| !cell.contents().trim().is_empty());
+            cells
+                .map(|cell| format!("{:?}", cell.fgcolor()))
+                .collect::<std::collections::BTreeSet<_>>()
+        };
+        let is_it = |row: &u16| {
+            let text = screen.rows(0, columns.get()).nth((*row).into());
+            text.is_some_and(|text| text.contains("let answer"))
+        };
+        (0..rows.get()).find(is_it).is_some_and(|row| colours(row).len() > 1)
+    })?;
+    quit(&mut terminal)
+}
+
 /// Names, topics and texts that would set the title, fill the clipboard, clear the screen or turn the text around.
 #[tokio::test]
 async fn pain_23_the_words_of_others_cannot_drive_the_terminal() -> Result<()> {

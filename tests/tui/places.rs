@@ -1,10 +1,11 @@
 //! Where it runs: terminals of all sizes and kinds, multiplexers, shells, and the end of each.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
+use rookery_cli::tui::terminal::{Surroundings, Taken};
 use rookery_tests::{
-    process::PATIENCE,
+    process::{PATIENCE, binary, run},
     profile::Profile,
     screen::{Key, Multiplexer, Screen, Setup, Terminal, raw, text_of},
     world::eventually,
@@ -50,7 +51,6 @@ async fn the_terminal_is_given_back_when_the_end_comes_early() -> Result<()> {
 
 /// As when an SSH connection is cut: reads give nothing, writes fail, and SIGHUP comes.
 #[tokio::test]
-#[ignore = "fault: when drawing fails after a hang-up, the loop ends before the draft is kept (one run in three)"]
 async fn a_terminal_that_is_gone_ends_the_program() -> Result<()> {
     let scene = Scene::talking().await?;
     let mut terminal = open(&scene.alice, &Setup::default().within(Multiplexer::Tmux))?;
@@ -186,7 +186,6 @@ async fn it_runs_in_tmux_and_in_screen() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "missing: the linear mode"]
 async fn a_dumb_terminal_gets_lines() -> Result<()> {
     let scene = Scene::talking().await?;
     let setup = Setup::default().environment("TERM", "dumb");
@@ -194,7 +193,6 @@ async fn a_dumb_terminal_gets_lines() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "missing: rookery --linear"]
 async fn pain_22_a_screen_reader_gets_lines() -> Result<()> {
     let scene = Scene::talking().await?;
     lines(&scene, &mut start_with(&scene.alice, &["--linear"], &Setup::default())?).await
@@ -223,7 +221,6 @@ async fn lines(scene: &Scene, terminal: &mut Terminal) -> Result<()> {
 
 /// Ctrl+Z in a shell with job control.
 #[tokio::test]
-#[ignore = "fault: after fg the terminal is asked for its cursor (ratatui Terminal::clear) while another reader has its answers"]
 async fn it_can_be_suspended_and_brought_back() -> Result<()> {
     let scene = Scene::talking().await?;
     let mut terminal = shell(&scene.alice)?;
@@ -246,6 +243,24 @@ async fn it_can_be_suspended_and_brought_back() -> Result<()> {
     terminal.ensure_restored()
 }
 
+/// Somebody else has stopped it, and had the terminal meanwhile.
+#[tokio::test]
+async fn after_a_stop_everything_is_drawn_again() -> Result<()> {
+    let scene = Scene::talking().await?;
+    let mut terminal = scene.alice_at_her_screen().await?;
+    write(&mut terminal, "kept meanwhile")?;
+    terminal.signal("STOP")?;
+    let before = terminal.wait_quiet(QUIET)?;
+    terminal.signal("CONT")?;
+    terminal.wait_written(PATIENCE, before)?;
+    terminal.wait_quiet(QUIET)?;
+    let raw = String::from_utf8_lossy(&terminal.raw_since(before)).into_owned();
+    ensure!(raw.contains("\x1b[?1049h") && raw.contains("second"), "{raw:?}");
+    write(&mut terminal, ", and gone on with")?;
+    wait_written(&mut terminal, "kept meanwhile, and gone on with")?;
+    quit(&mut terminal)
+}
+
 /// A shell of a person, who may start `$ROOKERY`.
 fn shell(profile: &Profile) -> Result<Terminal> {
     let client = profile.command(&[])?;
@@ -258,4 +273,134 @@ fn shell(profile: &Profile) -> Result<Terminal> {
         }
     }
     Setup::default().start(&command)
+}
+
+/// What is run by the test below, in a terminal of its own: nothing but the panic's own hook can give the terminal back here.
+#[test]
+#[ignore = "it panics: the_terminal_is_given_back_after_a_panic runs it"]
+fn panics_at_a_screen() {
+    let taken = Taken::take(&Surroundings::find()).expect("a terminal");
+    std::mem::forget(taken);
+    panic!("on purpose");
+}
+
+#[test]
+fn the_terminal_is_given_back_after_a_panic() -> Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--exact", "places::panics_at_a_screen", "--ignored", "--nocapture"]);
+    let mut terminal = Setup::default().start(&command)?;
+    terminal.watch(Screen::alternate_screen);
+    let status = terminal.wait_exit()?;
+    ensure!(!status.success(), "it did not panic\n{}", terminal.dump());
+    let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
+    let (taken, restored) = (raw.find("\x1b[?1049h"), raw.find("\x1b[?1049l"));
+    ensure!(taken.is_some() && restored > taken, "{raw:?}");
+    let said = raw.find("on purpose");
+    ensure!(said > restored, "what is wrong is said where it can be read: {raw:?}");
+    terminal.ensure_restored()
+}
+
+/// Links are for terminals that are likely to follow them.
+#[tokio::test]
+async fn links_can_be_followed_and_lead_to_nothing_else() -> Result<()> {
+    let scene = Scene::talking().await?;
+    let text = "see https://nest.example/a\u{1b}]8;;evil:\u{7}b, [there](javascript:alert(1)), [her\u{e9}](https://nest.example/\u{e9})";
+    let sending = scene.bob.command(&["send", "@alice", "-"])?;
+    run(sending, text.as_bytes(), PATIENCE).await?.success()?;
+    scene.alice.read_all("@bob", 3, PATIENCE).await?;
+    let told = |terminal: &Terminal| {
+        terminal.look(|_, emulator| {
+            let links = emulator.commands.iter().filter(|command| command.starts_with("8;"));
+            links.filter(|command| *command != "8;;").cloned().collect::<Vec<_>>()
+        })
+    };
+    let mut terminal = open(&scene.alice, &Setup::default())?;
+    terminal.wait_text("see https")?;
+    terminal.wait_quiet(QUIET)?;
+    let links = told(&terminal);
+    ensure!(links.iter().any(|link| link.ends_with(";https://nest.example/%C3%A9")), "{links:?}");
+    for link in &links {
+        ensure!(link.contains(";https://nest.example/") && link.is_ascii(), "{links:?}");
+    }
+    quit(&mut terminal)?;
+    for (name, value) in [("TERM", "linux"), ("TERM", "screen-256color"), ("STY", "1.screen")] {
+        let mut terminal = open(&scene.alice, &Setup::default().environment(name, value))?;
+        terminal.wait_text("see https")?;
+        terminal.wait_quiet(QUIET)?;
+        ensure!(told(&terminal).is_empty(), "{name}={value}: {:?}", told(&terminal));
+        quit(&mut terminal)?;
+    }
+    Ok(())
+}
+
+/// tmux has its own mind about how wide an emoji is: what it holds for its screen is asked of itself.
+#[tokio::test]
+async fn pain_18_emoji_leave_nothing_behind_in_tmux() -> Result<()> {
+    let scene = Scene::talking().await?;
+    let setup = Setup::default().within(Multiplexer::Tmux);
+    let mut terminal = open(&scene.alice, &setup)?;
+    scene.alice.wait_until_connected().await?;
+    terminal.wait_text("the second word")?;
+    terminal.wait_quiet(QUIET)?;
+    let rows = |terminal: &Terminal| -> Result<Vec<String>> {
+        let held = terminal.multiplexer(&["capture-pane", "-p"])?;
+        // The last rows tell of drafts and keys.
+        Ok(held.split('\n').take(21).map(|row| row.trim_end().to_owned()).collect())
+    };
+    let before = rows(&terminal)?;
+    for beginning in [":he", ":fam", ":fla", ":ta"] {
+        terminal.type_text(beginning)?;
+        wait_written(&mut terminal, beginning)?;
+        terminal.wait_quiet(QUIET)?;
+        ensure!(rows(&terminal)? != before, "nothing is offered for {beginning}");
+        escape(&mut terminal)?;
+        terminal.press(Key::Control('u'))?;
+        terminal.wait_no_text(&format!("> {beginning}"))?;
+        terminal.wait_quiet(QUIET)?;
+        let after = rows(&terminal)?;
+        ensure!(after == before, "{beginning}\n{}\n{}", before.join("\n"), after.join("\n"));
+    }
+    terminal.press(Key::Control('q'))?;
+    terminal.wait_exit()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn pain_13_keys_test_tells_what_arrives() -> Result<()> {
+    let scene = Scene::new().await?;
+    let mut terminal = start_with(&scene.alice, &["keys", "test"], &Setup::default())?;
+    terminal.wait_text("q ends")?;
+    terminal.press(Key::Control('k'))?;
+    terminal.wait_text("Go to a room")?;
+    terminal.press(Key::AltEnter)?;
+    terminal.wait_text("begins a line")?;
+    terminal.paste("two\nlines")?;
+    terminal.wait_text("9 bytes in 2 lines")?;
+    terminal.press(Key::Character('q'))?;
+    let status = terminal.wait_exit()?;
+    ensure!(status.success(), "{status}");
+    terminal.ensure_restored()?;
+    let mut terminal = start_with(&scene.alice, &["keys", "test"], &Setup::default())?;
+    terminal.wait_text("q ends")?;
+    terminal.press_all(&[Key::Control('c'), Key::Control('c')])?;
+    terminal.wait_exit()?;
+    terminal.ensure_restored()
+}
+
+/// The demonstration opens the screen among people who answer.
+#[tokio::test]
+async fn the_demonstration_opens_the_screen() -> Result<()> {
+    let mut command = Command::new(binary("demo")?);
+    // What it would build is there already.
+    command.env("CARGO", "true");
+    let mut terminal = Setup::default().start(&command)?;
+    terminal.wait_within(Duration::from_mins(2), "the screen", Screen::alternate_screen)?;
+    for words in ["general", "night watch", "cy"] {
+        terminal.wait_text(words)?;
+    }
+    say(&mut terminal, "anybody there")?;
+    terminal.press(Key::Control('q'))?;
+    let status = terminal.wait_exit()?;
+    ensure!(status.success(), "{status}\n{}", terminal.dump());
+    terminal.ensure_restored()
 }

@@ -255,6 +255,12 @@ pub enum Verb {
         #[command(subcommand)]
         verb: AccountVerb,
     },
+    /// See what the keyboard sends here
+    Keys {
+        /// What is seen.
+        #[command(subcommand)]
+        verb: KeysVerb,
+    },
     /// Own the profile and serve its socket until told to end
     Daemon,
     /// Speak JSON-RPC on standard input and output
@@ -266,6 +272,13 @@ pub enum Verb {
         /// For which shell
         shell: clap_complete::Shell,
     },
+}
+
+/// Keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysVerb {
+    /// Print what arrives when keys are pressed, and what they do on the screen, until q or Ctrl+C twice
+    Test,
 }
 
 /// What `send` takes.

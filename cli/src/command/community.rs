@@ -82,7 +82,7 @@ pub(super) async fn community(context: &Context, verb: CommunityVerb) -> Result<
             changed(context, &context.ask(CommunityLeave { community, delete: true }).await?)
         }
         CommunityVerb::Log { community } => {
-            for line in context.ask(CommunityLog { community }).await? {
+            for line in context.ask(CommunityLog { community, ..CommunityLog::default() }).await? {
                 let seq = line.seq.to_string();
                 let whom = line.whom.clone().unwrap_or_default();
                 let text = line.text.clone().unwrap_or_default();

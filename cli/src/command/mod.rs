@@ -7,6 +7,7 @@ mod contact;
 mod device;
 mod doctor;
 mod enter;
+mod keys;
 mod message;
 mod search;
 mod watch;
@@ -102,6 +103,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
         Verb::MarkRead { room, through } => message::mark_read(&context, room, through).await,
         Verb::Rooms { unread } => message::rooms(&context, unread).await,
         Verb::Tail(args) => watch::tail(&context, args).await,
+        Verb::Keys { verb } => keys::keys(&context, &verb),
         Verb::Daemon => agent::daemon(&context).await,
         Verb::Rpc => agent::rpc(&context).await,
         Verb::Schema | Verb::Completions { .. } => Ok(()),

@@ -90,6 +90,11 @@ impl Engine {
         Ok(())
     }
 
+    /// When the newest sign of typing came.
+    pub(super) fn typed_at(&self) -> Option<Timestamp> {
+        self.live.signs().typing.values().copied().max()
+    }
+
     /// Who is typing now.
     pub(crate) async fn who_types(&self) -> Result<Vec<TypingLine>, CommandError> {
         let users: Vec<UserId> = self.signs_now().iter().map(|(_, user)| *user).collect();

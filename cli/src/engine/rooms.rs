@@ -104,6 +104,7 @@ impl Engine {
             standing: super::community::standing_word(book.row.standing).to_owned(),
             members: book.state.as_ref().map_or(0, members),
             alarm: book.row.alarm.clone(),
+            log: book.state.as_ref().map(|state| state.head.seq.saturating_add(1)),
             ..nowhere(RoomKind::Community)
         };
         let Some(state) = &book.state else {
@@ -231,6 +232,7 @@ impl Engine {
             standing: None,
             rooms: None,
             typing: None,
+            typed_at: None,
             listed: None,
             is_first: true,
         }
@@ -270,6 +272,7 @@ const fn nowhere(kind: RoomKind) -> Conversation {
         refusal: None,
         last_at: None,
         draft: None,
+        log: None,
         slow_mode_s: 0,
     }
 }
@@ -284,6 +287,8 @@ pub(crate) struct Watcher<'e> {
     standing: Option<StandingLine>,
     rooms: Option<Vec<Conversation>>,
     typing: Option<Vec<crate::agent::verb::TypingLine>>,
+    /// When the newest sign of typing came that was told: a renewed one is told too, since what shows it forgets it after a while.
+    typed_at: Option<Timestamp>,
     /// When the list was read last.
     listed: Option<Instant>,
     is_first: bool,
@@ -336,7 +341,10 @@ impl Watcher<'_> {
                 events.push(WatchEvent::Presence);
             }
             let typing = self.engine.typing_now().await?;
-            if self.typing.as_ref() != Some(&typing) {
+            let typed_at = self.engine.typed_at();
+            let is_renewed = !typing.is_empty() && self.typed_at != typed_at;
+            self.typed_at = typed_at;
+            if is_renewed || self.typing.as_ref() != Some(&typing) {
                 self.typing = Some(typing.clone());
                 events.push(WatchEvent::Typing { typing });
             }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rookery_protocol::{
-    id::{ChainId, ChannelId, CommunityId, UserId},
+    id::{ChainId, ChannelId, CommunityId, ItemId, UserId},
     time::Timestamp,
 };
 
@@ -23,11 +23,16 @@ struct Known {
 }
 
 /// Settings of the account.
-const ACCOUNT: [Known; 4] = [
+const ACCOUNT: [Known; 9] = [
     Known { name: "notifications", values: &["all", "mentions", "none"], default: "mentions" },
     Known { name: "theme", values: &["dark", "light", "high-contrast", "none"], default: "dark" },
     Known { name: "keys", values: &["plain", "vim"], default: "plain" },
     Known { name: "typing", values: &["shown", "hidden"], default: "shown" },
+    Known { name: "glyphs", values: &["auto", "unicode", "ascii"], default: "auto" },
+    Known { name: "ambiguous", values: &["narrow", "wide"], default: "narrow" },
+    Known { name: "emoji", values: &["pictures", "names"], default: "pictures" },
+    Known { name: "links", values: &["auto", "on", "off"], default: "auto" },
+    Known { name: "events", values: &["shown", "hidden"], default: "shown" },
 ];
 /// Settings of one conversation.
 const CONVERSATION: [Known; 3] = [
@@ -57,7 +62,7 @@ impl Engine {
         table.iter().map(|known| Ok(self.setting_line(of, target, known))).collect()
     }
 
-    /// One setting, after it was changed to `value` if there is one.
+    /// One setting, after it was changed to `value` if there is one. `draft/ID` of a room is what is written to the thread of that message.
     pub(crate) async fn shared_setting(
         &self,
         target: Option<&str>,
@@ -65,6 +70,9 @@ impl Engine {
         value: Option<&str>,
     ) -> Result<SettingLine, CommandError> {
         let of = self.setting_of(target).await?;
+        if let (Of::Room(..), Some(thread)) = (of, name.strip_prefix("draft/")) {
+            return self.thread_draft(of, target, thread, value).await;
+        }
         let table: &[Known] = if of == Of::Account { &ACCOUNT } else { &CONVERSATION };
         let known = table.iter().find(|known| known.name == name).ok_or_else(|| {
             let names: Vec<&str> = table.iter().map(|known| known.name).collect();
@@ -72,14 +80,45 @@ impl Engine {
                 .hint(format!("there are {}", names.join(", ")))
         })?;
         if let Some(value) = value {
-            let change = self.setting_change(of, known, value)?;
-            let mut unit = self.store.write().await?;
-            self.change_common(&mut unit, change).await?;
-            unit.commit().await?;
-            self.timeline_changed();
-            self.chores_wake.notify_one();
+            self.change_setting(self.setting_change(of, known, value)?).await?;
         }
         Ok(self.setting_line(of, target, known))
+    }
+
+    async fn change_setting(&self, change: Change) -> Result<(), CommandError> {
+        let mut unit = self.store.write().await?;
+        self.change_common(&mut unit, change).await?;
+        unit.commit().await?;
+        self.timeline_changed();
+        self.chores_wake.notify_one();
+        Ok(())
+    }
+
+    /// What is written to a thread and not sent.
+    async fn thread_draft(
+        &self,
+        of: Of,
+        target: Option<&str>,
+        thread: &str,
+        value: Option<&str>,
+    ) -> Result<SettingLine, CommandError> {
+        let thread: ItemId = thread.parse().map_err(|_| {
+            CommandError::new(Kind::Usage, format!("{thread:?} is no message's id"))
+        })?;
+        let slot = format!("{}/{thread}", slot_name(of, "draft"));
+        if let Some(value) = value {
+            let change = Change::Setting { name: slot.clone(), value: value.to_owned() };
+            self.change_setting(change).await?;
+        }
+        let journal = self.journal();
+        let found = journal.settings().find(|(name, _)| *name == slot);
+        Ok(SettingLine {
+            v: 1,
+            name: format!("draft/{thread}"),
+            value: found.map(|(_, value)| value.to_owned()).unwrap_or_default(),
+            of: target.map(str::to_owned),
+            values: vec![],
+        })
     }
 
     async fn setting_of(&self, target: Option<&str>) -> Result<Of, CommandError> {

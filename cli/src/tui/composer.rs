@@ -248,13 +248,32 @@ impl Composer {
 
     /// Draws the text into `area`, so that the cursor's row is in it, and says where the cursor is on the screen.
     pub fn render(&self, area: Rect, buffer: &mut Buffer, style: Style) -> Position {
+        self.render_selected(area, buffer, style, (0..0, style))
+    }
+
+    /// The same with a part of it in another style.
+    pub fn render_selected(
+        &self,
+        area: Rect,
+        buffer: &mut Buffer,
+        style: Style,
+        selected: (Range<usize>, Style),
+    ) -> Position {
+        let (marked, marked_style) = selected;
         let rows = layout::rows(&self.text, area.width);
         let at = layout::row_of(&rows, self.cursor);
         let height = usize::from(area.height);
         let top = at.saturating_sub(height / 2).min(rows.len().saturating_sub(height));
         for (row, y) in rows.iter().skip(top).zip(area.top()..area.bottom()) {
-            let shown = self.text.get(row.clone()).unwrap_or_default();
-            put(buffer, Position::new(area.x, y), area.right(), shown, style);
+            let begin = marked.start.clamp(row.start, row.end);
+            let end = marked.end.clamp(begin, row.end);
+            let parts =
+                [(row.start..begin, style), (begin..end, marked_style), (end..row.end, style)];
+            let mut x = area.x;
+            for (part, style) in parts {
+                let shown = self.text.get(part).unwrap_or_default();
+                x = put(buffer, Position::new(x, y), area.right(), shown, style);
+            }
         }
         let start = rows.get(at).map_or(0, |row| row.start);
         let before = self.text.get(start..self.cursor).unwrap_or_default();

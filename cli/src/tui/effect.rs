@@ -30,6 +30,15 @@ pub enum Effect {
     Enter(Enter),
     /// Follow what the agent tells.
     Watch,
+    /// Colour the code of a message, beside everything else.
+    Colour {
+        /// Which message.
+        id: String,
+        /// Which revision of it.
+        revision: u64,
+        /// What it says.
+        text: String,
+    },
     /// Call attention.
     Notify {
         /// Where something happened.
@@ -47,6 +56,8 @@ pub enum Effect {
     Mouse(bool),
     /// Stop, until the shell goes on.
     Suspend,
+    /// Take the terminal again, which others had meanwhile.
+    Resume,
     /// Draw everything again.
     Redraw,
     /// Remove the file of the recovery key, which was written down.

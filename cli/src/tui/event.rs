@@ -1,9 +1,11 @@
 //! What happens to the screen's model. Time comes with each event; the model never asks for it.
 
+use std::sync::Arc;
+
 use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 use serde_json::Value;
 
-use super::state::Seen;
+use super::{state::Seen, text::markdown::Blocks};
 use crate::{
     agent::verb::{WatchEvent, WhoamiLine},
     error::CommandError,
@@ -50,6 +52,8 @@ pub enum Event {
     Edited(Result<String, String>),
     /// How coming in for the first time went.
     Entered(Result<Entered, CommandError>),
+    /// Code in a message was coloured.
+    Coloured(Coloured),
     /// The process is to end: a signal said so.
     Ending,
     /// A whole line was typed, where there is no screen.
@@ -93,6 +97,17 @@ pub struct Entered {
     pub pinned: Option<String>,
     /// Whether another device or the recovery key has to let this one in.
     pub is_uncertified: bool,
+}
+
+/// The code of a message in its colours.
+#[derive(Clone, Debug)]
+pub struct Coloured {
+    /// Which message.
+    pub id: String,
+    /// Which revision of it.
+    pub revision: u64,
+    /// Its blocks of code.
+    pub blocks: Arc<Blocks>,
 }
 
 /// A time that was asked for.

@@ -14,8 +14,11 @@ pub mod event;
 mod fixture;
 pub mod glyphs;
 pub mod keymap;
+mod keys;
 mod linear;
+mod painter;
 mod runner;
+mod sieve;
 pub mod state;
 pub mod terminal;
 pub mod text;
@@ -29,6 +32,7 @@ use jiff::tz::TimeZone;
 use ratatui::crossterm;
 
 pub use agent::Source;
+pub use keys::test_keys;
 
 use self::{
     glyphs::Glyphs,
@@ -91,8 +95,12 @@ fn chosen(place: &Place, surroundings: &Surroundings) -> Result<(Look, Keymap), 
         }
         None => Keymap::default(),
     };
+    let glyphs = Glyphs::detect(&surroundings.term, &surroundings.locale);
     let mut look = Look {
-        glyphs: Glyphs::detect(&surroundings.term, &surroundings.locale),
+        glyphs,
+        fitting_glyphs: glyphs,
+        links: surroundings.follows_links,
+        fitting_links: surroundings.follows_links,
         zone: TimeZone::system(),
         has_shift_enter: surroundings.has_key_protocol,
         ..Look::default()

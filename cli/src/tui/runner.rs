@@ -13,6 +13,7 @@ use super::{
     agent::Source,
     effect::Effect,
     event::Event,
+    sieve::Sieve,
     state::{Seen, State},
     terminal::{self, Screen, Surroundings, Taken},
     view::{ViewCache, view},
@@ -28,6 +29,7 @@ pub(super) struct Runner {
     surroundings: Surroundings,
     state: State,
     cache: ViewCache,
+    sieve: Sieve,
     work: Work,
 }
 
@@ -35,7 +37,11 @@ pub(super) struct Runner {
 enum Woken {
     Key(TerminalEvent),
     Other(Event),
+    /// Nothing followed what may have been an answer of the terminal's.
+    Held,
     Draw,
+    /// Goes on after it was stopped, by itself or by somebody else.
+    Resumed,
     Gone,
 }
 
@@ -48,7 +54,8 @@ impl Runner {
         surroundings: Surroundings,
         state: State,
     ) -> Self {
-        Self { surroundings, state, cache: ViewCache::default(), work: Work::new(place, source) }
+        let (cache, sieve) = (ViewCache::default(), Sieve::default());
+        Self { surroundings, state, cache, sieve, work: Work::new(place, source) }
     }
 
     /// Runs until the end is asked for.
@@ -58,8 +65,9 @@ impl Runner {
             signal(SignalKind::hangup())?,
             signal(SignalKind::interrupt())?,
         ];
+        let mut resumed = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
         let mut taken = Taken::take(&self.surroundings)?;
-        let mut screen = taken.screen()?;
+        let mut screen = taken.screen(self.cache.links())?;
         let mut input = Some(EventStream::new());
         // The first frame comes before anything else is done.
         self.draw(&mut screen)?;
@@ -67,15 +75,24 @@ impl Runner {
         self.work.open(None);
         let mut is_dirty = false;
         while !self.work.is_ending() {
-            let woken = self.wait(input.as_mut(), &mut signals, is_dirty, drawn).await;
-            let mut is_key = false;
+            let woken = tokio::select! {
+                biased;
+                _ = resumed.recv() => Woken::Resumed,
+                woken = self.wait(input.as_mut(), &mut signals, is_dirty, drawn) => woken,
+            };
+            let is_key = matches!(woken, Woken::Key(_));
             let mut effects = match woken {
                 Woken::Key(event) => {
-                    is_key = true;
-                    self.take_key(event)
+                    let events = self.sieve.take(event, Instant::now());
+                    self.take_keys(events)
+                }
+                Woken::Held => {
+                    let events = self.sieve.release();
+                    self.take_keys(events)
                 }
                 Woken::Other(event) => self.take(event),
                 Woken::Draw => vec![],
+                Woken::Resumed => vec![Effect::Resume],
                 Woken::Gone => self.take(Event::Ending),
             };
             // Everything that waits is taken in before one frame is drawn.
@@ -84,10 +101,14 @@ impl Runner {
             }
             is_dirty = true;
             for effect in effects {
-                self.perform(effect, &mut taken, &mut screen, &mut input)?;
+                if self.perform(effect, &mut taken, &mut screen, &mut input).is_err() {
+                    self.lose_terminal();
+                }
             }
             if is_key || drawn.elapsed() >= FRAME {
-                self.draw(&mut screen)?;
+                if self.draw(&mut screen).is_err() {
+                    self.lose_terminal();
+                }
                 drawn = Instant::now();
                 is_dirty = false;
             }
@@ -122,6 +143,7 @@ impl Runner {
                 // Nobody is at the terminal any more.
                 Some(Err(_)) | None => Woken::Gone,
             },
+            () = sleep_until(self.sieve.until()) => Woken::Held,
             () = sleep_until(frame) => Woken::Draw,
             event = self.work.next() => Woken::Other(event),
         }
@@ -131,16 +153,45 @@ impl Runner {
         self.work.take(&mut self.state, event)
     }
 
-    fn take_key(&mut self, event: TerminalEvent) -> Vec<Effect> {
-        let event = match event {
-            TerminalEvent::Key(key) => Event::Key(key),
-            TerminalEvent::Paste(text) => Event::Paste(text),
-            TerminalEvent::Mouse(mouse) => Event::Mouse(mouse),
-            TerminalEvent::Resize(columns, rows) => Event::Resized(columns, rows),
-            TerminalEvent::FocusGained => Event::Focus(true),
-            TerminalEvent::FocusLost => Event::Focus(false),
-        };
-        self.take(event)
+    fn take_keys(&mut self, events: Vec<TerminalEvent>) -> Vec<Effect> {
+        let mut effects = vec![];
+        for event in events {
+            effects.extend(self.take(match event {
+                TerminalEvent::Key(key) => Event::Key(key),
+                TerminalEvent::Paste(text) => Event::Paste(text),
+                TerminalEvent::Mouse(mouse) => Event::Mouse(mouse),
+                TerminalEvent::Resize(columns, rows) => Event::Resized(columns, rows),
+                TerminalEvent::FocusGained => Event::Focus(true),
+                TerminalEvent::FocusLost => Event::Focus(false),
+            }));
+        }
+        effects
+    }
+
+    /// Nobody can be shown anything any more: ends, as when the terminal hangs up. What is written is kept, which needs no terminal.
+    fn lose_terminal(&mut self) {
+        if self.work.is_ending() {
+            return;
+        }
+        for effect in self.take(Event::Ending) {
+            self.work.carry_out(effect);
+        }
+    }
+
+    /// Takes the terminal again, and draws everything on it.
+    fn resume(
+        &mut self,
+        taken: &Taken,
+        screen: &mut Screen,
+        input: &mut Option<EventStream>,
+    ) -> std::io::Result<()> {
+        drop(input.take());
+        terminal::restore();
+        taken.enter()?;
+        *input = Some(EventStream::new());
+        screen.clear()?;
+        self.work.carry_out(Effect::Watch);
+        Ok(())
     }
 
     fn draw(&mut self, screen: &mut Screen) -> std::io::Result<()> {
@@ -182,12 +233,11 @@ impl Runner {
             Effect::Suspend => {
                 drop(input.take());
                 terminal::restore();
-                stop_this_process()?;
-                taken.enter()?;
-                *input = Some(EventStream::new());
-                screen.clear()?;
-                self.work.carry_out(Effect::Watch);
+                stop()?;
+                self.resume(taken, screen, input)?;
             }
+            // Whoever had the terminal meanwhile has left it as they like it.
+            Effect::Resume => self.resume(taken, screen, input)?,
             Effect::Notify { title, body } => terminal::notify(&self.surroundings, &title, &body)?,
             Effect::Copy(text) => terminal::copy(&text)?,
             Effect::Title(title) => terminal::set_title(&title)?,
@@ -204,8 +254,8 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// Stops this process as Ctrl+Z does elsewhere; it goes on when the shell says so.
-fn stop_this_process() -> Result<(), CommandError> {
-    use rustix::process::{Signal, getpid, kill_process};
-    kill_process(getpid(), Signal::TSTP).map_err(|error| std::io::Error::from(error).into())
+/// Stops this process as Ctrl+Z does elsewhere, with whatever was started together with it; it goes on when the shell says so.
+fn stop() -> Result<(), CommandError> {
+    use rustix::process::{Signal, kill_current_process_group};
+    kill_current_process_group(Signal::TSTP).map_err(|error| std::io::Error::from(error).into())
 }

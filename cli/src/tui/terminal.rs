@@ -1,14 +1,15 @@
 //! The terminal, taken and given back: on return, error, panic and signal alike.
 
 use std::{
+    cell::RefCell,
     io::{self, BufWriter, Stdout, Write},
+    rc::Rc,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use data_encoding::BASE64;
 use ratatui::{
     Terminal,
-    backend::CrosstermBackend,
     crossterm::{
         cursor::Show,
         event::{
@@ -23,13 +24,15 @@ use ratatui::{
     },
 };
 
+use super::{painter::Painter, text::links::Links};
+
 /// Whether the terminal is taken now, by whomever: giving it back twice does nothing.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 /// Whether keys were asked for that terminals of old cannot tell apart.
 static ENHANCED: AtomicBool = AtomicBool::new(false);
 
 /// What a screen is drawn on. One frame is one write.
-pub type Screen = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+pub type Screen = Terminal<Painter<BufWriter<Stdout>>>;
 
 /// What the terminal is, by its surroundings: nothing is asked of it, so that nothing has to be waited for, and no late answer is read as
 /// typed.
@@ -48,7 +51,24 @@ pub struct Surroundings {
     pub no_color: bool,
     /// Whether it is known to tell Shift+Enter from Enter when asked to.
     pub has_key_protocol: bool,
+    /// Whether it is likely to let links be followed (OSC 8), and does no harm if not.
+    pub follows_links: bool,
 }
+
+/// What the names of terminals begin with that follow links, or pass over what they do not know.
+const FOLLOW_LINKS: [&str; 11] = [
+    "xterm",
+    "tmux",
+    "foot",
+    "alacritty",
+    "kitty",
+    "wezterm",
+    "ghostty",
+    "contour",
+    "iterm",
+    "vte",
+    "konsole",
+];
 
 impl Surroundings {
     /// What the environment says.
@@ -69,6 +89,9 @@ impl Surroundings {
             is_ssh: value("SSH_CONNECTION").is_some() || value("SSH_TTY").is_some(),
             no_color: value("NO_COLOR").is_some(),
             has_key_protocol: knows && !is_tmux,
+            // GNU screen would show parts of a link as text.
+            follows_links: value("STY").is_none()
+                && FOLLOW_LINKS.iter().any(|name| term.starts_with(name)),
             term,
         }
     }
@@ -123,9 +146,10 @@ impl Taken {
         }
     }
 
-    /// A screen to draw on.
-    pub fn screen(&self) -> io::Result<Screen> {
-        Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout())))
+    /// A screen to draw on, of which links lead where `links` says.
+    pub fn screen(&self, links: Rc<RefCell<Links>>) -> io::Result<Screen> {
+        let out = BufWriter::with_capacity(64 * 1024, io::stdout());
+        Terminal::new(Painter::new(out, links))
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! A command is read as a whole before any of it is done: keys gather in [`Vim::pending`] until the grammar (`vim/parse.rs`) says what they
 //! mean together. So nothing has to be taken back when they mean nothing, and `.` has a value to repeat. What is done is one step of undo.
-//! There is no visual mode: a message is short, and a count and a text object say it sooner.
+//! Visual mode (`vim/select.rs`) is the exception: there each key is seen to at once.
 
 mod motion;
 mod object;
 mod operate;
 mod parse;
+mod select;
 
 use std::collections::HashMap;
 
@@ -27,6 +28,10 @@ pub enum Mode {
     Insert,
     /// They are commands.
     Normal,
+    /// They select clusters.
+    Visual,
+    /// They select lines.
+    VisualLine,
 }
 
 impl Mode {
@@ -36,6 +41,8 @@ impl Mode {
         match self {
             Self::Insert => "insert",
             Self::Normal => "normal",
+            Self::Visual => "visual",
+            Self::VisualLine => "visual line",
         }
     }
 }
@@ -67,6 +74,9 @@ pub struct Vim {
     registers: HashMap<char, Register>,
     found: Option<Find>,
     goal: Option<usize>,
+    /// Where selecting began.
+    anchor: usize,
+    marks: HashMap<char, usize>,
     last: Option<Change>,
     /// What is being typed, with the command that began it.
     inserting: Option<Change>,
@@ -114,6 +124,7 @@ impl Vim {
         match self.mode {
             Mode::Insert => self.insert_key(key, composer),
             Mode::Normal => self.normal_key(key, composer),
+            Mode::Visual | Mode::VisualLine => self.select_key(key, composer),
         }
     }
 
@@ -142,7 +153,9 @@ impl Vim {
                 }
                 change.type_again(composer);
             }
-            self.last = Some(change);
+            if change.command.changes() {
+                self.last = Some(change);
+            }
         }
         composer.release();
         self.mode = Mode::Normal;
@@ -241,6 +254,10 @@ impl Vim {
             Verb::Case => operate::toggle_case(count, composer),
             Verb::Join => operate::join(count, composer),
             Verb::Insert(start) => self.start_insert(*start, composer),
+            Verb::Select(shape) => self.begin_select(*shape, composer),
+            Verb::Mark(name) => {
+                self.marks.insert(*name, composer.cursor());
+            }
             Verb::Undo | Verb::Redo | Verb::Repeat => {}
         }
         Outcome::Consumed
@@ -271,6 +288,9 @@ impl Vim {
                     Again::Same => Find { again: true, ..find },
                     Again::Other => Find { again: true, way: find.way.other(), ..find },
                 }))
+            }
+            Motion::ToMark(name, shape) => {
+                self.marks.get(&name).map(|place| Motion::Place(*place, shape))
             }
             _ => Some(motion),
         }

@@ -14,8 +14,9 @@ use zeroize::Zeroizing;
 use super::{
     agent::{self, Source},
     effect::{Effect, Enter},
-    event::{Event, Opened, Timer},
+    event::{Coloured, Event, Opened, Timer},
     state::{State, Want},
+    text::markdown,
     update::update,
 };
 use crate::{
@@ -211,11 +212,21 @@ impl Work {
                     tracing::warn!(%error, "the file of the recovery key could not be removed");
                 }
             }
+            Effect::Colour { id, revision, text } => {
+                let events = self.events.clone();
+                self.tasks.spawn_blocking(move || {
+                    let blocks = Arc::new(markdown::colour(&text));
+                    let coloured = Coloured { id, revision, blocks };
+                    // Who is not listened to any more shows it plain.
+                    events.blocking_send(Event::Coloured(coloured)).ok();
+                });
+            }
             Effect::Quit => self.is_ending = true,
             Effect::Mouse(_)
             | Effect::Redraw
             | Effect::Edit(_)
             | Effect::Suspend
+            | Effect::Resume
             | Effect::Notify { .. }
             | Effect::Copy(_)
             | Effect::Title(_) => {}
@@ -237,7 +248,8 @@ impl Work {
             watching.abort();
         }
         let drafts = async {
-            let matters = |want: &Want| matches!(want, Want::Kept | Want::Sent(..));
+            let matters =
+                |want: &Want| matches!(want, Want::Kept | Want::Draft(..) | Want::Sent(..));
             while state.pending.values().any(matters) {
                 let Some(event) = self.coming.recv().await else { return };
                 // Nothing new is begun.

@@ -250,7 +250,7 @@ impl Stage {
         alice
             .ask(&["channel", "create", "rookery", "herring", "--topic", "Where, when, how many"])
             .await?;
-        alice.ask(&["channel", "create", "rookery", "ledge", "--type", "voice"]).await?;
+        alice.ask(&["channel", "create", "rookery", "ledge", "--kind", "voice"]).await?;
         let invited = alice.ask(&["community", "invite", "rookery"]).await?;
         let link = invited.get("link").and_then(serde_json::Value::as_str).context("no link")?;
         cy.ask(&["community", "join", link]).await?;

@@ -234,7 +234,7 @@ fn a_program_runs_in_tmux_and_in_screen() {
         let deadline = later(PATIENCE).unwrap();
         while std::fs::exists(format!("/proc/{id}")).unwrap() {
             assert!(now() < deadline, "the program outlives {name}");
-            thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Call, Nothing, Verb};
-use crate::error::CommandError;
+use crate::{engine::LogOrder, error::CommandError};
 
 /// One statement of a community's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +13,8 @@ pub struct LogLine {
     pub v: u32,
     /// Its place.
     pub seq: u64,
+    /// When, by its author's clock: RFC 3339 with milliseconds.
+    pub at: String,
     /// Who stated it.
     pub by: String,
     /// What.
@@ -23,6 +25,15 @@ pub struct LogLine {
     /// A name or a reason that goes with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Which room was set, as commands name it, if this user can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
+    /// What of the room has changed: `made`, `renamed`, `topic`, `archived`, `reopened`, `slow-mode` or `moved`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+    /// Its new topic, if that has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
     /// Its hash.
     pub hash: String,
 }
@@ -52,21 +63,31 @@ pub struct VerifiedLine {
 }
 
 /// Asks for a community's log.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommunityLog {
     /// Which.
     pub community: String,
+    /// From this place on; when absent, so many that the newest is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// How many entries at most; all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// What is here, at once, rather than waiting for what the home may have.
+    #[serde(default)]
+    pub local: bool,
 }
 
 impl Verb for CommunityLog {
     const METHOD: &'static str = "community.log";
-    const ABOUT: &'static str = "Shows every statement of a community's log.";
+    const ABOUT: &'static str = "Shows the statements of a community's log, or a part of them.";
     type Reply = Vec<LogLine>;
     type Event = Nothing;
 
     async fn run(self, call: Call) -> Result<Self::Reply, CommandError> {
-        call.engine.community_log(&self.community).await
+        let Self { community, from, count, local } = self;
+        call.engine.community_log(LogOrder { community, from, count, local }).await
     }
 }
 

@@ -54,8 +54,8 @@ pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
 pub use room::{
-    AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, Thread, Typing,
-    TypingLine,
+    AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, RoomRetry, Thread,
+    Typing, TypingLine,
 };
 pub use rooms::{Conversation, RoomKind, Rooms, StandingLine, Watch, WatchEvent};
 pub use search::{Search, SearchLines};
@@ -181,6 +181,7 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<Watch>(),
             Entry::of::<Search>(),
             Entry::of::<MarkRead>(),
+            Entry::of::<RoomRetry>(),
             Entry::of::<Typing>(),
             Entry::of::<ContactSuggest>(),
             Entry::of::<Settings>(),

@@ -180,6 +180,26 @@ impl Verb for MarkRead {
     }
 }
 
+/// Has another look at once at what a room waits for: a key that has not come, or something that the server did not show.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoomRetry {
+    /// Which.
+    pub room: String,
+}
+
+impl Verb for RoomRetry {
+    const METHOD: &'static str = "room.retry";
+    const ABOUT: &'static str = "Asks again for the key that a room waits for.";
+    type Reply = Changed;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Changed, CommandError> {
+        call.engine.look_again(&self.room).await?;
+        Ok(Changed { v: 1, ..Changed::default() })
+    }
+}
+
 /// Tells that this user is typing, or asks who is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

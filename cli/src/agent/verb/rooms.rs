@@ -103,6 +103,9 @@ pub struct Conversation {
     /// What is written here and not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draft: Option<String>,
+    /// How many entries the log of its community has here: those who show what happened read it again when this rises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<u64>,
     /// At least how many seconds lie between two messages of one person.
     #[serde(default)]
     pub slow_mode_s: u32,

@@ -1,18 +1,22 @@
 //! A community's log as a person reads it, and as it is checked once more.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use rookery_protocol::{
+    chain::{Entry, Item},
     codec,
-    community::{Action, SealedText, State, Statement},
-    id::{ChainId, CommunityId, UserId},
+    community::{Action, ChannelSet, SealedText, State, Statement},
+    id::{ChainId, ChannelId, CommunityId, UserId},
     io::client::CallError,
     request::{chain::ReadError, community::FetchHead},
 };
 
-use super::super::{Engine, refusal::failed};
+use super::{
+    super::{Engine, refusal::failed},
+    book::Book,
+};
 use crate::{
-    agent::verb::{LogLine, VerifiedLine},
+    agent::verb::{LogLine, VerifiedLine, rfc3339},
     e2ee::epoch::TextOf,
     error::{CommandError, Kind},
 };
@@ -20,45 +24,182 @@ use crate::{
 /// How long it is waited for what the home has.
 const SYNC_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How many entries are read at once.
+const PAGE: u32 = 512;
+/// How many pages are gone back at most to find what a channel was before it was set.
+const MAX_BACK: usize = 16;
+
+/// Which part of a log somebody wants to see.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogOrder {
+    /// Of which community.
+    pub(crate) community: String,
+    /// From this place on; when absent, so many that the newest is the last.
+    pub(crate) from: Option<u64>,
+    /// How many entries at most; all when absent.
+    pub(crate) count: Option<u32>,
+    /// What is here, at once, rather than what the home may have.
+    pub(crate) local: bool,
+}
+
+/// What a channel was before it was set.
+enum Former {
+    /// There was none.
+    Nothing,
+    /// It was so.
+    Set(ChannelSet),
+    /// That is too far back to be looked for.
+    Unknown,
+}
+
 impl Engine {
-    /// The log of a community, in words.
-    pub(crate) async fn community_log(&self, name: &str) -> Result<Vec<LogLine>, CommandError> {
-        self.wait_communities(SYNC_PATIENCE).await;
-        let book = self.community_named(name).await?;
-        let community = book.row.community;
-        if let (Some(state), Ok(client)) = (&book.state, self.online().await) {
+    /// The log of a community, or a part of it, in words.
+    pub(crate) async fn community_log(
+        &self,
+        order: LogOrder,
+    ) -> Result<Vec<LogLine>, CommandError> {
+        let LogOrder { community: name, from, count, local } = order;
+        if !local {
+            self.wait_communities(SYNC_PATIENCE).await;
+        }
+        let book = self.community_named(&name).await?;
+        if !local && let (Some(state), Ok(client)) = (&book.state, self.online().await) {
             let users: Vec<UserId> = state.heads.keys().copied().collect();
             self.learn_names(&client, &users).await?;
         }
+        let end = book.state.as_ref().map_or(0, |state| state.head.seq.saturating_add(1));
+        let count = count.map_or(u64::MAX, u64::from);
+        let mut from = from.unwrap_or_else(|| end.saturating_sub(count));
+        let until = from.saturating_add(count);
         let mut lines = vec![];
-        let mut from = 0;
+        let mut sets = BTreeMap::new();
         loop {
-            let entries = self.store.read().await?.log_entries(community, from, 512).await?;
+            let left = u32::try_from(until.saturating_sub(from)).unwrap_or(u32::MAX).min(PAGE);
+            let entries = match left {
+                0 => return Ok(lines),
+                left => {
+                    self.store.read().await?.log_entries(book.row.community, from, left).await?
+                }
+            };
             let Some(last) = entries.last() else { return Ok(lines) };
             from = last.seq.saturating_add(1);
-            for entry in entries {
-                let Some(body) = &entry.body else { continue };
-                let Ok(statement) = codec::decode::<Statement>(body.as_slice()) else { continue };
-                let (what, whom, sealed) = describe(&statement.action);
-                let whom = match whom {
-                    Some(user) => Some(self.name_of_user(user).await?),
-                    None => None,
-                };
-                let text = match sealed {
-                    Some((what, sealed)) => self.open_text(&book, what, &sealed).await?,
-                    None => None,
-                };
-                lines.push(LogLine {
-                    v: 1,
-                    seq: entry.seq,
-                    by: self.name_of_user(statement.author).await?,
-                    what: what.to_owned(),
-                    whom,
-                    text,
-                    hash: entry.hash().to_string(),
-                });
+            for entry in &entries {
+                lines.extend(self.log_line(&book, entry, &mut sets).await?);
             }
         }
+    }
+
+    /// One entry in words; nothing for one that was erased. What it sets of a channel is compared with `sets`, and kept there.
+    async fn log_line(
+        &self,
+        book: &Book,
+        entry: &Entry,
+        sets: &mut BTreeMap<ChannelId, ChannelSet>,
+    ) -> Result<Option<LogLine>, CommandError> {
+        let Some(statement) = statement_of(entry) else { return Ok(None) };
+        // The log was verified before it was stored.
+        let Ok(item) = codec::decode::<Item>(entry.signed.payload.as_slice()) else {
+            return Ok(None);
+        };
+        let (what, whom, sealed) = describe(&statement.action);
+        let whom = match whom {
+            Some(user) => Some(self.name_of_user(user).await?),
+            None => None,
+        };
+        let sealed = sealed.or_else(|| role_name(book, &statement.action));
+        let text = match sealed {
+            Some((what, sealed)) => self.open_text(book, what, &sealed).await?,
+            None => None,
+        };
+        let mut line = LogLine {
+            v: 1,
+            seq: entry.seq,
+            at: rfc3339(item.at),
+            by: self.name_of_user(statement.author).await?,
+            what: what.to_owned(),
+            whom,
+            text,
+            room: None,
+            change: None,
+            topic: None,
+            hash: entry.hash().to_string(),
+        };
+        if let Action::ChannelSet(set) = statement.action {
+            let former = match sets.insert(set.channel, set.clone()) {
+                Some(former) => Former::Set(former),
+                None => self.former_channel(book.row.community, set.channel, entry.seq).await?,
+            };
+            self.describe_channel(book, &set, &former, &mut line).await?;
+        }
+        Ok(Some(line))
+    }
+
+    /// Adds which room was set, and what about it has changed.
+    async fn describe_channel(
+        &self,
+        book: &Book,
+        set: &ChannelSet,
+        former: &Former,
+        line: &mut LogLine,
+    ) -> Result<(), CommandError> {
+        let can_read = |state: &State| {
+            state.channels.contains_key(&set.channel) && state.may_read(self.user, set.channel)
+        };
+        if book.state.as_ref().is_some_and(can_read) {
+            line.room = Some(self.room_name(book, set.channel).await?);
+        }
+        let change = match former {
+            Former::Nothing => "made",
+            Former::Set(former) if former.name != set.name => "renamed",
+            Former::Set(former) if former.topic != set.topic => {
+                line.topic = match &set.topic {
+                    Some(topic) => {
+                        self.open_text(book, TextOf::ChannelTopic(set.channel), topic).await?
+                    }
+                    None => None,
+                };
+                "topic"
+            }
+            Former::Set(former) if former.is_archived != set.is_archived => {
+                if set.is_archived {
+                    "archived"
+                } else {
+                    "reopened"
+                }
+            }
+            Former::Set(former) if former.slow_mode_s != set.slow_mode_s => "slow-mode",
+            Former::Set(former) if former.position != set.position => "moved",
+            Former::Set(_) | Former::Unknown => return Ok(()),
+        };
+        line.change = Some(change.to_owned());
+        Ok(())
+    }
+
+    /// What a channel was before entry `seq` set it.
+    async fn former_channel(
+        &self,
+        community: CommunityId,
+        channel: ChannelId,
+        seq: u64,
+    ) -> Result<Former, CommandError> {
+        let mut end = seq;
+        for _ in 0..MAX_BACK {
+            if end == 0 {
+                return Ok(Former::Nothing);
+            }
+            let from = end.saturating_sub(u64::from(PAGE));
+            let count = u32::try_from(end.saturating_sub(from)).unwrap_or(PAGE);
+            let entries = self.store.read().await?.log_entries(community, from, count).await?;
+            let found = entries.iter().rev().find_map(|entry| match statement_of(entry)?.action {
+                Action::ChannelSet(set) if set.channel == channel => Some(set),
+                _ => None,
+            });
+            if let Some(set) = found {
+                return Ok(Former::Set(set));
+            }
+            end = from;
+        }
+        Ok(Former::Unknown)
     }
 
     /// Checks a community's log from its beginning once more, and compares it with what the hub says now.
@@ -114,6 +255,19 @@ impl Engine {
             }
         }
     }
+}
+
+fn statement_of(entry: &Entry) -> Option<Statement> {
+    codec::decode(entry.body.as_ref()?.as_slice()).ok()
+}
+
+/// The name of the role that is given or taken, if there still is such a role.
+fn role_name(book: &Book, action: &Action) -> Option<(TextOf, SealedText)> {
+    let (Action::RoleGrant { role, .. } | Action::RoleRevoke { role, .. }) = action else {
+        return None;
+    };
+    let name = book.state.as_ref()?.roles.get(role)?.name.clone();
+    Some((TextOf::RoleName(*role), name?))
 }
 
 type Described = (&'static str, Option<UserId>, Option<(TextOf, SealedText)>);

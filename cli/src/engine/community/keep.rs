@@ -52,6 +52,12 @@ impl Engine {
         self.keeper_wake.notify_one();
     }
 
+    /// Has the keeper look again at once at the community of a room.
+    pub(crate) async fn look_again(&self, room: &str) -> Result<(), CommandError> {
+        self.owe_community(self.room_named(room).await?.community);
+        Ok(())
+    }
+
     /// Has the keeper ask which communities there are.
     pub(in super::super) fn owe_communities(&self) {
         self.owed().list = true;

@@ -34,6 +34,7 @@ use rookery_protocol::{
 use self::log::Reader;
 pub(crate) use self::{
     act::{FoundOrder, InviteOrder},
+    history::LogOrder,
     join::Joined,
     moderate::{ChannelOrder, Grant, MemberChange, NewChannel, RoleOrder, Whom},
     say::SayOrder,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::words::{EXCERPT, asked_at, excerpt, heading, name, one_line, said, word};
+use super::words::{EXCERPT, asked_at, excerpt, heading, minute, name, one_line, said, word};
 use crate::{
     agent::verb::Connection,
     tui::{
@@ -39,6 +39,8 @@ pub(super) struct Printer {
     connection: String,
     sheet: Option<(SheetKind, Vec<Row>)>,
     asked: Option<String>,
+    /// The place of the community's log after what was told of it.
+    log: Option<u64>,
     first: Option<String>,
     seen: Seen,
 }
@@ -77,6 +79,7 @@ impl Printer {
             rows: 20,
             first_rows: 1,
             hidden_above: 0,
+            plain: vec![],
         };
         if seen == self.seen {
             return None;
@@ -129,6 +132,7 @@ impl Printer {
             }
         }
         self.messages(state, open, lines);
+        self.happenings(state, open, lines);
         self.back(state, open, lines);
         self.thread(state, open, lines);
         let selecting = open.selecting.as_ref().map(|one| one.id.clone());
@@ -174,6 +178,19 @@ impl Printer {
                 lines.push("New:".to_owned());
             }
             tell(&mut self.printed, state, open, message, lines);
+        }
+    }
+
+    /// What has happened in the community since the conversation was opened.
+    fn happenings(&mut self, state: &State, open: &Open, lines: &mut Vec<String>) {
+        let next = open.log.next();
+        let told = self.log.replace(next).filter(|_| next > 0);
+        self.log = self.log.filter(|next| *next > 0);
+        if let Some(from) = told.filter(|_| state.look.events) {
+            let new = open.log.since(from);
+            lines.extend(
+                new.map(|one| format!("{} {} {}", minute(state, one.at), one.who, one.what)),
+            );
         }
     }
 

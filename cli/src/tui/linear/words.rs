@@ -12,7 +12,7 @@ use crate::{
             window::Progress,
         },
         text::width,
-        view::{choices, question, seal},
+        view::{choices, question, seal, unopened},
     },
 };
 
@@ -30,7 +30,9 @@ pub(super) fn word(message: &Message, is_direct: bool) -> Option<String> {
         Progress::Sent | Progress::Posted => Mark::Sent,
         Progress::Delivered => Mark::Delivered,
         Progress::Read if is_direct => return Some("read".to_owned()),
-        Progress::Read | Progress::Sending | Progress::Received => return None,
+        Progress::Read | Progress::Sending | Progress::Received | Progress::CannotOpen => {
+            return None;
+        }
     };
     let reason = message.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
     Some(format!("{}{reason}", mark.word()))
@@ -38,6 +40,14 @@ pub(super) fn word(message: &Message, is_direct: bool) -> Option<String> {
 
 pub(super) fn name<'a>(state: &'a State, message: &'a Message) -> &'a str {
     if message.is_mine { "you" } else { state.short_name(&message.from) }
+}
+
+/// A time, in milliseconds since 1970, as a clock shows it.
+pub(super) fn minute(state: &State, at: i64) -> String {
+    Timestamp::from_millisecond(at).map_or_else(
+        |_| String::new(),
+        |at| at.to_zoned(state.look.zone.clone()).strftime("%H:%M").to_string(),
+    )
 }
 
 pub(super) fn one_line(text: &str) -> String {
@@ -52,10 +62,10 @@ pub(super) fn excerpt(state: &State, message: &Message) -> String {
 
 /// A message as it is told at first: a line for each of its lines.
 pub(super) fn said(state: &State, open: &Open, message: &Message) -> Vec<String> {
-    let at = Timestamp::from_millisecond(message.at).map_or_else(
-        |_| String::new(),
-        |at| at.to_zoned(state.look.zone.clone()).strftime("%H:%M").to_string(),
-    );
+    let at = minute(state, message.at);
+    if message.progress == Progress::CannotOpen {
+        return vec![unopened(state, message)];
+    }
     let name = name(state, message);
     let room = &message.room;
     if let Some(erased) = &room.erased {

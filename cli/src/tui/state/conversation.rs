@@ -1,6 +1,6 @@
 //! The conversation that is open.
 
-use super::window::Window;
+use super::{log::Log, window::Window};
 use crate::tui::{composer::Composer, vim::Vim};
 
 /// What is done with the keys while a message is selected.
@@ -45,12 +45,14 @@ pub struct Open {
     pub unread_at_open: u32,
     /// The thread beside it: the first message's id, and its messages.
     pub thread: Option<Thread>,
-    /// The draft as it was kept last.
+    /// The draft as it is kept.
     pub kept: String,
     /// What can be completed at the cursor.
     pub completion: Option<Completion>,
     /// Members whom completion knows.
     pub names: Vec<String>,
+    /// What happened in its community.
+    pub log: Log,
     /// The words that are looked for in the messages at hand.
     pub finding: Option<String>,
 }
@@ -66,6 +68,16 @@ pub struct Thread {
     pub has_keys: bool,
     /// What is being written.
     pub composer: Composer,
+    /// The draft as it is kept.
+    pub kept: String,
+}
+
+impl Thread {
+    /// The thread that begins with message `root`, with what is written in it already.
+    #[must_use]
+    pub fn new(root: String, composer: Composer) -> Self {
+        Self { root, window: Window::default(), has_keys: true, composer, kept: String::new() }
+    }
 }
 
 /// What stands to be put at the cursor.
@@ -97,6 +109,7 @@ impl Open {
             thread: None,
             completion: None,
             names: vec![],
+            log: Log::default(),
             finding: None,
         }
     }

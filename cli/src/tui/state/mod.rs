@@ -1,7 +1,10 @@
 //! The model of the screen: plain values, changed by [`super::update`] alone and drawn by [`super::view`].
 
+pub mod colours;
 pub mod conversation;
 pub mod layer;
+pub mod log;
+pub mod message;
 pub mod picker;
 pub mod sheet;
 pub mod sidebar;
@@ -14,6 +17,7 @@ use jiff::tz::TimeZone;
 use rookery_protocol::time::Timestamp;
 
 pub use self::{
+    colours::Colours,
     conversation::{Open, Selecting},
     layer::{Form, Layer},
     picker::{Choice, Picker},
@@ -55,6 +59,8 @@ pub enum Screen {
 pub struct Look {
     /// The marks and lines.
     pub glyphs: Glyphs,
+    /// Those that suit the terminal, where nothing else is chosen.
+    pub fitting_glyphs: Glyphs,
     /// Which colours were chosen.
     pub built_in: BuiltIn,
     /// The colours.
@@ -69,6 +75,10 @@ pub struct Look {
     pub mouse: bool,
     /// Whether links can be followed by the terminal (OSC 8).
     pub links: bool,
+    /// Whether the terminal is known to follow them, where nothing else is chosen.
+    pub fitting_links: bool,
+    /// Whether it is shown who came and went.
+    pub events: bool,
     /// Whether Shift+Enter can be told from Enter.
     pub has_shift_enter: bool,
     /// Whether what is notified says who and where: not on a screen that others see.
@@ -79,13 +89,16 @@ impl Default for Look {
     fn default() -> Self {
         Self {
             glyphs: Glyphs::Unicode,
+            fitting_glyphs: Glyphs::Unicode,
             built_in: BuiltIn::Dark,
             theme: Theme::built_in(BuiltIn::Dark),
             has_own_theme: false,
             zone: TimeZone::UTC,
             emoji: EmojiStyle::Glyphs,
             mouse: false,
-            links: true,
+            links: false,
+            fitting_links: false,
+            events: true,
             has_shift_enter: false,
             notify_names: true,
         }
@@ -149,8 +162,14 @@ pub enum Want {
     Invite,
     /// The settings.
     Settings,
-    /// A draft was kept: nothing is said.
+    /// Nothing is said when it is done.
     Kept,
+    /// A draft was kept: of which conversation, of which thread there, and what it says.
+    Draft(String, Option<String>, String),
+    /// What is written in a thread and not sent.
+    ThreadDraft(String, String),
+    /// What happened in the community of a conversation.
+    Log(String),
     /// A device is being linked.
     Link,
     /// A device introduced itself and was answered.
@@ -199,7 +218,7 @@ pub struct State {
     pub open: Option<Open>,
     /// The conversation to be opened once the list has it.
     pub awaited: Option<String>,
-    /// What is written elsewhere and not sent, by conversation.
+    /// What is written elsewhere and not sent, by conversation, and by conversation and thread.
     pub drafts: BTreeMap<String, Composer>,
     /// The pane beside the messages, or over them where it is narrow.
     pub sheet: Option<Sheet>,
@@ -223,6 +242,8 @@ pub struct State {
     pub is_quitting: bool,
     /// What the last frame showed.
     pub seen: Seen,
+    /// Code that was coloured.
+    pub colours: Colours,
     /// How often each choice of the palette was taken, for the order of what fits alike.
     pub habits: HashMap<String, u32>,
     /// Whether the open conversation has changed since it was last asked for.
@@ -268,6 +289,7 @@ impl State {
             settings: BTreeMap::new(),
             is_quitting: false,
             seen: Seen::default(),
+            colours: Colours::default(),
             habits: HashMap::new(),
             is_stale: false,
             next_ticket: 1,

@@ -73,7 +73,10 @@ impl Picker {
                 let score = pattern.score(Utf32Str::new(&text, &mut buffer), &mut matcher)?;
                 // What stands in the name counts for more than what stands beside it.
                 let own = pattern.score(Utf32Str::new(&choice.title, &mut buffer), &mut matcher);
-                Some((score.saturating_add(own.unwrap_or(0)), place))
+                // A command by its very name is what is meant.
+                let is_named = choice.command.trim().strip_prefix('/') == Some(words);
+                let named = if is_named { u32::from(u16::MAX) } else { 0 };
+                Some((score.saturating_add(own.unwrap_or(0)).saturating_add(named), place))
             })
             .collect();
         scored.sort_by_key(|(score, place)| (std::cmp::Reverse(*score), *place));
@@ -113,5 +116,17 @@ mod tests {
         assert_eq!(titles("/go"), ["Go to"]);
         assert_eq!(titles("#gnrl"), ["general"]);
         assert!(titles("zzz").is_empty());
+    }
+
+    #[test]
+    fn a_command_by_its_very_name_stands_first() {
+        let named = |title: &str, command: &str| Choice {
+            command: command.to_owned(),
+            detail: command.to_owned(),
+            ..choice(title, ">")
+        };
+        let all = vec![named("Set the topic", "/topic"), named("Settings", "/set")];
+        assert_eq!(Picker::new(">set", all.clone()).fitting, [1, 0]);
+        assert_eq!(Picker::new("/topic", all).fitting, [0]);
     }
 }

@@ -1,8 +1,6 @@
 //! The messages of a conversation that are at hand: a window around a place, never the whole.
 
-use jiff::Timestamp as Moment;
-
-use crate::{agent::verb::MessageLine, agent::verb::RoomLine, render};
+pub use super::message::{Message, Progress};
 
 /// How many messages are read at once.
 pub const PAGE: u32 = 60;
@@ -26,6 +24,8 @@ pub struct Seen {
     pub count: usize,
     /// How many rows there are for them.
     pub rows: u16,
+    /// Messages whose code is shown without colours, since they are not worked out yet.
+    pub plain: Vec<String>,
 }
 
 /// Where the view stands.
@@ -55,134 +55,6 @@ pub enum Loading {
     Newer,
     /// Another place altogether.
     Elsewhere,
-}
-
-/// How far one's own message has come, or where another's stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Just entered; not stored yet.
-    Sending,
-    /// Stored, and waits.
-    Queued,
-    /// At the home.
-    Sent,
-    /// Placed by the hub.
-    Posted,
-    /// On a device of theirs.
-    Delivered,
-    /// Read.
-    Read,
-    /// Given up.
-    Failed,
-    /// Somebody else's.
-    Received,
-}
-
-impl Progress {
-    fn of(word: &str) -> Self {
-        match word {
-            "queued" => Self::Queued,
-            "sent" => Self::Sent,
-            "posted" => Self::Posted,
-            "delivered" => Self::Delivered,
-            "read" => Self::Read,
-            "failed" => Self::Failed,
-            _ => Self::Received,
-        }
-    }
-}
-
-/// A message as it is shown. What others wrote was made harmless on its way in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Its id.
-    pub id: String,
-    /// Who wrote it: an address.
-    pub from: String,
-    /// When, in milliseconds since 1970.
-    pub at: i64,
-    /// What it says.
-    pub text: String,
-    /// Whether it is this user's own.
-    pub is_mine: bool,
-    /// How far it has come.
-    pub progress: Progress,
-    /// Why it failed or waits.
-    pub reason: Option<String>,
-    /// Whether it is from somebody who is no contact.
-    pub is_request: bool,
-    /// What a message of a room has beyond that.
-    pub room: RoomLine,
-    /// Differs whenever the message does.
-    pub revision: u64,
-}
-
-impl Message {
-    /// The message of a line that the agent told.
-    #[must_use]
-    pub fn of(line: MessageLine, own_name: &str) -> Self {
-        let mut room = line.room.map(|room| *room).unwrap_or_default();
-        room.doubt = room.doubt.map(|doubt| render::field(&doubt));
-        if let Some(erased) = &mut room.erased {
-            erased.reason = erased.reason.take().map(|reason| render::field(&reason));
-            erased.by = render::field(&erased.by);
-        }
-        room.reactions = std::mem::take(&mut room.reactions)
-            .into_iter()
-            .map(|(emoji, users)| (render::field(&emoji), users))
-            .collect();
-        let mut message = Self {
-            id: line.id,
-            is_mine: line.from == own_name,
-            from: render::field(&line.from),
-            at: line.at.parse::<Moment>().map_or(0, Moment::as_millisecond),
-            text: render::lines(&line.text),
-            progress: Progress::of(&line.state),
-            reason: line.reason.map(|reason| render::field(&reason)),
-            is_request: line.request,
-            room,
-            revision: 0,
-        };
-        message.revise();
-        message
-    }
-
-    /// What was just entered, before it is stored.
-    #[must_use]
-    pub fn echo(id: String, from: &str, at: i64, text: &str, room: RoomLine) -> Self {
-        let mut message = Self {
-            id,
-            from: from.to_owned(),
-            at,
-            text: render::lines(text),
-            is_mine: true,
-            progress: Progress::Sending,
-            reason: None,
-            is_request: false,
-            room,
-            revision: 0,
-        };
-        message.revise();
-        message
-    }
-
-    /// Gives it another revision, after it was changed.
-    pub fn revise(&mut self) {
-        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-        let mut hasher = DefaultHasher::new();
-        (&self.text, &self.from, self.at, &self.reason).hash(&mut hasher);
-        std::mem::discriminant(&self.progress).hash(&mut hasher);
-        let room = &self.room;
-        (room.replies, room.edited, room.pinned, &room.reply_to, &room.doubt).hash(&mut hasher);
-        (&room.reactions, room.read_by.len(), room.erased.is_some()).hash(&mut hasher);
-        self.revision = hasher.finish();
-    }
-
-    /// Whether it is one to read, and no remark about another.
-    #[must_use]
-    pub fn is_shown(&self) -> bool {
-        self.room.about.is_none()
-    }
 }
 
 /// The messages at hand.
@@ -303,6 +175,14 @@ impl Window {
         }
     }
 
+    /// Has the last message stand for what cannot be opened yet since a time, or none where all can be.
+    pub fn set_unopened(&mut self, since: Option<i64>) {
+        self.messages.retain(|message| message.progress != Progress::CannotOpen);
+        if let Some(since) = since.filter(|_| self.has_end) {
+            self.messages.push(Message::unopened(since));
+        }
+    }
+
     fn trim_start(&mut self) {
         let lowest = self.lowest().unwrap_or(0);
         let most = lowest.saturating_sub(usize::from(u16::try_from(MAX / 2).unwrap_or(u16::MAX)));
@@ -337,6 +217,7 @@ fn is_short(page: &[Message], asked: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::verb::RoomLine;
 
     fn messages(range: std::ops::Range<u32>) -> Vec<Message> {
         range

@@ -4,15 +4,17 @@
 //! glyph set. What somebody else wrote is made harmless *behind* the parser, piece by piece, since the parser itself makes characters out
 //! of entities: `&#27;` is an escape. No text makes this slow: what nests deeper than any person writes is shown as it was typed.
 
+mod code;
 mod inline;
 mod link;
 
 use std::{ops::Range, sync::Arc};
 
-use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use self::link::Destination;
-use super::{Piece, TextLine, highlight::highlight};
+pub use self::code::{Blocks, colour, may_have_code};
+use self::{code::code_lines, link::Destination};
+use super::{Piece, TextLine};
 use crate::{render::field, tui::theme::Role};
 
 /// The longest text that is read as Markdown, in bytes; four times what a message may hold.
@@ -33,6 +35,8 @@ pub struct Reading {
     pub emoji: EmojiStyle,
     /// Whether spoilers are covered.
     pub spoilers: Spoilers,
+    /// The colours of its code, if they were worked out.
+    pub blocks: Option<Arc<Blocks>>,
 }
 
 /// How emoji are shown.
@@ -58,8 +62,8 @@ pub enum Spoilers {
 /// `source` as lines, not yet wrapped: none if there is nothing to show.
 #[must_use]
 pub fn render(source: &str, reading: &Reading) -> Vec<TextLine> {
-    let source = source.replace('\t', "    ").replace("\r\n", "\n");
-    if source.len() > LONGEST || source.lines().any(|line| nesting(line) > DEEPEST) {
+    let source = normal(source);
+    if is_too_much(&source) {
         return plain(&source);
     }
     let mut writer = Writer::new(&source, reading);
@@ -70,6 +74,14 @@ pub fn render(source: &str, reading: &Reading) -> Vec<TextLine> {
     let lines = writer.finish();
     // Markdown can say nothing at all (a link's definition, say), a person cannot.
     if lines.is_empty() { plain(&source) } else { lines }
+}
+
+fn normal(source: &str) -> String {
+    source.replace('\t', "    ").replace("\r\n", "\n")
+}
+
+fn is_too_much(source: &str) -> bool {
+    source.len() > LONGEST || source.lines().any(|line| nesting(line) > DEEPEST)
 }
 
 /// `source` as it was typed.
@@ -117,7 +129,9 @@ struct Writer<'a> {
     link: Option<Destination>,
     /// Text whose parts the parser gave one by one.
     run: String,
-    code: Option<(String, String)>,
+    code: Option<String>,
+    /// How many blocks of code are done.
+    blocks: usize,
 }
 
 impl<'a> Writer<'a> {
@@ -133,13 +147,14 @@ impl<'a> Writer<'a> {
             link: None,
             run: String::new(),
             code: None,
+            blocks: 0,
         }
     }
 
     fn take(&mut self, event: Event<'_>, range: &Range<usize>) {
         if let Event::Text(text) | Event::InlineHtml(text) = &event {
             match &mut self.code {
-                Some((_, code)) => code.push_str(text),
+                Some(code) => code.push_str(text),
                 None => self.run.push_str(text),
             }
             return;
@@ -186,16 +201,16 @@ impl<'a> Writer<'a> {
             block => {
                 self.end_line();
                 self.blank_before(range);
-                self.start_block(block);
+                self.start_block(&block);
             }
         }
     }
 
-    fn start_block(&mut self, tag: Tag<'_>) {
+    fn start_block(&mut self, tag: &Tag<'_>) {
         match tag {
             Tag::Heading { .. } => self.styles.heading = true,
             Tag::BlockQuote(_) => self.containers.push(Container::Quote),
-            Tag::List(first) => self.numbers.push(first),
+            Tag::List(first) => self.numbers.push(*first),
             Tag::Item => {
                 let mark = match self.numbers.last_mut() {
                     Some(Some(number)) => {
@@ -207,15 +222,7 @@ impl<'a> Writer<'a> {
                 };
                 self.containers.push(Container::Item { mark, drawn: false });
             }
-            Tag::CodeBlock(kind) => {
-                let language = match kind {
-                    CodeBlockKind::Fenced(info) => {
-                        info.split([' ', ',', '{']).next().unwrap_or_default().to_owned()
-                    }
-                    CodeBlockKind::Indented => String::new(),
-                };
-                self.code = Some((language, String::new()));
-            }
+            Tag::CodeBlock(_) => self.code = Some(String::new()),
             _ => {}
         }
     }
@@ -257,11 +264,12 @@ impl<'a> Writer<'a> {
     }
 
     fn end_code(&mut self) {
-        let Some((language, code)) = self.code.take() else { return };
-        // The parser makes no characters in code, so what is harmless line by line stays so in parts.
-        let code: Vec<_> = code.lines().map(field).collect();
-        let lines = highlight(&code.join("\n"), &language).unwrap_or_else(|| {
-            code.into_iter().map(|line| TextLine::new(line, Role::Code)).collect()
+        let Some(code) = self.code.take() else { return };
+        let coloured = self.reading.blocks.as_ref().and_then(|blocks| blocks.get(self.blocks));
+        self.blocks = self.blocks.saturating_add(1);
+        let lines = coloured.cloned().flatten().unwrap_or_else(|| {
+            let plain = |line| TextLine::new(line, Role::Code);
+            code_lines(&code).into_iter().map(plain).collect()
         });
         for line in lines {
             self.push("  ", Role::ListMark, None);

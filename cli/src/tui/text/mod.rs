@@ -6,6 +6,7 @@
 
 pub mod emoji;
 pub mod highlight;
+pub mod links;
 pub mod markdown;
 pub mod width;
 

@@ -88,7 +88,8 @@ pub fn put(buffer: &mut Buffer, at: Position, end: u16, text: &str, style: Style
         }
         let Some(cell) = buffer.cell_mut((x, at.y)) else { break };
         cell.set_symbol(cluster).set_style(style);
-        if cluster.cell_width() != columns.get() {
+        // Of a cluster with a variation selector, ratatui would write the column behind it as if it stood by itself.
+        if cluster.cell_width() != columns.get() || cluster.contains('\u{fe0f}') {
             cell.set_diff_option(CellDiffOption::ForcedWidth(columns));
         }
         for hidden in x.saturating_add(1)..next {

@@ -1,16 +1,12 @@
 //! Doing what an action says, however it was reached: by a key, a slash command, the palette or a line without a screen.
 
-use super::{ask, compose, manage, navigate, people, say, sheet, usage};
+use super::{about, compose, manage, navigate, people, say, sheet, usage};
 use crate::{
-    agent::verb::{MessageAct, MessageChange, RoomKind},
+    agent::verb::RoomKind,
     tui::{
         action::{Action, Spec, TABLE},
         effect::Effect,
-        state::{
-            Choice, Form, Layer, Look, Message, Picker, SheetKind, State, Want, Weight,
-            conversation::Purpose, window::Progress,
-        },
-        text::{emoji, markdown},
+        state::{Choice, Form, Layer, Look, Picker, SheetKind, State, Weight},
         theme::{BuiltIn, Theme},
     },
 };
@@ -86,7 +82,7 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         | Action::Why
         | Action::Quoted
         | Action::Retry
-        | Action::Unread => about_message(state, action, argument),
+        | Action::Unread => about::run(state, action, argument),
         Action::Contacts
         | Action::Contact
         | Action::Accept
@@ -232,6 +228,7 @@ fn fold(state: &mut State, name: &str) -> Vec<Effect> {
 
 /// Opens what `name` fits: exactly, or as the only one.
 fn go(state: &mut State, name: &str) -> Vec<Effect> {
+    sheet::let_see(state);
     let small = name.to_lowercase();
     let exact = state.rooms.iter().find(|room| {
         let target = room.target.to_lowercase();
@@ -313,119 +310,4 @@ pub(super) fn wear(look: &mut Look, built_in: BuiltIn) {
         look.built_in = built_in;
         look.theme = Theme::built_in(built_in);
     }
-}
-
-/// The message that a key or a command is about: the selected one, or the newest.
-fn selected(state: &State) -> Option<Message> {
-    let open = state.open.as_ref()?;
-    let message = match &open.selecting {
-        Some(selecting) => open.window.get(&selecting.id),
-        None => open.window.messages.last(),
-    };
-    message.cloned()
-}
-
-fn about_message(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
-    if action == Action::Edit {
-        return compose::edit_message(state, argument);
-    }
-    let Some(message) = selected(state) else {
-        return usage(state, "There is no message here");
-    };
-    let Some(open) = &mut state.open else { return vec![] };
-    let (target, is_room) = (open.target.clone(), open.is_room());
-    let change = |state: &mut State, act: MessageAct, said: &str| {
-        if !is_room {
-            return usage(state, "That goes in rooms and groups, not in direct messages");
-        }
-        let change = MessageChange { room: target.clone(), message: message.id.clone(), act };
-        vec![ask(state, Want::Done(said.to_owned()), &change)]
-    };
-    match action {
-        Action::Reply => {
-            if !is_room {
-                return quote(state, &message);
-            }
-            open.selecting = None;
-            open.end_edit();
-            open.purpose = Purpose::Reply(message.id.clone(), message.from.clone());
-            if argument.is_empty() { vec![] } else { compose::say_text(state, argument) }
-        }
-        Action::Delete => {
-            open.selecting = None;
-            if !argument.is_empty() {
-                let reason = Some(argument).filter(|word| *word != "yes").map(str::to_owned);
-                return change(state, MessageAct::Delete(reason), "Deleted");
-            }
-            if !is_room {
-                return usage(state, "Direct messages stay with whoever has them");
-            }
-            // What is asked about is the very message that was selected, whatever comes meanwhile.
-            open.selecting = Some(crate::tui::state::Selecting { id: message.id });
-            let question = format!("Delete the message of {}?", state.short_name(&message.from));
-            let command = "/delete yes".to_owned();
-            state.layers.push(Layer::Confirm { question, command });
-            vec![]
-        }
-        Action::React => {
-            let glyph = emoji::expand(argument).trim().to_owned();
-            change(state, MessageAct::React(glyph), "")
-        }
-        Action::Unreact => {
-            let glyph = emoji::expand(argument).trim().to_owned();
-            change(state, MessageAct::Unreact(glyph), "")
-        }
-        Action::Pin if message.room.pinned => change(state, MessageAct::Unpin, "Unpinned"),
-        Action::Pin => change(state, MessageAct::Pin, "Pinned"),
-        Action::Copy => {
-            let mut effects = say(state, Weight::Done, "Copied");
-            effects.push(Effect::Copy(message.text));
-            effects
-        }
-        Action::CopyLink => match links(&message.text).first() {
-            Some(link) => {
-                let mut effects = say(state, Weight::Done, format!("Copied {link}"));
-                effects.push(Effect::Copy(link.clone()));
-                effects
-            }
-            None => usage(state, "There is no link in this message"),
-        },
-        Action::Quote => quote(state, &message),
-        Action::Forward => people::forward(state, argument, &message),
-        Action::Why => sheet::why(state, &message),
-        Action::Quoted => match &message.room.reply_to {
-            Some(parent) => navigate::go_to(state, &parent.clone()),
-            None => usage(state, "This message answers no other"),
-        },
-        Action::Retry => {
-            if message.is_mine && message.progress == Progress::Failed {
-                open.selecting = None;
-                return compose::say_text(state, &message.text);
-            }
-            usage(state, "This message did not fail; what is queued goes out by itself")
-        }
-        Action::Unread => {
-            open.first_new = Some(message.id);
-            open.selecting = None;
-            vec![]
-        }
-        _ => vec![],
-    }
-}
-
-/// The links of a text, in their order.
-fn links(text: &str) -> Vec<String> {
-    let lines = markdown::render(text, &markdown::Reading::default());
-    let pieces = lines.into_iter().flat_map(|line| line.pieces);
-    let mut found: Vec<String> =
-        pieces.filter_map(|piece| piece.link.map(|link| link.to_string())).collect();
-    found.dedup();
-    found
-}
-
-fn quote(state: &mut State, message: &Message) -> Vec<Effect> {
-    let Some(open) = &mut state.open else { return vec![] };
-    open.selecting = None;
-    let quoted: Vec<String> = message.text.lines().map(|line| format!("> {line}")).collect();
-    compose::insert(state, format!("{}\n", quoted.join("\n")))
 }

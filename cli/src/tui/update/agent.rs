@@ -5,11 +5,11 @@ use std::{collections::HashMap, time::Duration};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ask, compose, key, navigate, people, say, sheet, trouble};
+use super::{ask, compose, draft, key, log, navigate, people, say, sheet, trouble};
 use crate::{
     agent::verb::{
-        Changed, Connection, Conversation, LinkEvent, PresenceLine, PresenceShow, ReadLines,
-        SendLine, SettingLine, Settings, WatchEvent,
+        Changed, Connection, Conversation, LinkEvent, LogLine, PresenceLine, PresenceShow,
+        ReadLines, SendLine, SettingLine, Settings, WatchEvent,
     },
     error::{CommandError, Kind},
     render,
@@ -145,10 +145,22 @@ fn took_rooms(state: &mut State, rooms: Vec<Conversation>) -> Vec<Effect> {
             effects.extend(navigate::open(state, &target));
         }
     }
+    effects.extend(log::follow(state));
+    effects.extend(wait_to_open(state));
     if is_first {
         effects.extend(key::press_early(state));
     }
     effects
+}
+
+/// Has the end of the open conversation say what cannot be opened there yet.
+fn wait_to_open(state: &mut State) -> Vec<Effect> {
+    let since = state.room().and_then(|room| room.waits_since.clone());
+    let since = since.and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    let Some(open) = &mut state.open else { return vec![] };
+    open.window.set_unopened(since.map(jiff::Timestamp::as_millisecond));
+    // How long it has been is told as well.
+    if since.is_some() { vec![Effect::Timer(Timer::Clock, CLOCK)] } else { vec![] }
 }
 
 /// The conversation that is waited for: by its name, or the first that is new when `*` is.
@@ -169,7 +181,8 @@ pub(super) fn watch_lost(state: &mut State, error: &CommandError) -> Vec<Effect>
 
 /// Times that pass have changed.
 pub(super) fn clock(state: &State) -> Vec<Effect> {
-    if state.is_online() { vec![] } else { vec![Effect::Timer(Timer::Clock, CLOCK)] }
+    let waits = state.room().is_some_and(|room| room.waits_since.is_some());
+    if state.is_online() && !waits { vec![] } else { vec![Effect::Timer(Timer::Clock, CLOCK)] }
 }
 
 /// A question brings something before its answer.
@@ -236,9 +249,18 @@ fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
         }),
         Want::Invite => parse(value).map(|changed: Changed| sheet::invitation(state, changed)),
         Want::Settings => {
-            parse(value).map(|lines: Vec<SettingLine>| people::took_settings(state, lines))
+            parse(value).map(|lines: Vec<SettingLine>| people::took_settings(state, &lines))
         }
         Want::Kept => Ok(vec![]),
+        Want::Draft(target, thread, text) => {
+            Ok(draft::kept(state, &target, thread.as_deref(), text))
+        }
+        Want::ThreadDraft(target, root) => {
+            parse(value).map(|lines| draft::took_thread(state, &target, &root, lines))
+        }
+        Want::Log(target) => {
+            parse(value).map(|lines: Vec<LogLine>| log::took(state, &target, &lines))
+        }
         Want::Link => sheet::introduced(state, value),
         Want::Linked => {
             let mut effects = say(state, Weight::Done, "Done");
@@ -307,14 +329,20 @@ fn took_page(state: &mut State, want: Want, lines: ReadLines) -> Vec<Effect> {
         }
         _ => {}
     }
-    if std::mem::take(&mut state.is_stale) { navigate::refresh(state) } else { vec![] }
+    let mut effects = wait_to_open(state);
+    if std::mem::take(&mut state.is_stale) {
+        effects.extend(navigate::refresh(state));
+    }
+    effects
 }
 
 fn failed(state: &mut State, want: Want, error: &CommandError) -> Vec<Effect> {
     match want {
         Want::Sent(target, id) => compose::not_sent(state, &target, &id, error),
         // What waits for a connection is asked for again when there is one.
-        Want::Presence | Want::Kept | Want::Names(_) => vec![],
+        Want::Presence | Want::Kept | Want::Names(_) | Want::ThreadDraft(..) => vec![],
+        Want::Draft(..) => draft::not_kept(error),
+        Want::Log(target) => log::failed(state, &target),
         Want::Newest(target)
         | Want::Older(target)
         | Want::Newer(target)

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{act, ask, say, trouble};
+use super::{act, ask, draft, say, trouble};
 use crate::{
-    agent::verb::{MessageAct, MessageChange, RoomLine, Send, SendLine, Settings, Typing, Until},
+    agent::verb::{MessageAct, MessageChange, RoomLine, Send, SendLine, Typing, Until},
     error::CommandError,
     render,
     tui::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long after the last key a draft is kept.
-const DRAFT: Duration = Duration::from_secs(1);
+pub(super) const DRAFT: Duration = Duration::from_secs(1);
 /// How often it is told that this user types.
 const TYPING_MS: u64 = 4_000;
 /// A paste beyond this is asked about.
@@ -49,22 +49,6 @@ pub(super) fn wrote(state: &mut State) -> Vec<Effect> {
     effects
 }
 
-/// Keeps what is written in the open conversation, if it has changed.
-pub(super) fn keep_draft(state: &mut State) -> Vec<Effect> {
-    let Some(open) = &mut state.open else { return vec![] };
-    let text = open.composer.text();
-    if text == open.kept || matches!(open.purpose, Purpose::Edit(_)) {
-        return vec![];
-    }
-    open.kept.clone_from(&text);
-    let verb = Settings {
-        of: Some(open.target.clone()),
-        name: Some("draft".to_owned()),
-        value: Some(text),
-    };
-    vec![ask(state, Want::Kept, &verb)]
-}
-
 /// Sends what is written, or runs it if it is a command.
 pub(super) fn send(state: &mut State) -> Vec<Effect> {
     let Some(open) = &mut state.open else { return vec![] };
@@ -82,14 +66,15 @@ pub(super) fn send(state: &mut State) -> Vec<Effect> {
 }
 
 fn run_command(state: &mut State, text: &str) -> Vec<Effect> {
+    // It may lead elsewhere, and is no draft of the room that it leaves.
+    if let Some(open) = &mut state.open {
+        open.writing().clear();
+        open.completion = None;
+    }
     let (effects, is_known) = act::command(state, text);
     // An unknown command stays where it can be mended.
-    if is_known && let Some(open) = &mut state.open {
-        let writing = open.writing();
-        if writing.text() == text {
-            writing.clear();
-        }
-        open.completion = None;
+    if !is_known && let Some(open) = &mut state.open {
+        open.writing().set_text(text);
     }
     effects
 }
@@ -148,7 +133,7 @@ pub(super) fn say_text(state: &mut State, text: &str) -> Vec<Effect> {
         thread,
     };
     let mut effects = vec![ask(state, Want::Sent(target, id), &verb)];
-    effects.extend(keep_draft(state));
+    effects.extend(draft::keep(state));
     state.told_typing_at = None;
     effects
 }
@@ -261,6 +246,13 @@ pub(super) fn paste(state: &mut State, text: String) -> Vec<Effect> {
         return vec![];
     }
     insert(state, text)
+}
+
+/// `text` as one block of code, whatever fences are in it.
+pub(super) fn fenced(text: &str) -> String {
+    let ticks = text.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(ticks.saturating_add(1).max(3));
+    format!("{fence}\n{}\n{fence}", text.trim_end())
 }
 
 /// Puts text in at the cursor.

@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{act, compose, navigate, sheet, welcome};
+use super::{act, compose, draft, navigate, sheet, welcome};
 use crate::tui::{
     action::{Action, Place},
     composer::{Composer, Edit},
@@ -259,8 +259,8 @@ fn close(state: &mut State) -> Vec<Effect> {
     if state.sheet.take().is_some() {
         return vec![];
     }
-    if state.open.as_mut().is_some_and(|open| open.thread.take().is_some()) {
-        return vec![];
+    if let Some(effects) = draft::close_thread(state) {
+        return effects;
     }
     if std::mem::take(&mut state.is_bare) {
         return vec![];
@@ -345,9 +345,7 @@ fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         },
         Some(Layer::Paste { text }) => match key.code {
             KeyCode::Char('y' | 'Y') | KeyCode::Enter => compose::insert(state, text),
-            KeyCode::Char('c' | 'C') => {
-                compose::insert(state, format!("```\n{}\n```", text.trim_end()))
-            }
+            KeyCode::Char('c' | 'C') => compose::insert(state, compose::fenced(&text)),
             KeyCode::Char('n' | 'N') => vec![],
             _ => {
                 state.layers.push(Layer::Paste { text });

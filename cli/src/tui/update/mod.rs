@@ -1,10 +1,14 @@
 //! What each event makes of the model, and what is to be done for it. Nothing here does anything itself.
 
+mod about;
 mod act;
 mod agent;
+mod colour;
 mod compose;
+mod draft;
 mod key;
 mod line;
+mod log;
 mod manage;
 mod navigate;
 mod people;
@@ -44,7 +48,7 @@ pub fn update(state: &mut State, at: Timestamp, event: Event) -> Vec<Effect> {
             state.has_focus = has_focus;
             if has_focus { navigate::read_open(state) } else { vec![] }
         }
-        Event::Timer(Timer::Draft) => compose::keep_draft(state),
+        Event::Timer(Timer::Draft) => draft::keep(state),
         Event::Timer(Timer::Typing) => {
             state.typing.clear();
             vec![]
@@ -63,6 +67,7 @@ pub fn update(state: &mut State, at: Timestamp, event: Event) -> Vec<Effect> {
         Event::Edited(outcome) => compose::edited(state, outcome),
         Event::Entered(outcome) => welcome::entered(state, outcome),
         Event::Ending => quit(state),
+        Event::Coloured(coloured) => colour::took(state, coloured),
         Event::Line(line) => line::line(state, &line),
     }
 }
@@ -96,7 +101,7 @@ fn usage(state: &mut State, text: impl Into<String>) -> Vec<Effect> {
 fn quit(state: &mut State) -> Vec<Effect> {
     state.is_quitting = true;
     let mut effects = match state.screen {
-        Screen::Chat => compose::keep_draft(state),
+        Screen::Chat => draft::keep(state),
         _ => vec![],
     };
     effects.push(Effect::Quit);

@@ -2,15 +2,13 @@
 
 use ratatui::crossterm::event::{MouseEvent, MouseEventKind};
 
-use super::{ask, compose};
+use super::{ask, colour, draft, log, sheet};
 use crate::{
     agent::verb::{MarkRead, MemberList, Read, Thread as ReadThread},
     tui::{
-        composer::Composer,
         effect::Effect,
         state::{
-            Anchor, MAX_DRAFTS, Message, Open, Seen, Selecting, State, Want,
-            conversation::Thread,
+            Anchor, Message, Open, Seen, Selecting, State, Want,
             window::{Loading, MARGIN, PAGE, Progress},
         },
     },
@@ -34,16 +32,14 @@ pub(super) fn open(state: &mut State, target: &str) -> Vec<Effect> {
     if state.open.as_ref().is_some_and(|open| open.target == target) {
         return vec![];
     }
-    let mut effects = leave(state);
-    let room = state.room_called(target);
-    let unread = room.map_or(0, |room| room.unread);
-    let kept = room.and_then(|room| room.draft.clone());
-    let composer = state.drafts.remove(target).unwrap_or_else(|| {
-        let mut composer = Composer::default();
-        composer.set_text(&kept.unwrap_or_default());
-        composer
-    });
-    state.open = Some(Open::new(target.to_owned(), composer, unread));
+    let mut effects = draft::leave(state);
+    sheet::let_see(state);
+    let unread = state.room_called(target).map_or(0, |room| room.unread);
+    let composer = draft::take(state, target);
+    let kept = state.room_called(target).and_then(|room| room.draft.clone());
+    let mut opened = Open::new(target.to_owned(), composer, unread);
+    opened.kept = kept.unwrap_or_default();
+    state.open = Some(opened);
     effects.push(Effect::Title(format!("rookery {}", state.short_name(target))));
     effects.extend(refresh(state));
     if crate::engine::is_room(target)
@@ -52,24 +48,7 @@ pub(super) fn open(state: &mut State, target: &str) -> Vec<Effect> {
         let list = MemberList { community };
         effects.push(ask(state, Want::Names(target.to_owned()), &list));
     }
-    effects
-}
-
-/// Leaves the open conversation.
-fn leave(state: &mut State) -> Vec<Effect> {
-    let effects = compose::keep_draft(state);
-    if let Some(open) = &mut state.open {
-        open.end_edit();
-    }
-    if let Some(open) = state.open.take()
-        && !open.composer.is_empty()
-    {
-        if state.drafts.len() >= MAX_DRAFTS {
-            state.drafts.pop_first();
-        }
-        state.drafts.insert(open.target, open.composer);
-    }
-    // Answers that are still to come are for another conversation.
+    effects.extend(log::follow(state));
     effects
 }
 
@@ -124,7 +103,7 @@ pub(super) fn mark_new(open: &mut Open) {
         return;
     }
     for message in open.window.messages.iter().rev() {
-        if message.is_mine || message.progress == Progress::Sending {
+        if message.is_mine || message.progress == Progress::CannotOpen {
             continue;
         }
         unread = unread.saturating_sub(1);
@@ -139,6 +118,14 @@ pub(super) fn mark_new(open: &mut Open) {
 /// What the last frame showed: more is read where its edge is near.
 pub(super) fn seen(state: &mut State, seen: Seen) -> Vec<Effect> {
     state.seen = seen;
+    let mut effects = colour::ask(state);
+    effects.extend(log::follow_back(state));
+    effects.extend(read_on(state));
+    effects
+}
+
+/// Reads more where the edge of what is at hand is near.
+fn read_on(state: &mut State) -> Vec<Effect> {
     let first = state.seen.first.clone();
     let Some(open) = &mut state.open else { return vec![] };
     if open.window.loading != Loading::No || open.window.messages.is_empty() {
@@ -146,7 +133,8 @@ pub(super) fn seen(state: &mut State, seen: Seen) -> Vec<Effect> {
     }
     let target = open.target.clone();
     let top = first.and_then(|id| open.window.position(&id)).unwrap_or(0);
-    let edge = |message: &Message| message.progress != Progress::Sending;
+    let edge =
+        |message: &Message| !matches!(message.progress, Progress::Sending | Progress::CannotOpen);
     if top < MARGIN && !open.window.has_start {
         let Some(oldest) = open.window.messages.iter().find(|message| edge(message)) else {
             return vec![];
@@ -327,8 +315,7 @@ pub(super) fn neighbour(state: &mut State, steps: isize) -> Vec<Effect> {
 pub(super) fn thread(state: &mut State) -> Vec<Effect> {
     let Some(open) = &mut state.open else { return vec![] };
     if open.selecting.is_none() && open.thread.is_some() {
-        open.thread = None;
-        return vec![];
+        return draft::close_thread(state).unwrap_or_default();
     }
     let selected = open.selecting.as_ref().and_then(|one| open.window.get(&one.id));
     let Some(message) = selected
@@ -339,16 +326,15 @@ pub(super) fn thread(state: &mut State) -> Vec<Effect> {
     if !open.is_room() {
         return super::usage(state, "Threads are for rooms");
     }
+    if message.progress == Progress::CannotOpen {
+        return super::usage(state, "What cannot be opened yet has no thread yet");
+    }
     let root = message.room.thread.clone().unwrap_or_else(|| message.id.clone());
-    open.thread = Some(Thread {
-        root,
-        window: crate::tui::state::Window::default(),
-        has_keys: true,
-        composer: Composer::default(),
-    });
     open.selecting = None;
     state.sheet = None;
-    refresh(state)
+    let mut effects = draft::open_thread(state, root);
+    effects.extend(refresh(state));
+    effects
 }
 
 /// Marks the open conversation as read, or all of them.

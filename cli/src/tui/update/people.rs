@@ -10,10 +10,16 @@ use crate::{
     tui::{
         action::Action,
         effect::Effect,
+        glyphs::Glyphs,
         state::{Editing, Layer, Message, Picker, SheetKind, State, Want, Weight},
+        text::markdown::EmojiStyle,
         theme::BuiltIn,
     },
 };
+
+/// The settings of the account; others are of a conversation.
+const ACCOUNT: [&str; 9] =
+    ["notifications", "theme", "keys", "typing", "glyphs", "ambiguous", "emoji", "links", "events"];
 
 /// Does what an action about people or this account says.
 pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
@@ -166,37 +172,60 @@ fn setting(state: &mut State, argument: &str) -> Vec<Effect> {
                 of: None,
                 values: vec![],
             };
-            let known = ["theme", "keys", "notifications", "typing"];
-            if known.contains(&name) {
-                wear(state, &line);
-                return set(state, None, name, value);
+            if ACCOUNT.contains(&name) {
+                let mut effects = wear(state, &line);
+                effects.extend(set(state, None, name, value));
+                return effects;
             }
             conversation_setting(state, name, value)
         }
     }
 }
 
-fn wear(state: &mut State, line: &SettingLine) {
+/// Has the screen be as a setting says.
+fn wear(state: &mut State, line: &SettingLine) -> Vec<Effect> {
+    state.settings.insert(line.name.clone(), line.value.clone());
+    let value = line.value.as_str();
+    let look = &mut state.look;
+    let before = (look.glyphs, look.emoji, look.links);
     match line.name.as_str() {
         "theme" => {
-            if let Some(built_in) = BuiltIn::parse(&line.value) {
-                act::wear(&mut state.look, built_in);
+            if let Some(built_in) = BuiltIn::parse(value) {
+                act::wear(look, built_in);
             }
         }
-        "keys" => {
-            state.editing = if line.value == "vim" { Editing::Vim } else { Editing::Plain };
+        "keys" => state.editing = if value == "vim" { Editing::Vim } else { Editing::Plain },
+        "emoji" => {
+            look.emoji = if value == "names" { EmojiStyle::Names } else { EmojiStyle::Glyphs };
+        }
+        "links" => {
+            look.links = match value {
+                "on" => true,
+                "off" => false,
+                _ => look.fitting_links,
+            };
+        }
+        "events" => look.events = value != "hidden",
+        "glyphs" | "ambiguous" => {
+            let chosen = |name: &str| state.settings.get(name).map_or("", String::as_str);
+            look.glyphs = match (chosen("glyphs"), chosen("ambiguous")) {
+                ("unicode", _) => Glyphs::Unicode,
+                // All lines of boxes are of ambiguous width.
+                ("ascii", _) | (_, "wide") => Glyphs::Ascii,
+                _ => look.fitting_glyphs,
+            };
         }
         _ => {}
     }
-    state.settings.insert(line.name.clone(), line.value.clone());
+    // What was laid out before holds no longer.
+    if before == (look.glyphs, look.emoji, look.links) { vec![] } else { vec![Effect::Redraw] }
 }
 
 /// The settings of the account are here.
-pub(super) fn took_settings(state: &mut State, lines: Vec<SettingLine>) -> Vec<Effect> {
-    for line in lines {
-        wear(state, &line);
-    }
-    vec![]
+pub(super) fn took_settings(state: &mut State, lines: &[SettingLine]) -> Vec<Effect> {
+    let mut effects: Vec<Effect> = lines.iter().flat_map(|line| wear(state, line)).collect();
+    effects.truncate(1);
+    effects
 }
 
 /// The members are here, for completion.

@@ -147,7 +147,7 @@ fn place(state: &State, target: &str) -> String {
 
 /// What a message's conversation is called in commands.
 fn target_of(line: &MessageLine) -> String {
-    if line.room.is_some() { line.with.clone() } else { format!("@{}", line.with) }
+    if crate::engine::is_room(&line.with) { line.with.clone() } else { format!("@{}", line.with) }
 }
 
 pub(super) fn found(state: &State, lines: &[MessageLine], complete: bool) -> Vec<Row> {
@@ -285,8 +285,40 @@ pub(super) fn account(state: &State, line: &StatusLine) -> Vec<Row> {
     rows
 }
 
+/// All there is to tell about what cannot be opened yet.
+fn why_unopened(state: &State, message: &Message) -> Vec<Row> {
+    let mut rows = vec![
+        Row::words(crate::tui::view::unopened(state, message), "").looking(Role::Waiting),
+        Row::default(),
+        Row::words("The server has it, sealed by a key that has not come to this device.", ""),
+        Row::words(
+            "A device of any member who has that key gives it, as soon as one is online.",
+            "",
+        ),
+        Row::words("It is asked for again by itself, every few seconds while connected.", ""),
+        Row::words("What comes after it waits too, so that nothing is shown out of order.", ""),
+        Row::default(),
+        Row::choice(
+            "Ask again now",
+            "/retry, or R on the message",
+            "retry",
+            Some("/retry".to_owned()),
+        ),
+    ];
+    if !state.is_online() {
+        let said = "There is no connection now: that is what it waits for first.";
+        rows.insert(1, Row::words(said, "").looking(Role::Warning));
+    }
+    let refusal = state.room().and_then(|room| room.refusal.clone());
+    rows.extend(refusal.map(|why| Row::words(field(&why), "").looking(Role::Warning)));
+    rows
+}
+
 /// All there is to tell about a message.
 pub(super) fn why(state: &State, message: &Message) -> Vec<Row> {
+    if message.progress == Progress::CannotOpen {
+        return why_unopened(state, message);
+    }
     let at = Timestamp::from_millisecond(message.at).map_or_else(
         |_| String::new(),
         |at| at.to_zoned(state.look.zone.clone()).strftime("%A %e %B %Y %H:%M:%S").to_string(),
@@ -332,5 +364,6 @@ pub(super) fn progress(progress: &Progress) -> &'static str {
         Progress::Read => "read",
         Progress::Failed => "failed: R sends it again",
         Progress::Received => "received",
+        Progress::CannotOpen => "cannot be opened yet: its key is not on this device",
     }
 }

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{act, ask, navigate, people, rows, say};
+use super::{act, ask, draft, navigate, people, rows, say};
 use crate::{
     agent::verb::{
         Changed, ChannelList, CommunityLog, CommunityShow, ContactList, DeviceLinked, DeviceList,
@@ -16,6 +16,7 @@ use crate::{
         keymap::Stroke,
         state::{Layer, Message, Row, Sheet, SheetKind, State, Want, Weight},
         theme::Role,
+        view::WIDE,
     },
 };
 use ratatui::crossterm::event::KeyCode;
@@ -28,10 +29,9 @@ pub(super) fn open(state: &mut State, kind: SheetKind) -> Vec<Effect> {
     if state.sheet.as_ref().is_none_or(|sheet| sheet.kind != kind) {
         state.sheet = Some(Sheet::loading(kind.clone()));
     }
-    if let Some(open) = &mut state.open {
-        open.thread = None;
-    }
-    vec![request(state, kind)]
+    let mut effects = draft::close_thread(state).unwrap_or_default();
+    effects.push(request(state, kind));
+    effects
 }
 
 fn request(state: &mut State, kind: SheetKind) -> Effect {
@@ -41,7 +41,9 @@ fn request(state: &mut State, kind: SheetKind) -> Effect {
         SheetKind::Roles(community) => ask(state, want, &RoleList { community }),
         SheetKind::Channels(community) => ask(state, want, &ChannelList { community }),
         SheetKind::Community(community) => ask(state, want, &CommunityShow { community }),
-        SheetKind::Log(community) => ask(state, want, &CommunityLog { community }),
+        SheetKind::Log(community) => {
+            ask(state, want, &CommunityLog { community, ..CommunityLog::default() })
+        }
         SheetKind::Search(query) => ask(state, want, &Search { query, count: FOUND, cursor: None }),
         SheetKind::Pins(target) => {
             let read = Read {
@@ -194,14 +196,21 @@ pub(super) fn enter(state: &mut State, command: &str) -> Vec<Effect> {
         && let Some((target, id)) = place.split_once(' ')
     {
         let (target, id) = (target.to_owned(), id.to_owned());
-        if let Some(sheet) = &mut state.sheet {
-            sheet.has_keys = false;
-        }
         let mut effects = navigate::open(state, &target);
+        let_see(state);
         effects.extend(navigate::go_to(state, &id));
         return effects;
     }
     act::run_line(state, command)
+}
+
+/// Has the open conversation be seen: a sheet that lies over it is closed, one beside it gives up the keys.
+pub(super) fn let_see(state: &mut State) {
+    if state.size.0 < WIDE {
+        state.sheet = None;
+    } else if let Some(sheet) = &mut state.sheet {
+        sheet.has_keys = false;
+    }
 }
 
 /// All keys and commands.

@@ -3,7 +3,6 @@
 use ratatui::{
     Frame,
     layout::{Position, Rect},
-    widgets::Clear,
 };
 
 use super::{put, words};
@@ -47,8 +46,12 @@ pub(super) fn field(
     if composer.is_empty() && !placeholder.is_empty() {
         put(frame.buffer_mut(), inner, 0, &words(placeholder, Role::Placeholder), state);
     }
-    let style = state.look.theme.style(Role::Text);
-    let cursor = composer.render(inner, frame.buffer_mut(), style);
+    let theme = &state.look.theme;
+    let vim = state.open.as_ref().map(|open| &open.vim).filter(|_| has_keys);
+    let selected = vim.and_then(|vim| vim.selected(composer)).unwrap_or_default();
+    let selected = (selected, theme.style(Role::Selected));
+    let cursor =
+        composer.render_selected(inner, frame.buffer_mut(), theme.style(Role::Text), selected);
     if has_keys {
         frame.set_cursor_position(cursor);
     }
@@ -116,7 +119,7 @@ fn completion(state: &State, open: &Open, frame: &mut Frame<'_>, area: Rect) {
         width: columns.min(area.width.saturating_sub(SIGN)),
         height: count,
     };
-    frame.render_widget(Clear, place);
+    super::clear(frame, place);
     for (row, (at, (shown, _))) in (0..count).zip(completion.choices.iter().enumerate()) {
         let is_marked = at == completion.marked;
         let role = if is_marked { Role::Selected } else { Role::Hint };

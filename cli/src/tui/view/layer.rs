@@ -1,6 +1,6 @@
 //! What lies over everything: the palette, questions, forms.
 
-use ratatui::{Frame, layout::Rect, widgets::Clear};
+use ratatui::{Frame, layout::Rect};
 
 use super::{composer, put, put_right, words};
 use crate::tui::{
@@ -37,12 +37,18 @@ pub(super) fn draw(state: &State, layer: &Layer, frame: &mut Frame<'_>, area: Re
             let lines = text.lines().count();
             let size = text.len() / 1024;
             let said = format!("{lines} lines, {size} KiB were pasted.");
-            let keys = "Enter puts them in as one message, c as code, n not at all";
+            let keys = "Enter puts it in as text, c as one block of code, n not at all";
             boxed(
                 state,
                 frame,
                 area,
-                &[&said, "Nothing is sent before you press Enter again.", "", keys],
+                &[
+                    &said,
+                    "It becomes one message; nothing is sent before you press Enter again.",
+                    "Files cannot be sent yet.",
+                    "",
+                    keys,
+                ],
                 Role::Warning,
             );
         }
@@ -82,7 +88,7 @@ fn boxed(state: &State, frame: &mut Frame<'_>, area: Rect, lines: &[&str], first
 
 /// Draws the frame of a box, and says what is inside of it.
 fn frame_of(state: &State, frame: &mut Frame<'_>, place: Rect) -> Rect {
-    frame.render_widget(Clear, place);
+    super::clear(frame, place);
     let style = state.look.theme.style(Role::BorderFocused);
     let block = ratatui::widgets::Block::bordered()
         .border_set(state.look.glyphs.border())

@@ -1,14 +1,14 @@
 //! One message as rows: who, when, how far it has come, what it says, and what was said about it.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
-use jiff::{Timestamp, Zoned};
-
+use super::between::day;
 use crate::tui::{
     glyphs::Mark,
     state::{Message, Open, State, window::Progress},
     text::{
         Piece, TextLine,
+        links::Links,
         markdown::{self, Reading},
         width, wrap,
     },
@@ -18,42 +18,60 @@ use crate::tui::{
 /// How many messages' rows are remembered.
 const REMEMBERED: usize = 1_024;
 /// Below this many columns a name stands above its text.
-const STACKED: u16 = 48;
+pub(super) const STACKED: u16 = 48;
 /// Columns for a name.
 const NAME: usize = 9;
+/// Columns for time, name and mark.
+pub(super) const INDENT: usize = 6 + NAME + 1 + 3;
 
 /// The texts of messages as they were laid out last, by message and width.
 #[derive(Debug, Default)]
 pub struct ViewCache {
     texts: HashMap<(String, u16), Text>,
+    links: Rc<RefCell<Links>>,
 }
 
-/// A text that was laid out, and of which revision of its message.
-type Text = (u64, Rc<Vec<TextLine>>);
+/// A text that was laid out: of which revision of its message, and whether its code had its colours.
+#[derive(Debug)]
+struct Text {
+    revision: u64,
+    is_coloured: bool,
+    lines: Rc<Vec<TextLine>>,
+}
 
 impl ViewCache {
-    /// Forgets everything: the theme, the emoji or the terminal has changed.
+    /// Forgets everything but where links lead: the theme, the emoji or the terminal has changed.
     pub fn clear(&mut self) {
         self.texts.clear();
     }
 
+    /// Where the links that were drawn lead.
+    #[must_use]
+    pub fn links(&self) -> Rc<RefCell<Links>> {
+        Rc::clone(&self.links)
+    }
+
     fn text(&mut self, state: &State, message: &Message, columns: u16) -> Rc<Vec<TextLine>> {
         let key = (message.id.clone(), columns);
-        if let Some((revision, lines)) = self.texts.get(&key)
-            && *revision == message.revision
+        let blocks = state.colours.of(&message.id, message.revision);
+        if let Some(text) = self.texts.get(&key)
+            && text.revision == message.revision
+            && text.is_coloured == blocks.is_some()
         {
-            return Rc::clone(lines);
+            return Rc::clone(&text.lines);
         }
         let own = state.own_name();
         let short = state.short_name(own);
         let me = vec![own.to_owned(), short.to_owned(), "everyone".to_owned()];
-        let reading = Reading { me, emoji: state.look.emoji, ..Reading::default() };
+        let emoji = state.look.emoji;
+        let reading = Reading { me, emoji, blocks: blocks.cloned(), ..Reading::default() };
         let lines = wrap(&markdown::render(&message.text, &reading), usize::from(columns));
         let lines = Rc::new(lines);
         if self.texts.len() >= REMEMBERED {
             self.texts.clear();
         }
-        self.texts.insert(key, (message.revision, Rc::clone(&lines)));
+        let (revision, is_coloured) = (message.revision, blocks.is_some());
+        self.texts.insert(key, Text { revision, is_coloured, lines: Rc::clone(&lines) });
         lines
     }
 }
@@ -75,51 +93,8 @@ pub(super) fn mark_of(message: &Message, is_direct: bool) -> Option<(Mark, Role)
     })
 }
 
-fn day(state: &State, at: i64) -> Option<Zoned> {
-    Some(Timestamp::from_millisecond(at).ok()?.to_zoned(state.look.zone.clone()))
-}
-
-/// A line across with words in it.
-fn divider(state: &State, columns: u16, said: &str, role: Role) -> TextLine {
-    let dash = state.look.glyphs.horizontal();
-    let said = format!(" {said} ");
-    let rest = usize::from(columns).saturating_sub(width::width(&said));
-    let left = rest / 2;
-    let line = format!("{}{said}{}", dash.repeat(left), dash.repeat(rest.saturating_sub(left)));
-    TextLine::new(line, role)
-}
-
-/// The rows of a message with the dividers above it, in `columns`.
-pub(super) fn rows(
-    state: &State,
-    cache: &mut ViewCache,
-    open: &Open,
-    message: &Message,
-    before: Option<&Message>,
-    columns: u16,
-) -> Vec<TextLine> {
-    let mut rows = vec![];
-    if state.is_bare {
-        rows.extend(bare(state, message, columns));
-        return rows;
-    }
-    let today = day(state, message.at);
-    let former = before.and_then(|before| day(state, before.at));
-    let is_new_day = today.as_ref().map(Zoned::date) != former.as_ref().map(Zoned::date);
-    if is_new_day && let Some(today) = &today {
-        let said = today.strftime("%A %-d %B %Y").to_string();
-        rows.push(divider(state, columns, &said, Role::Day));
-    }
-    if open.first_new.as_deref() == Some(message.id.as_str()) {
-        rows.push(divider(state, columns, "new", Role::NewMark));
-    }
-    let time = today.map(|today| today.strftime("%H:%M").to_string()).unwrap_or_default();
-    rows.extend(said(state, cache, open, message, columns, &time));
-    rows
-}
-
 /// Nothing but who and what, for the terminal's own selection.
-fn bare(state: &State, message: &Message, columns: u16) -> Vec<TextLine> {
+pub(super) fn bare(state: &State, message: &Message, columns: u16) -> Vec<TextLine> {
     let name = state.short_name(&message.from);
     let lines: Vec<TextLine> = format!("{name}: {}", message.text)
         .lines()
@@ -132,10 +107,13 @@ fn name_of(state: &State, message: &Message) -> (String, Role) {
     if message.is_mine {
         return ("you".to_owned(), Role::Me);
     }
+    if message.progress == Progress::CannotOpen {
+        return (String::new(), Role::Dim);
+    }
     (state.short_name(&message.from).to_owned(), theme::author(&message.from))
 }
 
-fn said(
+pub(super) fn said(
     state: &State,
     cache: &mut ViewCache,
     open: &Open,
@@ -154,7 +132,7 @@ fn said(
         (None, trust) => trust,
     };
     let sign = doubt.map_or(mark.clone(), |(sign, role)| (sign.to_owned(), role));
-    let indent = if is_stacked { 2 } else { 6 + NAME + 1 + 3 };
+    let indent = if is_stacked { 2 } else { INDENT };
     let room = columns.saturating_sub(u16::try_from(indent).unwrap_or(u16::MAX)).max(8);
     let mut body = reply_row(state, open, message, room);
     body.extend(text_rows(state, cache, message, room));
@@ -184,7 +162,7 @@ fn said(
 }
 
 /// `line` after `head`, or after as many spaces.
-fn indented(line: TextLine, columns: usize, head: &[Piece]) -> TextLine {
+pub(super) fn indented(line: TextLine, columns: usize, head: &[Piece]) -> TextLine {
     let mut pieces = if head.is_empty() {
         vec![Piece::new(" ".repeat(columns), Role::Text)]
     } else {
@@ -229,6 +207,11 @@ fn text_rows(
             usize::from(columns),
         );
     }
+    if message.progress == Progress::CannotOpen {
+        let mark = state.look.glyphs.mark(Mark::CannotOpen);
+        let said = format!("{mark} {}", unopened(state, message));
+        return wrap(&[TextLine::new(said, Role::Waiting)], usize::from(columns));
+    }
     let mut rows = cache.text(state, message, columns).as_ref().clone();
     if rows.is_empty() {
         rows.push(TextLine::default());
@@ -244,6 +227,25 @@ fn text_rows(
         }
     }
     rows
+}
+
+/// Why something cannot be opened yet, since when, and what to do about it.
+pub(in crate::tui) fn unopened(state: &State, message: &Message) -> String {
+    let since = day(state, message.at).map(|at| at.strftime("%H:%M").to_string());
+    let now = i64::try_from(state.now.as_millis()).unwrap_or(i64::MAX);
+    let age = now.saturating_sub(message.at).max(0) / 60_000;
+    let age = match age {
+        0 => String::new(),
+        1..120 => format!(" ({age} min)"),
+        minutes => format!(" ({} h)", minutes / 60),
+    };
+    let what = if state.is_online() {
+        "its key is asked of other members' devices"
+    } else {
+        "its key is asked for when there is a connection"
+    };
+    let since = since.unwrap_or_default();
+    format!("cannot open yet: {what}, since {since}{age}. /retry asks again, /why tells more")
 }
 
 fn after_rows(state: &State, message: &Message, columns: u16) -> Vec<TextLine> {

@@ -1,5 +1,6 @@
 //! Drawing the model. Nothing here changes it; what is remembered between frames is a [`ViewCache`], and dropping that changes no cell.
 
+mod between;
 mod composer;
 mod layer;
 mod message;
@@ -12,9 +13,10 @@ mod welcome;
 
 use ratatui::{
     Frame,
-    buffer::Buffer,
+    buffer::{Buffer, CellDiffOption},
     layout::{Constraint, Layout, Position, Rect},
     style::Style,
+    widgets::Clear,
 };
 
 use super::{
@@ -24,6 +26,7 @@ use super::{
 };
 
 pub use message::ViewCache;
+pub(in crate::tui) use message::unopened;
 pub(in crate::tui) use title::seal;
 pub(in crate::tui) use welcome::{choices, question};
 
@@ -128,7 +131,7 @@ fn chat(state: &State, cache: &mut ViewCache, frame: &mut Frame<'_>, area: Rect)
         seen = timeline::draw(state, cache, frame, inset(middle));
     }
     if side.width > 0 {
-        pane::draw(state, cache, frame, inset(side));
+        seen.plain.extend(pane::draw(state, cache, frame, inset(side)).plain);
     }
     status::draw(state, frame, status);
     composer::draw(state, frame, writing);
@@ -169,6 +172,19 @@ fn down(state: &State, buffer: &mut Buffer, area: Rect) {
     let style = state.look.theme.style(Role::Border);
     for y in area.top()..area.bottom() {
         buffer.set_string(area.x, y, state.look.glyphs.vertical(), style);
+    }
+}
+
+/// Blanks a place for what lies over the rest. Of a wide character that goes into it, nothing is left.
+fn clear(frame: &mut Frame<'_>, place: Rect) {
+    frame.render_widget(Clear, place);
+    let Some(before) = place.x.checked_sub(1) else { return };
+    for y in place.top()..place.bottom() {
+        if let Some(cell) = frame.buffer_mut().cell_mut((before, y))
+            && width::cluster_width(cell.symbol()) > 1
+        {
+            cell.set_symbol(" ").set_diff_option(CellDiffOption::None);
+        }
     }
 }
 

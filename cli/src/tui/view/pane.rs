@@ -4,18 +4,24 @@ use ratatui::{Frame, layout::Rect};
 
 use super::{composer, message::ViewCache, put, put_right, timeline, words};
 use crate::tui::{
-    state::{Sheet, State},
+    state::{Seen, Sheet, State},
     text::{self, width},
     theme::Role,
 };
 
-/// Draws what is open there.
-pub(super) fn draw(state: &State, cache: &mut ViewCache, frame: &mut Frame<'_>, area: Rect) {
+/// Draws what is open there, and says what of a thread is to be seen.
+pub(super) fn draw(
+    state: &State,
+    cache: &mut ViewCache,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) -> Seen {
     if let Some(sheet) = &state.sheet {
-        return list(state, sheet, frame, area);
+        list(state, sheet, frame, area);
+        return Seen::default();
     }
-    let Some(open) = &state.open else { return };
-    let Some(thread) = &open.thread else { return };
+    let Some(open) = &state.open else { return Seen::default() };
+    let Some(thread) = &open.thread else { return Seen::default() };
     let role = if thread.has_keys { Role::BorderFocused } else { Role::Heading };
     put(frame.buffer_mut(), area, 0, &words("Thread", role), state);
     put_right(frame.buffer_mut(), area, 0, "Esc ", state.look.theme.style(Role::Hint));
@@ -25,9 +31,10 @@ pub(super) fn draw(state: &State, cache: &mut ViewCache, frame: &mut Frame<'_>, 
         height: area.height.saturating_sub(rows).saturating_sub(2),
         ..area
     };
-    timeline::messages(state, cache, open, &thread.window, frame, middle);
+    let seen = timeline::messages(state, cache, open, &thread.window, false, frame, middle);
     let below = Rect { y: middle.bottom().saturating_add(1), height: rows, ..area };
     composer::field(state, &thread.composer, thread.has_keys, "reply in thread", frame, below);
+    seen
 }
 
 fn list(state: &State, sheet: &Sheet, frame: &mut Frame<'_>, area: Rect) {

@@ -8,7 +8,7 @@ use crate::{
     tui::{
         action::{Action, Place},
         state::{Screen, State, Weight, conversation::Purpose},
-        text::TextLine,
+        text::{TextLine, width::width},
         theme::Role,
     },
 };
@@ -38,9 +38,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
     typing(state, &mut line);
     if let Some(room) = state.room() {
         if let Some(since) = &room.waits_since {
-            let since = state.clock(since);
-            let said =
-                format!("   something cannot be opened yet: its key is asked for since {since}");
+            let said = format!("   something cannot be opened yet, since {}", state.clock(since));
             line.push(&said, Role::Waiting, None);
         }
         if let Some(refusal) = &room.refusal {
@@ -166,13 +164,19 @@ pub(super) fn hints(state: &State, frame: &mut Frame<'_>, area: Rect) {
         };
         add(Action::Go, "go to");
         add(Action::Palette, "commands");
-        add(Action::NextUnread, "next unread");
         add(Action::Help, "help");
+        add(Action::NextUnread, "next unread");
     }
     let mut line = TextLine::default();
     for (key, about) in hints {
-        line.push(&format!(" {key}"), Role::Key, None);
-        line.push(&format!(" {about} "), Role::Hint, None);
+        let (key, about) = (format!(" {key}"), format!(" {about} "));
+        // What does not fit whole says nothing.
+        let columns = line.width().saturating_add(width(&key)).saturating_add(width(&about));
+        if columns > usize::from(area.width) {
+            break;
+        }
+        line.push(&key, Role::Key, None);
+        line.push(&about, Role::Hint, None);
     }
     put(frame.buffer_mut(), area, 0, &line, state);
 }

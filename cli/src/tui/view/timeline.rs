@@ -2,10 +2,14 @@
 
 use ratatui::{Frame, layout::Rect};
 
-use super::{message, message::ViewCache, put, words};
+use super::{
+    between::{self, Around},
+    message::ViewCache,
+    put, words,
+};
 use crate::tui::{
     state::{Anchor, Open, Seen, State, Window, window::Loading},
-    text::TextLine,
+    text::{TextLine, links::Links, markdown, width},
     theme::Role,
 };
 
@@ -29,6 +33,16 @@ pub(super) fn draw(
         return Seen::default();
     };
     if open.window.messages.is_empty() {
+        let happened = if open.window.has_end && !state.is_bare {
+            between::happened(state, open, area.width, i64::MIN)
+        } else {
+            vec![]
+        };
+        let rows = usize::from(area.height.saturating_sub(1));
+        let hidden = happened.len().saturating_sub(rows);
+        for (row, line) in (1..area.height).zip(happened.iter().skip(hidden)) {
+            put(frame.buffer_mut(), area, row, line, state);
+        }
         let said = if !open.window.has_end {
             "reading"
         } else if open.is_room() {
@@ -39,15 +53,16 @@ pub(super) fn draw(
         put(frame.buffer_mut(), area, 0, &words(said, Role::Dim), state);
         return Seen::default();
     }
-    messages(state, cache, open, &open.window, frame, area)
+    messages(state, cache, open, &open.window, true, frame, area)
 }
 
-/// Draws the messages of a window.
+/// Draws the messages of a window, and what happened between them if `has_log`.
 pub(super) fn messages(
     state: &State,
     cache: &mut ViewCache,
     open: &Open,
     window: &Window,
+    has_log: bool,
     frame: &mut Frame<'_>,
     area: Rect,
 ) -> Seen {
@@ -59,13 +74,24 @@ pub(super) fn messages(
     };
     let height = usize::from(area.height);
     // From the lowest upwards, until the rows are full.
-    let mut blocks: Vec<(usize, Vec<TextLine>)> = vec![];
+    let mut blocks: Vec<(usize, Vec<(TextLine, bool)>)> = vec![];
+    let newest = window.messages.len().saturating_sub(1);
     let mut used = 0_usize;
     let mut hidden_below = usize::from(skip);
     for place in (0..=lowest).rev() {
         let Some(one) = window.messages.get(place) else { break };
-        let before = place.checked_sub(1).and_then(|before| window.messages.get(before));
-        let mut rows = message::rows(state, cache, open, one, before, area.width);
+        let around = Around {
+            message: one,
+            before: place.checked_sub(1).and_then(|before| window.messages.get(before)),
+            is_oldest: place == 0 && window.has_start,
+            is_newest: place == newest && window.has_end,
+            has_log,
+        };
+        if markdown::may_have_code(&one.text) && state.colours.of(&one.id, one.revision).is_none() {
+            seen.plain.push(one.id.clone());
+        }
+        let block = between::block(state, cache, open, around, area.width);
+        let mut rows: Vec<_> = block.rows().collect();
         let keep = rows.len().saturating_sub(std::mem::take(&mut hidden_below)).max(1);
         rows.truncate(keep);
         used = used.saturating_add(rows.len());
@@ -92,17 +118,20 @@ pub(super) fn messages(
     let mut cut = above;
     for (place, rows) in blocks.into_iter().rev() {
         let id = window.messages.get(place).map(|message| message.id.as_str());
-        for line in rows {
+        for (line, is_own) in rows {
             if cut > 0 {
                 cut = cut.saturating_sub(1);
                 continue;
             }
-            if selected.is_some() && id == selected {
+            if is_own && selected.is_some() && id == selected {
                 let row = Rect { y: area.y.saturating_add(y), height: 1, ..area };
                 frame.buffer_mut().set_style(row, state.look.theme.style(Role::Selected));
                 put_selected(state, frame, area, y, &line);
             } else {
                 put(frame.buffer_mut(), area, y, &line, state);
+            }
+            if state.look.links {
+                link(cache, frame, area, y, &line);
             }
             y = y.saturating_add(1);
         }
@@ -116,6 +145,27 @@ pub(super) fn messages(
         super::put_right(frame.buffer_mut(), area, area.height.saturating_sub(1), &said, style);
     }
     seen
+}
+
+/// Has the cells of a row that lead somewhere say so.
+fn link(cache: &ViewCache, frame: &mut Frame<'_>, area: Rect, row: u16, line: &TextLine) {
+    let y = area.y.saturating_add(row);
+    let mut x = area.x;
+    let links = cache.links();
+    for piece in &line.pieces {
+        let columns = u16::try_from(width::width(&piece.text)).unwrap_or(u16::MAX);
+        let end = x.saturating_add(columns).min(area.right());
+        let number =
+            piece.link.as_ref().and_then(|target| links.try_borrow_mut().ok()?.number(target));
+        if let Some(number) = number.filter(|_| row < area.height) {
+            for x in x..end {
+                if let Some(cell) = frame.buffer_mut().cell_mut((x, y)) {
+                    cell.underline_color = Links::colour(number);
+                }
+            }
+        }
+        x = end;
+    }
 }
 
 /// A row of the selected message: its look lies over every piece.

@@ -2,8 +2,8 @@
 
 use std::iter::successors;
 
-use super::parse::{At, Find, Motion, Size, Way};
-use crate::tui::composer::motion::{after, before, is_word, line_end, line_start};
+use super::parse::{At, Find, Motion, Shape, Size, Way};
+use crate::tui::composer::motion::{after, before, boundary, is_word, line_end, line_start};
 
 /// Where a motion ends, and what an operator takes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,11 @@ pub(super) fn reach(
             (first_text(text, line), Takes::Lines)
         }
         Motion::Find(find) => return find_in_line(text, at, find, times),
-        Motion::Again(_) => return None,
+        Motion::Place(place, Shape::Text) => (boundary(text, place), Takes::Before),
+        Motion::Place(place, Shape::Lines) => {
+            (first_text(text, boundary(text, place)), Takes::Lines)
+        }
+        Motion::Again(_) | Motion::ToMark(..) => return None,
     };
     Some(Reached { to, takes })
 }

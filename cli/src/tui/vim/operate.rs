@@ -6,7 +6,7 @@ use super::{
     Mode, Outcome, Vim,
     motion::{self, Class, Takes},
     object,
-    parse::{Command, Motion, Operator, Side, Target},
+    parse::{Command, Motion, Operator, Shape, Side, Target},
 };
 use crate::tui::composer::{
     Composer, Edit,
@@ -21,14 +21,6 @@ const MOST: usize = 256 * 1024;
 pub(super) struct Register {
     text: String,
     shape: Shape,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Shape {
-    #[default]
-    Text,
-    /// Whole lines, without the last line end.
-    Lines,
 }
 
 impl Vim {
@@ -85,6 +77,12 @@ impl Vim {
                 let below = (1..times)
                     .fold(at, |at, _| line_end(text, at).saturating_add(1).min(text.len()));
                 return Some((lines(text, at, below), Shape::Lines));
+            }
+            Target::Selected(from, to, Shape::Text) => {
+                return Some((from..after(text, to), Shape::Text));
+            }
+            Target::Selected(from, to, Shape::Lines) => {
+                return Some((lines(text, from, to), Shape::Lines));
             }
             Target::Motion(Motion::WordStart(size))
                 if operator == Operator::Change
@@ -221,7 +219,7 @@ pub(super) fn join(count: usize, composer: &mut Composer) {
 }
 
 /// From the start of the line of `from` to the end of that of `to`.
-fn lines(text: &str, from: usize, to: usize) -> Range<usize> {
+pub(super) fn lines(text: &str, from: usize, to: usize) -> Range<usize> {
     line_start(text, from)..line_end(text, to)
 }
 

@@ -29,6 +29,10 @@ impl Command {
             self.verb,
             Verb::Move(_)
                 | Verb::Operate(Operator::Yank, _)
+                // The same places hold something else the next time.
+                | Verb::Operate(_, Target::Selected(..))
+                | Verb::Select(_)
+                | Verb::Mark(_)
                 | Verb::Undo
                 | Verb::Redo
                 | Verb::Repeat
@@ -45,6 +49,10 @@ pub(super) enum Verb {
     Case,
     Join,
     Insert(Start),
+    /// Begins to select.
+    Select(Shape),
+    /// Remembers the place of the cursor.
+    Mark(char),
     Undo,
     Redo,
     Repeat,
@@ -61,6 +69,17 @@ pub(super) enum Operator {
 pub(super) enum Target {
     Motion(Motion),
     Object(Extent, Object),
+    Lines,
+    /// What is selected: its first cluster and its last one.
+    Selected(usize, usize, Shape),
+}
+
+/// Whether clusters or whole lines are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Shape {
+    #[default]
+    Text,
+    /// Without the last line end.
     Lines,
 }
 
@@ -80,6 +99,10 @@ pub(super) enum Motion {
     LastLine,
     Find(Find),
     Again(Again),
+    /// To a mark, or to the first text of its line.
+    ToMark(char, Shape),
+    /// To a place of the text, or to the first text of its line.
+    Place(usize, Shape),
 }
 
 /// Whether punctuation parts words.
@@ -235,6 +258,9 @@ impl Keys<'_> {
             'u' => Verb::Undo,
             CONTROL_R => Verb::Redo,
             '.' => Verb::Repeat,
+            'v' => Verb::Select(Shape::Text),
+            'V' => Verb::Select(Shape::Lines),
+            'm' => Verb::Mark(self.mark()?),
             _ => Verb::Move(self.motion(key)?),
         };
         Ok((verb, None))
@@ -277,8 +303,15 @@ impl Keys<'_> {
             'T' => self.find(Way::Back, At::Short)?,
             ';' => Motion::Again(Again::Same),
             ',' => Motion::Again(Again::Other),
+            '`' => Motion::ToMark(self.mark()?, Shape::Text),
+            '\'' => Motion::ToMark(self.mark()?, Shape::Lines),
             _ => return Err(Stop::Unknown),
         })
+    }
+
+    fn mark(&mut self) -> Result<char, Stop> {
+        self.next()
+            .and_then(|name| if name.is_ascii_lowercase() { Ok(name) } else { Err(Stop::Unknown) })
     }
 
     fn find(&mut self, way: Way, stop: At) -> Result<Motion, Stop> {

@@ -267,3 +267,45 @@ proptest! {
         prop_assert!(at < place::line_end(text, at) || at == place::line_start(text, at));
     }
 }
+
+#[test]
+fn what_is_selected_is_taken_by_an_operator() {
+    table(&[
+        ("one |two three", "ved", "one | three"),
+        ("one two t|hree", "vbbd", "one |ree"),
+        ("|abc", "vlld", "|"),
+        ("one |two three", "vecx<Esc>", "one |x three"),
+        ("one |two three", "vey$p", "one two threetw|o"),
+        ("a\n|b\nc\nd", "Vjd", "a\n|d"),
+        ("a\nb|b\nc", "Vcx<Esc>", "a\n|x\nc"),
+        ("|a\nb\nc", "VjyGp", "a\nb\nc\n|a\nb"),
+        ("on|e two", "v<Esc>x", "on| two"),
+        ("on|e two", "vvx", "on| two"),
+        ("a\nb|b\nc", "vVd", "a\n|c"),
+        ("one |two three", "veoohd", "one |o three"),
+        ("|one two", "vlu", "o|ne two"),
+        ("|a👩\u{200d}🚀b", "vld", "|b"),
+        ("one |two three", "ve\"ayw\"aP", "one two tw|othree"),
+    ]);
+    let (mut vim, mut composer) = (Vim::new(Mode::Normal), Composer::new("copy me"));
+    composer.set_cursor(5);
+    let outcome = run(&mut vim, &mut composer, "v$\"+y");
+    assert_eq!(outcome, Outcome::CopyToClipboard("me".to_owned()));
+    assert_eq!(vim.mode(), Mode::Normal);
+    run(&mut vim, &mut composer, "0vl");
+    assert_eq!(vim.selected(&composer), Some(0..2));
+    run(&mut vim, &mut composer, "V");
+    assert_eq!(vim.selected(&composer), Some(0..7));
+}
+
+#[test]
+fn marks_are_gone_back_to() {
+    table(&[
+        ("one |two\nthree", "maG`a", "one |two\nthree"),
+        ("  one |two\nthree", "maG'a", "  |one two\nthree"),
+        ("one |two three", "ma$d`a", "one |e"),
+        ("a\n|b\nc", "maggd'a", "|c"),
+        ("one |two", "`z", "one |two"),
+        ("one tw|o", "ma0D`a", "|"),
+    ]);
+}

@@ -26,6 +26,12 @@ fn shown_as(source: &str, reading: &Reading) -> String {
     render(source, reading).iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// The same with the colours of its code.
+fn coloured(source: &str) -> String {
+    let blocks = Some(Arc::new(colour(source)));
+    shown_as(source, &Reading { blocks, ..reading() })
+}
+
 #[test]
 fn styles_are_roles() {
     let cases = [
@@ -69,20 +75,35 @@ fn quotes_and_lists_keep_their_marks_on_every_line() {
 #[test]
 fn code_is_coloured_by_its_language_and_nothing_in_it_is_read() {
     assert_eq!(
-        shown("```rust\nlet x = 1; // @ada\n```"),
+        coloured("```rust\nlet x = 1; // @ada\n```"),
         "  <CodeKeyword:let><Code: x = ><CodeNumber:1><Code:; ><CodeComment:// @ada>"
     );
     assert_eq!(shown("```\n**a** :rocket:\n\tb\n```"), "  <Code:**a** :rocket:>\n  <Code:    b>");
-    assert_eq!(shown("```nosuch\nx\n```"), "  <Code:x>");
+    assert_eq!(coloured("```nosuch\nx\n```"), "  <Code:x>");
+    assert_eq!(
+        coloured("```\nplain\n```\n> ```rust\n> fn\n> ```\n- ~~~py\n  if\n  ~~~"),
+        "  <Code:plain>\n>   <CodeKeyword:fn>\n-   <CodeKeyword:if>"
+    );
 }
 
 #[test]
-fn text_without_code_never_loads_the_grammars() {
+fn code_is_plain_until_its_colours_are_here_and_says_the_same() {
+    let source = "see\n```rust\nlet x = 1;\n\tf()\n```\nthere";
+    assert_eq!(shown("```rust\nlet x\n```"), "  <Code:let x>");
+    let text =
+        |reading: &Reading| render(source, reading).iter().map(TextLine::text).collect::<Vec<_>>();
+    let with = Reading { blocks: Some(Arc::new(colour(source))), ..reading() };
+    assert_eq!(text(&reading()), text(&with));
+}
+
+#[test]
+fn drawing_a_text_never_loads_the_grammars() {
     use super::super::highlight::tests::ASKED;
     ASKED.with(|asked| asked.set(false));
     shown("**a** `b` > c\n\n```\nplain\n```\n- https://nest.example @ada");
-    assert!(!ASKED.with(std::cell::Cell::get));
     shown("```rust\nfn\n```");
+    assert!(!ASKED.with(std::cell::Cell::get));
+    drop(colour("```rust\nfn\n```"));
     assert!(ASKED.with(std::cell::Cell::get));
 }
 

@@ -1,0 +1,152 @@
+//! What is done with one message: the selected one, or the newest.
+
+use super::{ask, compose, navigate, people, say, sheet, usage};
+use crate::{
+    agent::verb::{MessageAct, MessageChange, RoomRetry},
+    tui::{
+        action::Action,
+        effect::Effect,
+        state::{Layer, Message, State, Want, Weight, conversation::Purpose, window::Progress},
+        text::{emoji, markdown},
+    },
+};
+
+/// The message that a key or a command is about: the selected one, or the newest.
+fn selected(state: &State) -> Option<Message> {
+    let open = state.open.as_ref()?;
+    let message = match &open.selecting {
+        Some(selecting) => open.window.get(&selecting.id),
+        None => open.window.messages.last(),
+    };
+    message.cloned()
+}
+
+pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
+    if action == Action::Edit {
+        return compose::edit_message(state, argument);
+    }
+    let Some(message) = selected(state) else {
+        return usage(state, "There is no message here");
+    };
+    if message.progress == Progress::CannotOpen {
+        return unopened(state, action, &message);
+    }
+    let Some(open) = &mut state.open else { return vec![] };
+    let (target, is_room) = (open.target.clone(), open.is_room());
+    let change = |state: &mut State, act: MessageAct, said: &str| {
+        if !is_room {
+            return usage(state, "That goes in rooms and groups, not in direct messages");
+        }
+        let change = MessageChange { room: target.clone(), message: message.id.clone(), act };
+        vec![ask(state, Want::Done(said.to_owned()), &change)]
+    };
+    match action {
+        Action::Reply => {
+            if !is_room {
+                return quote(state, &message);
+            }
+            open.selecting = None;
+            open.end_edit();
+            open.purpose = Purpose::Reply(message.id.clone(), message.from.clone());
+            if argument.is_empty() { vec![] } else { compose::say_text(state, argument) }
+        }
+        Action::Delete => {
+            open.selecting = None;
+            if !argument.is_empty() {
+                let reason = Some(argument).filter(|word| *word != "yes").map(str::to_owned);
+                return change(state, MessageAct::Delete(reason), "Deleted");
+            }
+            if !is_room {
+                return usage(state, "Direct messages stay with whoever has them");
+            }
+            // What is asked about is the very message that was selected, whatever comes meanwhile.
+            open.selecting = Some(crate::tui::state::Selecting { id: message.id });
+            let question = format!("Delete the message of {}?", state.short_name(&message.from));
+            let command = "/delete yes".to_owned();
+            state.layers.push(Layer::Confirm { question, command });
+            vec![]
+        }
+        Action::React => {
+            let glyph = emoji::expand(argument).trim().to_owned();
+            change(state, MessageAct::React(glyph), "")
+        }
+        Action::Unreact => {
+            let glyph = emoji::expand(argument).trim().to_owned();
+            change(state, MessageAct::Unreact(glyph), "")
+        }
+        Action::Pin if message.room.pinned => change(state, MessageAct::Unpin, "Unpinned"),
+        Action::Pin => change(state, MessageAct::Pin, "Pinned"),
+        Action::Copy => {
+            let mut effects = say(state, Weight::Done, "Copied");
+            effects.push(Effect::Copy(message.text));
+            effects
+        }
+        Action::CopyLink => match links(&message.text).first() {
+            Some(link) => {
+                let mut effects = say(state, Weight::Done, format!("Copied {link}"));
+                effects.push(Effect::Copy(link.clone()));
+                effects
+            }
+            None => usage(state, "There is no link in this message"),
+        },
+        Action::Quote => quote(state, &message),
+        Action::Forward => people::forward(state, argument, &message),
+        Action::Why => sheet::why(state, &message),
+        Action::Quoted => match &message.room.reply_to {
+            Some(parent) => navigate::go_to(state, &parent.clone()),
+            None => usage(state, "This message answers no other"),
+        },
+        Action::Retry => {
+            if message.is_mine && message.progress == Progress::Failed {
+                open.selecting = None;
+                return compose::say_text(state, &message.text);
+            }
+            usage(state, "This message did not fail; what is queued goes out by itself")
+        }
+        Action::Unread => {
+            open.first_new = Some(message.id);
+            open.selecting = None;
+            vec![]
+        }
+        _ => vec![],
+    }
+}
+
+/// What can be done about what cannot be opened yet.
+fn unopened(state: &mut State, action: Action, message: &Message) -> Vec<Effect> {
+    match action {
+        Action::Why => sheet::why(state, message),
+        Action::Retry => {
+            let Some(open) = &mut state.open else { return vec![] };
+            open.selecting = None;
+            let verb = RoomRetry { room: open.target.clone() };
+            let said = if state.is_online() {
+                "Its key is asked for again"
+            } else {
+                "There is no connection: its key is asked for when there is one"
+            };
+            vec![ask(state, Want::Done(said.to_owned()), &verb)]
+        }
+        _ => usage(
+            state,
+            "This cannot be opened yet: /retry asks for its key again, /why tells more",
+        ),
+    }
+}
+
+/// The links of a text, in their order.
+fn links(text: &str) -> Vec<String> {
+    let lines = markdown::render(text, &markdown::Reading::default());
+    let pieces = lines.into_iter().flat_map(|line| line.pieces);
+    let mut found: Vec<String> =
+        pieces.filter_map(|piece| piece.link.map(|link| link.to_string())).collect();
+    found.dedup();
+    found
+}
+
+fn quote(state: &mut State, message: &Message) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return vec![] };
+    open.selecting = None;
+    let quoted: Vec<String> = message.text.lines().map(|line| format!("> {line}")).collect();
+    compose::insert(state, format!("{}\n", quoted.join("\n")))
+}

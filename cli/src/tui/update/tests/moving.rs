@@ -1,0 +1,166 @@
+//! Going through messages.
+
+use serde_json::json;
+
+use super::{asks, desk, open};
+use crate::{
+    error::{CommandError, Kind},
+    tui::{
+        event::Event,
+        fixture::{Desk, id, line, many, page},
+        glyphs::Glyphs,
+        state::{Anchor, window::PAGE},
+    },
+};
+
+#[test]
+fn page_up_goes_back_and_page_down_to_the_end_again() {
+    let mut desk = desk();
+    desk.tell(Event::Watched(crate::agent::verb::WatchEvent::Messages { revision: 2 }));
+    desk.answer("read", many(10..70));
+    desk.draw();
+    assert!(desk.screen().contains("message 69"));
+    let first = desk.state.seen.first.clone().unwrap();
+    desk.keys("pageup");
+    desk.draw();
+    assert_eq!(desk.state.seen.last.as_ref(), Some(&first), "the topmost becomes the lowest");
+    let back = desk.state.seen.clone();
+    desk.keys("pagedown");
+    desk.draw();
+    assert_ne!(desk.state.seen, back);
+    for _ in 0..5 {
+        desk.keys("pagedown");
+        desk.draw();
+    }
+    assert_eq!(desk.state.open.as_ref().unwrap().window.anchor, Anchor::End);
+    assert!(desk.screen().contains("message 69"));
+}
+
+#[test]
+fn near_the_edge_the_page_before_is_asked_for_once() {
+    let mut desk = desk();
+    desk.tell(Event::Watched(crate::agent::verb::WatchEvent::Messages { revision: 2 }));
+    desk.answer("read", many(100..160));
+    desk.asked.clear();
+    desk.draw();
+    assert!(desk.last("read").is_none(), "far from the edge nothing is read");
+    for _ in 0..2 {
+        desk.keys("pageup");
+        desk.draw();
+    }
+    let reads: Vec<_> = desk.asked.iter().filter(|asked| asked.method == "read").collect();
+    assert_eq!(reads.len(), 1, "{reads:?}");
+    assert_eq!(reads[0].params["before"], json!(id(100)));
+    assert_eq!(reads[0].params["count"], PAGE);
+    let seen = desk.state.seen.clone();
+    desk.answer("read", many(40..100));
+    desk.draw();
+    assert_eq!(desk.state.seen, seen, "the view does not move");
+}
+
+#[test]
+fn what_comes_while_somebody_reads_back_does_not_move_the_view() {
+    let mut desk = desk();
+    desk.tell(Event::Watched(crate::agent::verb::WatchEvent::Messages { revision: 2 }));
+    desk.answer("read", many(100..160));
+    desk.draw();
+    desk.keys("pageup");
+    let before = desk.screen();
+    desk.asked.clear();
+    desk.tell(Event::Watched(crate::agent::verb::WatchEvent::Messages { revision: 3 }));
+    let newest = desk.asked.iter().find(|asked| asked.params["around"].is_null()).unwrap();
+    let event = Event::Answered { ticket: newest.ticket, outcome: Ok(many(103..163)) };
+    desk.tell(event);
+    assert_eq!(desk.screen(), before);
+}
+
+#[test]
+fn the_selection_goes_up_and_down_and_below_the_newest_is_the_composer() {
+    let mut desk = desk();
+    desk.draw();
+    let selected = |desk: &Desk| {
+        desk.state.open.as_ref().unwrap().selecting.as_ref().map(|one| one.id.clone())
+    };
+    desk.keys("up");
+    assert_eq!(selected(&desk), Some(id(9)));
+    desk.keys("k k");
+    assert_eq!(selected(&desk), Some(id(7)));
+    desk.keys("j");
+    assert_eq!(selected(&desk), Some(id(8)));
+    desk.keys("down down");
+    assert_eq!(selected(&desk), None);
+    desk.keys("up");
+    desk.write("Xy");
+    assert_eq!(desk.written(), "Xy", "a letter that means nothing there begins a message");
+}
+
+#[test]
+fn a_page_that_comes_late_is_not_shown_elsewhere() {
+    let mut desk = desk();
+    desk.tell(Event::Watched(crate::agent::verb::WatchEvent::Messages { revision: 2 }));
+    let late = desk.last("read").unwrap().clone();
+    open(&mut desk, "@bo@nest.example");
+    desk.tell(Event::Answered { ticket: late.ticket, outcome: Ok(many(1..5)) });
+    assert!(desk.state.open.as_ref().unwrap().window.messages.is_empty());
+    desk.tell(Event::Answered { ticket: 999_999, outcome: Ok(many(1..5)) });
+    assert!(desk.state.open.as_ref().unwrap().window.messages.is_empty());
+}
+
+#[test]
+fn a_day_without_messages_leaves_the_view_where_it_is() {
+    let mut desk = desk();
+    desk.write("/goto 2031-01-01");
+    desk.keys("enter");
+    desk.answer("read", page(&[]));
+    assert!(desk.screen().contains("restarting now"));
+    assert!(!desk.said().is_empty());
+    desk.write("/goto yesterday");
+    desk.keys("enter");
+    desk.refuse("read", CommandError::new(Kind::Usage, "\"yesterday\" is no time"));
+    desk.tell(Event::Watched(crate::agent::verb::WatchEvent::Messages { revision: 9 }));
+    desk.answer("read", many(100..160));
+    desk.asked.clear();
+    for _ in 0..3 {
+        desk.keys("pageup");
+        desk.draw();
+    }
+    assert!(desk.last("read").is_some(), "older pages are still asked for");
+}
+
+#[test]
+fn a_found_message_is_shown_where_it_was_said() {
+    let mut desk = desk();
+    desk.write("/search log");
+    desk.keys("enter");
+    let found = line(
+        3,
+        "bo@nest.example",
+        "2026-05-12T10:03:00.000Z",
+        "log is here",
+        json!({ "with": "rookery-devs#general", "seq": 3 }),
+    );
+    desk.answer("search", json!({ "messages": [found], "synced": true, "complete": true }));
+    let effects = desk.keys("enter");
+    assert_eq!(desk.state.open.as_ref().unwrap().target, "rookery-devs#general");
+    let around = asks(&effects, "read").into_iter().find(|read| !read["around"].is_null());
+    assert_eq!(around.unwrap()["around"], json!(id(3)));
+}
+
+#[test]
+fn a_found_message_of_a_person_is_shown_in_their_conversation_and_the_list_gives_way() {
+    for columns in [80, 120] {
+        let mut desk = Desk::filled(columns, 24, Glyphs::Unicode);
+        desk.write("/search log");
+        desk.keys("enter");
+        let said = "2026-05-12T10:03:00.000Z";
+        let found =
+            line(3, "bo@nest.example", said, "log is here", json!({ "with": "bo@nest.example" }));
+        desk.answer("search", json!({ "messages": [found], "synced": true, "complete": true }));
+        assert!(desk.screen().contains("in @bo"), "{}", desk.screen());
+        desk.keys("enter");
+        assert_eq!(desk.state.open.as_ref().unwrap().target, "@bo@nest.example");
+        // Where the list lies over the messages it goes; where it stands beside them, it stays.
+        assert_eq!(desk.state.sheet.is_some(), columns == 120);
+        assert!(desk.state.sheet.as_ref().is_none_or(|sheet| !sheet.has_keys));
+    }
+}
