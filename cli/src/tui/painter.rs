@@ -178,17 +178,17 @@ impl<W: Write> Backend for Painter<W> {
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {
-        match self.shows_cursor.replace(false) {
-            Some(false) => Ok(()),
-            _ => queue!(self.inner, Hide),
+        if self.shows_cursor.replace(false) == Some(false) {
+            return Ok(());
         }
+        queue!(self.inner, Hide)
     }
 
     fn show_cursor(&mut self) -> io::Result<()> {
-        match self.shows_cursor.replace(true) {
-            Some(true) => Ok(()),
-            _ => queue!(self.inner, Show),
+        if self.shows_cursor.replace(true) == Some(true) {
+            return Ok(());
         }
+        queue!(self.inner, Show)
     }
 
     /// Where the cursor was put last. The terminal is not asked: another program may read its answer, and one that is gone gives none.
