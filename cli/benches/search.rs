@@ -176,10 +176,10 @@ async fn measure_pages(store: &Store, messages: u64) {
         let mut unit = store.read().await.unwrap();
         let page =
             unit.posts(room(sequence.next() % ROOMS), PostPage::Before(place), 50).await.unwrap();
-        for placed in &page {
-            unit.about(placed.post.chain, placed.post.reference()).await.unwrap();
-            unit.thread_count(placed.post.chain, placed.post.reference()).await.unwrap();
-        }
+        let messages: Vec<_> =
+            page.iter().map(|placed| (placed.post.chain, placed.post.reference())).collect();
+        unit.about_each(&messages).await.unwrap();
+        unit.thread_counts(&messages).await.unwrap();
         times.push(begun.elapsed());
         count = page.len();
     }

@@ -1,10 +1,10 @@
 //! Everything that a screen lists, out of the store alone, and the telling of its changes.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use rookery_protocol::{
     community::{ChannelKind, CommunityKind, State},
-    id::{AudienceId, ChainId, ChannelId, UserId},
+    id::{AudienceId, ChainId, UserId},
     time::Timestamp,
 };
 use tokio::{sync::watch, time::Instant};
@@ -14,7 +14,7 @@ use crate::{
     agent::verb::{Connection, Conversation, RoomKind, StandingLine, WatchEvent, rfc3339},
     e2ee::epoch::TextOf,
     error::CommandError,
-    store::{ChannelRow, ContactRow, MessageState, Page, Placed, Standing},
+    store::{ChannelRow, ContactRow, MessageState, Page, Placed, Standing, Unit},
 };
 
 /// Unread messages with one person are counted as far as this.
@@ -28,26 +28,33 @@ const LIST_PACE: Duration = Duration::from_millis(250);
 /// How many rooms one event carries.
 const PART: usize = 400;
 
+/// How far each channel was taken in.
+type Rows = HashMap<ChainId, ChannelRow>;
+
 impl Engine {
     /// All conversations, as they are known here.
     pub(crate) async fn rooms(&self) -> Result<Vec<Conversation>, CommandError> {
         self.load_books().await?;
-        let mut rooms = self.people().await?;
+        // One look for all: this list is read again at every change.
+        let mut unit = self.store.read().await?;
+        let mut rooms = self.people(&mut unit).await?;
+        let channels = unit.channels().await?;
+        drop(unit);
+        let channels: Rows = channels.into_iter().map(|row| (row.chain(), row)).collect();
         for book in self.books.all() {
             if matches!(book.row.standing, Standing::Gone) {
                 continue;
             }
-            self.rooms_of(&book, &mut rooms).await?;
+            self.rooms_of(&book, &channels, &mut rooms).await?;
         }
         Ok(rooms)
     }
 
     /// People, whoever was heard of last first.
-    async fn people(&self) -> Result<Vec<Conversation>, CommandError> {
-        let contacts = self.store.read().await?.contacts().await?;
+    async fn people(&self, unit: &mut Unit) -> Result<Vec<Conversation>, CommandError> {
         let mut found = vec![];
-        for contact in contacts {
-            let page = self.newest_with(contact.user).await?;
+        for contact in unit.contacts().await? {
+            let page = newest_with(unit, contact.user).await?;
             let last = page.last().map(|placed| placed.message.at);
             // Somebody only looked up, such as another member of a community, is no conversation.
             if last.is_none() && contact.standing.is_none() {
@@ -59,17 +66,6 @@ impl Engine {
             other.cmp(one).then_with(|| left.title.cmp(&right.title))
         });
         Ok(found.into_iter().map(|(_, room)| room).collect())
-    }
-
-    async fn newest_with(&self, conversation: UserId) -> Result<Vec<Placed>, CommandError> {
-        let mut unit = self.store.read().await?;
-        let page = unit.page(Page::Last { conversation, count: GLANCE }).await?;
-        if page.iter().all(|placed| placed.message.state != MessageState::Received)
-            || page.len() < usize::try_from(GLANCE).unwrap_or(usize::MAX)
-        {
-            return Ok(page);
-        }
-        Ok(unit.page(Page::Last { conversation, count: MOST_UNREAD }).await?)
     }
 
     fn person(&self, contact: &ContactRow, page: &[Placed]) -> Conversation {
@@ -98,6 +94,7 @@ impl Engine {
     async fn rooms_of(
         &self,
         book: &Book,
+        rows: &Rows,
         rooms: &mut Vec<Conversation>,
     ) -> Result<(), CommandError> {
         let community = self.community_name(book).await?;
@@ -128,8 +125,10 @@ impl Engine {
         }
         channels.sort_unstable();
         for (_, id) in channels {
-            let room = self.channel_room(book, state, id, blank.clone()).await?;
-            rooms.push(room);
+            let chain = ChainId::of_channel(book.row.community, id);
+            let row = rows.get(&chain).cloned();
+            let row = row.unwrap_or_else(|| ChannelRow::new(book.row.community, id));
+            rooms.push(self.channel_room(book, state, row, blank.clone()).await?);
         }
         Ok(())
     }
@@ -138,12 +137,10 @@ impl Engine {
         &self,
         book: &Book,
         state: &State,
-        id: ChannelId,
+        row: ChannelRow,
         blank: Conversation,
     ) -> Result<Conversation, CommandError> {
-        let chain = ChainId::of_channel(book.row.community, id);
-        let row = self.store.read().await?.channel(chain).await?;
-        let row = row.unwrap_or_else(|| ChannelRow::new(book.row.community, id));
+        let id = row.channel;
         let is_group = book.row.kind == CommunityKind::Group;
         let channel = state.channels.get(&id);
         let topic = match channel.and_then(|channel| channel.topic.as_ref()) {
@@ -180,7 +177,7 @@ impl Engine {
                 .as_ref()
                 .map(|why| format!("{} refused, the last one because {why}", row.refused)),
             draft,
-            notifications: self.notified_of(&format!("notifications/{chain}")),
+            notifications: self.notified_of(&format!("notifications/{}", row.chain())),
             ..blank
         })
     }
@@ -242,6 +239,17 @@ impl Engine {
     }
 }
 
+/// The last messages with one person, as many as say whether and how many are unread.
+async fn newest_with(unit: &mut Unit, conversation: UserId) -> Result<Vec<Placed>, CommandError> {
+    let page = unit.page(Page::Last { conversation, count: GLANCE }).await?;
+    if page.iter().all(|placed| placed.message.state != MessageState::Received)
+        || page.len() < usize::try_from(GLANCE).unwrap_or(usize::MAX)
+    {
+        return Ok(page);
+    }
+    Ok(unit.page(Page::Last { conversation, count: MOST_UNREAD }).await?)
+}
+
 const fn nowhere(kind: RoomKind) -> Conversation {
     Conversation {
         v: 1,
@@ -291,7 +299,7 @@ impl Watcher<'_> {
     pub(crate) async fn next(&mut self) -> Result<Vec<WatchEvent>, CommandError> {
         loop {
             let mut events = vec![];
-            let (mut messages, mut presence) = (self.is_first, self.is_first);
+            let (mut messages, mut presence, mut is_due) = (self.is_first, self.is_first, false);
             if !std::mem::take(&mut self.is_first) {
                 // A list that was held back is told as soon as its pace allows.
                 let held = self
@@ -315,7 +323,7 @@ impl Watcher<'_> {
                         changed.map_err(|_| ending())?;
                         presence = true;
                     }
-                    () = timer => {}
+                    () = timer => is_due = true,
                 }
             }
             let revision = *self.timeline.borrow_and_update();
@@ -340,7 +348,10 @@ impl Watcher<'_> {
                 self.typing = Some(typing.clone());
                 events.push(WatchEvent::Typing { typing });
             }
-            self.list(&mut events).await?;
+            // Neither the connection nor somebody's presence changes the list.
+            if messages || is_due {
+                self.list(&mut events).await?;
+            }
             if !events.is_empty() {
                 return Ok(events);
             }

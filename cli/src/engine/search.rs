@@ -4,7 +4,7 @@
 //! newest of it is looked at once no other segment can have anything newer.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeSet, BinaryHeap},
     time::Duration,
 };
 
@@ -108,16 +108,7 @@ impl Engine {
             }
             Err(error) => return Err(error.into()),
         };
-        let (mut names, mut messages) = (BTreeMap::new(), vec![]);
-        for told in found.told {
-            messages.push(match told {
-                Told::Direct(placed) => self.line(&mut names, placed).await?,
-                Told::Channel(placed) => {
-                    let room = self.name_of_chain(placed.post.chain).await?;
-                    self.room_line(&room, placed).await?
-                }
-            });
-        }
+        let messages = self.lines(found.told).await?;
         let next = found.next.map(Mark::to_cursor);
         Ok(SearchLines { messages, next, synced, complete: found.is_complete })
     }

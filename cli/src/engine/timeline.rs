@@ -45,8 +45,7 @@ pub struct TailReader<'e> {
     engine: &'e Engine,
     with: Vec<Wanted>,
     position: u64,
-    page: VecDeque<Told>,
-    names: BTreeMap<UserId, (String, bool)>,
+    page: VecDeque<MessageLine>,
     changes: watch::Receiver<u64>,
     is_endless: bool,
 }
@@ -219,14 +218,36 @@ impl Engine {
             with,
             position,
             page: VecDeque::new(),
-            names: BTreeMap::new(),
             changes: self.timeline.subscribe(),
             is_endless: order.is_endless,
         })
     }
 
+    /// What arrived, as lines, in its order.
+    pub(super) async fn lines(&self, told: Vec<Told>) -> Result<Vec<MessageLine>, CommandError> {
+        let is_direct: Vec<bool> =
+            told.iter().map(|told| matches!(told, Told::Direct(_))).collect();
+        let (mut directs, mut posts) = (vec![], vec![]);
+        for told in told {
+            match told {
+                Told::Direct(placed) => directs.push(placed),
+                Told::Channel(placed) => posts.push(placed),
+            }
+        }
+        let mut names = BTreeMap::new();
+        let mut direct_lines = VecDeque::with_capacity(directs.len());
+        for placed in directs {
+            direct_lines.push_back(self.line(&mut names, placed).await?);
+        }
+        let mut room_lines: VecDeque<MessageLine> = self.room_lines(posts).await?.into();
+        let next = |is_direct| {
+            if is_direct { direct_lines.pop_front() } else { room_lines.pop_front() }
+        };
+        Ok(is_direct.into_iter().filter_map(next).collect())
+    }
+
     /// A message as a line, with the names of its people, which `names` remembers.
-    pub(super) async fn line(
+    async fn line(
         &self,
         names: &mut BTreeMap<UserId, (String, bool)>,
         placed: Placed,
@@ -255,42 +276,12 @@ impl TailReader<'_> {
     /// The next message, once there is one; nothing when all has been told and it does not go on.
     pub async fn next(&mut self) -> Result<Option<MessageLine>, CommandError> {
         loop {
-            if let Some(told) = self.page.pop_front() {
-                self.position = match &told {
-                    Told::Direct(placed) => placed.position,
-                    Told::Channel(placed) => placed.position,
-                };
-                if !self.with.is_empty() && !self.with.iter().any(|wanted| wanted.covers(&told)) {
-                    continue;
-                }
-                return match told {
-                    Told::Direct(placed) => {
-                        Ok(Some(self.engine.line(&mut self.names, placed).await?))
-                    }
-                    Told::Channel(placed) => {
-                        let room = self.engine.name_of_chain(placed.post.chain).await?;
-                        Ok(Some(self.engine.room_line(&room, placed).await?))
-                    }
-                };
+            if let Some(line) = self.page.pop_front() {
+                return Ok(Some(line));
             }
             // Marked first: what is added while the store is read is seen as a change after it.
             self.changes.mark_unchanged();
-            let mut unit = self.engine.store.read().await?;
-            for wanted in &mut self.with {
-                if let Wanted::Person(one) = wanted
-                    && one.is_unmet()
-                    && let Some(name) = &one.name
-                    && let Some(known) = unit.contact_named(name, &one.server).await?
-                {
-                    **one = known;
-                }
-            }
-            let page = unit.told_after(self.position, PAGE).await?;
-            drop(unit);
-            self.page = page.into();
-            if !self.page.is_empty() {
-                // Somebody may have become a contact meanwhile.
-                self.names.clear();
+            if self.turn_page().await? {
                 continue;
             }
             if !self.is_endless {
@@ -300,5 +291,27 @@ impl TailReader<'_> {
                 return Err(CommandError::new(Kind::Failed, "the agent is ending"));
             }
         }
+    }
+
+    /// Reads what comes next; says whether there was anything.
+    async fn turn_page(&mut self) -> Result<bool, CommandError> {
+        let mut unit = self.engine.store.read().await?;
+        for wanted in &mut self.with {
+            if let Wanted::Person(one) = wanted
+                && one.is_unmet()
+                && let Some(name) = &one.name
+                && let Some(known) = unit.contact_named(name, &one.server).await?
+            {
+                **one = known;
+            }
+        }
+        let mut told = unit.told_after(self.position, PAGE).await?;
+        drop(unit);
+        let Some(last) = told.last() else { return Ok(false) };
+        self.position = last.position();
+        let with = &self.with;
+        told.retain(|told| with.is_empty() || with.iter().any(|wanted| wanted.covers(told)));
+        self.page = self.engine.lines(told).await?.into();
+        Ok(true)
     }
 }

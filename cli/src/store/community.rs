@@ -9,10 +9,13 @@ use rookery_protocol::{
     name::UserName,
     time::Timestamp,
 };
-use sqlx::Row as _;
+use sqlx::{QueryBuilder, Row as _};
 use zeroize::Zeroizing;
 
 use super::{StoreError, Unit};
+
+/// Entries that one statement inserts.
+const ENTRIES_AT_ONCE: usize = 256;
 
 /// How this user stands to a community.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -153,20 +156,22 @@ impl Unit {
             .collect()
     }
 
-    /// Adds an entry of a log that has been verified after the last.
-    pub async fn add_log_entry(
+    /// Adds entries of a log that have been verified after the last.
+    pub async fn add_log_entries(
         &mut self,
         community: CommunityId,
-        entry: &Entry,
+        entries: &[Entry],
     ) -> Result<(), StoreError> {
         let key = self.vault.index("log", &[community.as_bytes()]);
-        let sealed = self.vault.seal("log", &row_id(&key, entry.seq), entry);
-        sqlx::query("INSERT INTO log (community, seq, sealed) VALUES ($1, $2, $3)")
-            .bind(key)
-            .bind(entry.seq.cast_signed())
-            .bind(sealed)
-            .execute(&mut *self.transaction)
-            .await?;
+        for entries in entries.chunks(ENTRIES_AT_ONCE) {
+            let mut insert = QueryBuilder::new("INSERT INTO log (community, seq, sealed) ");
+            insert.push_values(entries, |mut row, entry| {
+                row.push_bind(key.clone())
+                    .push_bind(entry.seq.cast_signed())
+                    .push_bind(self.vault.seal("log", &row_id(&key, entry.seq), entry));
+            });
+            insert.build().execute(&mut *self.transaction).await?;
+        }
         Ok(())
     }
 

@@ -37,7 +37,7 @@ pub use contact::ContactRow;
 pub use journal::JournalEntry;
 pub use key::{Secret, UnlockError, create, unlock};
 pub use outbox::{Outgoing, Receipt, SealedRequest, Unconfirmed};
-pub use post::{Erased, Place, PlacedPost, Post, PostPage, Told};
+pub use post::{Abouts, Erased, Place, PlacedPost, Post, PostPage, Told};
 pub use posting::Posting;
 pub use search::SegmentRow;
 pub use timeline::{Message, MessageState, Page, Placed};

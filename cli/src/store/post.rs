@@ -3,16 +3,25 @@
 //! Each is a row of its own, and what a message looks like is merged when it is read. A row's place is the one that the hub gave it; what the
 //! hub has not placed yet stands after all that it has.
 
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
     id::{ChainId, DeviceId, Digest, ItemId, UserId},
     time::Timestamp,
 };
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row as _, sqlite::SqliteRow};
 
-use super::{Message, MessageState, StoreError, Unit, Vault};
+pub use self::read::Abouts;
+use super::{MessageState, StoreError, Unit, Vault};
 use crate::e2ee::content::{Content, MessageRef};
 
+/// Posts that one statement is about.
+const POSTS_AT_ONCE: usize = 256;
 /// Where what the hub has not placed yet stands.
 const UNPLACED: i64 = 1 << 62;
 
@@ -152,24 +161,82 @@ impl Unit {
             self.write_post(&key, &merged).await?;
             return Ok(true);
         }
-        let said = post.said();
-        let target = said.target().map(|target| self.reference_key(post.chain, target));
-        let thread = said.thread().map(|root| self.reference_key(post.chain, root));
-        sqlx::query(
-            "INSERT INTO message (conversation, item, at, sealed, kind, place, target, thread, ident)
-             VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8)",
-        )
-        .bind(channel_key(&self.vault, post.chain))
-        .bind(&key)
-        .bind(post.at.to_row())
-        .bind(self.vault.seal_text("message", &key, post))
-        .bind(post.seq.map_or(UNPLACED, u64::cast_signed))
-        .bind(target)
-        .bind(thread)
-        .bind(ident_key(&self.vault, post.chain, post.item))
-        .execute(&mut *self.transaction)
-        .await?;
+        self.insert_posts(&[(post, key)]).await?;
         Ok(true)
+    }
+
+    /// Adds posts as [`Unit::add_post`] does one by one; says of each whether anything changed.
+    pub async fn add_posts(&mut self, posts: &[Post]) -> Result<Vec<bool>, StoreError> {
+        let mut changed = Vec::with_capacity(posts.len());
+        for posts in posts.chunks(POSTS_AT_ONCE) {
+            let mut seen = self.known_posts(posts).await?;
+            let (mut fresh, mut rest) = (vec![], vec![]);
+            for (number, post) in posts.iter().enumerate() {
+                let key = post_key(&self.vault, post.chain, post.author, post.item);
+                if seen.insert(key.clone()) {
+                    fresh.push((post, key));
+                } else {
+                    rest.push((number, post));
+                }
+            }
+            let mut outcome: Vec<bool> = posts.iter().map(|_| true).collect();
+            self.insert_posts(&fresh).await?;
+            for (number, post) in rest {
+                let is_changed = self.add_post(post).await?;
+                if let Some(place) = outcome.get_mut(number) {
+                    *place = is_changed;
+                }
+            }
+            changed.extend(outcome);
+        }
+        Ok(changed)
+    }
+
+    /// The keys of those posts that are there.
+    async fn known_posts(&mut self, posts: &[Post]) -> Result<HashSet<Vec<u8>>, StoreError> {
+        if posts.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut query = QueryBuilder::new("SELECT item FROM message WHERE item IN (");
+        let mut list = query.separated(", ");
+        for post in posts {
+            list.push_bind(post_key(&self.vault, post.chain, post.author, post.item));
+        }
+        query.push(")");
+        let keys = query.build_query_scalar().fetch_all(&mut *self.transaction).await?;
+        Ok(keys.into_iter().collect())
+    }
+
+    async fn insert_posts(&mut self, posts: &[(&Post, Vec<u8>)]) -> Result<(), StoreError> {
+        if posts.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> = posts
+            .iter()
+            .map(|(post, key)| {
+                let said = post.said();
+                let target = said.target().map(|target| self.reference_key(post.chain, target));
+                let thread = said.thread().map(|root| self.reference_key(post.chain, root));
+                (post, key, target, thread)
+            })
+            .collect();
+        let vault = &self.vault;
+        let mut insert = QueryBuilder::new(
+            "INSERT INTO message (conversation, item, at, sealed, kind, place, target, thread, ident) ",
+        );
+        insert.push_values(rows, |mut row, (post, key, target, thread)| {
+            row.push_bind(channel_key(vault, post.chain))
+                .push_bind(key.clone())
+                .push_bind(post.at.to_row())
+                .push_bind(vault.seal_text("message", key, post))
+                .push_bind(1_i64)
+                .push_bind(post.seq.map_or(UNPLACED, u64::cast_signed))
+                .push_bind(target)
+                .push_bind(thread)
+                .push_bind(ident_key(vault, post.chain, post.item));
+        });
+        insert.build().execute(&mut *self.transaction).await?;
+        Ok(())
     }
 
     /// Replaces a post that is there.
@@ -234,174 +301,6 @@ impl Unit {
         .fetch_optional(&mut *self.transaction)
         .await?;
         row.map(|row| placed_post(&self.vault, &row)).transpose()
-    }
-
-    /// Messages of a channel that are shown in it: none that belong to a thread, and nothing that is only about another.
-    pub async fn posts(
-        &mut self,
-        chain: ChainId,
-        page: PostPage,
-        count: u32,
-    ) -> Result<Vec<PlacedPost>, StoreError> {
-        let conversation = channel_key(&self.vault, chain);
-        let query = match page {
-            PostPage::Last => sqlx::query(
-                "SELECT position, item, place, sealed FROM message
-                 WHERE conversation = $1 AND place > $2 AND kind = 1 AND target IS NULL AND thread IS NULL
-                 ORDER BY place DESC, position DESC LIMIT $3",
-            )
-            .bind(conversation)
-            .bind(-1_i64),
-            PostPage::Before(place) => sqlx::query(
-                "SELECT position, item, place, sealed FROM message
-                 WHERE conversation = $1 AND place < $2 AND kind = 1 AND target IS NULL AND thread IS NULL
-                 ORDER BY place DESC, position DESC LIMIT $3",
-            )
-            .bind(conversation)
-            .bind(place.cast_signed()),
-            PostPage::After(place) => sqlx::query(
-                "SELECT position, item, place, sealed FROM message
-                 WHERE conversation = $1 AND place > $2 AND kind = 1 AND target IS NULL AND thread IS NULL
-                 ORDER BY place, position LIMIT $3",
-            )
-            .bind(conversation)
-            .bind(place.cast_signed()),
-            PostPage::From(place) => sqlx::query(
-                "SELECT position, item, place, sealed FROM message
-                 WHERE conversation = $1 AND place >= $2 AND kind = 1 AND target IS NULL AND thread IS NULL
-                 ORDER BY place, position LIMIT $3",
-            )
-            .bind(conversation)
-            .bind(place.cast_signed()),
-        };
-        let rows = query.bind(i64::from(count)).fetch_all(&mut *self.transaction).await?;
-        let mut posts: Vec<PlacedPost> =
-            rows.iter().map(|row| placed_post(&self.vault, row)).collect::<Result<_, _>>()?;
-        if matches!(page, PostPage::Last | PostPage::Before(_)) {
-            posts.reverse();
-        }
-        Ok(posts)
-    }
-
-    /// Everything of a channel after a place, in its order, at most `count`.
-    pub async fn everything_after(
-        &mut self,
-        chain: ChainId,
-        place: Option<u64>,
-        count: u32,
-    ) -> Result<Vec<PlacedPost>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT position, item, place, sealed FROM message
-             WHERE conversation = $1 AND place > $2 AND kind = 1 ORDER BY place, position LIMIT $3",
-        )
-        .bind(channel_key(&self.vault, chain))
-        .bind(place.map_or(-1, u64::cast_signed))
-        .bind(i64::from(count))
-        .fetch_all(&mut *self.transaction)
-        .await?;
-        rows.iter().map(|row| placed_post(&self.vault, row)).collect()
-    }
-
-    /// Everything that is about a message, in the order of the channel: edits, reactions, pins.
-    pub async fn about(
-        &mut self,
-        chain: ChainId,
-        target: MessageRef,
-    ) -> Result<Vec<PlacedPost>, StoreError> {
-        let key = self.reference_key(chain, target);
-        let rows = sqlx::query(
-            "SELECT position, item, place, sealed FROM message WHERE target = $1 ORDER BY place, position LIMIT 10000",
-        )
-        .bind(key)
-        .fetch_all(&mut *self.transaction)
-        .await?;
-        rows.iter().map(|row| placed_post(&self.vault, row)).collect()
-    }
-
-    /// The messages of a thread, in the order of the channel.
-    pub async fn thread(
-        &mut self,
-        chain: ChainId,
-        root: MessageRef,
-        count: u32,
-    ) -> Result<Vec<PlacedPost>, StoreError> {
-        let key = self.reference_key(chain, root);
-        let rows = sqlx::query(
-            "SELECT position, item, place, sealed FROM message WHERE thread = $1 ORDER BY place DESC, position DESC LIMIT $2",
-        )
-        .bind(key)
-        .bind(i64::from(count))
-        .fetch_all(&mut *self.transaction)
-        .await?;
-        let mut posts: Vec<PlacedPost> =
-            rows.iter().map(|row| placed_post(&self.vault, row)).collect::<Result<_, _>>()?;
-        posts.reverse();
-        Ok(posts)
-    }
-
-    /// How many messages a thread has.
-    pub async fn thread_count(
-        &mut self,
-        chain: ChainId,
-        root: MessageRef,
-    ) -> Result<u64, StoreError> {
-        let key = self.reference_key(chain, root);
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM message WHERE thread = $1")
-            .bind(key)
-            .fetch_one(&mut *self.transaction)
-            .await?;
-        Ok(count.unsigned_abs())
-    }
-
-    /// The place of the first message of a channel whose author's clock says `at` or later.
-    pub async fn place_from(
-        &mut self,
-        chain: ChainId,
-        at: Timestamp,
-    ) -> Result<Option<u64>, StoreError> {
-        let place: Option<i64> = sqlx::query_scalar(
-            "SELECT min(place) FROM message WHERE conversation = $1 AND kind = 1 AND at >= $2 AND place < $3",
-        )
-        .bind(channel_key(&self.vault, chain))
-        .bind(at.to_row())
-        .bind(UNPLACED)
-        .fetch_one(&mut *self.transaction)
-        .await?;
-        Ok(place.map(i64::unsigned_abs))
-    }
-
-    /// What arrived after `position`, of direct messages and channels alike, at most `count`.
-    pub async fn told_after(&mut self, position: u64, count: u32) -> Result<Vec<Told>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT position, item, kind, place, sealed FROM message WHERE position > $1 ORDER BY position LIMIT $2",
-        )
-        .bind(position.cast_signed())
-        .bind(i64::from(count))
-        .fetch_all(&mut *self.transaction)
-        .await?;
-        rows.iter().map(|row| self.told(row)).collect()
-    }
-
-    /// What stands at one position.
-    pub async fn told_at(&mut self, position: u64) -> Result<Option<Told>, StoreError> {
-        let row = sqlx::query(
-            "SELECT position, item, kind, place, sealed FROM message WHERE position = $1",
-        )
-        .bind(position.cast_signed())
-        .fetch_optional(&mut *self.transaction)
-        .await?;
-        row.map(|row| self.told(&row)).transpose()
-    }
-
-    pub(super) fn told(&self, row: &SqliteRow) -> Result<Told, StoreError> {
-        let kind: i64 = row.try_get("kind")?;
-        if kind != 0 {
-            return Ok(Told::Channel(placed_post(&self.vault, row)?));
-        }
-        let (key, sealed): (Vec<u8>, Vec<u8>) = (row.try_get("item")?, row.try_get("sealed")?);
-        let position: i64 = row.try_get("position")?;
-        let message: Message = self.vault.open_text("message", &key, &sealed)?;
-        Ok(Told::Direct(super::Placed { position: position.unsigned_abs(), message }))
     }
 
     fn reference_key(&self, chain: ChainId, reference: MessageRef) -> Vec<u8> {

@@ -205,15 +205,20 @@ impl Desk {
     /// The same, opened and connected.
     pub(super) fn opened(columns: u16, rows: u16, glyphs: Glyphs) -> Self {
         let mut desk = Self::new(columns, rows, glyphs);
+        desk.open_profile();
+        desk
+    }
+
+    /// The profile is opened, and has a connection.
+    pub(super) fn open_profile(&mut self) {
         let me = json!({
             "v": 1, "name": "ada@nest.example", "user": "u", "device": "d", "device_name": "laptop",
             "server": "nest.example", "address": "192.0.2.1:7665", "state": "certified",
         });
         let me = Box::new(serde_json::from_value(me).unwrap());
-        desk.tell(Event::Opened(Opened::Ready { me, seed: [7; 16] }));
-        desk.answer("settings", json!([]));
-        desk.standing("online", json!({}));
-        desk
+        self.tell(Event::Opened(Opened::Ready { me, seed: [7; 16] }));
+        self.answer("settings", json!([]));
+        self.standing("online", json!({}));
     }
 
     /// A profile with everything that can be on a screen; `#ops` is open.

@@ -21,8 +21,8 @@ use tokio::sync::{
     mpsc::{self, error::TrySendError},
 };
 
-/// What one follow stream may have waiting: 1 MiB, a few thousand messages.
-pub const FEED_BYTES: usize = 1024 * 1024;
+/// What one follow stream may have waiting: 512 KiB, a thousand messages.
+pub const FEED_BYTES: usize = 512 * 1024;
 /// What an item costs beside its bytes.
 const ITEM_BYTES: usize = 64;
 
@@ -30,7 +30,7 @@ const ITEM_BYTES: usize = 64;
 /// takes. What is posted meanwhile goes out in the next round. So a reader of a channel that takes all the server has gets several posts in
 /// one packet, and one of any other waits for nothing.
 const REST: Duration = Duration::from_micros(12);
-const LONGEST_REST: Duration = Duration::from_millis(50);
+const LONGEST_REST: Duration = Duration::from_millis(25);
 /// How many commits may gather for one round.
 const COMMITS: usize = 64;
 /// A rest shorter than what a timer can tell is none.

@@ -6,6 +6,8 @@
 
 mod entry;
 mod head;
+mod verify;
 
 pub use entry::{BrokenEntry, Entry, Item, ItemSignature, Kind, Seen, SignedItem, Submission};
 pub use head::{BadHead, Head, HeadRef, OwnerHead, SignedHead};
+pub use verify::verify_all;

@@ -1,17 +1,13 @@
 //! A stretch of a log, checked as a whole: signatures on all cores, then the rules in order.
 
-use std::{num::NonZero, thread};
-
 use super::{Chains, Refused, State, apply};
 use crate::{
-    chain::{BrokenEntry, Entry, Item},
+    chain::{BrokenEntry, Entry, Item, verify_all},
     id::{ChainId, CommunityId},
 };
 
 /// How many entries have their signatures checked ahead of the rules: a log that breaks early costs no more.
 const AHEAD: usize = 2_048;
-/// Fewer entries than this for each core are not worth a thread.
-const WORTH_A_THREAD: usize = 32;
 
 /// Where a log was not taken in any further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,30 +56,4 @@ pub fn apply_verified(
 
 fn check_chain(entry: &Entry, chain: ChainId) -> Result<(), BrokenEntry> {
     if entry.chain == chain { Ok(()) } else { Err(BrokenEntry::OtherChain) }
-}
-
-/// What each entry's signatures vouch for, in order: worked out on all cores, whatever the entries' places are.
-#[must_use]
-pub fn verify_all(entries: &[Entry]) -> Vec<Result<Item, BrokenEntry>> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let share = entries.len().div_ceil(cores).max(WORTH_A_THREAD);
-    let verify_each = |entries: &[Entry]| entries.iter().map(Entry::verify).collect::<Vec<_>>();
-    let (own, others) = entries.split_at(share.min(entries.len()));
-    thread::scope(|scope| {
-        let started: Vec<_> = others
-            .chunks(share)
-            .map(|entries| {
-                let thread =
-                    thread::Builder::new().spawn_scoped(scope, move || verify_each(entries));
-                (entries, thread)
-            })
-            .collect();
-        let mut items = verify_each(own);
-        for (entries, thread) in started {
-            // Without a thread, and after one that ended early, the work is still to be done.
-            let done = thread.ok().and_then(|thread| thread.join().ok());
-            items.extend(done.unwrap_or_else(|| verify_each(entries)));
-        }
-        items
-    })
 }

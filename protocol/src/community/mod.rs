@@ -28,7 +28,7 @@ pub use judge::{
     Misposted, Post, SenderKeyUse, Unposted, announce_item, judge_announce, judge_message,
     judge_redact,
 };
-pub use log::{Stopped, apply_verified, check_log, verify_all};
+pub use log::{Stopped, apply_verified, check_log};
 pub use permission::{Cache, Permissions};
 pub use state::{Asking, Audience, Channel, Epoch, Invite, Member, Overwrite, Role, Stale, State};
 pub use statement::{

@@ -1,18 +1,20 @@
 //! Taking in what stands in a channel: judged at its position in the log, opened, and kept.
 
 mod entry;
+mod gathered;
 
 use std::time::Duration;
 
 use rookery_protocol::{
-    chain::{Entry, Item, Kind},
+    chain::{self, Entry, Item, Kind},
     codec,
     community::{Announce, Redact, State},
-    id::{ChainId, ChannelId, CommunityId, Digest, UserId},
+    id::{ChainId, ChannelId, CommunityId, UserId},
     io::client::Client,
-    request::chain::ReadChain,
+    request::chain::{Entries, ReadChain},
 };
 
+use self::gathered::Gathered;
 use super::{
     super::{Engine, chains::ChainError},
     book::Book,
@@ -60,8 +62,6 @@ struct Reading<'p> {
     /// The community at every position in the log that the page names.
     states: &'p [State],
     keyring: &'p EpochKeyring,
-    /// Hashes of the page's entries that were taken in; the store gets them at its end.
-    passed: Vec<Digest>,
 }
 
 /// Keys of epochs, made once a page.
@@ -108,30 +108,44 @@ impl Engine {
         channel: ChannelId,
     ) -> Result<(), ChainError> {
         let chain = ChainId::of_channel(community, channel);
+        let row = self.store.read().await?.channel(chain).await?;
+        let have = row.and_then(|row| row.have).map(|have| have.seq);
+        let mut page = self.channel_page(client, chain, have).await?;
         for _ in 0..MAX_PAGES {
-            let row = self.store.read().await?.channel(chain).await?;
-            let after = row.and_then(|row| row.have).map(|have| have.seq);
-            let request = ReadChain { chain, after, limit: PAGE };
-            let page = match self.watched(client, client.call(&request)).await {
-                Ok(page) => page,
-                Err(error) => match ChainError::from(error) {
-                    // Not to be read any more: what is here stays.
-                    ChainError::NotFound => return Ok(()),
-                    error => return Err(error),
-                },
-            };
-            let furthest = page.entries.iter().filter_map(|entry| entry.log_pos).max();
+            let Some(Entries { entries, more, .. }) = page else { return Ok(()) };
+            let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(()) };
+            let furthest = entries.iter().filter_map(|entry| entry.log_pos).max();
             let book = self.book(community).await?.ok_or(ChainError::NotFound)?;
             if furthest > book.state.as_ref().map(|state| state.head.seq) {
                 self.fetch_log(client, community, &Reader::Member).await?;
             }
-            let is_last = !page.more || page.entries.is_empty();
-            let onward = self.take_in_page(client, community, channel, page.entries).await?;
-            if onward != Onward::Next || is_last {
+            // The next page is on its way while this one is opened.
+            let next = async {
+                if more { self.channel_page(client, chain, Some(last)).await } else { Ok(None) }
+            };
+            let (onward, next) =
+                tokio::join!(self.take_in_page(client, community, channel, entries), next);
+            if onward? != Onward::Next {
                 return Ok(());
             }
+            page = next?;
         }
         Ok(())
+    }
+
+    /// A page of a channel after a place; nothing when it is not to be read any more: what is here stays.
+    async fn channel_page(
+        &self,
+        client: &Client,
+        chain: ChainId,
+        after: Option<u64>,
+    ) -> Result<Option<Entries>, ChainError> {
+        let request = ReadChain { chain, after, limit: PAGE };
+        match self.watched(client, client.call(&request)).await.map_err(ChainError::from) {
+            Ok(page) => Ok(Some(page)),
+            Err(ChainError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes in one page in one unit of the store; says how to go on.
@@ -166,18 +180,18 @@ impl Engine {
         for state in &states {
             self.gather_keys(client, &book, state, channel, &mut keyring).await?;
         }
-        let mut reading =
-            Reading { book: &book, states: &states, keyring: &keyring, passed: vec![] };
+        let reading = Reading { book: &book, states: &states, keyring: &keyring };
+        let items = chain::verify_all(&entries);
         let mut unit = self.store.write().await?;
         let mut row =
             unit.channel(chain).await?.unwrap_or_else(|| ChannelRow::new(community, channel));
+        let mut gathered = Gathered::new(unit);
         let (mut onward, mut alarm) = (Onward::Next, None);
-        for entry in entries {
+        for (entry, item) in entries.iter().zip(items) {
             if row.have.is_some_and(|have| entry.seq <= have.seq) {
                 continue;
             }
-            let step = self.take_in_entry(&mut unit, &reading, &mut row, &entry).await?;
-            match step {
+            match self.take_in_entry(&reading, &mut gathered, &mut row, entry, item).await? {
                 Step::Taken => {}
                 Step::Wait => {
                     row.waits_since.get_or_insert(self.now());
@@ -204,13 +218,11 @@ impl Engine {
             }
             row.waits_since = None;
             let seen = entry.seen();
-            reading.passed.push(seen.hash);
+            gathered.passed.push(seen.hash);
             row.have = Some(seen);
             row.log_pos = entry.log_pos.unwrap_or(row.log_pos);
         }
-        unit.add_channel_entries(chain, &reading.passed).await?;
-        unit.put_channel(&row).await?;
-        unit.commit().await?;
+        gathered.write(row).await?.commit().await?;
         self.timeline_changed();
         if let Some(why) = alarm {
             self.raise_alarm(community, &why).await?;

@@ -100,7 +100,7 @@ impl Engine {
         let now = self.now();
         let mut told: Vec<(UserId, Timestamp)> =
             unit.value(Name::HeadsTold).await?.unwrap_or_default();
-        let is_due = told.iter().all(|(user, at)| *user != to || now.since(*at) >= EVERY);
+        let is_due = is_due(&told, to, now);
         let is_contact = unit.contact(to).await?.is_some_and(|contact| contact.is_accepted());
         if !is_due || !is_contact || to == self.user {
             return Ok(());
@@ -189,5 +189,28 @@ impl Engine {
             }));
         }
         Ok(None)
+    }
+}
+
+/// Whether somebody is to be told again: once a day at most, by when others were told.
+fn is_due(told: &[(UserId, Timestamp)], to: UserId, now: Timestamp) -> bool {
+    told.iter().all(|(user, at)| *user != to || now.since(*at) >= EVERY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_told_once_a_day_whatever_others_were_told() {
+        let [ada, bo] = [1, 2].map(|number| UserId::from_bytes([number; 32]));
+        let noon = Timestamp::from_millis(1_000_000_000);
+        let later = |hours: u64| Timestamp::from_millis(noon.as_millis() + hours * 3_600_000);
+        let told = [(ada, noon)];
+        assert!(!is_due(&told, ada, later(0)) && !is_due(&told, ada, later(23)));
+        assert!(is_due(&told, ada, later(24)));
+        assert!(is_due(&told, bo, later(0)) && is_due(&[], ada, noon));
+        // A clock that was set back does not have somebody told with every message.
+        assert!(!is_due(&[(ada, later(5))], ada, noon));
     }
 }

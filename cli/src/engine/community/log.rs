@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use rookery_protocol::{
-    chain::{BrokenEntry, Entry, HeadRef, Item},
+    chain::{self, BrokenEntry, Entry, HeadRef, Item},
     codec,
     community::{self, Action, Denied, JoinBy, Refused, State, Statement},
     id::{ChainId, CommunityId, UserId},
     io::client::{CallError, Client},
     request::{
-        chain::ReadChain,
+        chain::{Entries, ReadChain},
         community::{NamesOfUsers, PreviewError, PreviewLog, ReadChains, WantedChain},
     },
     user,
@@ -70,40 +70,60 @@ impl Engine {
         community: CommunityId,
         reader: &Reader,
     ) -> Result<(), ChainError> {
+        let book = self.book(community).await?.ok_or(ChainError::NotFound)?;
+        let have = book.state.map(|state| state.head.seq);
+        let mut page = self.log_page(client, community, reader, have).await?;
         for _ in 0..MAX_PAGES {
             let book = self.book(community).await?.ok_or(ChainError::NotFound)?;
             if book.row.alarm.is_some() {
                 return Ok(());
             }
-            let after = book.state.as_ref().map(|state| state.head.seq);
-            let page = match reader {
-                Reader::Member => {
-                    let request =
-                        ReadChain { chain: ChainId::of_log(community), after, limit: PAGE };
-                    self.watched(client, client.call(&request)).await?
-                }
-                Reader::Guest(by) => {
-                    let request = PreviewLog { community, by: by.clone(), after, limit: PAGE };
-                    self.watched(client, client.call(&request)).await.map_err(
-                        |error| match error {
-                            CallError::Request(PreviewError::NotFound) => ChainError::NotFound,
-                            error => ChainError::Call(failed_as(error, |_| Kind::Failed)),
-                        },
-                    )?
+            let Entries { entries, more, .. } = page;
+            let last = entries.last().map(|entry| entry.seq).filter(|_| more);
+            // The next page is on its way while this one is judged.
+            let next = async {
+                match last {
+                    Some(last) => {
+                        self.log_page(client, community, reader, Some(last)).await.map(Some)
+                    }
+                    None => Ok(None),
                 }
             };
-            let is_last = !page.more || page.entries.is_empty();
-            if self.take_in_log_page(client, community, page.entries).await? {
+            let (gap, next) = tokio::join!(self.take_in_log_page(client, community, entries), next);
+            if gap? {
                 self.raise_alarm(community, "the server leaves out entries of the log").await?;
                 return Ok(());
             }
-            if is_last {
+            let Some(next) = next? else {
                 self.log_changed(community);
                 return Ok(());
-            }
+            };
+            page = next;
         }
         self.raise_alarm(community, "the server shows a log without end").await?;
         Ok(())
+    }
+
+    async fn log_page(
+        &self,
+        client: &Client,
+        community: CommunityId,
+        reader: &Reader,
+        after: Option<u64>,
+    ) -> Result<Entries, ChainError> {
+        match reader {
+            Reader::Member => {
+                let request = ReadChain { chain: ChainId::of_log(community), after, limit: PAGE };
+                Ok(self.watched(client, client.call(&request)).await?)
+            }
+            Reader::Guest(by) => {
+                let request = PreviewLog { community, by: by.clone(), after, limit: PAGE };
+                self.watched(client, client.call(&request)).await.map_err(|error| match error {
+                    CallError::Request(PreviewError::NotFound) => ChainError::NotFound,
+                    error => ChainError::Call(failed_as(error, |_| Kind::Failed)),
+                })
+            }
+        }
     }
 
     /// Takes in one page; says whether entries before it are missing.
@@ -125,7 +145,7 @@ impl Engine {
         let (mut state, mut states, mut taken) = (book.state, vec![], vec![]);
         let mut outcome = Ok(false);
         // On all cores: they are most of what a newcomer waits for. What they say counts only once an entry's turn has come.
-        let items = community::verify_all(&entries);
+        let items = chain::verify_all(&entries);
         for (entry, item) in entries.into_iter().zip(items) {
             match self.step(client, community, state.as_ref(), &entry, &item).await? {
                 None => {}
@@ -146,9 +166,7 @@ impl Engine {
         }
         if !taken.is_empty() {
             let mut unit = self.store.write().await?;
-            for entry in &taken {
-                unit.add_log_entry(community, entry).await?;
-            }
+            unit.add_log_entries(community, &taken).await?;
             unit.commit().await?;
             self.books.advance(community, states);
         }

@@ -13,6 +13,7 @@ mod history;
 mod join;
 mod keep;
 mod keys;
+mod line;
 mod link;
 mod list;
 mod log;

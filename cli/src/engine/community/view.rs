@@ -1,24 +1,18 @@
 //! What a person sees of a room: its messages with all that was said about them, and how far they have been read.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use rookery_protocol::{
     id::{ChainId, UserId},
     time::Timestamp,
 };
 
-use super::{super::Engine, merge::merge, target::Room};
+use super::{super::Engine, target::Room};
 use crate::{
-    agent::verb::{AboutLine, ErasedLine, MessageLine, ReadLines, RoomLine, rfc3339},
-    e2ee::{
-        content::{Content, MessageRef},
-        journal_state::Change,
-    },
+    agent::verb::ReadLines,
+    e2ee::{content::Content, journal_state::Change},
     error::{CommandError, Kind},
-    store::{ChannelRow, MessageState, Place, PlacedPost, PostPage, StoreError},
+    store::{ChannelRow, PlacedPost, PostPage, StoreError},
 };
 
 /// How long `read` waits for what the home has.
@@ -74,22 +68,26 @@ impl Engine {
         {
             self.mark_room_read(&room, last).await?;
         }
-        let mut messages = Vec::with_capacity(placed.len());
         let reads = if local {
             self.reads_known(&room)
         } else {
             self.learn_authors(&placed).await;
             self.reads_of(&room).await?
         };
-        for one in placed {
-            let (author, seq) = (one.post.author, one.post.seq);
-            let mut line = self.room_line(&room.name, one).await?;
-            if let (true, Some(seq), Some(part)) = (author == self.user, seq, line.room.as_mut()) {
-                for (user, _) in reads.iter().filter(|(_, through)| *through >= seq) {
-                    part.read_by.push(self.name_of_user(*user).await?);
-                }
+        let mut readers = vec![];
+        for (user, through) in reads {
+            readers.push((self.name_of_user(user).await?, through));
+        }
+        let own: Vec<Option<u64>> = placed
+            .iter()
+            .map(|placed| placed.post.seq.filter(|_| placed.post.author == self.user))
+            .collect();
+        let mut messages = self.room_lines(placed).await?;
+        for (line, own) in messages.iter_mut().zip(own) {
+            if let (Some(seq), Some(part)) = (own, line.room.as_mut()) {
+                let have_read = readers.iter().filter(|(_, through)| *through >= seq);
+                part.read_by.extend(have_read.map(|(name, _)| name.clone()));
             }
-            messages.push(line);
         }
         Ok(ReadLines { messages, synced })
     }
@@ -147,11 +145,7 @@ impl Engine {
         if !local {
             self.learn_authors(&placed).await;
         }
-        let mut messages = vec![];
-        for one in placed {
-            messages.push(self.room_line(&room.name, one).await?);
-        }
-        Ok(ReadLines { messages, synced })
+        Ok(ReadLines { messages: self.room_lines(placed).await?, synced })
     }
 
     async fn learn_authors(&self, placed: &[PlacedPost]) {
@@ -253,98 +247,6 @@ impl Engine {
             Some(have) => self.mark_room_read(&room, have.seq).await,
             None => Ok(()),
         }
-    }
-
-    /// A post as a line.
-    pub(in super::super) async fn room_line(
-        &self,
-        room: &str,
-        placed: PlacedPost,
-    ) -> Result<MessageLine, CommandError> {
-        let post = &placed.post;
-        let said = post.said();
-        let mut unit = self.store.read().await?;
-        let about = unit.about(post.chain, post.reference()).await?;
-        let replies = unit.thread_count(post.chain, post.reference()).await?;
-        drop(unit);
-        let shown = merge(&placed, &about);
-        let mut reactions: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (emoji, users) in shown.reactions {
-            for user in users {
-                reactions.entry(emoji.clone()).or_default().push(self.name_of_user(user).await?);
-            }
-        }
-        let erased = match &shown.erased {
-            Some(erased) => Some(ErasedLine {
-                by: self.name_of_user(erased.by).await?,
-                reason: erased.reason.clone(),
-            }),
-            None => None,
-        };
-        let id = |reference: MessageRef| reference.item.to_string();
-        let (reply_to, mentions) = match &said {
-            Content::Text(text) => {
-                let mut names = vec![];
-                for user in &text.mentions {
-                    names.push(self.name_of_user(*user).await?);
-                }
-                if text.mentions_all {
-                    names.push("everyone".to_owned());
-                }
-                (text.reply_to.map(id), names)
-            }
-            _ => (None, vec![]),
-        };
-        let about = match &said {
-            Content::Edit(edit) => Some(AboutLine {
-                kind: "edit".to_owned(),
-                target: id(edit.target),
-                value: edit.text.clone(),
-            }),
-            Content::React(react) => Some(AboutLine {
-                kind: if react.on { "react" } else { "unreact" }.to_owned(),
-                target: id(react.target),
-                value: react.emoji.clone(),
-            }),
-            Content::Pin(pin) => Some(AboutLine {
-                kind: if pin.on { "pin" } else { "unpin" }.to_owned(),
-                target: id(pin.target),
-                value: String::new(),
-            }),
-            Content::Text(_) | Content::Unknown(_) => None,
-        };
-        let from = self.name_of_user(post.author).await?;
-        let line = RoomLine {
-            seq: post.seq,
-            reply_to,
-            thread: said.thread().map(id),
-            replies,
-            mentions,
-            reactions,
-            edited: shown.is_edited,
-            pinned: shown.is_pinned,
-            erased,
-            about,
-            doubt: post.doubt.clone(),
-            read_by: vec![],
-        };
-        let state = match (post.state, placed.place) {
-            (MessageState::Sent, Place::At(_)) => MessageState::Posted,
-            (state, _) => state,
-        };
-        Ok(MessageLine {
-            v: 1,
-            id: post.item.to_string(),
-            from,
-            with: room.to_owned(),
-            at: rfc3339(post.at),
-            text: shown.text,
-            state: state.word().to_owned(),
-            reason: post.reason.clone(),
-            request: false,
-            cursor: placed.position,
-            room: Some(Box::new(line)),
-        })
     }
 
     /// What somebody is called: `alice@nest.example`.

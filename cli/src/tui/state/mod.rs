@@ -33,6 +33,8 @@ use super::{
     text::markdown::EmojiStyle,
     theme::{BuiltIn, Theme},
 };
+use ratatui::crossterm::event::KeyEvent;
+
 use crate::agent::verb::{Connection, Conversation, StandingLine, TypingLine, WhoamiLine};
 
 /// Drafts of conversations that are not open and not stored yet, at most.
@@ -200,6 +202,8 @@ pub struct State {
     pub rooms_coming: Vec<Conversation>,
     /// Whether the list was told at least once.
     pub has_rooms: bool,
+    /// Keys that were pressed before there was anything to write in.
+    pub early: Vec<KeyEvent>,
     /// Communities whose channels are not listed.
     pub folded: HashSet<String>,
     /// Whether the list of rooms is shown, where there is room for a choice.
@@ -265,6 +269,7 @@ impl State {
             rooms: vec![],
             rooms_coming: vec![],
             has_rooms: false,
+            early: vec![],
             folded: HashSet::new(),
             shows_rooms: true,
             is_bare: false,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ask, compose, draft, log, navigate, people, say, sheet, trouble};
+use super::{ask, compose, draft, key, log, navigate, people, say, sheet, trouble};
 use crate::{
     agent::verb::{
         Changed, Connection, Conversation, LinkEvent, LogLine, PresenceLine, PresenceShow,
@@ -45,7 +45,7 @@ pub(super) fn opened(state: &mut State, opened: Opened) -> Vec<Effect> {
         }
         Opened::Nobody { device } => {
             state.screen = Screen::Welcome(Box::new(Welcome::new(&device)));
-            vec![]
+            key::press_early(state)
         }
         Opened::Uncertified => {
             let step = Step::Certify;
@@ -54,7 +54,7 @@ pub(super) fn opened(state: &mut State, opened: Opened) -> Vec<Effect> {
         }
         Opened::Locked { wrong } => {
             state.screen = Screen::Locked(Locked { was_wrong: wrong, ..Locked::default() });
-            vec![]
+            key::press_early(state)
         }
         Opened::Failed(error) => {
             state.is_quitting = true;
@@ -144,6 +144,9 @@ fn took_rooms(state: &mut State, rooms: Vec<Conversation>) -> Vec<Effect> {
         if let Some(target) = first {
             effects.extend(navigate::open(state, &target));
         }
+    }
+    if is_first {
+        effects.extend(key::press_early(state));
     }
     effects.extend(log::follow(state));
     effects.extend(wait_to_open(state));

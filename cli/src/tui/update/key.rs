@@ -12,14 +12,19 @@ use crate::tui::{
     vim::Outcome,
 };
 
+/// How many keys are kept that were pressed too early.
+const MAX_EARLY: usize = 1_024;
+
 /// A key was pressed.
 pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
         return vec![];
     }
     match state.screen {
-        Screen::Opening => {
-            return if is_quit(key) { super::quit(state) } else { vec![] };
+        Screen::Opening if is_quit(key) => return super::quit(state),
+        Screen::Opening => return hold(state, key),
+        Screen::Chat if !state.has_rooms && Stroke::of(key).letter().is_some() => {
+            return hold(state, key);
         }
         Screen::Locked(_) | Screen::Welcome(_) => return welcome::press(state, key),
         Screen::Chat => {}
@@ -63,6 +68,20 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         }
     }
     write(state, key)
+}
+
+/// Keeps a key until there is something to write in: nobody waits for a program to be ready before they type.
+fn hold(state: &mut State, key: KeyEvent) -> Vec<Effect> {
+    if state.early.len() < MAX_EARLY {
+        state.early.push(key);
+    }
+    vec![]
+}
+
+/// Presses the keys that were held.
+pub(super) fn press_early(state: &mut State) -> Vec<Effect> {
+    let early = std::mem::take(&mut state.early);
+    early.into_iter().flat_map(|key| press(state, key)).collect()
 }
 
 /// Whether a key ends the program where there is nothing else to end.

@@ -17,12 +17,17 @@ pub(crate) struct Size {
     pub(crate) time: Duration,
 }
 
+/// Deliveries a second of a server that is busy and not at its limit.
+const SMOOTH: f64 = 60_000.0;
+
 pub(crate) async fn measure(size: Size) -> anyhow::Result<()> {
     let mut crowd = Crowd::gather(size.members, size.senders, size.in_flight).await?;
     // Once for nothing: buffers and caches come about.
     crowd.post(None, Duration::from_secs(2).min(size.time)).await?;
     let full = crowd.post(None, size.time).await?;
     let half = crowd.post(Some(full.posts_a_second() / 2.0), size.time).await?;
+    let pace = SMOOTH / as_f64(u64::try_from(size.members)?);
+    let smooth = crowd.post(Some(pace), size.time).await?;
     let disk = fsync_time(&crowd.server.directory)?;
     let faults = crowd.end().await;
     println!(
@@ -32,6 +37,7 @@ pub(crate) async fn measure(size: Size) -> anyhow::Result<()> {
     println!("  disk's fdatasync, median        {:>10.3} ms", disk.as_secs_f64() * 1e3);
     print("at saturation", &full);
     print("at half of that rate", &half);
+    print(&format!("at {SMOOTH} deliveries a second"), &smooth);
     println!(
         "  lost / twice / out of order     {:>10} / {} / {}",
         faults.lost, faults.twice, faults.reordered

@@ -14,7 +14,10 @@ use super::super::{
     super::{Engine, chains::ChainError},
     book::Book,
 };
-use super::{EpochKeyring, Reading, Step};
+use super::{
+    EpochKeyring, Reading, Step,
+    gathered::{Gathered, News},
+};
 use crate::{
     e2ee::{
         content::Content,
@@ -32,14 +35,16 @@ const WITHHELD: &str = "a message of theirs before this one was withheld";
 const REORDERED: &str = "its author was shown something else before it: the server withholds entries, or puts them in another order";
 
 impl Engine {
+    /// Judges one entry, of which its signatures say `item`.
     pub(super) async fn take_in_entry(
         &self,
-        unit: &mut Unit,
         reading: &Reading<'_>,
+        gathered: &mut Gathered,
         row: &mut ChannelRow,
         entry: &Entry,
+        item: Result<Item, BrokenEntry>,
     ) -> Result<Step, ChainError> {
-        let item = match entry.verify_after(row.have) {
+        let item = match entry.check_place(row.have).and(item) {
             Ok(item) => item,
             Err(BrokenEntry::Gap { .. }) => {
                 return Ok(Step::Broken("the server leaves out entries of a channel".to_owned()));
@@ -65,13 +70,17 @@ impl Engine {
             return Ok(Step::Broken("an entry of another channel".to_owned()));
         }
         let Some(body) = &entry.body else {
-            return self.take_in_erased(unit, row, entry, &item).await;
+            return Ok(self.take_in_erased(gathered, entry, &item));
         };
         let post = Judged { signed: &entry.signed, item: &item, body: body.as_slice() };
         match item.kind {
-            Kind::Announce => self.take_in_announce(unit, reading, state, row, post).await,
-            Kind::Message => self.take_in_message(unit, reading, state, row, post, entry).await,
-            Kind::Redact => self.take_in_redact(unit, reading.book, state, row, post).await,
+            Kind::Announce => self.take_in_announce(reading, gathered, state, row, post).await,
+            Kind::Message => self.take_in_message(reading, gathered, state, row, post, entry).await,
+            Kind::Redact => {
+                // It may be about what stands in this very page.
+                gathered.write_posts(row).await?;
+                self.take_in_redact(&mut gathered.unit, reading.book, state, row, post).await
+            }
             Kind::UserStatement | Kind::Journal | Kind::CommunityStatement => {
                 Ok(Step::Broken("an entry of another kind of chain".to_owned()))
             }
@@ -80,18 +89,16 @@ impl Engine {
 
     async fn take_in_announce(
         &self,
-        unit: &mut Unit,
         reading: &Reading<'_>,
+        gathered: &mut Gathered,
         state: &State,
         row: &ChannelRow,
         post: Judged<'_>,
     ) -> Result<Step, ChainError> {
-        let chain = row.chain();
-        let known = self
-            .known_sender(unit, chain, SenderKeyId::from_bytes(*post.item.item_id.as_bytes()))
-            .await?;
+        let id = SenderKeyId::from_bytes(*post.item.item_id.as_bytes());
+        let known = gathered.sender_key(row.chain(), id).await?;
         let judged = judge_announce(state, self.books.histories(), post, |_| {
-            known.as_ref().map(InboundSenderKey::usage)
+            known.map(InboundSenderKey::usage)
         });
         let (header, _) = match judged {
             Ok(judged) => judged,
@@ -107,7 +114,7 @@ impl Engine {
         };
         match InboundSenderKey::from_announce(keys, &announce) {
             Ok(key) => {
-                unit.put_sender_key(chain, header.sender_key, &key.to_bytes()).await?;
+                gathered.put_sender_key(header.sender_key, Box::new(key));
                 Ok(Step::Taken)
             }
             Err(error) => Ok(Step::Passed(format!("a sender key: {error}"))),
@@ -116,14 +123,13 @@ impl Engine {
 
     async fn take_in_message(
         &self,
-        unit: &mut Unit,
         reading: &Reading<'_>,
+        gathered: &mut Gathered,
         state: &State,
         row: &mut ChannelRow,
         post: Judged<'_>,
         entry: &Entry,
     ) -> Result<Step, ChainError> {
-        let chain = row.chain();
         let message: ChannelMessage = match codec::decode(post.body) {
             Ok(message) => message,
             Err(error) => return Ok(Step::Passed(error.to_string())),
@@ -138,14 +144,13 @@ impl Engine {
             // It cannot be read, and was not withheld: the next of that device follows on it.
             let author = entry.signed.author().map(|key| key.device_id());
             if !matches!(step, Step::Wait) && author == Some(header.device) {
-                let digest = entry.signed.digest();
-                unit.put_last_hash(chain, header.user, header.device, digest).await?;
+                gathered.put_last_hash(header.user, header.device, entry.signed.digest());
             }
             return Ok(step);
         }
-        let known = self.known_sender(unit, chain, header.sender_key).await?;
+        let known = gathered.sender_key(row.chain(), header.sender_key).await?;
         let judged = judge_message(state, self.books.histories(), post, |_| {
-            known.as_ref().map(InboundSenderKey::usage)
+            known.map(InboundSenderKey::usage)
         });
         let header = match judged {
             Ok((header, _)) => header,
@@ -159,19 +164,18 @@ impl Engine {
             Ok(opened) => opened,
             Err(error) => return Ok(Step::Passed(format!("a message: {error}"))),
         };
-        unit.put_sender_key(chain, header.sender_key, &opened.key.to_bytes()).await?;
+        gathered.put_sender_key(header.sender_key, opened.key);
         let message = opened.message;
-        let doubt = self.doubt_of(unit, reading, row, entry, &message).await?;
+        let doubt = self.doubt_of(gathered, row, entry, &message).await?;
         let post = self.post_of(entry, post.item, &message, doubt);
-        self.keep_post(unit, state, row, &post, &message.content).await?;
+        self.keep_post(gathered, state, row, post, &message.content).await?;
         Ok(Step::Taken)
     }
 
     /// What a person should know of a message: whether its author had been shown something else than stands before it here.
     async fn doubt_of(
         &self,
-        unit: &mut Unit,
-        reading: &Reading<'_>,
+        gathered: &mut Gathered,
         row: &mut ChannelRow,
         entry: &Entry,
         message: &OpenedMessage,
@@ -182,8 +186,9 @@ impl Engine {
             return Ok(None);
         }
         let chain = row.chain();
-        let is_linked = *own_prev == unit.last_hash(chain, header.user, header.device).await?;
-        unit.put_last_hash(chain, header.user, header.device, entry.signed.digest()).await?;
+        let last = gathered.last_hash(chain, header.user, header.device).await?;
+        let is_linked = *own_prev == last;
+        gathered.put_last_hash(header.user, header.device, entry.signed.digest());
         if !is_linked {
             if row.gaps.len() < MAX_GAPS {
                 row.gaps.push(entry.seq);
@@ -191,7 +196,7 @@ impl Engine {
             return Ok(Some(WITHHELD.to_owned()));
         }
         let is_there = match seen {
-            Some(seen) => stands_before(unit, reading, row, *seen).await?,
+            Some(seen) => stands_before(gathered, row, *seen).await?,
             None => true,
         };
         Ok((!is_there).then(|| REORDERED.to_owned()))
@@ -225,10 +230,10 @@ impl Engine {
 
     async fn keep_post(
         &self,
-        unit: &mut Unit,
+        gathered: &mut Gathered,
         state: &State,
         row: &mut ChannelRow,
-        post: &Post,
+        post: Post,
         content: &Content,
     ) -> Result<(), StoreError> {
         let allowed = state.permissions_of(post.author, Some(row.channel));
@@ -236,35 +241,31 @@ impl Engine {
             row.pass_over("somebody did what their roles do not allow".to_owned());
             return Ok(());
         }
-        let is_own = post.author == self.user;
-        if unit.add_post(post).await?
-            && !is_own
-            && let Some(seq) = post.seq
-        {
-            self.count_unread(row, content, allowed, seq);
+        if post.author == self.user {
+            gathered.unit.dequeue_posting(self.user, post.chain, post.item).await?;
         }
-        if is_own {
-            unit.dequeue_posting(self.user, post.chain, post.item).await?;
-        }
+        let news = self.news_of(row, &post, content, allowed);
+        gathered.add_post(post, news);
         Ok(())
     }
 
-    fn count_unread(
+    /// What a message is to this user, when it is new here.
+    fn news_of(
         &self,
-        row: &mut ChannelRow,
+        row: &ChannelRow,
+        post: &Post,
         content: &Content,
         allowed: Permissions,
-        seq: u64,
-    ) {
-        let Content::Text(text) = content else { return };
-        if row.read.is_some_and(|read| seq <= read) {
-            return;
+    ) -> News {
+        let Content::Text(text) = content else { return News::None };
+        if post.author == self.user || row.read >= post.seq {
+            return News::None;
         }
-        row.unread = row.unread.saturating_add(1);
         let is_for_all = text.mentions_all && allowed.contain(Permissions::MENTION_ALL);
         if is_for_all || text.mentions.contains(&self.user) {
-            row.mentions = row.mentions.saturating_add(1);
+            return News::Mention;
         }
+        News::Unread
     }
 
     async fn take_in_redact(
@@ -303,25 +304,18 @@ impl Engine {
     }
 
     /// A body that the hub has dropped: a redaction after it says by whose word, or does not.
-    async fn take_in_erased(
-        &self,
-        unit: &mut Unit,
-        row: &mut ChannelRow,
-        entry: &Entry,
-        item: &Item,
-    ) -> Result<Step, ChainError> {
+    fn take_in_erased(&self, gathered: &mut Gathered, entry: &Entry, item: &Item) -> Step {
         if item.kind != Kind::Message {
-            return Ok(Step::Passed("an entry without its body".to_owned()));
+            return Step::Passed("an entry without its body".to_owned());
         }
         // Who wrote it is not told any more: only which device signed. The next message of that device is linked to it all the same.
         let Some(device) = entry.signed.author().map(|key| key.device_id()) else {
-            return Ok(Step::Taken);
+            return Step::Taken;
         };
-        let chain = row.chain();
         if let Some(author) = self.books.histories().owner_of(device) {
-            unit.put_last_hash(chain, author, device, entry.signed.digest()).await?;
+            gathered.put_last_hash(author, device, entry.signed.digest());
             let post = Post {
-                chain,
+                chain: entry.chain,
                 item: item.item_id,
                 author,
                 device,
@@ -335,24 +329,9 @@ impl Engine {
                 hash: Some(entry.hash()),
                 doubt: None,
             };
-            unit.add_post(&post).await?;
+            gathered.add_post(post, News::None);
         }
-        Ok(Step::Taken)
-    }
-
-    async fn known_sender(
-        &self,
-        unit: &mut Unit,
-        chain: ChainId,
-        id: SenderKeyId,
-    ) -> Result<Option<InboundSenderKey>, StoreError> {
-        let bytes = unit.sender_key(chain, id).await?;
-        bytes
-            .map(|bytes| {
-                InboundSenderKey::from_bytes(&bytes)
-                    .map_err(|_| StoreError::Damaged { table: "sender_key" })
-            })
-            .transpose()
+        Step::Taken
     }
 
     /// What to do with something of an epoch whose secret is not here: wait while it may come, or pass over.
@@ -372,16 +351,15 @@ impl Engine {
 /// means that the server shows its author another channel; or that the author lies, for which nobody is to be locked out: it is a doubt, and no
 /// alarm.
 async fn stands_before(
-    unit: &mut Unit,
-    reading: &Reading<'_>,
+    gathered: &mut Gathered,
     row: &ChannelRow,
     hash: Digest,
 ) -> Result<bool, StoreError> {
     // An earlier version kept no hashes: what it took in cannot be told from what never was.
     let is_whole = row.hashes_from == Some(0);
     Ok(!is_whole
-        || reading.passed.iter().rev().any(|passed| *passed == hash)
-        || unit.has_channel_entry(row.chain(), hash).await?)
+        || gathered.passed.iter().rev().any(|passed| *passed == hash)
+        || gathered.unit.has_channel_entry(row.chain(), hash).await?)
 }
 
 fn unposted(error: Unposted) -> Step {
