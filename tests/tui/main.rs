@@ -5,6 +5,7 @@
 //! written is not lost. `pain_NN` are the twenty-five complaints about other clients that this one answers, here and beside the model; the
 //! last is about scripts alone.
 
+mod endings;
 mod network;
 mod people;
 mod places;

@@ -61,6 +61,25 @@ async fn pain_03_nothing_is_written_while_nothing_happens() -> Result<()> {
     quit(&mut terminal)
 }
 
+/// Over a slow line every byte is felt.
+#[tokio::test]
+async fn a_typed_character_costs_few_bytes() -> Result<()> {
+    const TYPED: u64 = 40;
+    let scene = Scene::talking().await?;
+    let mut terminal = scene.alice_at_her_screen().await?;
+    write(&mut terminal, "typed")?;
+    let before = terminal.wait_quiet(Duration::from_secs(3))?;
+    for number in 0..TYPED {
+        let now = terminal.bytes_written();
+        terminal.type_text(if number % 6 == 5 { " " } else { "x" })?;
+        terminal.wait_written(PATIENCE, now)?;
+    }
+    let after = terminal.wait_quiet(Duration::from_secs(3))?;
+    let each = after.saturating_sub(before) / TYPED;
+    ensure!(each <= 64, "{each} bytes: {}", terminal.raw_since(before).escape_ascii());
+    quit(&mut terminal)
+}
+
 #[tokio::test]
 async fn pain_07_each_step_of_a_message_has_its_mark() -> Result<()> {
     let scene = Scene::talking().await?;

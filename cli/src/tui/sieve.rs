@@ -1,16 +1,16 @@
 //! Keys that nobody pressed: what a terminal answers to a program that ran here before, or over a slow line.
 //!
-//! An answer is a string of the terminal's (OSC, DCS, APC, PM or SOS): an escape with one of five characters, text, and an end. What reads
-//! keys takes its beginning for a key with Alt held, and the rest for typing. Here such a beginning is held back with what follows it without
-//! a pause, and dropped when the end comes; where none comes, somebody has pressed those keys, and they are given on.
+//! An answer is a string of the terminal's (OSC, DCS or APC): an escape with one of three characters, text, and an end. What reads keys takes
+//! its beginning for a key with Alt held, and the rest for typing. Here such a beginning is held back, with what follows it as it does in an
+//! answer, and dropped when the end comes; where none comes, somebody has pressed those keys, and they are given on.
 
 use std::time::Duration;
 
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use tokio::time::Instant;
 
-/// The longest pause within an answer.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause within an answer, over a slow line or on a busy machine.
+const PAUSE: Duration = Duration::from_millis(400);
 /// The longest answer, in characters; what is longer is none.
 const LONGEST: usize = 4_096;
 
@@ -39,8 +39,12 @@ impl Sieve {
             self.last = None;
             return given;
         }
+        let is_second = self.held.len() == 1;
         self.held.push(event);
         self.last = Some(at);
+        if is_second && !goes_on(&self.held) {
+            given.extend(self.release());
+        }
         given
     }
 
@@ -56,11 +60,25 @@ impl Sieve {
     }
 }
 
-/// `ESC ]`, `ESC P`, `ESC _`, `ESC ^` or `ESC X`.
+/// `ESC ]`, `ESC P` or `ESC _`.
 fn is_begin(key: KeyEvent) -> bool {
     key.modifiers.contains(KeyModifiers::ALT)
         && !key.modifiers.contains(KeyModifiers::CONTROL)
-        && matches!(key.code, KeyCode::Char(']' | 'P' | '_' | '^' | 'X'))
+        && matches!(key.code, KeyCode::Char(']' | 'P' | '_'))
+}
+
+/// Whether the second key is one that answers go on with: a number or a title's letter, a kind of report, or a picture's.
+fn goes_on(held: &[Event]) -> bool {
+    let letter = |event: &Event| match event {
+        Event::Key(KeyEvent { code: KeyCode::Char(letter), .. }) => Some(*letter),
+        _ => None,
+    };
+    match held.iter().map(letter).collect::<Vec<_>>().as_slice() {
+        [Some(']'), Some(second)] => second.is_ascii_digit() || matches!(second, 'l' | 'L'),
+        [Some('P'), Some(second)] => matches!(second, '0'..='9' | '>' | '!' | '|' | '$'),
+        [Some('_'), Some(second)] => *second == 'G',
+        _ => false,
+    }
 }
 
 /// BEL, or `ESC \`.
@@ -133,11 +151,14 @@ mod tests {
         assert_eq!(desk.given("\u{1b}]"), []);
         assert!(desk.0.until().is_some());
         desk.pass(PAUSE * 2);
-        assert_eq!(desk.given("a"), keys("\u{1b}]a"));
-        assert_eq!(desk.given("\u{1b}]b"), []);
-        assert_eq!(desk.0.release(), keys("\u{1b}]b"));
+        assert_eq!(desk.given("1"), keys("\u{1b}]1"));
+        // Nobody waits for what cannot become an answer.
+        assert_eq!(desk.given("\u{1b}]a"), keys("\u{1b}]a"));
+        assert_eq!(desk.given("\u{1b}Pword"), keys("\u{1b}Pword"));
+        assert_eq!(desk.given("\u{1b}]1b"), []);
+        assert_eq!(desk.0.release(), keys("\u{1b}]1b"));
         assert_eq!(desk.0.until(), None);
-        let long = format!("\u{1b}P{}", "x".repeat(2 * LONGEST));
+        let long = format!("\u{1b}P{}", "1".repeat(2 * LONGEST));
         assert_eq!(desk.given(&long).len(), long.len() - 1, "no answer is so long");
     }
 
@@ -147,6 +168,6 @@ mod tests {
         desk.given("\u{1b}]");
         let size = Event::Resize(80, 24);
         assert_eq!(desk.0.take(size.clone(), desk.1), [size]);
-        assert_eq!(desk.given("\u{1b}x"), [], "held until it is known");
+        assert_eq!(desk.given("1"), [], "held until it is known");
     }
 }

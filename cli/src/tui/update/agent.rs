@@ -145,11 +145,11 @@ fn took_rooms(state: &mut State, rooms: Vec<Conversation>) -> Vec<Effect> {
             effects.extend(navigate::open(state, &target));
         }
     }
-    effects.extend(log::follow(state));
-    effects.extend(wait_to_open(state));
     if is_first {
         effects.extend(key::press_early(state));
     }
+    effects.extend(log::follow(state));
+    effects.extend(wait_to_open(state));
     effects
 }
 

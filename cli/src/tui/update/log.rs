@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// How long founding a community takes, in milliseconds.
+const FOUNDING: i64 = 10_000;
+
 /// Asks for what was added to the log of the open room, if anything was.
 pub(super) fn follow(state: &mut State) -> Vec<Effect> {
     let entries = state.room().and_then(|room| room.log).unwrap_or(0);
@@ -43,7 +46,19 @@ fn request(state: &mut State, from: Option<u64>) -> Vec<Effect> {
 
 /// A part of the log is here.
 pub(super) fn took(state: &mut State, target: &str, lines: &[LogLine]) -> Vec<Effect> {
-    let read: Vec<Read> = lines.iter().map(|line| read(state, target, line)).collect();
+    let founded = lines.iter().find(|line| line.what == "founded").map(time);
+    let read: Vec<Read> = lines
+        .iter()
+        .map(|line| {
+            let (seq, at, told) = read(state, target, line);
+            // What a founder sets up is part of the founding.
+            let is_begun = founded
+                .is_some_and(|founded| (founded..founded.saturating_add(FOUNDING)).contains(&at));
+            let is_setting_up =
+                matches!(line.what.as_str(), "edited" | "set a channel" | "set a role");
+            (seq, at, told.filter(|_| !(is_begun && is_setting_up)))
+        })
+        .collect();
     let entries = state.room_called(target).and_then(|room| room.log).unwrap_or(0);
     let Some(open) = state.open.as_mut().filter(|open| open.target == target) else {
         return vec![];
@@ -64,8 +79,12 @@ pub(super) fn failed(state: &mut State, target: &str) -> Vec<Effect> {
     vec![]
 }
 
+fn time(line: &LogLine) -> i64 {
+    line.at.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond)
+}
+
 fn read(state: &State, target: &str, line: &LogLine) -> Read {
-    let at = line.at.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond);
+    let at = time(line);
     let told = words(state, target, line);
     let happening = told.map(|(who, what)| Happening { seq: line.seq, at, who, what });
     (line.seq, at, happening)
@@ -82,6 +101,7 @@ fn words(state: &State, target: &str, line: &LogLine) -> Option<(String, String)
     let role =
         text.as_ref().map_or_else(|| "another role".to_owned(), |role| format!("the role {role}"));
     match line.what.as_str() {
+        "founded" if target.starts_with('+') => Some((by, "made this group".to_owned())),
         "founded" => Some((by, "founded this community".to_owned())),
         "edited" => Some((by, format!("changed the community{because}"))),
         "joined" | "left" | "deleted the community" => Some((by, line.what.clone())),

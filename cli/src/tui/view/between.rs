@@ -133,7 +133,7 @@ impl Days<'_> {
             let Some(first) = alike.first() else { continue };
             self.go_to(first.at);
             let time = self.last.as_ref().map(|day| day.strftime("%H:%M").to_string());
-            let said = format!("{} {}", names(alike), first.what);
+            let said = format!("{} {}", names(alike), conjugated(alike));
             let indent = if self.columns < STACKED { 6 } else { INDENT };
             let columns = usize::from(self.columns).saturating_sub(indent).max(8);
             let head = width::pad(&time.unwrap_or_default(), indent);
@@ -145,6 +145,17 @@ impl Days<'_> {
                 self.rows.push(message::indented(line, indent, &head));
             }
         }
+    }
+}
+
+/// What is told of them, for one or for many.
+fn conjugated(alike: &[Happening]) -> String {
+    let Some(first) = alike.first() else { return String::new() };
+    let is_one = alike.iter().all(|one| one.who == first.who);
+    match first.what.split_once(' ') {
+        Some(("was", rest)) if !is_one => format!("were {rest}"),
+        Some(("has", rest)) if !is_one => format!("have {rest}"),
+        _ => first.what.clone(),
     }
 }
 

@@ -80,6 +80,28 @@ fn what_happened_stands_among_the_messages_by_its_time() {
 }
 
 #[test]
+fn what_a_founder_sets_up_is_one_with_the_founding_and_many_are_told_as_many() {
+    let mut desk = desk();
+    list(&mut desk, 5);
+    let made = json!({ "room": OPS, "change": "made", "text": "ops" });
+    let added = |who: &str| json!({ "whom": format!("{who}@nest.example") });
+    desk.answer(
+        "community.log",
+        json!([
+            entry(0, "2026-05-12T10:05:50.000Z", "alice", "founded", &json!({})),
+            entry(1, "2026-05-12T10:05:51.000Z", "alice", "edited", &json!({ "text": "Devs" })),
+            entry(2, "2026-05-12T10:05:52.000Z", "alice", "set a channel", &made),
+            entry(3, "2026-05-12T10:05:53.000Z", "alice", "added", &added("bob")),
+            entry(4, "2026-05-12T10:05:54.000Z", "alice", "added", &added("cy")),
+        ]),
+    );
+    let screen = desk.screen();
+    assert!(screen.contains("alice founded this community"), "{screen}");
+    assert!(screen.contains("bob and cy were added by alice"), "{screen}");
+    assert!(!screen.contains("changed the community") && !screen.contains("made this"), "{screen}");
+}
+
+#[test]
 fn pain_09_what_happened_makes_nothing_unread_and_is_asked_for_once() {
     let mut desk = desk();
     assert_eq!(asks(&list(&mut desk, 1), "community.log").len(), 1);
