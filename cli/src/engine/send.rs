@@ -142,6 +142,7 @@ impl Engine {
                     text: text.to_owned(),
                     state: MessageState::Queued,
                     reason: None,
+                    waits: None,
                 };
                 unit.add_message(&message).await?;
                 at
@@ -303,10 +304,10 @@ fn failed(message: &Message) -> CommandError {
 
 /// Whether a message in `state` has come as far as `wanted`.
 const fn has_reached(state: MessageState, wanted: MessageState) -> bool {
-    use MessageState::{Delivered, Read, Sent};
+    use MessageState::{Delivered, Read, Sent, Waiting};
     matches!(
         (state, wanted),
-        (Sent, Sent) | (Delivered, Sent | Delivered) | (Read, Sent | Delivered | Read)
+        (Sent | Waiting, Sent) | (Delivered, Sent | Delivered) | (Read, Sent | Delivered | Read)
     )
 }
 
