@@ -46,27 +46,15 @@ wire_struct! {
 }
 
 wire_enum! {
-    /// Why a homeserver is turned away.
+    /// Why a greeting is not answered.
     #[derive(thiserror::Error)]
     pub enum PeerHelloError {
         /// The server has to do with no other servers.
         #[n(1)]
         #[error("federation is switched off there")]
         Off,
-        /// The server takes those only that its administrator knows.
-        #[n(2)]
-        #[error("this server is not on the other's list: its administrator adds it by `rookeryd peer add`")]
-        Unknown,
-        /// The administrator has blocked it.
-        #[n(3)]
-        #[error("this server is blocked there")]
-        Blocked,
-        /// The name is known there with another root.
-        #[n(4)]
-        #[error("this server's name is known there with another root key: its administrator decides by `rookeryd peer accept`")]
-        OtherRoot,
         /// The greeting is malformed, or meant for another server.
-        #[n(5)]
+        #[n(2)]
         #[error("the greeting was refused: {reason}")]
         Refused {
             /// Why.
@@ -86,13 +74,33 @@ wire_struct! {
 }
 
 wire_enum! {
-    /// Why the proof was not taken.
+    /// Why a homeserver is turned away. It knows by then who turns it away, so that another one in a peer's place is found out.
     #[derive(thiserror::Error)]
     pub enum PeerProveError {
         /// Nobody has greeted on this connection, or the proof does not hold.
         #[n(1)]
         #[error("the proof does not hold on this connection")]
         Unproven,
+        /// The server takes those only that its administrator knows.
+        #[n(2)]
+        #[error("this server is not on the other's list: its administrator adds it by `rookeryd peer add`")]
+        Unknown,
+        /// The administrator has blocked it.
+        #[n(3)]
+        #[error("this server is blocked there")]
+        Blocked,
+        /// The administrator has the connection rest.
+        #[n(4)]
+        #[error("this server is paused there")]
+        Paused,
+        /// The name is known there with another root.
+        #[n(5)]
+        #[error("this server's name is known there with another root key: its administrator decides by `rookeryd peer accept`")]
+        OtherRoot,
+        /// The record is older than one that was shown before.
+        #[n(6)]
+        #[error("this server's record is older than one that is known there")]
+        OldRecord,
     }
 }
 
