@@ -319,6 +319,10 @@ async fn turned_away(
 #[tokio::test]
 async fn a_server_with_another_root_is_in_quarantine_until_it_is_accepted() -> Result<()> {
     let mut pair = Pair::of_friends().await?;
+    let words = ["send", BOB, "good day", "--until", "delivered", "--timeout", "60s"];
+    let mut agent = pair.bob.start_agent()?;
+    pair.alice.ask(&words).await?;
+    agent.stop().await?;
     let first = pair.garden.ready().fingerprint.clone();
     pair.garden.kill().await?;
     // Somebody else has the name and the address now.

@@ -214,8 +214,11 @@ impl Engine {
                 return self.leave_queued(to, item, trouble.clone(), is_queued).await;
             }
             let refused = waiting.and_then(|waiting| waiting.trouble).map(|why| {
-                let kind =
-                    if why.starts_with("too many") { Kind::RateLimited } else { Kind::Failed };
+                let kind = match why.as_str() {
+                    why if why.starts_with("too many") => Kind::RateLimited,
+                    why if why.ends_with("does not answer your server") => Kind::NoConnection,
+                    _ => Kind::Failed,
+                };
                 CommandError::new(kind, why)
             });
             if let Ok(mut last) = last.lock() {

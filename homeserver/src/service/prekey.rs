@@ -105,8 +105,10 @@ pub async fn claim_abroad(
     foreigner: &Foreigner,
     request: ClaimPrekeys,
 ) -> Result<Bundles, Failure<ClaimError>> {
-    let peer = services.peer(&foreigner.stored.peer).ok_or(Refusal::Unavailable)?;
-    let client = peer.client().ok_or(Refusal::Unavailable)?;
+    let server = foreigner.stored.peer.clone();
+    let away = || Failure::Error(ClaimError::Unreachable { server: server.clone() });
+    let peer = services.peer(&server).ok_or_else(away)?;
+    let client = peer.client().ok_or_else(away)?;
     let mut unit = services.storage.begin().await?;
     unit.let_peer_read(&peer.name, who.user).await?;
     unit.commit().await?;
@@ -117,8 +119,8 @@ pub async fn claim_abroad(
         Err(CallError::Request(error)) => Err(Failure::Error(error)),
         Err(CallError::Refused(refusal @ Refusal::Throttled { .. })) => Err(refusal.into()),
         Err(error) => {
-            tracing::debug!(peer = %peer.name, %error, "prekeys were not claimed");
-            Err(Refusal::Unavailable.into())
+            tracing::debug!(peer = %server, %error, "prekeys were not claimed");
+            Err(away())
         }
     }
 }

@@ -64,5 +64,6 @@ CREATE TABLE outbound (
     PRIMARY KEY (peer, number)
 ) STRICT;
 CREATE UNIQUE INDEX outbound_by_item ON outbound (sender, item);
-CREATE INDEX outbound_by_lane ON outbound (peer, lane);
+CREATE INDEX outbound_by_lane ON outbound (peer, lane, not_before) WHERE returned IS NULL;
+CREATE INDEX outbound_returned ON outbound (peer, lane) WHERE returned IS NOT NULL;
 CREATE INDEX outbound_by_device ON outbound (sender, device, number);

@@ -254,9 +254,10 @@ async fn note(
         }
     }
     unit.settle_outbound(&peer.name, &settled).await?;
-    let backlog = unit.backlog(&peer.name).await?;
     unit.commit().await?;
-    peer.note_queue(backlog.count, backlog.bytes);
+    for (row, _) in outcomes.iter().filter(|(_, outcome)| !matches!(fate(outcome), Fate::Waits)) {
+        peer.note_gone(row.outbound.content.len());
+    }
     let mut devices: BTreeSet<DeviceId> = BTreeSet::new();
     for (row, outcome) in &outcomes {
         let counted = ("peer", peer.name.to_string());

@@ -230,6 +230,14 @@ impl Peer {
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Something has left the queue. What was counted wrongly meanwhile is put right each minute.
+    fn note_gone(&self, bytes: usize) {
+        let less = |by: u64| move |count: u64| Some(count.saturating_sub(by));
+        let (relaxed, bytes) = (Ordering::Relaxed, u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.waiting.fetch_update(relaxed, relaxed, less(1)).ok();
+        self.waiting_bytes.fetch_update(relaxed, relaxed, less(bytes)).ok();
+    }
+
     fn link(&self) -> MutexGuard<'_, (Link, Timestamp)> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
