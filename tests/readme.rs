@@ -78,6 +78,17 @@ const COMMANDS: &[(&str, &str)] = &[
         "rookery keys test",
         "rookery keys test </dev/null 2>~/why || [ $? = 2 ]; grep -q terminal ~/why",
     ),
+    ("rookery peers", "="),
+    (
+        "rookeryd peer add garden.example garden.example:7665 FINGERPRINT",
+        "rookeryd peer add garden.example 127.0.0.1:9 aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4qa",
+    ),
+    ("rookeryd status", "="),
+    (
+        "rookeryd peer accept",
+        "rookeryd peer accept garden.example --root aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4qa",
+    ),
+    ("rookeryd peer list", "rookeryd peer list | grep -q garden.example"),
     // What it would build is there already.
     ("cargo demo --headless", "CARGO=true demo --headless"),
     // It is what runs this.

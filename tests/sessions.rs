@@ -88,10 +88,10 @@ async fn one_time_keys_that_were_used_up_are_made_anew() -> Result<()> {
     let link: JoinLink = scene.server.invite(1).await?.parse()?;
     let address: SocketAddr = scene.server.ready().address.parse()?;
     let carol = Bare::register(&Dialer::towards(address)?, &link, "carol".to_owned()).await?;
-    carol.client.call(&RequestContact { name: "bob".parse()? }).await?;
+    carol.client.call(&RequestContact { name: "bob".parse()?, server: None }).await?;
     eventually(PATIENCE, async || scene.bob.ask(&["contact", "accept", "@carol"]).await).await?;
 
-    let bob = carol.client.call(&ResolveUser { name: "bob".parse()? }).await?.user;
+    let bob = carol.client.call(&ResolveUser { name: "bob".parse()?, server: None }).await?.user;
     let whoami = scene.bob.ask(&["whoami"]).await?;
     let device = whoami.get("device").and_then(Value::as_str).context("no device")?;
     let device: DeviceId = device.parse()?;

@@ -19,8 +19,8 @@ use crate::{
     identity::{DataDir, DataDirError},
     lifecycle::Lifecycle,
     repository::{Storage, StorageError},
-    service::{Parts, Services, invite, password::Passwords, retention},
-    transport::{self, Place, Router, admin, health, listener},
+    service::{self, Parts, Services, invite, password::Passwords, retention},
+    transport::{self, Place, Router, admin, health, listener, peer},
 };
 
 /// How often the invite that a start prints can be used, and how long.
@@ -158,6 +158,7 @@ pub async fn start(
     let tasks = lifecycle.tasks.clone();
     let services =
         Services::start(Parts { clock, storage, identity, config, advertised, passwords, tasks });
+    service::peer::load(&services).await?;
     let place = Place { listen: address.to_string(), data: data.path().to_owned() };
     let router = Arc::new(transport::router(Arc::clone(&services), place));
 
@@ -178,6 +179,7 @@ pub async fn start(
         ));
     }
     lifecycle.tasks.spawn(retention::run(Arc::downgrade(&services), lifecycle.drain.clone()));
+    lifecycle.tasks.spawn(peer::run(Arc::clone(&router), lifecycle.clone()));
     lifecycle.tasks.spawn(listener::serve(Arc::clone(&listener), router, lifecycle.clone()));
     tracing::info!(%address, name = %services.identity.name, fingerprint = %services.identity.server(), "listening");
     Ok(Running { address, services, lifecycle, listener, data })

@@ -28,10 +28,10 @@ use town::{MEMBERS, Town, channel};
 pub(crate) static RULES: LazyLock<Vec<Rule>> =
     LazyLock::new(|| Registry::complete().catalogue.rules.into_values().collect());
 
-/// Every decoder: the first byte chooses the type, the rest is what it reads.
+/// Every decoder: the first two bytes choose the type, the rest is what it reads.
 pub(crate) fn wire(data: &[u8]) {
-    let Some((choice, bytes)) = data.split_first() else { return };
-    let rule = &RULES[usize::from(*choice) % RULES.len()];
+    let Some((choice, bytes)) = data.split_first_chunk::<2>() else { return };
+    let rule = &RULES[usize::from(u16::from_be_bytes(*choice)) % RULES.len()];
     if let Ok(again) = (rule.round_trip)(bytes) {
         assert_eq!(
             (rule.round_trip)(&again).as_ref(),

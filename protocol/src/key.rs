@@ -50,6 +50,8 @@ impl Domain {
     pub const ONE_TIME_PQ: Self = Self("pk/pqopk");
     /// The holder of an invitation's link, for the user who comes by it.
     pub const INVITE: Self = Self("invite");
+    /// A homeserver's proof that it is at the other end of this TLS connection.
+    pub const PEER: Self = Self("peer");
     /// A device's word that it starts a session anew.
     pub const RESYNC: Self = Self("resync");
 

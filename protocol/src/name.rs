@@ -160,6 +160,25 @@ impl fmt::Display for HostPort {
     }
 }
 
+impl<C> Encode<C> for HostPort {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        encoder: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        encoder.str(&self.to_string())?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for HostPort {
+    fn decode(decoder: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let wrong = |_| minicbor::decode::Error::message("not a server address");
+        decoder.str()?.parse().map_err(wrong)
+    }
+}
+
+leaf! { HostPort => "tstr", Self { host: "nest.example".to_owned(), port: DEFAULT_PORT }; }
+
 /// `rookery://127.0.0.1:7665/join#…`: everything that a newcomer has to know of a server.
 ///
 /// The fragment holds `server=<name>&key=<fingerprint>` and, in an invitation, `&invite=<token>`. Nobody else is to see it: a fragment is

@@ -20,7 +20,6 @@ use rookery_protocol::{
         Answer, Never, Refusal, Request,
         device::{Devices, ListDevices},
     },
-    version::EXPORTER_DEVICE,
 };
 
 fn listen(seed: u8) -> (Listener, HostPort, SigningKey) {
@@ -73,7 +72,7 @@ async fn a_call_gets_its_reply_its_refusal_or_the_reason_of_the_end() {
             send.write_frame(&codec::encode(&answer)).await.unwrap();
             send.finish();
         }
-        let exporter = connection.exporter(EXPORTER_DEVICE);
+        let exporter = connection.exporter();
         connection.accept().await.unwrap();
         connection.close(CloseReason::SessionEnded);
         (listener, exporter)

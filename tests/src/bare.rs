@@ -164,8 +164,8 @@ impl Bare {
 
     /// Makes both contacts of one another.
     pub async fn befriend(&self, other: &Self) -> anyhow::Result<()> {
-        self.client.call(&RequestContact { name: other.name.parse()? }).await?;
-        other.client.call(&RequestContact { name: self.name.parse()? }).await?;
+        self.client.call(&RequestContact { name: other.name.parse()?, server: None }).await?;
+        other.client.call(&RequestContact { name: self.name.parse()?, server: None }).await?;
         Ok(())
     }
 }

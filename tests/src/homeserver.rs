@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::{
     faults::{Faults, Unsynced},
     process::{Finished, PATIENCE, Running, binary, run},
+    world::eventually,
 };
 
 /// What a homeserver is started with.
@@ -238,6 +239,29 @@ impl Homeserver {
         let mut command = self.program()?;
         command.arg("--data-dir").arg(&self.data).args(arguments).arg("--json");
         run(command, b"", PATIENCE).await
+    }
+
+    /// Has it know `other` as a peer, where that listens and with the root key that it has.
+    pub async fn know(&self, other: &Self) -> Result<()> {
+        let Ready { name, address, fingerprint, .. } = other.ready();
+        self.admin(&["peer", "add", name, address, fingerprint]).await?.success()?;
+        Ok(())
+    }
+
+    /// What it says of its peer `name`.
+    pub async fn peer(&self, name: &str) -> Result<Value> {
+        let shown = self.admin(&["peer", "show", name]).await?.success()?.json()?;
+        Ok(shown.get("data").context("no data")?.clone())
+    }
+
+    /// Waits until its peer `name` is in `state`.
+    pub async fn wait_for_peer(&self, name: &str, state: &str) -> Result<()> {
+        eventually(PATIENCE, async || {
+            let shown = self.peer(name).await?;
+            ensure!(shown.get("state").and_then(Value::as_str) == Some(state), "{shown}");
+            Ok(())
+        })
+        .await
     }
 
     /// A new invite link, for `uses` people.

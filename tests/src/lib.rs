@@ -11,6 +11,7 @@ pub mod bare;
 pub mod chaos;
 pub mod faults;
 pub mod homeserver;
+pub mod impostor;
 pub mod liar;
 pub mod oracle;
 pub mod process;

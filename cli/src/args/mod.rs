@@ -141,6 +141,8 @@ pub enum Verb {
         #[arg(long)]
         unread: bool,
     },
+    /// List the other servers that your server is in touch with, and what of yours waits for them
+    Peers,
     /// Follow messages as they come
     Tail(TailArgs),
     /// Find messages, offline, newest first

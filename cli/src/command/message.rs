@@ -31,7 +31,10 @@ pub(super) async fn send(context: &Context, args: SendArgs) -> Result<(), Comman
             thread: args.thread.clone(),
         };
         match access.ask(order, |_| Ok(())).await {
-            Ok(line) => context.line(&line, &[&line.id, &line.state, &line.to])?,
+            Ok(line) => {
+                let state = state_word(&line.state, line.server.as_ref(), line.since.as_ref());
+                context.line(&line, &[&line.id, &state, &line.to])?;
+            }
             Err(error) => {
                 // It waits: a script gets its id all the same, and the exit code says that it has not been sent.
                 if let Some(id) = &error.queued {
@@ -133,7 +136,16 @@ pub(super) async fn rooms(context: &Context, unread: bool) -> Result<(), Command
 /// Writes a message.
 pub(super) fn message_line(context: &Context, message: &MessageLine) -> Result<(), CommandError> {
     let text = shown_text(message);
-    context.line(message, &[&message.at, &message.from, &message.with, &message.state, &text])
+    let state = state_word(&message.state, message.server.as_ref(), message.since.as_ref());
+    context.line(message, &[&message.at, &message.from, &message.with, &state, &text])
+}
+
+/// A message's state in words.
+fn state_word(state: &str, server: Option<&String>, since: Option<&String>) -> String {
+    match (server, since) {
+        (Some(server), Some(since)) => format!("{state} for {server} since {since}"),
+        _ => state.to_owned(),
+    }
 }
 
 /// A message's text with what stands around it, in words.

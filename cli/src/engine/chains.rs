@@ -194,6 +194,10 @@ impl Engine {
                 self.owe(|due| due.contacts = true);
                 Ok(())
             }
+            FollowDown::OutstandingChanged => {
+                self.owe(|due| due.outstanding = true);
+                Ok(())
+            }
             FollowDown::PrekeysLeft { one_time, one_time_kem } => {
                 self.owe(|due| due.prekeys_left(one_time, one_time_kem));
                 Ok(())

@@ -20,9 +20,12 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// What is owed, beside what the store knows.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a chore of its own")]
 pub(super) struct Due {
     /// The contacts may have changed.
     pub(super) contacts: bool,
+    /// What is on its way to other servers may have gone on.
+    pub(super) outstanding: bool,
     /// Archived messages may be released.
     pub(super) archived: bool,
     /// A device went, and the per-user key has to follow.
@@ -51,7 +54,7 @@ const MAX_PROFILES: usize = 1_000;
 impl Due {
     /// What is owed when the engine starts.
     pub(super) fn at_start() -> Self {
-        Self { contacts: true, ..Self::default() }
+        Self { contacts: true, outstanding: true, ..Self::default() }
     }
 
     /// The server says how many one-time keys it has left.
@@ -111,6 +114,12 @@ impl Engine {
             && let Err(error) = self.refresh_contacts(client).await
         {
             self.due().contacts = true;
+            return Err(error);
+        }
+        if std::mem::take(&mut self.due().outstanding)
+            && let Err(error) = self.refresh_outstanding(client).await
+        {
+            self.due().outstanding = true;
             return Err(error);
         }
         if std::mem::take(&mut self.due().rotation) {

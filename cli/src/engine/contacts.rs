@@ -3,7 +3,7 @@
 use rookery_protocol::{
     id::ChainId,
     io::client::Client,
-    name::Address,
+    name::{Address, ServerName},
     request::{
         community::{SuggestContacts, Suggestion},
         contact::{
@@ -51,9 +51,9 @@ impl Engine {
 
 fn kind_of(error: &ContactError) -> Kind {
     match error {
-        ContactError::NotFound => Kind::NotFound,
+        ContactError::NotFound | ContactError::UnknownServer => Kind::NotFound,
         ContactError::Oneself => Kind::Usage,
-        ContactError::Full => Kind::Failed,
+        ContactError::Full | ContactError::QueueFull => Kind::Failed,
     }
 }
 
@@ -93,10 +93,10 @@ fn contact_line(contact: &ContactRow) -> ContactLine {
 impl Engine {
     /// Asks somebody to be a contact.
     pub(crate) async fn add_contact(&self, who: &str) -> Result<ContactLine, CommandError> {
-        let address = self.own_server_address(who)?;
+        let (address, abroad) = self.whose(who)?;
         let client = self.online().await?;
         let outcome = client
-            .call(&RequestContact { name: address.name.clone() })
+            .call(&RequestContact { name: address.name.clone(), server: abroad })
             .await
             .map_err(|error| failed_as(error, kind_of))?;
         self.refresh_contacts(&client).await?;
@@ -104,17 +104,16 @@ impl Engine {
         // told: a request to an absent name looks like any other.
         match self.person_named(who).await {
             Ok(_) => {}
-            Err(error) if error.kind == Kind::NotFound => {}
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::NoConnection) => {}
             Err(error) => return Err(error),
         }
         let state = match outcome {
             RequestedContact::Waiting => "asked",
             RequestedContact::Accepted => "accepted",
         };
-        let account = self.account();
         Ok(ContactLine {
             v: 1,
-            name: format!("{}@{}", address.name, account.server),
+            name: address.to_string(),
             state: state.to_owned(),
             trust: None,
             since: None,
@@ -129,19 +128,19 @@ impl Engine {
         who: &str,
         change: ContactChange,
     ) -> Result<ContactLine, CommandError> {
-        let address = self.own_server_address(who)?;
+        let (address, abroad) = self.whose(who)?;
         let client = self.online().await?;
         client
-            .call(&ChangeContact { name: address.name.clone(), change })
+            .call(&ChangeContact { name: address.name.clone(), change, server: abroad })
             .await
             .map_err(|error| failed_as(error, kind_of))?;
         self.refresh_contacts(&client).await?;
-        let account = self.account();
-        let known = self.store.read().await?.contact_named(&address.name, &account.server).await?;
+        let server = address.server.clone().unwrap_or_else(|| self.account().server);
+        let known = self.store.read().await?.contact_named(&address.name, &server).await?;
         let line = known.map(|contact| contact_line(&contact));
         Ok(line.unwrap_or_else(|| ContactLine {
             v: 1,
-            name: format!("{}@{}", address.name, account.server),
+            name: address.to_string(),
             state: "known".to_owned(),
             trust: None,
             since: None,
@@ -166,7 +165,11 @@ impl Engine {
                 Some(row) => contact_line(&row),
                 None => ContactLine {
                     v: 1,
-                    name: format!("{}@{server}", contact.name),
+                    name: format!(
+                        "{}@{}",
+                        contact.name,
+                        contact.server.as_ref().unwrap_or(&server)
+                    ),
                     state: standing_word(Some(contact.standing)).to_owned(),
                     trust: None,
                     since: Some(rfc3339(contact.since)),
@@ -196,11 +199,12 @@ impl Engine {
             let Some(user) = contact.user else { continue };
             let old = known.iter().find(|row| row.user == user);
             // The name stood for somebody else who is known: this is what impersonation looks like.
+            let server = contact.server.as_ref().unwrap_or(&server);
             let moved = known.iter().any(|row| {
                 row.name.as_ref() == Some(&contact.name)
                     && row.user != user
                     && row.pin.is_some()
-                    && row.server == server
+                    && row.server == *server
             });
             let mut row = old
                 .cloned()
@@ -310,17 +314,12 @@ impl Engine {
         })
     }
 
-    fn own_server_address(&self, who: &str) -> Result<Address, CommandError> {
+    /// Who is meant, with their server; and that server, if it is another than this user's.
+    fn whose(&self, who: &str) -> Result<(Address, Option<ServerName>), CommandError> {
         let address: Address = who.parse()?;
-        let server = self.account().server;
-        if address.server.as_ref().is_some_and(|named| *named != server) {
-            return Err(CommandError::new(
-                Kind::NotFound,
-                format!(
-                    "{address} lives on another server, and this version reaches people of {server} only"
-                ),
-            ));
-        }
-        Ok(address)
+        let own = self.account().server;
+        let server = address.server.unwrap_or_else(|| own.clone());
+        let abroad = (server != own).then(|| server.clone());
+        Ok((Address { name: address.name, server: Some(server) }, abroad))
     }
 }

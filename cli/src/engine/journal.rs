@@ -199,6 +199,7 @@ impl Engine {
             text: text.text,
             state,
             reason: None,
+            waits: None,
         })
     }
 

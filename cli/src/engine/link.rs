@@ -6,10 +6,7 @@ use rookery_protocol::{
     delivery::Backoff,
     io::client::{CallError, Client, Trust},
     name::HostPort,
-    request::{
-        server::ServerInfo,
-        session::{OpenError, Refresh, RefreshError},
-    },
+    request::session::{OpenError, Refresh, RefreshError},
     session::{FollowDown, FollowUp, prove_login},
     time::Timestamp,
 };
@@ -136,7 +133,8 @@ impl Engine {
             up: up.clone(),
         }));
         self.outbox_wake.notify_one();
-        self.chores_wake.notify_one();
+        // What changed while there was no connection was told to nobody.
+        self.owe(|due| due.outstanding = true);
         self.postings_wake.notify_one();
         self.owe_communities();
         let ended = self.follow(&client, up, up_queue).await;
@@ -221,7 +219,7 @@ impl Engine {
                 Ok(0) => return broken(),
                 Ok(_) => {}
                 // A server that was killed says nothing, and what it has for us waits until we come back.
-                Err(_) if self.is_there(client).await => continue,
+                Err(_) if client.is_there(SUSPICION).await => continue,
                 Err(_) => return broken(),
             }
             match self.take_in(client, &up, std::mem::take(&mut frames)).await {
@@ -247,7 +245,7 @@ impl Engine {
             tokio::select! {
                 answer = &mut call => return answer,
                 () = tokio::time::sleep(SUSPICION) => {
-                    if !self.is_there(client).await {
+                    if !client.is_there(SUSPICION).await {
                         tracing::debug!("the server is silent; the connection is given up");
                         // Which ends the call as well.
                         client.close();
@@ -256,15 +254,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    /// Whether the server answers something small in time.
-    async fn is_there(&self, client: &Client) -> bool {
-        // A refusal is an answer, too.
-        matches!(
-            tokio::time::timeout(SUSPICION, client.call(&ServerInfo {})).await,
-            Ok(Ok(_) | Err(CallError::Refused(_)))
-        )
     }
 
     /// Marks that all that had waited was taken in.

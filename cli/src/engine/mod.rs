@@ -20,6 +20,7 @@ mod link;
 mod linking;
 mod live;
 mod outbox;
+mod outstanding;
 mod people;
 mod prekeys;
 mod profile;

@@ -12,7 +12,7 @@ use rookery_protocol::{
     io::client::{CallError, Client},
     request::{
         Refusal,
-        message::{Purpose, SendError, SendMessage},
+        message::{Purpose, SendError, SendMessage, Sent},
     },
     time::Timestamp,
 };
@@ -115,7 +115,7 @@ impl Engine {
                 purpose: outgoing.purpose,
             };
             match self.watched(client, client.call(&message)).await {
-                Ok(sent) => return Ok(self.note_sent(&outgoing, sent.at).await?),
+                Ok(sent) => return Ok(self.note_sent(&outgoing, sent).await?),
                 Err(CallError::Request(SendError::Stale { to_head, own_head })) => {
                     self.reach_head(client, outgoing.to, to_head).await?;
                     self.reach_head(client, self.user, own_head).await?;
@@ -147,28 +147,39 @@ impl Engine {
         Ok(())
     }
 
-    async fn note_sent(&self, outgoing: &Outgoing, at: Timestamp) -> Result<(), StoreError> {
+    async fn note_sent(&self, outgoing: &Outgoing, sent: Sent) -> Result<(), StoreError> {
         let mut unit = self.store.write().await?;
         unit.dequeue(self.user, outgoing.to, outgoing.item).await?;
         let mut owes_journal = false;
+        let kept = Unconfirmed {
+            to: outgoing.to,
+            item: outgoing.item,
+            content: outgoing.content.clone(),
+            sent: sent.at,
+            written: Some(outgoing.since),
+        };
+        if let Some(awaits) = &sent.awaits {
+            // Whatever it is, it may come back to be sealed again.
+            unit.keep_unconfirmed(self.user, &kept).await?;
+            self.note_awaited(&mut unit, outgoing, awaits).await?;
+        }
         if outgoing.purpose == Purpose::Message {
-            unit.move_message(outgoing.to, self.user, outgoing.item, MessageState::Sent, None)
-                .await?;
+            if sent.awaits.is_none() {
+                unit.move_message(outgoing.to, self.user, outgoing.item, MessageState::Sent, None)
+                    .await?;
+            }
             if let Some(placed) = unit.message(outgoing.to, self.user, outgoing.item).await? {
                 owes_journal = self.owe_archive(&mut unit, &placed.message).await?;
                 if outgoing.to != self.user && placed.message.state == MessageState::Sent {
-                    let kept = Unconfirmed {
-                        to: outgoing.to,
-                        item: outgoing.item,
-                        content: outgoing.content.clone(),
-                        sent: at,
-                    };
                     unit.keep_unconfirmed(self.user, &kept).await?;
                 }
             }
         }
         unit.commit().await?;
-        if owes_journal {
+        if sent.awaits.is_some() {
+            // It may have gone on before this was written down.
+            self.owe(|due| due.outstanding = true);
+        } else if owes_journal {
             self.chores_wake.notify_one();
         }
         Ok(())
@@ -216,6 +227,10 @@ impl Engine {
     pub(super) async fn send_again(&self, person: UserId) -> Result<(), StoreError> {
         let mut unit = self.store.write().await?;
         for lost in unit.unconfirmed(person).await? {
+            if unit.message(person, self.user, lost.item).await?.is_none() {
+                // A receipt on its way to another server: its session is new, and it will be known by its next.
+                continue;
+            }
             let item = super::again(lost.item);
             let payload = decode_content(&lost.content);
             unit.enqueue(self.user, &self.outgoing(person, item, Purpose::Message, &payload))
@@ -238,10 +253,12 @@ pub(super) fn throttled(retry_after_ms: u64) -> Undelivered {
 
 fn undelivered(error: CallError<SendError>) -> Undelivered {
     match error {
-        CallError::Request(SendError::MailboxFull { .. }) => Undelivered::Later(
-            error.to_string(),
-            Some(SLOW.mul_f64(f64::from(draw() >> 16) / 65_536.0)),
-        ),
+        CallError::Request(SendError::MailboxFull { .. } | SendError::QueueFull { .. }) => {
+            Undelivered::Later(
+                error.to_string(),
+                Some(SLOW.mul_f64(f64::from(draw() >> 16) / 65_536.0)),
+            )
+        }
         CallError::Request(error) => Undelivered::Failed(error.to_string()),
         CallError::Refused(Refusal::Throttled { retry_after_ms }) => throttled(retry_after_ms),
         CallError::Refused(refusal @ (Refusal::TooLarge | Refusal::NotPermitted)) => {

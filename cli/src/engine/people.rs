@@ -9,6 +9,7 @@ use rookery_protocol::{
 
 use super::{Engine, chains::ChainError, refusal::failed};
 use crate::{
+    agent::verb::rfc3339,
     error::{CommandError, Kind},
     store::{ContactRow, StoreError},
 };
@@ -42,7 +43,7 @@ impl Engine {
             Named::Heard(address, heard) => (address, heard),
         };
         let heard = || {
-            let server = self.account().server;
+            let server = address.server.clone().unwrap_or_else(|| self.account().server);
             heard.map_or_else(
                 || ContactRow::unmet(address.name.clone(), server, self.now()),
                 |contact| *contact,
@@ -108,16 +109,8 @@ impl Engine {
         let address: Address = text.parse()?;
         let account = self.account();
         let server = address.server.clone().unwrap_or_else(|| account.server.clone());
-        if server != account.server {
-            return Err(CommandError::new(
-                Kind::NotFound,
-                format!(
-                    "{address} lives on another server, and this version reaches people of {} only",
-                    account.server
-                ),
-            ));
-        }
-        if address.name == account.name {
+        let address = Address { name: address.name, server: Some(server.clone()) };
+        if server == account.server && address.name == account.name {
             let mut own =
                 ContactRow::met(self.user, Some(account.name), account.server, self.now());
             own.standing = Some(rookery_protocol::request::contact::Standing::Accepted);
@@ -142,9 +135,26 @@ impl Engine {
                 format!("there is nobody called {address} whom you can write to"),
             )
         };
-        let resolved = match client.call(&ResolveUser { name: address.name.clone() }).await {
+        let own = self.account().server;
+        let server = address.server.clone().unwrap_or_else(|| own.clone());
+        let abroad = (server != own).then(|| server.clone());
+        let request = ResolveUser { name: address.name.clone(), server: abroad };
+        let resolved = match client.call(&request).await {
             Ok(resolved) => resolved,
             Err(CallError::Request(ReadError::NotFound)) => return Err(nobody()),
+            Err(CallError::Request(ReadError::UnknownServer)) => {
+                return Err(CommandError::new(
+                    Kind::NotFound,
+                    format!("{own} is not in touch with {server}, where {address} lives"),
+                )
+                .hint("its administrator adds a server by `rookeryd peer add`"));
+            }
+            Err(CallError::Request(ReadError::Unreachable { since })) => {
+                return Err(CommandError::new(
+                    Kind::NoConnection,
+                    format!("{server} does not answer {own} since {}", rfc3339(since)),
+                ));
+            }
             Err(error) => return Err(failed(Kind::Failed, error)),
         };
         match self.fetch_chain(client, resolved.user).await {
@@ -154,6 +164,16 @@ impl Engine {
         }
         let mut unit = self.store.write().await?;
         let mut contact = unit.contact(resolved.user).await?.ok_or_else(nobody)?;
+        // Where somebody lives is what their own chain says, and not what this user's home says.
+        if contact.server != server {
+            return Err(CommandError::new(
+                Kind::Trust,
+                format!(
+                    "{address} was said to be somebody who lives on {}: nothing was sent",
+                    contact.server
+                ),
+            ));
+        }
         contact.name = Some(address.name.clone());
         unit.put_contact(&contact).await?;
         let has_moved = unit.adopt_unmet(self.user, &contact).await?;

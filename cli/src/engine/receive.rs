@@ -242,6 +242,7 @@ impl Engine {
                     text: text.text,
                     state,
                     reason: None,
+                    waits: None,
                 };
                 self.add_received(unit, &message, aftermath).await
             }

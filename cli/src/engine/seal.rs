@@ -197,9 +197,10 @@ impl Engine {
         let claim = ClaimPrekeys { claim: new_item(), user: person, devices };
         match self.watched(client, client.call(&claim)).await {
             Ok(bundles) => Ok(bundles.bundles),
-            Err(CallError::Request(ClaimError::NotFound)) => {
-                Err(Undelivered::Failed(ClaimError::NotFound.to_string()))
+            Err(CallError::Request(error @ ClaimError::Unreachable { .. })) => {
+                Err(Undelivered::Later(error.to_string(), None))
             }
+            Err(CallError::Request(error)) => Err(Undelivered::Failed(error.to_string())),
             Err(CallError::Refused(Refusal::Throttled { retry_after_ms })) => {
                 Err(throttled(retry_after_ms))
             }

@@ -142,6 +142,7 @@ impl Engine {
                     text: text.to_owned(),
                     state: MessageState::Queued,
                     reason: None,
+                    waits: None,
                 };
                 unit.add_message(&message).await?;
                 at
@@ -213,8 +214,11 @@ impl Engine {
                 return self.leave_queued(to, item, trouble.clone(), is_queued).await;
             }
             let refused = waiting.and_then(|waiting| waiting.trouble).map(|why| {
-                let kind =
-                    if why.starts_with("too many") { Kind::RateLimited } else { Kind::Failed };
+                let kind = match why.as_str() {
+                    why if why.starts_with("too many") => Kind::RateLimited,
+                    why if why.ends_with("does not answer your server") => Kind::NoConnection,
+                    _ => Kind::Failed,
+                };
                 CommandError::new(kind, why)
             });
             if let Ok(mut last) = last.lock() {
@@ -303,10 +307,10 @@ fn failed(message: &Message) -> CommandError {
 
 /// Whether a message in `state` has come as far as `wanted`.
 const fn has_reached(state: MessageState, wanted: MessageState) -> bool {
-    use MessageState::{Delivered, Read, Sent};
+    use MessageState::{Delivered, Read, Sent, Waiting};
     matches!(
         (state, wanted),
-        (Sent, Sent) | (Delivered, Sent | Delivered) | (Read, Sent | Delivered | Read)
+        (Sent | Waiting, Sent) | (Delivered, Sent | Delivered) | (Read, Sent | Delivered | Read)
     )
 }
 

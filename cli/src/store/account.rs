@@ -31,6 +31,8 @@ pub enum Name {
     PerUserKeys,
     /// Where the mailbox stands: a [`Cursor`].
     Mailbox,
+    /// What is with this user's home, on its way to another: receivers and messages.
+    Awaited,
     /// Where the journal stands.
     Journal,
     /// The device's prekeys.
@@ -56,6 +58,7 @@ impl Name {
             Self::Device => "device",
             Self::PerUserKeys => "per-user-keys",
             Self::Mailbox => "mailbox",
+            Self::Awaited => "awaited",
             Self::Journal => "journal",
             Self::Prekeys => "prekeys",
             Self::Refused => "refused",

@@ -40,7 +40,7 @@ pub use outbox::{Outgoing, Receipt, SealedRequest, Unconfirmed};
 pub use post::{Abouts, Erased, Place, PlacedPost, Post, PostPage, Told};
 pub use posting::Posting;
 pub use search::SegmentRow;
-pub use timeline::{Message, MessageState, Page, Placed};
+pub use timeline::{Message, MessageState, Page, Placed, Waits};
 pub use vault::Vault;
 
 /// What can go wrong with the store.

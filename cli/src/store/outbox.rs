@@ -79,6 +79,9 @@ pub struct Unconfirmed {
     /// When it was accepted.
     #[n(3)]
     pub sent: Timestamp,
+    /// When it was written.
+    #[n(4)]
+    pub written: Option<Timestamp>,
 }
 
 /// A receipt that is owed.
@@ -113,6 +116,35 @@ impl Unit {
         .execute(&mut *self.transaction)
         .await?;
         Ok(result.rows_affected() == 1)
+    }
+
+    /// Puts things into the outbox of one conversation before everything that waits in it, in their order. What waits in it already goes
+    /// with them.
+    pub async fn enqueue_first(
+        &mut self,
+        from: UserId,
+        to: UserId,
+        first: &[Outgoing],
+    ) -> Result<(), StoreError> {
+        let conversation = conversation_key(&self.vault, to);
+        let rows = sqlx::query(
+            "SELECT item, sealed FROM outbox WHERE conversation = $1 ORDER BY position",
+        )
+        .bind(&conversation)
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        let behind: Vec<Outgoing> = rows
+            .iter()
+            .map(|row| self.vault.open("outbox", row.try_get("item")?, row.try_get("sealed")?))
+            .collect::<Result<_, StoreError>>()?;
+        sqlx::query("DELETE FROM outbox WHERE conversation = $1")
+            .bind(conversation)
+            .execute(&mut *self.transaction)
+            .await?;
+        for outgoing in first.iter().chain(&behind) {
+            self.enqueue(from, outgoing).await?;
+        }
+        Ok(())
     }
 
     /// The first that waits in each conversation, at most `count`: nothing overtakes within a conversation.

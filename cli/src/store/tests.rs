@@ -28,6 +28,7 @@ fn message(number: u8, state: MessageState) -> Message {
         text: format!("{SECRET_WORDS} {number}"),
         state,
         reason: None,
+        waits: None,
     }
 }
 

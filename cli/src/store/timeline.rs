@@ -6,6 +6,7 @@
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
     id::{DeviceId, ItemId, UserId},
+    name::ServerName,
     time::Timestamp,
 };
 use sqlx::Row as _;
@@ -37,6 +38,9 @@ pub enum MessageState {
     /// Placed in its channel by the hub.
     #[n(7)]
     Posted,
+    /// Stored at this user's home, on its way to that of its receiver.
+    #[n(8)]
+    Waiting,
 }
 
 impl MessageState {
@@ -51,6 +55,7 @@ impl MessageState {
             Self::Failed => "failed",
             Self::Received => "received",
             Self::Posted => "posted",
+            Self::Waiting => "waiting",
         }
     }
 
@@ -58,13 +63,14 @@ impl MessageState {
     /// step from sending to failed in another client.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
-        use MessageState::{Delivered, Failed, Posted, Queued, Read, Received, Sent};
+        use MessageState::{Delivered, Failed, Posted, Queued, Read, Received, Sent, Waiting};
         matches!(
             (self, next),
-            (Queued, Sent | Posted | Delivered | Read | Failed)
+            (Queued, Sent | Waiting | Posted | Delivered | Read | Failed)
+                | (Waiting, Queued | Sent | Waiting | Delivered | Read | Failed)
                 | (Sent, Delivered | Read | Failed)
                 | (Delivered | Received | Posted, Read)
-                | (Failed, Queued | Sent | Delivered | Read)
+                | (Failed, Queued | Sent | Waiting | Delivered | Read)
         )
     }
 }
@@ -94,9 +100,24 @@ pub struct Message {
     /// How far it has come.
     #[n(6)]
     pub state: MessageState,
-    /// Why it failed.
+    /// Why it failed or waits.
     #[n(7)]
     pub reason: Option<String>,
+    /// What it waits for, while it does.
+    #[n(8)]
+    pub waits: Option<Waits>,
+}
+
+/// Which server a message waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Waits {
+    /// The receiver's home.
+    #[n(0)]
+    pub server: ServerName,
+    /// Since when.
+    #[n(1)]
+    pub since: Timestamp,
 }
 
 /// A message in its place.
@@ -214,6 +235,30 @@ impl Unit {
         state: MessageState,
         reason: Option<&str>,
     ) -> Result<bool, StoreError> {
+        let place = (conversation, author, item);
+        self.change_message(place, state, None, reason).await
+    }
+
+    /// Notes that a message waits for a server, if its table of states allows it; says whether anything has changed.
+    pub async fn await_message(
+        &mut self,
+        conversation: UserId,
+        author: UserId,
+        item: ItemId,
+        waits: Waits,
+        reason: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let place = (conversation, author, item);
+        self.change_message(place, MessageState::Waiting, Some(waits), reason).await
+    }
+
+    async fn change_message(
+        &mut self,
+        (conversation, author, item): (UserId, UserId, ItemId),
+        state: MessageState,
+        waits: Option<Waits>,
+        reason: Option<&str>,
+    ) -> Result<bool, StoreError> {
         let Some(Placed { mut message, .. }) = self.message(conversation, author, item).await?
         else {
             return Ok(false);
@@ -221,8 +266,13 @@ impl Unit {
         if !message.state.may_become(state) {
             return Ok(false);
         }
+        let before = message.clone();
         message.state = state;
+        message.waits = waits;
         message.reason = reason.map(str::to_owned);
+        if message == before {
+            return Ok(false);
+        }
         let key = item_key(&self.vault, conversation, author, item);
         let sealed = self.vault.seal_text("message", &key, &message);
         sqlx::query("UPDATE message SET sealed = $1 WHERE item = $2")

@@ -9,6 +9,7 @@ mod configure;
 mod doctor;
 mod maintain;
 mod output;
+mod peer;
 mod serve;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
@@ -60,6 +61,9 @@ enum Verb {
     /// List, show and change the communities and groups that this server is the hub of
     #[command(subcommand)]
     Community(community::Community),
+    /// List, show and change the other homeservers that this one is in touch with
+    #[command(subcommand)]
+    Peer(peer::Peer),
     /// Bring the database to this version's schema
     Migrate,
     /// Check, show and explain the configuration
@@ -124,6 +128,7 @@ async fn dispatch(cli: &Cli) -> Result<Report, Failed> {
         Verb::Invite(invite) => admin::invite(cli, invite).await,
         Verb::User(user) => admin::user(cli, user).await,
         Verb::Community(verb) => community::community(cli, verb).await,
+        Verb::Peer(verb) => peer::peer(cli, verb).await,
         Verb::Migrate => maintain::migrate(cli).await,
         Verb::Config(verb) => configure::configure(cli, verb),
         Verb::Backup(backup) => maintain::backup(cli, backup).await,

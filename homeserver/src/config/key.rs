@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rookery_protocol::request::server::Registration;
 
-use super::{Config, Limits, LogFormat, value::Value};
+use super::{Config, Federation, Limits, LogFormat, value::Value};
 
 /// What the keys of `--limits FILE` stand under.
 pub const LIMITS: &str = "limits";
@@ -76,6 +76,8 @@ keys! {
         "Where clients reach the server, for links, when that is not where it listens: a host name or address, with a port unless it is 7665.";
     "server.registration" => registration, "invite",
         "Who may open an account: closed, invite or open. Invites, because an open server is found by others within days.";
+    "server.federation" => federation, "allowlist",
+        "With which other homeservers there is anything to do: allowlist (those that `rookeryd peer add` names), open (any that connects: the first root key that shows a name keeps it), or off.";
     "storage.database" => database, "" secret,
         "The database: sqlite:PATH or postgres://USER@HOST/NAME. An SQLite file in the data directory when empty, which is enough for thousands of users.";
     "storage.database_file" => database_file, "",
@@ -90,6 +92,10 @@ keys! {
         "How many contacts, requests and blocks one user may have.";
     "storage.communities" => communities, "200",
         "How many communities and groups one user may own.";
+    "storage.peer_items" => peer_items, "100000",
+        "How many messages and contact requests wait for one other homeserver that is away; beyond that, senders are told to wait.";
+    "storage.peer_bytes" => peer_bytes, "268435456",
+        "How many bytes of them wait: 256 MiB, so that one dead server cannot fill the disk.";
     "tls.certificate" => certificate, "",
         "A certificate chain of the public web in PEM. When empty, the server signs its own, and links pin its root key.";
     "tls.certificate_key" => certificate_key, "",
@@ -104,6 +110,8 @@ keys! {
         "How long ids of sent messages are remembered, so that one that is sent again is known. Longer than the 35 days for which a sender tries.";
     "retention.ended_sessions" => keep_ended_sessions, "30d",
         "How long sessions that have ended are remembered, so that the use of their stolen tokens is told from a mistake.";
+    "retention.outbound" => keep_outbound, "7d",
+        "How long something waits for another homeserver that does not answer; then its sender is told that it was not delivered.";
     "limits.read_device" => limits.read_device, "50/s burst 500",
         "Small questions of one device. A client that starts asks for many chains at once.";
     "limits.read_user" => limits.read_user, "100/s burst 1000",
@@ -152,6 +160,16 @@ keys! {
         "Statements in the logs of communities by one user: the founding of a large one takes some hundred at once.";
     "limits.handshake_address" => limits.handshake_address, "5/s burst 30",
         "New connections from one address; beyond that each has to show first that it receives there (QUIC Retry).";
+    "limits.peer_handshake_address" => limits.peer_handshake_address, "20/s burst 40",
+        "Greetings and proofs of homeservers from one address.";
+    "limits.peer_read" => limits.peer_read, "50/s burst 2000",
+        "Questions of one other homeserver.";
+    "limits.peer_claim" => limits.peer_claim, "20/s burst 200",
+        "Claims of prekeys by one other homeserver for its users.";
+    "limits.peer_forward" => limits.peer_forward, "1000/s burst 10000",
+        "Messages that one other homeserver hands over: what gathered while it could not reach this one comes at once.";
+    "limits.peer_strangers" => limits.peer_strangers, "30/h",
+        "First messages and contact requests from people of one other homeserver to people here who have nothing to do with them yet.";
     "limits.connections_per_device" => limits.connections_per_device, "2",
         "Connections of one device: the one in use, and the one that replaces it. The oldest is closed for a third.";
     "limits.connections_per_user" => limits.connections_per_user, "20",
@@ -170,6 +188,7 @@ pub(super) fn defaults() -> Config {
         listen: std::net::SocketAddr::from(([0, 0, 0, 0], rookery_protocol::name::DEFAULT_PORT)),
         advertise: None,
         registration: Registration::Invite,
+        federation: Federation::Allowlist,
         database: None,
         database_file: None,
         certificate: None,
@@ -184,6 +203,9 @@ pub(super) fn defaults() -> Config {
         journal_bytes: 0,
         contacts: 0,
         communities: 0,
+        peer_items: 0,
+        peer_bytes: 0,
+        keep_outbound: Duration::ZERO,
         limits: Limits::default(),
     };
     for key in KEYS {

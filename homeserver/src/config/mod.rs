@@ -22,7 +22,7 @@ use rookery_protocol::{
     name::{HostPort, ServerName},
     request::server::Registration,
 };
-pub use value::LogFormat;
+pub use value::{Federation, LogFormat};
 
 /// Everything that can be set, proven.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct Config {
     pub advertise: Option<HostPort>,
     /// Who may open an account.
     pub registration: Registration,
+    /// With which other homeservers there is anything to do.
+    pub federation: Federation,
     /// `sqlite:PATH` or `postgres://…`; an SQLite file in the data directory when absent.
     pub database: Option<String>,
     /// A file that holds [`Config::database`], for addresses with a password in them.
@@ -63,6 +65,12 @@ pub struct Config {
     pub contacts: u32,
     /// How many communities and groups one user may own.
     pub communities: u32,
+    /// How many things wait for one peer.
+    pub peer_items: u64,
+    /// How many bytes wait for one peer.
+    pub peer_bytes: u64,
+    /// How long something waits for a peer.
+    pub keep_outbound: Duration,
     /// How often things may be done.
     pub limits: Limits,
 }
@@ -95,6 +103,11 @@ pub struct Limits {
     pub community_user: Option<Rate>,
     pub statement_user: Option<Rate>,
     pub handshake_address: Option<Rate>,
+    pub peer_handshake_address: Option<Rate>,
+    pub peer_read: Option<Rate>,
+    pub peer_claim: Option<Rate>,
+    pub peer_forward: Option<Rate>,
+    pub peer_strangers: Option<Rate>,
     pub connections_per_device: Option<u32>,
     pub connections_per_user: Option<u32>,
     pub connections_per_address: Option<u32>,

@@ -6,6 +6,17 @@ use rookery_protocol::request::server::Registration;
 
 use super::Rate;
 
+/// With which other homeservers there is anything to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Federation {
+    /// With those that an administrator named.
+    Allowlist,
+    /// With any that connects.
+    Open,
+    /// With none.
+    Off,
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -145,6 +156,25 @@ impl Value for LogFormat {
         match self {
             Self::Text => "text",
             Self::Json => "json",
+        }
+        .to_owned()
+    }
+}
+
+impl Value for Federation {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "allowlist" => Ok(Self::Allowlist),
+            "open" => Ok(Self::Open),
+            "off" => Ok(Self::Off),
+            _ => Err(format!("{text:?} is not one of allowlist, open, off")),
+        }
+    }
+    fn write(&self) -> String {
+        match self {
+            Self::Allowlist => "allowlist",
+            Self::Open => "open",
+            Self::Off => "off",
         }
         .to_owned()
     }

@@ -1,7 +1,12 @@
 //! Contacts: how each user stands to others, by name.
 
 use async_trait::async_trait;
-use rookery_protocol::{id::UserId, name::UserName, request::contact::Standing, time::Timestamp};
+use rookery_protocol::{
+    id::UserId,
+    name::{Address, ServerName, UserName},
+    request::contact::Standing,
+    time::Timestamp,
+};
 
 use super::StorageError;
 
@@ -10,8 +15,10 @@ use super::StorageError;
 pub struct StoredContact {
     /// Whose list it stands in.
     pub owner: UserId,
-    /// By which name; unique in the list.
+    /// By which name; unique in the list, together with the server.
     pub name: UserName,
+    /// Their home, when it is another one.
+    pub server: Option<ServerName>,
     /// Who; absent where a request went to a name that is free, or that blocks the owner.
     pub user: Option<UserId>,
     /// How they stand.
@@ -32,11 +39,11 @@ pub struct Standings {
 /// What can be asked about contacts.
 #[async_trait]
 pub trait ContactView {
-    /// The contact of that name.
+    /// The contact of that address.
     async fn contact(
         &mut self,
         owner: UserId,
-        name: &UserName,
+        who: &Address,
     ) -> Result<Option<StoredContact>, StorageError>;
 
     /// How two users stand to each other.
@@ -59,9 +66,13 @@ pub trait ContactRepository: ContactView {
     async fn put_contact(&mut self, contact: &StoredContact) -> Result<(), StorageError>;
 
     /// Takes the contact out. Says whether there was one.
-    async fn remove_contact(
-        &mut self,
-        owner: UserId,
-        name: &UserName,
-    ) -> Result<bool, StorageError>;
+    async fn remove_contact(&mut self, owner: UserId, who: &Address) -> Result<bool, StorageError>;
+}
+
+impl StoredContact {
+    /// Name and server.
+    #[must_use]
+    pub fn who(&self) -> Address {
+        Address { name: self.name.clone(), server: self.server.clone() }
+    }
 }

@@ -9,6 +9,7 @@ pub(super) mod chain;
 mod community;
 mod contact;
 pub(super) mod mailbox;
+mod peer;
 pub(super) mod place;
 pub(super) mod prekey;
 mod retention;
@@ -133,7 +134,16 @@ laws! {
     contact:
         a_contact_is_put_and_replaced,
         both_standings_are_found,
-        accepted_contacts_are_users;
+        accepted_contacts_are_users,
+        a_name_of_each_server_is_another;
+    peer:
+        a_peer_is_put_and_replaced_and_its_roots_stay,
+        a_forgotten_peer_leaves_no_queue_and_no_rights,
+        foreigners_are_found_by_id_and_by_server,
+        a_queue_keeps_its_order_until_it_is_settled,
+        a_lane_waits_as_one,
+        what_comes_back_stays_until_it_is_replaced_or_dismissed,
+        what_waits_for_too_long_comes_back;
     retention:
         what_is_over_is_forgotten_in_slices,
         what_belongs_to_no_community_is_forgotten,
@@ -215,6 +225,7 @@ pub(super) async fn fill(storage: &dyn Storage) {
         let contact = StoredContact {
             owner: user(1),
             name: "bob".parse().unwrap(),
+            server: None,
             user: Some(user(2)),
             standing: Standing::Accepted,
             since: at(0),
@@ -230,6 +241,9 @@ pub(super) async fn fill(storage: &dyn Storage) {
         unit.note_channel_reads(&[(log, user(1), 2)]).await.unwrap();
         unit.append_blob(blob::key(1), 4, 0, &[1, 2, 3, 4], at(1)).await.unwrap().unwrap();
         unit.name_blob(blob::key(1)).await.unwrap();
+        unit.put_peer(&peer::peer(1)).await.unwrap();
+        unit.put_outbound(&peer::garden(), &[peer::outbound(1)]).await.unwrap();
+        unit.let_peer_read(&peer::garden(), user(1)).await.unwrap();
     })
     .await;
 }
@@ -267,6 +281,10 @@ pub(super) async fn check_restored(storage: &dyn Storage) {
     assert_eq!(unit.channel_reads(log).await.unwrap(), [(user(1), 2)]);
     assert!(unit.blob(blob::key(1)).await.unwrap().unwrap().is_named);
     assert_eq!(unit.blob_bytes(blob::key(1), 1, 2).await.unwrap(), [2, 3]);
+    assert_eq!(unit.peers().await.unwrap(), [peer::peer(1)]);
+    let waiting = unit.outbound_item(user(1), item(1)).await.unwrap().unwrap();
+    assert_eq!(waiting.outbound, peer::outbound(1));
+    assert!(unit.peer_may_read(&peer::garden(), user(1)).await.unwrap());
     let batch = vec![mailbox::deposit(1, 100, &[(2, 2, 50)])];
     let outcomes = unit.deposit(batch, MailboxLimits::default()).await.unwrap();
     assert_eq!(outcomes, [Deposited::Stored { positions: vec![10] }]);

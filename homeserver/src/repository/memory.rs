@@ -10,11 +10,12 @@ mod community;
 mod contact;
 mod device;
 mod mailbox;
+mod peer;
 mod prekey;
 mod session;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -25,7 +26,7 @@ use std::{
 use async_trait::async_trait;
 use rookery_protocol::{
     id::{ChainId, CommunityId, DeviceId, ItemId, SenderKeyId, UserId},
-    name::UserName,
+    name::{Address, ServerName, UserName},
     prekey::{EcPrekey, KemPrekey},
     time::Timestamp,
     user::PukBox,
@@ -41,6 +42,7 @@ use super::{
     contact::StoredContact,
     invite::{InviteHash, StoredInvite},
     mailbox::{MailboxHead, Waiting},
+    peer::{StoredForeigner, StoredOutbound, StoredPeer},
     prekey::ClaimedKeys,
     session::StoredSession,
 };
@@ -76,13 +78,18 @@ struct Rows {
     claims: BTreeMap<(UserId, ItemId, DeviceId), (Timestamp, ClaimedKeys)>,
     messages: BTreeMap<(UserId, ItemId), Timestamp>,
     mailboxes: BTreeMap<DeviceId, Mailbox>,
-    contacts: BTreeMap<(UserId, UserName), StoredContact>,
+    contacts: BTreeMap<(UserId, Address), StoredContact>,
     communities: BTreeMap<CommunityId, StoredCommunity>,
     places: BTreeMap<ChainId, ChainPlace>,
     belongings: BTreeMap<(CommunityId, UserId), Belonging>,
     sender_keys: BTreeMap<(ChainId, SenderKeyId), StoredSenderKey>,
     reads: BTreeMap<(ChainId, UserId), u64>,
     blobs: BTreeMap<BlobKey, (StoredBlob, Vec<u8>)>,
+    /// With the last number that was given in each one's queue.
+    peers: BTreeMap<ServerName, (StoredPeer, u64)>,
+    peer_readers: BTreeSet<(ServerName, UserId)>,
+    foreigners: BTreeMap<UserId, StoredForeigner>,
+    outbound: BTreeMap<(ServerName, u64), StoredOutbound>,
 }
 
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ type Steps = [(i64, &'static str, &'static str)];
 const SQLITE: &Steps = &[
     (1, "begin", include_str!("../../../migrations/homeserver/sqlite/0001_begin.sql")),
     (2, "communities", include_str!("../../../migrations/homeserver/sqlite/0002_communities.sql")),
+    (3, "peers", include_str!("../../../migrations/homeserver/sqlite/0003_peers.sql")),
 ];
 const POSTGRES: &Steps = &[
     (1, "begin", include_str!("../../../migrations/homeserver/postgres/0001_begin.sql")),
@@ -24,6 +25,7 @@ const POSTGRES: &Steps = &[
         "communities",
         include_str!("../../../migrations/homeserver/postgres/0002_communities.sql"),
     ),
+    (3, "peers", include_str!("../../../migrations/homeserver/postgres/0003_peers.sql")),
 ];
 
 /// Brings an SQLite file up to date.

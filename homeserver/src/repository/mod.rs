@@ -28,6 +28,7 @@ pub mod invite;
 pub mod mailbox;
 pub mod memory;
 mod migrate;
+pub mod peer;
 
 #[expect(clippy::duplicate_mod, reason = "the same queries, compiled once per database")]
 pub mod postgres;
@@ -49,6 +50,7 @@ pub use self::{
     device::{DeviceRepository, DeviceView},
     invite::{InviteRepository, InviteView},
     mailbox::{MailboxRepository, MailboxView},
+    peer::{PeerRepository, PeerView},
     prekey::{PrekeyRepository, PrekeyView},
     retention::{RetentionRepository, RetentionView},
     session::{SessionRepository, SessionView},
@@ -68,6 +70,7 @@ pub trait View:
     + ContactView
     + CommunityView
     + BlobView
+    + PeerView
     + RetentionView
     + Send
 {
@@ -93,6 +96,7 @@ pub trait Repository:
     + ContactRepository
     + CommunityRepository
     + BlobRepository
+    + PeerRepository
     + RetentionRepository
 {
     /// Makes it lasting. When this returns `Ok`, everything of the unit is on disk, and every later question sees it.

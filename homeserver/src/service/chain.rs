@@ -2,17 +2,27 @@
 
 use rookery_protocol::{
     id::{ChainId, UserId},
-    name::UserName,
+    io::client::CallError,
+    name::{ServerName, UserName},
     request::{
         Failure, Refusal,
         account::Writers,
-        chain::{Entries, ReadChain, ReadError, ResolvedUser},
+        chain::{Entries, ReadChain, ReadError, ResolvedUser, UserNameReply},
         contact::Standing,
+        peer::PeerResolve,
     },
     session::{Authenticated, FollowDown, Principal},
 };
 
-use super::{Services, contact, directory::Resident, feed::Live};
+use super::{
+    Services, contact,
+    directory::Resident,
+    feed::Live,
+    peer::{
+        copy::{self, CopyError},
+        watched,
+    },
+};
 use crate::repository::{Limit, StorageError, chain::ChainKind};
 
 /// A reply is a frame of at most a batch: this leaves room for places, hashes and signatures beside the bodies.
@@ -26,7 +36,9 @@ impl Services {
         let (caller, certified) = match who {
             Principal::Device(who) => (who.user, true),
             Principal::Uncertified(who) => (who.user, false),
-            Principal::Anonymous | Principal::Administrator => return Ok(false),
+            Principal::Anonymous | Principal::Peer(_) | Principal::Administrator => {
+                return Ok(false);
+            }
         };
         if chain == ChainId::of_user(caller) {
             return Ok(true);
@@ -55,6 +67,11 @@ impl Services {
             return Ok(true);
         }
         let resident = self.resident(owner).await?;
+        if resident.is_none()
+            && let Some(foreigner) = self.foreigner(owner).await?
+        {
+            return self.may_read_foreigner(caller, &foreigner).await;
+        }
         let is_open = standings.theirs != Some(Standing::Blocked)
             && resident.is_some_and(|owner| {
                 owner.can_receive() && owner.settings.writers == Writers::Everyone
@@ -122,32 +139,51 @@ pub async fn read(
     if !services.may_read(&who, request.chain).await? {
         return Err(not_found());
     }
-    let mut view = services.storage.read().await?;
-    let Some(chain) = view.chain(request.chain).await? else {
-        // A journal exists for its reader before anything is in it.
-        return Ok(Entries { entries: vec![], head: None, more: false });
-    };
-    let limit = Limit { rows: request.limit.clamp(1, PAGE_ROWS), bytes: PAGE_BYTES };
-    let page = view.entries(request.chain, request.after, limit).await?;
-    drop(view);
+    // A journal exists for its reader before anything is in it.
+    let none = Entries { entries: vec![], head: None, more: false };
+    let entries = page(services, request.chain, request.after, request.limit).await?;
     // Whoever was sent away while this was read gets nothing that came after.
     if !services.may_read(&who, request.chain).await? {
         return Err(not_found());
     }
+    Ok(entries.unwrap_or(none))
+}
+
+/// Some entries of a chain, whoever may read it.
+pub async fn page(
+    services: &Services,
+    chain: ChainId,
+    after: Option<u64>,
+    limit: u32,
+) -> Result<Option<Entries>, Refusal> {
+    let storage = |error| super::refusal(&error);
+    let mut view = services.storage.read().await.map_err(storage)?;
+    let Some(stored) = view.chain(chain).await.map_err(storage)? else { return Ok(None) };
+    let limit = Limit { rows: limit.clamp(1, PAGE_ROWS), bytes: PAGE_BYTES };
+    let page = view.entries(chain, after, limit).await.map_err(storage)?;
+    drop(view);
+    // Where a foreigner's chain stands is their home's word, not this server's.
+    let head = match stored.kind {
+        ChainKind::User => match services.foreigner(stored.owner).await.map_err(storage)? {
+            Some(foreigner) => foreigner.stored.head.clone(),
+            None => services.sign_head(&stored)?,
+        },
+        _ => services.sign_head(&stored)?,
+    };
     let entries = page.rows.into_iter().map(|stored| stored.entry).collect();
-    Ok(Entries { entries, head: services.sign_head(&chain)?, more: page.more })
+    Ok(Some(Entries { entries, head, more: page.more }))
 }
 
 /// Whose name it is, for whoever may write to them.
 pub async fn resolve(
     services: &Services,
-    who: Authenticated,
+    caller: UserId,
     name: &UserName,
 ) -> Result<ResolvedUser, Failure<ReadError>> {
     let resident = services.resident_by_name(name).await?;
     let resident = resident.ok_or(Failure::Error(ReadError::NotFound))?;
-    let partners = services.may_read_user(who.user, resident.user).await?;
-    let writable = services.may_write(who.user, &resident).await?.is_some();
+    let partners = services.may_read_user(caller, resident.user).await?;
+    let writable = services.may_write(caller, &resident).await?.is_some();
     if !(partners || writable) || !resident.can_receive() {
         return Err(Failure::Error(ReadError::NotFound));
     }
@@ -159,12 +195,61 @@ pub async fn name_of(
     services: &Services,
     who: Authenticated,
     user: UserId,
-) -> Result<Option<UserName>, Refusal> {
+) -> Result<UserNameReply, Refusal> {
     let storage = |error| super::refusal(&error);
     if !services.may_read_user(who.user, user).await.map_err(storage)? {
-        return Ok(None);
+        return Ok(UserNameReply { name: None, server: None });
     }
-    Ok(services.resident(user).await.map_err(storage)?.map(|resident| resident.name.clone()))
+    if let Some(resident) = services.resident(user).await.map_err(storage)? {
+        return Ok(UserNameReply { name: Some(resident.name.clone()), server: None });
+    }
+    let foreigner = services.foreigner(user).await.map_err(storage)?;
+    let stored = foreigner.map(|foreigner| foreigner.stored.clone());
+    Ok(UserNameReply {
+        name: stored.as_ref().and_then(|stored| stored.name.clone()),
+        server: stored.map(|stored| stored.peer),
+    })
+}
+
+/// Whose name it is at another server, for whoever that lets write to them.
+pub async fn resolve_abroad(
+    services: &Services,
+    who: Authenticated,
+    server: &ServerName,
+    name: &UserName,
+) -> Result<ResolvedUser, Failure<ReadError>> {
+    let peer = services.peer(server).ok_or(Failure::Error(ReadError::UnknownServer))?;
+    let away = || Failure::Error(ReadError::Unreachable { since: peer.state().1 });
+    let client = peer.client().ok_or_else(away)?;
+    // The other side sees to it that the asker is a user of this one.
+    let mut unit = services.storage.begin().await?;
+    unit.let_peer_read(server, who.user).await?;
+    unit.commit().await?;
+    let request = PeerResolve { name: name.clone(), asker: who.user };
+    let resolved = match watched(&client, client.call(&request)).await {
+        Ok(resolved) => resolved,
+        Err(CallError::Request(ReadError::NotFound)) => {
+            return Err(Failure::Error(ReadError::NotFound));
+        }
+        Err(CallError::Refused(refusal @ Refusal::Throttled { .. })) => return Err(refusal.into()),
+        Err(error) => {
+            tracing::debug!(peer = %server, %error, "a name was not resolved");
+            return Err(away());
+        }
+    };
+    let reached = copy::reach(services, &peer, &client, resolved.user, Some(resolved.head)).await;
+    let foreigner = match reached {
+        Ok(foreigner) => foreigner,
+        Err(CopyError::Storage(error)) => return Err(error.into()),
+        Err(CopyError::Unreachable(_)) => return Err(away()),
+        Err(error) => {
+            tracing::warn!(peer = %server, user = %resolved.user, %error, "a peer showed a user that does not hold");
+            return Err(Failure::Error(ReadError::NotFound));
+        }
+    };
+    copy::note_name(services, &foreigner, name).await?;
+    copy::grant(services, who.user, resolved.user);
+    Ok(ResolvedUser { user: resolved.user, head: foreigner.head })
 }
 
 /// Tells accepted contacts that do not follow a user's chain that it has moved, so that they fetch it before they next write.

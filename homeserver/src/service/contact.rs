@@ -5,7 +5,7 @@
 
 use rookery_protocol::{
     id::UserId,
-    name::UserName,
+    name::{Address, UserName},
     request::{
         Failure, Refusal,
         contact::{Contact, ContactChange, ContactError, Contacts, RequestedContact, Standing},
@@ -47,7 +47,7 @@ pub async fn request(
     let turn = services.order.lock().await;
     let pair = Pair::read(services, who, name).await?;
     let mut unit = services.storage.begin().await?;
-    let is_new = unit.contact(who.user, &pair.name).await?.is_none();
+    let is_new = unit.contact(who.user, &pair.who()).await?.is_none();
     if is_new && unit.contact_count(who.user).await? >= services.config.contacts {
         return Err(Failure::Error(ContactError::Full));
     }
@@ -92,7 +92,7 @@ pub async fn change(
     let not_found = Err(Failure::Error(ContactError::NotFound));
     let mut unit = services.storage.begin().await?;
     // A request to a free name has no user, so that only the row by its name shows it.
-    let row = unit.contact(who.user, &pair.name).await?.map(|row| row.standing);
+    let row = unit.contact(who.user, &pair.who()).await?.map(|row| row.standing);
     match (change, row) {
         (ContactChange::Accept, Some(Standing::Asking | Standing::Stranger)) => {
             pair.put_ours(&mut *unit, Standing::Accepted).await?;
@@ -107,7 +107,7 @@ pub async fn change(
             Some(Standing::Asking | Standing::Stranger),
         )
         | (ContactChange::Unblock, Some(Standing::Blocked)) => {
-            unit.remove_contact(who.user, &pair.name).await?;
+            unit.remove_contact(who.user, &pair.who()).await?;
         }
         (ContactChange::Block, row) => {
             if row.is_none() && unit.contact_count(who.user).await? >= services.config.contacts {
@@ -116,10 +116,11 @@ pub async fn change(
             pair.put_ours(&mut *unit, Standing::Blocked).await?;
         }
         (ContactChange::Remove, Some(Standing::Accepted | Standing::Asked)) => {
-            unit.remove_contact(who.user, &pair.name).await?;
+            unit.remove_contact(who.user, &pair.who()).await?;
             let ends = matches!(pair.theirs, Some(Standing::Accepted | Standing::Asking));
             if let (Some(them), true) = (&pair.them, ends) {
-                unit.remove_contact(them.user, &pair.me.name).await?;
+                let me = Address { name: pair.me.name.clone(), server: None };
+                unit.remove_contact(them.user, &me).await?;
             }
         }
         _ => return not_found,
@@ -162,7 +163,13 @@ impl<'s> Pair<'s> {
     ) -> Result<(), StorageError> {
         let user = self.them.as_ref().map(|them| them.user);
         let (owner, name) = (self.me.user, self.name.clone());
-        unit.put_contact(&StoredContact { owner, name, user, standing, since: self.now }).await
+        let row = StoredContact { owner, name, server: None, user, standing, since: self.now };
+        unit.put_contact(&row).await
+    }
+
+    /// By which name the other stands in the list.
+    fn who(&self) -> Address {
+        Address { name: self.name.clone(), server: None }
     }
 
     async fn put_theirs(
@@ -175,8 +182,8 @@ impl<'s> Pair<'s> {
             return Ok(());
         };
         let (user, name) = (Some(self.me.user), self.me.name.clone());
-        unit.put_contact(&StoredContact { owner: them.user, name, user, standing, since: self.now })
-            .await
+        let (owner, since) = (them.user, self.now);
+        unit.put_contact(&StoredContact { owner, name, server: None, user, standing, since }).await
     }
 
     /// Keeps the new relation in memory, and tells both sides' devices that their lists changed.
@@ -228,6 +235,9 @@ pub async fn list(services: &Services, who: Authenticated) -> Result<Contacts, R
         // While one's own request waits, nothing is told of whom it went to.
         let user = row.user.filter(|_| row.standing != Standing::Asked);
         let head = match user {
+            Some(user) if row.server.is_some() => {
+                services.foreigner(user).await.map_err(storage)?.map(|them| them.head)
+            }
             Some(user) => services.resident(user).await.map_err(storage)?.map(|them| them.head),
             None => None,
         };
@@ -237,6 +247,7 @@ pub async fn list(services: &Services, who: Authenticated) -> Result<Contacts, R
             standing: row.standing,
             since: row.since,
             head,
+            server: row.server,
         });
     }
     Ok(Contacts { contacts })

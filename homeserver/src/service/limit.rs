@@ -13,7 +13,7 @@ use governor::{
     state::keyed::DashMapStateStore,
 };
 use rookery_protocol::{
-    id::{DeviceId, UserId},
+    id::{DeviceId, ServerId, UserId},
     name::UserName,
     request::{RateClass, Refusal},
     session::Principal,
@@ -46,6 +46,8 @@ pub enum Bucket {
     Places,
     /// New connections.
     Handshake,
+    /// People of a peer who write to somebody here for the first time.
+    PeerStrangers,
 }
 
 /// Who is limited.
@@ -59,6 +61,8 @@ pub enum Subject {
     Address([u8; 8]),
     /// One account by its name, which need not exist.
     Name(UserName),
+    /// One peer, by its root.
+    Peer(ServerId),
     /// Everybody together.
     Server,
 }
@@ -69,6 +73,7 @@ enum Scope {
     User,
     Address,
     Name,
+    Peer,
     Server,
 }
 
@@ -91,6 +96,7 @@ impl Subject {
             Self::User(_) => Scope::User,
             Self::Address(_) => Scope::Address,
             Self::Name(_) => Scope::Name,
+            Self::Peer(_) => Scope::Peer,
             Self::Server => Scope::Server,
         }
     }
@@ -140,11 +146,11 @@ impl Limiter {
     #[must_use]
     pub fn new(limits: &Limits, clock: Arc<dyn Clock>) -> Self {
         use Bucket::{
-            ClaimPairs, ClaimTarget, Class, Handshake, Open, Password, Places, Registrations,
-            Statements,
+            ClaimPairs, ClaimTarget, Class, Handshake, Open, Password, PeerStrangers, Places,
+            Registrations, Statements,
         };
         let clock = Watch(clock);
-        let rows: [(Bucket, Scope, Option<Rate>); 24] = [
+        let rows: [(Bucket, Scope, Option<Rate>); 29] = [
             (Class(RateClass::Read), Scope::Device, limits.read_device),
             (Class(RateClass::Read), Scope::User, limits.read_user),
             (Class(RateClass::Read), Scope::Address, limits.read_address),
@@ -169,6 +175,11 @@ impl Limiter {
             (Class(RateClass::Journal), Scope::Device, limits.journal_device),
             (Class(RateClass::Community), Scope::User, limits.community_user),
             (Statements, Scope::User, limits.statement_user),
+            (Class(RateClass::PeerHandshake), Scope::Address, limits.peer_handshake_address),
+            (Class(RateClass::PeerRead), Scope::Peer, limits.peer_read),
+            (Class(RateClass::PeerClaim), Scope::Peer, limits.peer_claim),
+            (Class(RateClass::PeerForward), Scope::Peer, limits.peer_forward),
+            (PeerStrangers, Scope::Peer, limits.peer_strangers),
         ];
         let mut buckets = HashMap::new();
         let handshake = (Handshake, Scope::Address, limits.handshake_address);
@@ -212,6 +223,7 @@ impl Limiter {
         let bucket = Bucket::Class(class);
         match principal {
             Principal::Administrator => Ok(()),
+            Principal::Peer(root) => self.take(bucket, &Subject::Peer(*root)),
             Principal::Anonymous => self.take(bucket, &Subject::address(address)),
             Principal::Uncertified(who) | Principal::Device(who) => {
                 self.take(bucket, &Subject::Device(who.device))?;

@@ -8,7 +8,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,11 +20,14 @@ use minicbor::Encoder;
 use rookery_protocol::{
     chain::HeadRef,
     codec,
+    envelope::Envelope,
     id::{DeviceId, ItemId, UserId},
+    name::UserName,
     request::{
         Failure, RateClass, Refusal,
         contact::Standing,
-        message::{Purpose, SendError, SendMessage, Sent},
+        message::{Awaits, Purpose, Returned, SendError, SendMessage, Sent},
+        peer::{Forwarded, ForwardedContent, ForwardedMessage},
     },
     session::{Authenticated, FollowDown, Principal},
     time::Timestamp,
@@ -34,11 +40,13 @@ use super::{
     chain::WritesAs,
     directory::Resident,
     feed::{Feed, Live},
+    peer::{Peer, copy::Foreigner},
 };
 use crate::repository::{
     StorageError,
     contact::{Standings, StoredContact},
     mailbox::{Deposit, Deposited, Letter, MailboxLimits},
+    peer::Outbound,
 };
 
 /// How many messages one unit of work takes.
@@ -49,8 +57,12 @@ const QUEUE: usize = 4 * BATCH;
 const GATHER: Duration = Duration::from_millis(50);
 /// How many envelopes one message has: ten devices of the receiver and ten of the sender.
 const MAX_ENVELOPES: usize = 20;
+/// How long an answer waits for the home of a receiver that lives elsewhere, while that is reached: mostly it takes a message within
+/// milliseconds, and its sender hears at once what became of it.
+const FORWARD_PATIENCE: Duration = Duration::from_secs(1);
 
-type Answer = Result<Sent, Failure<SendError>>;
+/// What a sender hears.
+pub type Answer = Result<Sent, Failure<SendError>>;
 
 /// Where messages and acknowledgements are handed in.
 #[derive(Debug)]
@@ -76,13 +88,86 @@ struct Acknowledged {
 /// One message on its way.
 #[derive(Debug)]
 pub struct Job {
-    who: Authenticated,
+    from: Origin,
     to: UserId,
     to_head: HeadRef,
-    own_head: HeadRef,
     message: ItemId,
     letters: Vec<Letter>,
     answer: oneshot::Sender<Answer>,
+}
+
+/// Where a message comes from.
+#[derive(Debug)]
+pub enum Origin {
+    /// From a device that lives here.
+    Here {
+        /// Which.
+        who: Authenticated,
+        /// The head of its user's chain that it sealed for.
+        own_head: HeadRef,
+        /// What goes to another server, if the receiver lives there.
+        abroad: Option<Abroad>,
+    },
+    /// From a user of a peer, by the peer.
+    Peer {
+        /// From whom.
+        foreigner: Arc<Foreigner>,
+        /// By which name they are known there.
+        name: UserName,
+        /// What else is handed over with it in its order.
+        lane: Arc<Lane>,
+    },
+}
+
+impl Origin {
+    fn user(&self) -> UserId {
+        match self {
+            Self::Here { who, .. } => who.user,
+            Self::Peer { foreigner, .. } => foreigner.stored.user,
+        }
+    }
+
+    fn lane(&self) -> Option<&Arc<Lane>> {
+        match self {
+            Self::Here { .. } => None,
+            Self::Peer { lane, .. } => Some(lane),
+        }
+    }
+}
+
+/// The part of a message that is for another server.
+#[derive(Debug)]
+pub struct Abroad {
+    peer: Arc<Peer>,
+    /// The devices that it is for.
+    devices: Vec<DeviceId>,
+    /// What is handed over, encoded.
+    content: Vec<u8>,
+}
+
+/// Messages of one sender for one receiver that are handed over together: after one that is not taken for now, none is.
+#[derive(Debug, Default)]
+pub struct Lane {
+    is_blocked: AtomicBool,
+}
+
+impl Lane {
+    /// Takes nothing more.
+    pub fn block(&self) {
+        self.is_blocked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it takes nothing more.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.is_blocked.load(Ordering::Relaxed)
+    }
+}
+
+/// What has one lane in a queue: what one user sends to one other.
+#[must_use]
+pub fn lane_of(sender: UserId, receiver: &[u8]) -> rookery_protocol::id::Digest {
+    rookery_protocol::hash::labelled("lane", &[sender.as_bytes(), receiver])
 }
 
 /// An outbox, and its other end.
@@ -105,13 +190,97 @@ pub async fn send(services: &Services, who: Authenticated, request: SendMessage)
     // The address plays no part for whoever has logged in.
     let address = std::net::IpAddr::from([0, 0, 0, 0]);
     services.limiter.charge(class, &Principal::Device(who), address)?;
-    let letters = check(who, &request)
+    let mut letters = check((who.user, who.device), &request)
         .map_err(|reason| Failure::Error(SendError::Refused { reason: reason.to_owned() }))?;
-    let (answer, answered) = oneshot::channel();
+    let abroad = abroad(services, who, &request).await?;
     let SendMessage { message, to, to_head, own_head, .. } = request;
-    let job = Job { who, to, to_head, own_head, message, letters, answer };
+    let Some(abroad) = abroad else {
+        let from = Origin::Here { who, own_head, abroad: None };
+        return hand_in(services, from, (to, to_head), message, letters)
+            .await?
+            .await
+            .map_err(|_| Refusal::Unavailable)?;
+    };
+    letters.retain(|letter| letter.user == who.user);
+    let peer = Arc::clone(&abroad.peer);
+    let told = peer.watch(who.user, message);
+    let from = Origin::Here { who, own_head, abroad: Some(abroad) };
+    let sent = hand_in(services, from, (to, to_head), message, letters)
+        .await?
+        .await
+        .map_err(|_| Refusal::Unavailable)??;
+    if sent.awaits.is_none() || peer.client().is_none() {
+        return Ok(sent);
+    }
+    match tokio::time::timeout(FORWARD_PATIENCE, told).await {
+        Ok(Ok(None)) => Ok(Sent { awaits: None, ..sent }),
+        Ok(Ok(Some(returned))) => Err(Failure::Error(came_back(returned, own_head))),
+        // It is stored, and goes on by itself.
+        Ok(Err(_)) | Err(_) => Ok(sent),
+    }
+}
+
+/// What a sender is told of a message that came back while they waited.
+fn came_back(returned: Returned, own_head: HeadRef) -> SendError {
+    match returned {
+        Returned::Stale { to_head } => SendError::Stale { to_head, own_head },
+        Returned::NotFound => SendError::NotFound,
+        Returned::Refused { reason } => SendError::Refused { reason },
+        Returned::Expired => {
+            SendError::Refused { reason: "the receiver's server did not answer".to_owned() }
+        }
+    }
+}
+
+/// The part of a message that is for another server, if its receiver lives there.
+async fn abroad(
+    services: &Services,
+    who: Authenticated,
+    request: &SendMessage,
+) -> Result<Option<Abroad>, Failure<SendError>> {
+    if services.resident(request.to).await?.is_some() {
+        return Ok(None);
+    }
+    let Some(foreigner) = services.foreigner(request.to).await? else { return Ok(None) };
+    let own = services.resident(who.user).await?.ok_or(Refusal::NotAuthenticated)?;
+    let peer = services.peer(&foreigner.stored.peer);
+    let peer = peer.ok_or(Failure::Error(SendError::UnknownServer))?;
+    let (mut devices, mut envelopes) = (vec![], vec![]);
+    for envelope in &request.envelopes {
+        let header = envelope.read_header().map_err(|_| Refusal::Malformed)?;
+        if header.dst_user == request.to {
+            devices.push(header.dst_device);
+            envelopes.push(envelope.clone());
+        }
+    }
+    let forwarded = Forwarded {
+        id: request.message,
+        from: who.user,
+        name: own.name.clone(),
+        content: ForwardedContent::Message(ForwardedMessage {
+            device: who.device,
+            own_head: request.own_head,
+            to: request.to,
+            to_head: request.to_head,
+            envelopes,
+            purpose: request.purpose,
+        }),
+    };
+    Ok(Some(Abroad { peer, devices, content: codec::encode(&forwarded) }))
+}
+
+/// Hands a message in for the next unit of work; what comes of it is told there.
+pub async fn hand_in(
+    services: &Services,
+    from: Origin,
+    (to, to_head): (UserId, HeadRef),
+    message: ItemId,
+    letters: Vec<Letter>,
+) -> Result<oneshot::Receiver<Answer>, Refusal> {
+    let (answer, answered) = oneshot::channel();
+    let job = Job { from, to, to_head, message, letters, answer };
     services.outbox.sends.send(job).await.map_err(|_| Refusal::Unavailable)?;
-    answered.await.map_err(|_| Refusal::Unavailable)?
+    Ok(answered)
 }
 
 /// Notes that a device has everything through `through`; the envelopes are erased soon.
@@ -125,23 +294,33 @@ pub fn acknowledge(services: &Services, device: DeviceId, through: u64) {
 }
 
 /// Checks what can be checked of the envelopes by themselves, and encodes them for their mailboxes.
-fn check(who: Authenticated, request: &SendMessage) -> Result<Vec<Letter>, &'static str> {
-    if request.envelopes.len() > MAX_ENVELOPES {
+fn check(from: (UserId, DeviceId), request: &SendMessage) -> Result<Vec<Letter>, &'static str> {
+    check_envelopes(from, request.message, &[request.to, from.0], &request.envelopes)
+}
+
+/// The same, for envelopes of the message `message` to devices of `to`.
+pub fn check_envelopes(
+    from: (UserId, DeviceId),
+    message: ItemId,
+    to: &[UserId],
+    envelopes: &[Envelope],
+) -> Result<Vec<Letter>, &'static str> {
+    if envelopes.len() > MAX_ENVELOPES {
         return Err("more envelopes than two users can have devices");
     }
-    let mut letters: Vec<Letter> = Vec::with_capacity(request.envelopes.len());
-    for envelope in &request.envelopes {
+    let mut letters: Vec<Letter> = Vec::with_capacity(envelopes.len());
+    for envelope in envelopes {
         let header = envelope.read_header().map_err(|_| "a header is malformed")?;
         if header.suite != SUITE {
             return Err("an unknown suite");
         }
-        if header.src_user != who.user || header.src_device != who.device {
+        if (header.src_user, header.src_device) != from {
             return Err("an envelope is not from the sender");
         }
-        if header.message != request.message {
+        if header.message != message {
             return Err("an envelope is another message's");
         }
-        if header.dst_user != request.to && header.dst_user != who.user {
+        if !to.contains(&header.dst_user) {
             return Err("an envelope is for somebody else");
         }
         if letters.iter().any(|letter| letter.device == header.dst_device) {
@@ -182,6 +361,22 @@ struct Plan {
     copies: Vec<(DeviceId, Option<Vec<u8>>)>,
     /// The receiver's note of a stranger who writes for the first time, and how the two stand from then on.
     stranger: Option<(StoredContact, Standings)>,
+    /// What goes to another server.
+    outbound: Option<(Arc<Peer>, Outbound)>,
+    /// What it is in order with.
+    lane: Option<Arc<Lane>>,
+}
+
+/// What is thought of a job.
+enum Verdict {
+    /// It may be stored.
+    Store,
+    /// It may be stored, and its receiver does not know its sender yet.
+    StoreStranger(Box<(StoredContact, Standings)>),
+    /// It may be stored, with what goes to another server.
+    StoreAbroad(Arc<Peer>, Box<Outbound>),
+    /// It was stored before.
+    Known(Sent),
 }
 
 /// Judges and stores one batch, answers it, and passes it on to followers.
@@ -195,25 +390,31 @@ async fn store(services: &Services, jobs: &mut Vec<Job>) {
     let (mut deposits, mut plans) =
         (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
     for job in jobs.drain(..) {
-        match judge(services, &job, at).await {
-            Ok(stranger) => {
-                let copies = job.letters.iter().map(|letter| {
-                    let follows = services.feeds.of_device(letter.device).is_some();
-                    (letter.device, follows.then(|| letter.envelope.clone()))
-                });
-                plans.push(Plan { copies: copies.collect(), stranger, answer: job.answer });
-                deposits.push(Deposit {
-                    sender: job.who.user,
-                    message: job.message,
-                    at,
-                    letters: job.letters,
-                });
+        let (stranger, outbound) = match judge(services, &job, at).await {
+            Ok(Verdict::Store) => (None, None),
+            Ok(Verdict::StoreStranger(stranger)) => (Some(*stranger), None),
+            Ok(Verdict::StoreAbroad(peer, outbound)) => (None, Some((peer, *outbound))),
+            Ok(Verdict::Known(sent)) => {
+                metrics::counter!("rookery_dedupe_hits_total").increment(1);
+                drop(job.answer.send(Ok(sent)));
+                continue;
             }
-            Err(failure) => refuse(services, job, failure).await,
-        }
+            Err(failure) => {
+                refuse(services, job, failure).await;
+                continue;
+            }
+        };
+        let copies = job.letters.iter().map(|letter| {
+            let follows = services.feeds.of_device(letter.device).is_some();
+            (letter.device, follows.then(|| letter.envelope.clone()))
+        });
+        let (copies, lane) = (copies.collect(), job.from.lane().cloned());
+        plans.push(Plan { copies, stranger, outbound, lane, answer: job.answer });
+        let (sender, message, letters) = (job.from.user(), job.message, job.letters);
+        deposits.push(Deposit { sender, message, at, letters });
     }
     let count = deposits.len();
-    match commit(services, deposits, &plans, &acknowledged).await {
+    match commit_in_order(services, deposits, &mut plans, &acknowledged).await {
         Ok(outcomes) => {
             metrics::histogram!("rookery_commit_batch_rows")
                 .record(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
@@ -234,6 +435,7 @@ async fn store(services: &Services, jobs: &mut Vec<Job>) {
         Err(error) => {
             let refusal = super::refusal(&error);
             for plan in plans {
+                plan.lane.iter().for_each(|lane| lane.block());
                 drop(plan.answer.send(Err(refusal.clone().into())));
             }
             if matches!(error, StorageError::Full) && !acknowledged.is_empty() {
@@ -252,10 +454,19 @@ async fn judge(
     services: &Services,
     job: &Job,
     at: Timestamp,
-) -> Result<Option<(StoredContact, Standings)>, Failure<SendError>> {
-    let own = services.resident(job.who.user).await?.ok_or(Refusal::NotAuthenticated)?;
-    if !own.is_active() || !own.live.contains(&job.who.device) {
+) -> Result<Verdict, Failure<SendError>> {
+    let (who, own_head, abroad) = match &job.from {
+        Origin::Here { who, own_head, abroad } => (who, *own_head, abroad),
+        Origin::Peer { foreigner, name, lane } => {
+            return judge_foreign(services, job, (foreigner, name), lane, at).await;
+        }
+    };
+    let own = services.resident(who.user).await?.ok_or(Refusal::NotAuthenticated)?;
+    if !own.is_active() || !own.live.contains(&who.device) {
         return Err(Refusal::NotPermitted.into());
+    }
+    if let Some(abroad) = abroad {
+        return judge_abroad(services, job, (&own, who.device, own_head), abroad, at).await;
     }
     let not_found = || Failure::Error(SendError::NotFound);
     let to = if job.to == own.user {
@@ -264,53 +475,209 @@ async fn judge(
         services.resident(job.to).await?.ok_or_else(not_found)?
     };
     let writes = services.may_write(own.user, &to).await?.ok_or_else(not_found)?;
-    if job.to_head != to.head || job.own_head != own.head {
+    if job.to_head != to.head || own_head != own.head {
         return Err(Failure::Error(SendError::Stale { to_head: to.head, own_head: own.head }));
     }
-    if !match_devices(job, &to, &own) {
-        let reason = "the envelopes are not one for each live device of both sides".to_owned();
-        return Err(Failure::Error(SendError::Refused { reason }));
+    let others = own.live.iter().filter(|device| **device != who.device);
+    let receivers = to.live.iter().filter(|_| to.user != own.user);
+    let wanted =
+        others.map(|device| (own.user, *device)).chain(receivers.map(|device| (to.user, *device)));
+    if !match_devices(&job.letters, wanted) {
+        return Err(Failure::Error(SendError::Refused { reason: NOT_EACH.to_owned() }));
     }
     if writes != WritesAs::NewStranger {
-        return Ok(None);
+        return Ok(Verdict::Store);
     }
     let note = StoredContact {
         owner: to.user,
         name: own.name.clone(),
+        server: None,
         user: Some(own.user),
         standing: Standing::Stranger,
         since: at,
     };
     let theirs = services.standings(to.user, own.user).await?.theirs;
-    Ok(Some((note, Standings { ours: Some(Standing::Stranger), theirs })))
+    let standings = (note, Standings { ours: Some(Standing::Stranger), theirs });
+    Ok(Verdict::StoreStranger(Box::new(standings)))
 }
 
-/// Whether the envelopes are for exactly the live devices of both sides, less the one that sends.
-fn match_devices(job: &Job, to: &Resident, own: &Resident) -> bool {
-    let others = own.live.iter().filter(|device| **device != job.who.device);
-    let receivers = to.live.iter().filter(|_| to.user != own.user);
-    let wanted =
-        others.map(|device| (own.user, *device)).chain(receivers.map(|device| (to.user, *device)));
+const NOT_EACH: &str = "the envelopes are not one for each live device of both sides";
+
+/// Judges what a device here sends to somebody on another server: the copy of the receiver's chain stands for the chain.
+async fn judge_abroad(
+    services: &Services,
+    job: &Job,
+    (own, device, own_head): (&Resident, DeviceId, HeadRef),
+    abroad: &Abroad,
+    at: Timestamp,
+) -> Result<Verdict, Failure<SendError>> {
+    let peer = &abroad.peer;
+    let lane = lane_of(own.user, job.to.as_bytes());
+    let mut view = services.storage.read().await?;
+    let known = view.outbound_item(own.user, job.message).await?;
+    let awaits = |since| Some(Awaits { server: peer.name.clone(), since });
+    let has_come_back = match known {
+        Some(row) if row.returned.is_none() => {
+            let at = row.outbound.at;
+            return Ok(Verdict::Known(Sent { at, awaits: awaits(at) }));
+        }
+        Some(_) => true,
+        None => false,
+    };
+    if !has_come_back && let Some(at) = view.deposited(own.user, job.message).await? {
+        return Ok(Verdict::Known(Sent { at, awaits: None }));
+    }
+    let returned = view.returned_in(&peer.name, lane).await?;
+    drop(view);
+    let to = services.foreigner(job.to).await?.ok_or(Failure::Error(SendError::NotFound))?;
+    if to.state.closed {
+        return Err(Failure::Error(SendError::NotFound));
+    }
+    // What came back goes first, or its receiver would get it out of order.
+    let overtakes = !has_come_back && !returned.is_empty();
+    if job.to_head != to.head || own_head != own.head || overtakes {
+        return Err(Failure::Error(SendError::Stale { to_head: to.head, own_head: own.head }));
+    }
+    let others = own.live.iter().filter(|live| **live != device);
+    let is_each = abroad.devices.len() == to.live.len()
+        && to.live.iter().all(|device| abroad.devices.contains(device));
+    if !is_each || !match_devices(&job.letters, others.map(|device| (own.user, *device))) {
+        return Err(Failure::Error(SendError::Refused { reason: NOT_EACH.to_owned() }));
+    }
+    if !peer.has_room(&services.config, abroad.content.len()) {
+        return Err(Failure::Error(SendError::QueueFull { server: peer.name.clone() }));
+    }
+    let outbound = Outbound {
+        sender: own.user,
+        device: Some(device),
+        item: job.message,
+        receiver: Some(job.to),
+        lane,
+        at,
+        content: abroad.content.clone(),
+    };
+    Ok(Verdict::StoreAbroad(Arc::clone(peer), Box::new(outbound)))
+}
+
+/// Judges what a peer hands over: whose it is was seen to before.
+async fn judge_foreign(
+    services: &Services,
+    job: &Job,
+    (foreigner, name): (&Foreigner, &UserName),
+    lane: &Lane,
+    at: Timestamp,
+) -> Result<Verdict, Failure<SendError>> {
+    if lane.is_blocked() {
+        return Err(Refusal::Unavailable.into());
+    }
+    let not_found = || Failure::Error(SendError::NotFound);
+    let user = foreigner.stored.user;
+    let to = services.resident(job.to).await?.ok_or_else(not_found)?;
+    let writes = services.may_write(user, &to).await?.ok_or_else(not_found)?;
+    if job.to_head != to.head {
+        let own_head = foreigner.head;
+        return Err(Failure::Error(SendError::Stale { to_head: to.head, own_head }));
+    }
+    if !match_devices(&job.letters, to.live.iter().map(|device| (to.user, *device))) {
+        return Err(Failure::Error(SendError::Refused { reason: NOT_EACH.to_owned() }));
+    }
+    if writes != WritesAs::NewStranger {
+        return Ok(Verdict::Store);
+    }
+    let note = StoredContact {
+        owner: to.user,
+        name: name.clone(),
+        server: Some(foreigner.stored.peer.clone()),
+        user: Some(user),
+        standing: Standing::Stranger,
+        since: at,
+    };
+    let standings = (note, Standings { ours: Some(Standing::Stranger), theirs: None });
+    Ok(Verdict::StoreStranger(Box::new(standings)))
+}
+
+/// Whether there is exactly one letter for each of the devices that are wanted.
+fn match_devices(letters: &[Letter], wanted: impl Iterator<Item = (UserId, DeviceId)>) -> bool {
     let mut count = 0_usize;
     for (user, device) in wanted {
         count = count.saturating_add(1);
-        if !job.letters.iter().any(|letter| letter.device == device && letter.user == user) {
+        if !letters.iter().any(|letter| letter.device == device && letter.user == user) {
             return false;
         }
     }
-    count == job.letters.len()
+    count == letters.len()
 }
 
 /// Answers a job that is not stored now. It may have been stored before, when the world was another.
 async fn refuse(services: &Services, job: Job, failure: Failure<SendError>) {
+    // Whether what goes to another server has arrived was looked at already.
+    let is_abroad = matches!(job.from, Origin::Here { abroad: Some(_), .. });
     let before = match services.storage.read().await {
-        Ok(mut view) => view.deposited(job.who.user, job.message).await,
+        Ok(mut view) if !is_abroad => view.deposited(job.from.user(), job.message).await,
+        Ok(_) => Ok(None),
         Err(error) => Err(error),
     };
+    if let (Ok(None) | Err(_), Some(lane), Failure::Refused(_)) =
+        (&before, job.from.lane(), &failure)
+    {
+        lane.block();
+    }
     drop(job.answer.send(match before {
-        Ok(Some(at)) => Ok(Sent { at }),
+        Ok(Some(at)) => Ok(Sent { at, awaits: None }),
         Ok(None) | Err(_) => Err(failure),
     }));
+}
+
+/// Commits, and sees to it that nothing of a lane is stored after something that its mailbox had no room for: then all is done over
+/// without it.
+async fn commit_in_order(
+    services: &Services,
+    mut deposits: Vec<Deposit>,
+    plans: &mut Vec<Plan>,
+    acknowledged: &[(DeviceId, u64)],
+) -> Result<Vec<Deposited>, StorageError> {
+    let has_lanes = plans.iter().any(|plan| plan.lane.is_some());
+    loop {
+        let again = if has_lanes { deposits.clone() } else { vec![] };
+        match commit(services, deposits, plans, acknowledged).await? {
+            Committed::All(outcomes) => return Ok(outcomes),
+            Committed::Overtaken(overtaking) => {
+                deposits = again;
+                for index in overtaking.into_iter().rev() {
+                    deposits.remove(index);
+                    let plan = plans.remove(index);
+                    drop(plan.answer.send(Err(Refusal::Unavailable.into())));
+                }
+            }
+        }
+    }
+}
+
+/// What a unit of work came to.
+enum Committed {
+    /// It is stored.
+    All(Vec<Deposited>),
+    /// Nothing is: these would have overtaken what had no room. Indices, in order.
+    Overtaken(Vec<usize>),
+}
+
+/// What would be stored after something of its lane that is not.
+fn overtaking(plans: &[Plan], outcomes: &[Deposited]) -> Vec<usize> {
+    let mut blocked: Vec<&Arc<Lane>> = vec![];
+    let mut overtaking = vec![];
+    for (index, (plan, outcome)) in plans.iter().zip(outcomes).enumerate() {
+        let Some(lane) = &plan.lane else { continue };
+        let is_blocked = blocked.iter().any(|one| Arc::ptr_eq(one, lane));
+        match outcome {
+            Deposited::Full { .. } => {
+                lane.block();
+                blocked.push(lane);
+            }
+            Deposited::Stored { .. } if is_blocked => overtaking.push(index),
+            Deposited::Stored { .. } | Deposited::Duplicate { .. } => {}
+        }
+    }
+    overtaking
 }
 
 async fn commit(
@@ -318,9 +685,9 @@ async fn commit(
     deposits: Vec<Deposit>,
     plans: &[Plan],
     acknowledged: &[(DeviceId, u64)],
-) -> Result<Vec<Deposited>, StorageError> {
+) -> Result<Committed, StorageError> {
     if deposits.is_empty() && acknowledged.is_empty() {
-        return Ok(vec![]);
+        return Ok(Committed::All(vec![]));
     }
     let limits = MailboxLimits {
         count: services.config.mailbox_envelopes,
@@ -329,18 +696,28 @@ async fn commit(
     let mut unit = services.storage.begin().await?;
     let outcomes =
         if deposits.is_empty() { vec![] } else { unit.deposit(deposits, limits).await? };
+    let overtaking = overtaking(plans, &outcomes);
+    if !overtaking.is_empty() {
+        return Ok(Committed::Overtaken(overtaking));
+    }
     for (plan, outcome) in plans.iter().zip(&outcomes) {
         if let (Some((stranger, _)), Deposited::Stored { .. }) = (&plan.stranger, outcome)
             && unit.contact_count(stranger.owner).await? < services.config.contacts
         {
             unit.put_contact(stranger).await?;
         }
+        if let (Some((peer, outbound)), Deposited::Stored { .. } | Deposited::Duplicate { .. }) =
+            (&plan.outbound, outcome)
+        {
+            unit.let_peer_read(&peer.name, outbound.sender).await?;
+            unit.put_outbound(&peer.name, std::slice::from_ref(outbound)).await?;
+        }
     }
     if !acknowledged.is_empty() {
         unit.acknowledge(acknowledged).await?;
     }
     unit.commit().await?;
-    Ok(outcomes)
+    Ok(Committed::All(outcomes))
 }
 
 /// Passes on one message that was in a commit, notes whose streams have to be woken for it, and says what its sender is to hear.
@@ -351,6 +728,13 @@ fn deliver(
     at: Timestamp,
     asleep: &mut Vec<Arc<Feed>>,
 ) -> (oneshot::Sender<Answer>, Answer) {
+    // The very first time, or again after it came back: either way it waits from now on.
+    let is_queued = !matches!(outcome, Deposited::Full { .. });
+    let awaits = plan.outbound.filter(|_| is_queued).map(|(peer, outbound)| {
+        peer.note_queued(outbound.content.len());
+        peer.wake.notify_one();
+        Awaits { server: peer.name.clone(), since: at }
+    });
     let answer = match outcome {
         Deposited::Stored { positions } => {
             if let Some((StoredContact { owner, user: Some(user), .. }, standings)) = plan.stranger
@@ -370,11 +754,11 @@ fn deliver(
                     asleep.push(feed);
                 }
             }
-            Ok(Sent { at })
+            Ok(Sent { at, awaits })
         }
         Deposited::Duplicate { at } => {
             metrics::counter!("rookery_dedupe_hits_total").increment(1);
-            Ok(Sent { at })
+            Ok(Sent { at, awaits })
         }
         Deposited::Full { devices } => Err(Failure::Error(SendError::MailboxFull { devices })),
     };

@@ -18,6 +18,7 @@ pub mod limit;
 pub mod link;
 pub mod message;
 pub mod password;
+pub mod peer;
 pub mod prekey;
 pub mod presence;
 pub mod retention;
@@ -41,8 +42,8 @@ use tokio_util::task::TaskTracker;
 
 use self::{
     community::Hub, directory::Directory, feed::Feeds, limit::Limiter, link::Places,
-    message::Outbox, password::Passwords, presence::Presences, seat::Seats, seen::Seen,
-    token::Mint,
+    message::Outbox, password::Passwords, peer::Peers, presence::Presences, seat::Seats,
+    seen::Seen, token::Mint,
 };
 use crate::{
     config::Config,
@@ -84,6 +85,8 @@ pub struct Services {
     pub passwords: Passwords,
     /// Messages on their way into mailboxes.
     pub outbox: Outbox,
+    /// Other homeservers.
+    pub peers: Peers,
     /// Communities that this server is the hub of.
     pub hub: Hub,
     /// Held while something is stored that depends on who may get what, or changes it.
@@ -128,6 +131,7 @@ impl Services {
             places: Places::default(),
             seen: Seen::default(),
             mint: Mint::new(&identity),
+            peers: Peers::new(&identity),
             order: tokio::sync::Mutex::default(),
             clock,
             storage,

@@ -5,10 +5,12 @@
 //! secrecy in its first flight.
 
 use rookery_protocol::{
-    id::DeviceId,
+    id::{DeviceId, UserId},
+    io::client::CallError,
     prekey::Bundle,
     request::{
         Failure, Refusal,
+        peer::PeerClaim,
         prekey::{Bundles, ClaimError, ClaimPrekeys, PrekeyCount, PublishError, PublishPrekeys},
     },
     session::{Authenticated, FollowDown},
@@ -22,6 +24,7 @@ use super::{
     directory::Resident,
     feed::Live,
     limit::{Bucket, Subject},
+    peer::{copy::Foreigner, watched},
 };
 use crate::repository::prekey::{ClaimedKeys, NewClaim, OneTime, PrekeyCounts};
 
@@ -54,7 +57,7 @@ pub async fn publish(
 /// Claims a bundle of each of a user's devices.
 pub async fn claim(
     services: &Services,
-    who: Authenticated,
+    requester: UserId,
     request: ClaimPrekeys,
 ) -> Result<Bundles, Failure<ClaimError>> {
     let not_found = || Failure::Error(ClaimError::NotFound);
@@ -62,9 +65,9 @@ pub async fn claim(
         return Err(Refusal::Malformed.into());
     }
     let target = services.resident(request.user).await?.ok_or_else(not_found)?;
-    let writes = services.may_write(who.user, &target).await?.ok_or_else(not_found)?;
+    let writes = services.may_write(requester, &target).await?.ok_or_else(not_found)?;
     let mut view = services.storage.read().await?;
-    let before = view.claim(who.user, request.claim).await?;
+    let before = view.claim(requester, request.claim).await?;
     drop(view);
     if !before.is_empty() {
         return Ok(bundles(&target, before));
@@ -73,9 +76,9 @@ pub async fn claim(
         request.devices.into_iter().filter(|device| target.live.contains(device)).collect();
     devices.sort_unstable();
     devices.dedup();
-    let devices = allot(services, who, &target, writes, devices).await?;
+    let devices = allot(services, requester, &target, writes, devices).await?;
     let now = services.clock.now();
-    let claim = NewClaim { requester: who.user, claim: request.claim, at: now, devices };
+    let claim = NewClaim { requester, claim: request.claim, at: now, devices };
     let turn = services.order.lock().await;
     let mut unit = services.storage.begin().await?;
     let claimed = unit.claim_prekeys(&claim).await?;
@@ -95,15 +98,42 @@ pub async fn claim(
     Ok(bundles(&target, claimed))
 }
 
+/// Claims bundles of somebody on another server, there.
+pub async fn claim_abroad(
+    services: &Services,
+    who: Authenticated,
+    foreigner: &Foreigner,
+    request: ClaimPrekeys,
+) -> Result<Bundles, Failure<ClaimError>> {
+    let server = foreigner.stored.peer.clone();
+    let away = || Failure::Error(ClaimError::Unreachable { server: server.clone() });
+    let peer = services.peer(&server).ok_or_else(away)?;
+    let client = peer.client().ok_or_else(away)?;
+    let mut unit = services.storage.begin().await?;
+    unit.let_peer_read(&peer.name, who.user).await?;
+    unit.commit().await?;
+    let ClaimPrekeys { claim, user, devices } = request;
+    let request = PeerClaim { asker: who.user, claim, user, devices };
+    match watched(&client, client.call(&request)).await {
+        Ok(bundles) => Ok(bundles),
+        Err(CallError::Request(error)) => Err(Failure::Error(error)),
+        Err(CallError::Refused(refusal @ Refusal::Throttled { .. })) => Err(refusal.into()),
+        Err(error) => {
+            tracing::debug!(peer = %server, %error, "prekeys were not claimed");
+            Err(away())
+        }
+    }
+}
+
 /// Says of which devices one-time keys are given.
 async fn allot(
     services: &Services,
-    who: Authenticated,
+    requester: UserId,
     target: &Resident,
     writes: WritesAs,
     devices: Vec<DeviceId>,
 ) -> Result<Vec<(DeviceId, OneTime)>, Failure<ClaimError>> {
-    if target.user == who.user {
+    if target.user == requester {
         return Ok(devices.into_iter().map(|device| (device, OneTime::Give)).collect());
     }
     let since = services
@@ -112,11 +142,11 @@ async fn allot(
         .as_millis()
         .saturating_sub(u64::try_from(PAIR.as_millis()).unwrap_or(0));
     let since = rookery_protocol::time::Timestamp::from_millis(since);
-    let known = services.storage.read().await?.claimed_since(who.user, &devices, since).await?;
+    let known = services.storage.read().await?.claimed_since(requester, &devices, since).await?;
     let mut allotted = Vec::with_capacity(devices.len());
     for device in devices {
         if !known.contains(&device) {
-            services.limiter.take(Bucket::ClaimPairs, &Subject::User(who.user))?;
+            services.limiter.take(Bucket::ClaimPairs, &Subject::User(requester))?;
         }
         let within = writes == WritesAs::Partner
             && services.limiter.take(Bucket::ClaimTarget, &Subject::User(target.user)).is_ok();
@@ -157,7 +187,7 @@ mod tests {
         number: u32,
     ) -> Result<Bundles, Failure<ClaimError>> {
         let request = ClaimPrekeys { claim: item(number), user: of.user, devices: of.live.clone() };
-        claim(&bench.services, who, request).await
+        claim(&bench.services, who.user, request).await
     }
 
     #[tokio::test]

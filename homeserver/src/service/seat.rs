@@ -14,8 +14,12 @@ use std::{
 };
 
 use rookery_protocol::{
-    id::{DeviceId, SessionId, UserId},
-    session::{Authenticated, Principal},
+    id::{DeviceId, ServerId, SessionId, UserId},
+    io::client::Client,
+    session::{
+        Authenticated, Principal,
+        peer::{Answering, Exporters},
+    },
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -31,12 +35,41 @@ pub enum Ended {
     Replaced,
 }
 
+/// What a connection between homeservers has beside its seat.
+#[derive(Debug)]
+pub struct PeerSide {
+    /// What both sides' proofs cover.
+    pub exporters: Exporters,
+    /// How the other side is asked over the same connection.
+    pub client: Client,
+    answering: Mutex<Option<Answering>>,
+}
+
+impl PeerSide {
+    /// Of a connection that nothing was said on.
+    #[must_use]
+    pub fn new(exporters: Exporters, client: Client) -> Self {
+        Self { exporters, client, answering: Mutex::default() }
+    }
+
+    /// Keeps what a greeting was answered with, in place of any before.
+    pub fn begin(&self, answering: Answering) {
+        *self.answering.lock().unwrap_or_else(PoisonError::into_inner) = Some(answering);
+    }
+
+    /// Takes that: a proof is tried once.
+    pub fn take(&self) -> Option<Answering> {
+        self.answering.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// One connection's place.
 #[derive(Debug)]
 pub struct Seat {
     number: u64,
     address: IpAddr,
     exporter: [u8; 32],
+    peer: Option<PeerSide>,
     principal: RwLock<Principal>,
     ended: Mutex<Option<Ended>>,
     end: CancellationToken,
@@ -61,6 +94,12 @@ impl Seat {
     #[must_use]
     pub fn exporter(&self) -> &[u8; 32] {
         &self.exporter
+    }
+
+    /// What it has as a connection between homeservers, if it is one.
+    #[must_use]
+    pub fn peer_side(&self) -> Option<&PeerSide> {
+        self.peer.as_ref()
     }
 
     /// Waits until the connection has to end. Cancel-safe.
@@ -91,9 +130,13 @@ pub struct Seats {
 struct Rows {
     by_address: HashMap<IpAddr, u32>,
     by_user: HashMap<UserId, Vec<Arc<Seat>>>,
+    by_peer: HashMap<ServerId, Vec<Arc<Seat>>>,
     taken: u64,
     anonymous: u64,
 }
+
+/// How many connections a peer may have: the one in use of each side, and those that replace them.
+const PER_PEER: usize = 4;
 
 /// How many connections a device and a user may have.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +155,17 @@ impl Seats {
         exporter: [u8; 32],
         limit: Option<u32>,
     ) -> Option<Arc<Seat>> {
+        self.sit_as(address, exporter, None, limit)
+    }
+
+    /// The same for a connection between homeservers, when `peer` says what that has.
+    pub fn sit_as(
+        &self,
+        address: IpAddr,
+        exporter: [u8; 32],
+        peer: Option<PeerSide>,
+        limit: Option<u32>,
+    ) -> Option<Arc<Seat>> {
         let mut rows = self.rows();
         let count = rows.by_address.entry(address).or_default();
         if limit.is_some_and(|limit| *count >= limit) {
@@ -121,20 +175,27 @@ impl Seats {
         rows.taken = rows.taken.saturating_add(1);
         rows.anonymous = rows.anonymous.saturating_add(1);
         drop(rows);
-        Some(Arc::new(self.seat(address, exporter, Principal::Anonymous)))
+        Some(Arc::new(self.seat(address, exporter, peer, Principal::Anonymous)))
     }
 
     /// The administrator's seat, which is no connection of the network and counts for nothing.
     #[must_use]
     pub fn administrator(&self) -> Arc<Seat> {
-        Arc::new(self.seat(IpAddr::from([127, 0, 0, 1]), [0; 32], Principal::Administrator))
+        Arc::new(self.seat(IpAddr::from([127, 0, 0, 1]), [0; 32], None, Principal::Administrator))
     }
 
-    fn seat(&self, address: IpAddr, exporter: [u8; 32], principal: Principal) -> Seat {
+    fn seat(
+        &self,
+        address: IpAddr,
+        exporter: [u8; 32],
+        peer: Option<PeerSide>,
+        principal: Principal,
+    ) -> Seat {
         Seat {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             address,
             exporter,
+            peer,
             principal: RwLock::new(principal),
             ended: Mutex::new(None),
             end: CancellationToken::new(),
@@ -155,7 +216,7 @@ impl Seats {
             Principal::Device(old) | Principal::Uncertified(old) => {
                 rows.forget(seat.number, old.user);
             }
-            Principal::Administrator => {}
+            Principal::Peer(_) | Principal::Administrator => {}
         }
         let seats = rows.by_user.entry(who.user).or_default();
         seats.push(Arc::clone(seat));
@@ -177,6 +238,31 @@ impl Seats {
         seat.raised.cancel();
     }
 
+    /// Raises a connection between homeservers, whose other end has proven that root. The oldest beyond a few are ended.
+    pub fn raise_peer(&self, seat: &Arc<Seat>, root: ServerId) {
+        let former = {
+            let mut current = seat.principal.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, Principal::Peer(root))
+        };
+        let mut rows = self.rows();
+        if former == Principal::Anonymous {
+            rows.anonymous = rows.anonymous.saturating_sub(1);
+        }
+        let seats = rows.by_peer.entry(root).or_default();
+        seats.push(Arc::clone(seat));
+        let too_many = seats.len().saturating_sub(PER_PEER);
+        seats.iter().take(too_many).for_each(|seat| seat.end(Ended::Replaced));
+        drop(rows);
+        seat.raised.cancel();
+    }
+
+    /// Ends all connections with a peer; how many there were.
+    pub fn cut_peer(&self, root: ServerId) -> usize {
+        let rows = self.rows();
+        let seats = rows.by_peer.get(&root).map(Vec::as_slice).unwrap_or_default();
+        seats.iter().inspect(|seat| seat.end(Ended::Session)).count()
+    }
+
     /// The connection is gone.
     pub fn leave(&self, seat: &Arc<Seat>) {
         let mut rows = self.rows();
@@ -190,6 +276,14 @@ impl Seats {
         match seat.principal() {
             Principal::Device(who) | Principal::Uncertified(who) => {
                 rows.forget(seat.number, who.user);
+            }
+            Principal::Peer(root) => {
+                if let Some(seats) = rows.by_peer.get_mut(&root) {
+                    seats.retain(|one| one.number != seat.number);
+                    if seats.is_empty() {
+                        rows.by_peer.remove(&root);
+                    }
+                }
             }
             Principal::Anonymous => rows.anonymous = rows.anonymous.saturating_sub(1),
             Principal::Administrator => {}
@@ -269,7 +363,7 @@ impl Seat {
     fn who(&self) -> Option<Authenticated> {
         match self.principal() {
             Principal::Device(who) | Principal::Uncertified(who) => Some(who),
-            Principal::Anonymous | Principal::Administrator => None,
+            Principal::Anonymous | Principal::Peer(_) | Principal::Administrator => None,
         }
     }
 

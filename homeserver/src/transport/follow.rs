@@ -119,7 +119,7 @@ async fn open(
     let who = match principal {
         Principal::Device(who) => who,
         Principal::Anonymous => return Err(Refusal::NotAuthenticated.into()),
-        Principal::Uncertified(_) | Principal::Administrator => {
+        Principal::Uncertified(_) | Principal::Peer(_) | Principal::Administrator => {
             return Err(Refusal::NotPermitted.into());
         }
     };

@@ -6,12 +6,12 @@ use rookery_protocol::{
     codec::MAX_FRAME,
     io::{
         CloseReason, Connection, RecvStream, SendStream,
+        client::{Client, Protocol},
         frame::FrameError,
         server::{Incoming, Listener},
     },
-    request::{Refusal, Request as _},
+    request::{Refusal, Request as _, server::ServerInfo},
     session::{Follow, Principal},
-    version::EXPORTER_DEVICE,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
@@ -21,7 +21,7 @@ use crate::{
     lifecycle::Lifecycle,
     service::{
         limit::{Bucket, Subject},
-        seat::{Ended, Seat},
+        seat::{Ended, PeerSide, Seat},
     },
 };
 
@@ -29,10 +29,14 @@ use crate::{
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection may prove nothing: a person who registers thinks of a password before, not after, connecting.
 const ANONYMOUS: Duration = Duration::from_mins(2);
+/// How long a connection between homeservers may prove nothing: both sides are programs.
+const UNPROVEN: Duration = Duration::from_secs(10);
 /// How long one frame may take to arrive. A batch of 1 MiB takes that long at 300 kbit/s.
 const FRAME: Duration = Duration::from_secs(30);
 /// How long the last answers of a server that stops may take to get out.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What the methods between homeservers begin with.
+const PEERS: &str = "peer/";
 /// The longest name of a method, with room.
 const MAX_METHOD: usize = 64;
 
@@ -102,17 +106,27 @@ async fn connection(
     metrics::histogram!("rookery_handshake_seconds").record(begun.elapsed().as_secs_f64());
     let services = Arc::clone(router.services());
     let address = connection.remote().ip();
-    let exporter = connection.exporter(EXPORTER_DEVICE);
-    let Some(seat) =
-        services.seats.sit(address, exporter, services.config.limits.connections_per_address)
-    else {
+    let side = (connection.protocol() == Protocol::Peer)
+        .then(|| PeerSide::new(connection.peer_exporters(), Client::over(connection.clone())));
+    let (exporter, limit) = (connection.exporter(), services.config.limits.connections_per_address);
+    let Some(seat) = services.seats.sit_as(address, exporter, side, limit) else {
         metrics::counter!("rookery_conn_rejected_total", "reason" => "address").increment(1);
         connection.close(CloseReason::TooMany);
         return;
     };
     drop(handshake);
+    serve_seat(connection, seat, router, lifecycle).await;
+}
+
+/// Serves what is asked on a connection that has its seat, until it ends.
+pub(super) async fn serve_seat(
+    connection: Connection,
+    seat: Arc<Seat>,
+    router: Arc<Router>,
+    lifecycle: Arc<Lifecycle>,
+) {
     let reason = carry(&connection, &seat, &router, &lifecycle).await;
-    services.seats.leave(&seat);
+    router.services().seats.leave(&seat);
     if let Some(reason) = reason {
         connection.close(reason);
     }
@@ -127,7 +141,8 @@ async fn carry(
 ) -> Option<CloseReason> {
     let streams = TaskTracker::new();
     let raised = async {
-        if tokio::time::timeout(ANONYMOUS, seat.raised()).await.is_ok() {
+        let patience = if seat.peer_side().is_some() { UNPROVEN } else { ANONYMOUS };
+        if tokio::time::timeout(patience, seat.raised()).await.is_ok() {
             std::future::pending::<()>().await;
         }
     };
@@ -195,7 +210,16 @@ impl Stream {
         let Some(name) = name else { return Ok(()) };
         let method = str::from_utf8(&name).unwrap_or_default();
         let follows = method == Follow::METHOD;
+        // What is for devices is not for homeservers, and the other way round.
+        let is_peers = method.starts_with(PEERS) || method == ServerInfo::METHOD;
+        let is_devices = !method.starts_with(PEERS);
+        let is_known = if self.seat.peer_side().is_some() { is_peers } else { is_devices };
         let limit = match self.router.max_bytes(method) {
+            _ if !is_known => {
+                self.recv.stop();
+                self.finish(&router::refuse(&Refusal::UnknownMethod)).await;
+                return Ok(());
+            }
             _ if follows => Follow::MAX_BYTES,
             // Nobody who has proven nothing needs more than a registration: about 40 KiB.
             Ok(limit) if self.seat.principal() == Principal::Anonymous => limit.min(MAX_FRAME),

@@ -6,6 +6,7 @@ mod handler;
 pub mod health;
 pub mod listener;
 mod middleware;
+pub mod peer;
 mod router;
 
 pub use self::router::{Call, Context, Router};

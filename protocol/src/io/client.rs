@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-pub use super::tls::Trust;
+pub use super::tls::{Protocol, Trust};
 use super::{
     CloseReason, ConnectError, Connection, ConnectionLost, RecvStream, SendStream,
     frame::{self, FrameError},
@@ -15,10 +15,10 @@ use crate::{
     name::HostPort,
     request::{
         Answer, Refusal, Request,
+        server::ServerInfo,
         session::{OpenError, OpenSession, SessionOpened},
     },
     session::{Follow, FollowDown, FollowError, FollowStarted, FollowUp, prove_connection},
-    version::EXPORTER_DEVICE,
 };
 
 /// How long a connection may take to come about.
@@ -87,8 +87,10 @@ impl Dialer {
     /// Makes one more connection.
     pub async fn connect(&self, trust: Trust) -> Result<Client, ConnectError> {
         let name = self.server.ip().to_string();
-        let (connection, server) =
-            self.socket.connect(self.server, &name, trust, CONNECT_PATIENCE).await?;
+        let (connection, server) = self
+            .socket
+            .connect(self.server, &name, (trust, Protocol::Device), CONNECT_PATIENCE)
+            .await?;
         Ok(Client { connection, server })
     }
 }
@@ -103,8 +105,22 @@ pub struct Client {
 impl Client {
     /// Connects to `server` and makes sure, as `trust` says, that it is the right one.
     pub async fn connect(server: &HostPort, trust: Trust) -> Result<Self, ConnectError> {
-        let (connection, server) = quic::connect(server, trust, CONNECT_PATIENCE).await?;
+        let how = (trust, Protocol::Device);
+        let (connection, server) = quic::connect(server, how, CONNECT_PATIENCE).await?;
         Ok(Self { connection, server })
+    }
+
+    /// Connects to another homeserver. Nobody is proven to anybody yet ([`crate::session::peer`]).
+    pub async fn connect_peer(server: &HostPort) -> Result<Self, ConnectError> {
+        let how = (Trust::Proof, Protocol::Peer);
+        let (connection, server) = quic::connect(server, how, CONNECT_PATIENCE).await?;
+        Ok(Self { connection, server })
+    }
+
+    /// Calls over a connection that the other side has made, or that is in use otherwise.
+    #[must_use]
+    pub const fn over(connection: Connection) -> Self {
+        Self { connection, server: None }
     }
 
     /// The server's root, when its certificate showed it (it does not under [`Trust::WebPki`]).
@@ -122,7 +138,7 @@ impl Client {
     /// The exporter that a device's proof covers.
     #[must_use]
     pub fn exporter(&self) -> [u8; 32] {
-        self.connection.exporter(EXPORTER_DEVICE)
+        self.connection.exporter()
     }
 
     /// Asks `request` on a stream of its own. Dropping the future gives the answer up; the server may still carry the request out.
@@ -157,6 +173,12 @@ impl Client {
             .await
             .unwrap_or(Err(CallError::TimedOut))?;
         Ok((started, FollowReceiver(recv), FollowSender(send)))
+    }
+
+    /// Whether the other end answers something small within `patience`. A refusal is an answer, too.
+    pub async fn is_there(&self, patience: Duration) -> bool {
+        let answer = tokio::time::timeout(patience, self.call(&ServerInfo {})).await;
+        matches!(answer, Ok(Ok(_) | Err(CallError::Refused(_))))
     }
 
     /// Waits until the connection is gone.

@@ -12,7 +12,14 @@ pub(super) use dial::{Socket, connect};
 pub(super) use listen::{Attempt, Endpoint};
 pub use reason::{CloseReason, ConnectError, ConnectionLost};
 
-use super::frame::{self, FrameError, FrameReader};
+use super::{
+    frame::{self, FrameError, FrameReader},
+    tls::Protocol,
+};
+use crate::{
+    session::peer::{Exporters, Role},
+    version::{ALPN_PEER, EXPORTER_DEVICE, EXPORTER_PEER},
+};
 
 /// After how long without a word a connection is gone.
 const IDLE_TIMEOUT_MS: u32 = 60_000;
@@ -67,20 +74,46 @@ impl Connection {
         Ok(self.inner.read_datagram().await?)
     }
 
+    /// What the connection is for.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        let data = self.inner.handshake_data();
+        let data =
+            data.and_then(|data| data.downcast::<quinn::crypto::rustls::HandshakeData>().ok());
+        match data.and_then(|data| data.protocol) {
+            Some(name) if name == ALPN_PEER => Protocol::Peer,
+            _ => Protocol::Device,
+        }
+    }
+
+    /// What a device's proof on this connection covers.
+    #[must_use]
+    pub fn exporter(&self) -> [u8; 32] {
+        self.export(EXPORTER_DEVICE, &[])
+    }
+
+    /// What the proofs of two homeservers on this connection cover.
+    #[must_use]
+    pub fn peer_exporters(&self) -> Exporters {
+        Exporters {
+            initiator: self.export(EXPORTER_PEER, Role::Initiator.context()),
+            responder: self.export(EXPORTER_PEER, Role::Responder.context()),
+        }
+    }
+
     /// 32 bytes that only the two ends of this very connection know (RFC 8446 §7.5).
     ///
     /// # Panics
     ///
     /// Never: 32 bytes are less than TLS can export.
-    #[must_use]
-    pub fn exporter(&self, label: &[u8]) -> [u8; 32] {
+    fn export(&self, label: &[u8], context: &[u8]) -> [u8; 32] {
         let mut output = [0; 32];
         #[expect(
             clippy::expect_used,
             reason = "TLS refuses only outputs of more than 8,160 bytes"
         )]
         self.inner
-            .export_keying_material(&mut output, label, &[])
+            .export_keying_material(&mut output, label, context)
             .expect("32 bytes can be exported");
         output
     }

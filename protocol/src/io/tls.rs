@@ -22,7 +22,7 @@ use rustls::{
 use crate::{
     id::ServerId,
     key::{SigningKey, VerifyingKey},
-    version::ALPN_DEVICE,
+    version::{ALPN_DEVICE, ALPN_PEER},
 };
 
 /// Why TLS cannot be set up.
@@ -45,6 +45,29 @@ pub enum Trust {
     FirstContact,
     /// The certificate is good for the host's name by the public authorities that this machine trusts.
     WebPki,
+    /// Any certificate: both sides prove themselves over the connection's exporter before anything is said
+    /// ([`crate::session::peer`]), which nobody in the middle can.
+    Proof,
+}
+
+/// What a connection is for, as its ALPN says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// A device talks to its home.
+    Device,
+    /// Two homeservers talk to each other.
+    Peer,
+}
+
+impl Protocol {
+    /// The name in the handshake.
+    #[must_use]
+    pub const fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Device => ALPN_DEVICE,
+            Self::Peer => ALPN_PEER,
+        }
+    }
 }
 
 /// A server's certificate chain with its key, ready for use.
@@ -108,7 +131,7 @@ impl ServerTls {
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        config.alpn_protocols = vec![ALPN_DEVICE.to_vec()];
+        config.alpn_protocols = vec![ALPN_DEVICE.to_vec(), ALPN_PEER.to_vec()];
         // No state may change by replayed early data, so there is none.
         config.max_early_data_size = 0;
         Ok(Self { config: Arc::new(config) })
@@ -121,11 +144,13 @@ pub(crate) const PINNED_NAME: &str = "homeserver.rookery.invalid";
 /// A client's TLS configuration, and where the server's identity shows up once the handshake is over.
 pub(crate) fn client_config(
     trust: Trust,
+    protocol: Protocol,
 ) -> Result<(rustls::ClientConfig, Arc<OnceLock<ServerId>>), TlsError> {
     let provider = provider();
     let seen = Arc::new(OnceLock::new());
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         Trust::WebPki => Arc::new(rustls_platform_verifier::Verifier::new(Arc::clone(&provider))?),
+        Trust::Proof => Arc::new(AnyCertificate { provider: Arc::clone(&provider) }),
         Trust::Pinned(_) | Trust::FirstContact => Arc::new(RootVerifier {
             trust,
             provider: Arc::clone(&provider),
@@ -137,7 +162,7 @@ pub(crate) fn client_config(
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    config.alpn_protocols = vec![ALPN_DEVICE.to_vec()];
+    config.alpn_protocols = vec![protocol.alpn().to_vec()];
     Ok((config, seen))
 }
 
@@ -217,5 +242,51 @@ impl ServerCertVerifier for RootVerifier {
 
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         None
+    }
+}
+
+/// Takes every certificate, and sees to it only that who shows it has its key: the connection is one of two ends, whoever they are.
+#[derive(Debug)]
+struct AnyCertificate {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("TLS 1.3 only".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

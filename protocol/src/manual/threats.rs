@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | somebody on the network | see that two addresses speak QUIC, how much and when; cut it | read, change, replay or impersonate: TLS 1.3 with X25519MLKEM768, the server's root pinned or its name certified |
 //! | a homeserver, its administrator, or who stole its disk | see account names, the contact graph, chains of statements, who sends envelopes of which size to whom and when; withhold them | read what is sealed; forge a statement, a message or a receipt; add a device or a reader without every client seeing it |
+//! | another homeserver | see who of its users and of ours writes to whom, when, and how much; withhold what is for its users | speak for anybody whose chain does not begin at its root; read, change or forge what is sealed; be taken for another server, by a proof that is reflected or replayed |
 //! | who stole a refresh token | end the session, loudly | use it: a refresh needs the device's key, and a second use ends the session |
 //! | who stole an access token | nothing | open a connection: it needs a signature of the device's key over this very connection |
 //! | who knows the password | log a device in that may ask for its certification, and nothing else | read or write anything: a device counts once another one or the recovery key has signed it |

@@ -25,6 +25,22 @@
 //!    whether session, device and account are live, and cuts the connection within a second when they no longer are.
 //! 4. `follow/1`, and everything else.
 //!
+//! ## Homeservers among themselves
+//!
+//! The same streams and frames on connections of their own, ALPN `rookery-peer/1`, on which methods that begin with `peer/` are served and no
+//! others but `server/info/1`.
+//!
+//! 1. Whoever dials greets by `peer/hello/1`: its record under its root, whom it means, a nonce. The answer is the other side's greeting and
+//!    its proof, a signature of its online key over both greetings and the TLS exporter of this connection ([`crate::session::peer`]).
+//! 2. It answers with its own proof, by `peer/prove/1`, and is taken or turned away. From then on each side asks the other.
+//! 3. Both compare the heads of the chains that they copy from each other (`peer/heads/1`), then and every minute, and fetch what is new.
+//! 4. What must arrive is handed over by `peer/forward/1`, a batch at a time, out of a durable queue: it leaves the queue when the other
+//!    side has said what became of it, which it says when that is on disk.
+//!
+//! A message to somebody on another server is one `message/send/1` all the same. The home stores it, with the copies for the sender's other
+//! devices, and answers when the receiver's home has it, or after a second that it waits for that (`awaits`). The sender's device asks by
+//! `message/outstanding/1` what is not there yet, and what has come back to be sealed again.
+//!
 //! ## A message, step by step
 //!
 //! The sender seals one envelope for every live device of the receiver and for each other live device of their own, and hands all of them in

@@ -4,10 +4,11 @@ use crate::{
     chain::{Entry, HeadRef, SignedHead, Submission},
     codec::MAX_BATCH,
     id::{ChainId, UserId},
-    name::UserName,
+    name::{ServerName, UserName},
     request,
     request::{LoggedIn, Never},
     session::Authenticated,
+    time::Timestamp,
     wire_enum, wire_struct,
 };
 
@@ -43,6 +44,17 @@ wire_enum! {
         #[n(1)]
         #[error("there is no such chain for you to read")]
         NotFound,
+        /// This home has nothing to do with the server that was named.
+        #[n(2)]
+        #[error("your server is not in touch with that server: its administrator can add it")]
+        UnknownServer,
+        /// The server that was named does not answer this home.
+        #[n(3)]
+        #[error("that server does not answer yours")]
+        Unreachable {
+            /// Since when.
+            #[n(0)] since: Timestamp
+        },
     }
 }
 
@@ -89,8 +101,10 @@ request!(AppendJournal: "journal/append/1", Journal, Authenticated => Appended, 
 wire_struct! {
     /// Finds out whose name it is. Absent names, and users who do not want the caller to write to them, answer alike.
     pub struct ResolveUser {
-        /// The account's name at this home.
+        /// The account's name at its home.
         #[n(0)] pub name: UserName,
+        /// The home, when it is another one.
+        #[n(1)] pub server: Option<ServerName>,
     }
 }
 
@@ -119,6 +133,8 @@ wire_struct! {
     pub struct UserNameReply {
         /// The account's name.
         #[n(0)] pub name: Option<UserName>,
+        /// The home, when it is another one.
+        #[n(1)] pub server: Option<ServerName>,
     }
 }
 

@@ -1,8 +1,14 @@
 //! Contacts. The home keeps the graph, because it decides by it who may write, see presence, and read chains.
 
 use crate::{
-    chain::HeadRef, id::UserId, name::UserName, request, request::Never, session::Authenticated,
-    time::Timestamp, wire_enum, wire_index, wire_struct,
+    chain::HeadRef,
+    id::UserId,
+    name::{ServerName, UserName},
+    request,
+    request::Never,
+    session::Authenticated,
+    time::Timestamp,
+    wire_enum, wire_index, wire_struct,
 };
 
 wire_index! {
@@ -34,6 +40,8 @@ wire_struct! {
         #[n(3)] pub since: Timestamp,
         /// Where their chain stands, if the caller may read it.
         #[n(4)] pub head: Option<HeadRef>,
+        /// Their home, when it is another one.
+        #[n(5)] pub server: Option<ServerName>,
     }
 }
 
@@ -58,6 +66,8 @@ wire_struct! {
     pub struct RequestContact {
         /// Whom.
         #[n(0)] pub name: UserName,
+        /// Their home, when it is another one.
+        #[n(1)] pub server: Option<ServerName>,
     }
 }
 
@@ -87,6 +97,14 @@ wire_enum! {
         #[n(3)]
         #[error("that is you")]
         Oneself,
+        /// This home has nothing to do with the server that was named.
+        #[n(4)]
+        #[error("your server is not in touch with that server: its administrator can add it")]
+        UnknownServer,
+        /// As much waits for that server as this home keeps.
+        #[n(5)]
+        #[error("too much waits for that server already: try again when it answers")]
+        QueueFull,
     }
 }
 
@@ -115,6 +133,8 @@ wire_struct! {
         #[n(0)] pub name: UserName,
         /// What.
         #[n(1)] pub change: ContactChange,
+        /// Their home, when it is another one.
+        #[n(2)] pub server: Option<ServerName>,
     }
 }
 

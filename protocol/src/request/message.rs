@@ -5,7 +5,9 @@ use crate::{
     codec::MAX_BATCH,
     envelope::Envelope,
     id::{DeviceId, ItemId, UserId},
+    name::ServerName,
     request,
+    request::Never,
     session::Authenticated,
     time::Timestamp,
     wire_enum, wire_index, wire_struct,
@@ -41,10 +43,22 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// The message is stored at the home of its receiver.
+    /// For which server something waits.
+    pub struct Awaits {
+        /// The receiver's home.
+        #[n(0)] pub server: ServerName,
+        /// Since when.
+        #[n(1)] pub since: Timestamp,
+    }
+}
+
+wire_struct! {
+    /// The message is stored: at the home of its receiver, or at the sender's, on its way there.
     pub struct Sent {
-        /// When the home accepted it.
+        /// When the sender's home accepted it.
         #[n(0)] pub at: Timestamp,
+        /// What it waits for, if the receiver's home has not taken it yet.
+        #[n(1)] pub awaits: Option<Awaits>,
     }
 }
 
@@ -80,7 +94,90 @@ wire_enum! {
             /// Which rule.
             #[n(0)] reason: String
         },
+        /// As much waits for the receiver's home as the sender's keeps.
+        #[n(5)]
+        #[error("too much waits for {server} already: it is sent when that server answers")]
+        QueueFull {
+            /// Which server.
+            #[n(0)] server: ServerName
+        },
+        /// The sender's home has nothing to do with the receiver's.
+        #[n(6)]
+        #[error("your server is not in touch with the receiver's: its administrator can add it")]
+        UnknownServer,
     }
 }
 
 request!(SendMessage: "message/send/1", Post, Authenticated => Sent, SendError, MAX_BATCH);
+
+wire_struct! {
+    /// Lists what this device has sent to people of other servers that is not there yet, or has come back.
+    pub struct ListOutstanding {}
+}
+
+wire_enum! {
+    /// Why something has come back.
+    #[derive(thiserror::Error)]
+    pub enum Returned {
+        /// The receiver's devices have changed: seal it again, under the same id.
+        #[n(1)]
+        #[error("a device of the receiver was added or revoked meanwhile")]
+        Stale {
+            /// Where the receiver's chain stands.
+            #[n(0)] to_head: HeadRef
+        },
+        /// There is no such receiver, or none that the sender may write to.
+        #[n(2)]
+        #[error("there is nobody of that name whom you can write to")]
+        NotFound,
+        /// The receiver's home will never take it.
+        #[n(3)]
+        #[error("the receiver's server refused it: {reason}")]
+        Refused {
+            /// Which rule.
+            #[n(0)] reason: String
+        },
+        /// The receiver's home did not answer for as long as things are kept for it.
+        #[n(4)]
+        #[error("the receiver's server did not answer for too long")]
+        Expired,
+    }
+}
+
+wire_struct! {
+    /// One of them.
+    pub struct Outstanding {
+        /// Which message.
+        #[n(0)] pub message: ItemId,
+        /// To whom.
+        #[n(1)] pub to: UserId,
+        /// What it waits for.
+        #[n(2)] pub awaits: Awaits,
+        /// Why it has come back, if it has.
+        #[n(3)] pub returned: Option<Returned>,
+        /// Why it waits, for people.
+        #[n(4)] pub reason: Option<String>,
+    }
+}
+
+wire_struct! {
+    /// All of them.
+    pub struct OutstandingMessages {
+        /// In the order in which they were sent; at most 500.
+        #[n(0)] pub messages: Vec<Outstanding>,
+        /// Whether there are more.
+        #[n(1)] pub more: bool,
+    }
+}
+
+request!(ListOutstanding: "message/outstanding/1", Read, Authenticated => OutstandingMessages, Never);
+
+wire_struct! {
+    /// Takes note of what has come back and is not sent again: the home forgets it.
+    pub struct DismissReturned {
+        /// Which; at most 500.
+        #[n(0)] pub messages: Vec<ItemId>,
+    }
+}
+
+request!(DismissReturned: "message/dismiss/1", Post, Authenticated => (), Never);

@@ -13,6 +13,8 @@ pub mod contact;
 pub mod device;
 pub mod link;
 pub mod message;
+pub mod peer;
+pub mod peering;
 pub mod prekey;
 pub mod presence;
 pub mod registry;
@@ -23,11 +25,12 @@ use minicbor::{Decode, Encode};
 
 use crate::{
     codec::{MAX_FRAME, Wire},
+    id::ServerId,
     session::{Authenticated, Principal},
     wire_enum, wire_index,
 };
 
-/// One question that a device or an administrator may ask, with all that can come back.
+/// One question that a device, a homeserver or an administrator may ask, with all that can come back.
 pub trait Request: Wire {
     /// The name on the wire, such as `message/send/1`.
     const METHOD: &'static str;
@@ -59,6 +62,10 @@ pub struct Anyone;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoggedIn(pub Authenticated);
 
+/// Another homeserver, by its root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Homeserver(pub ServerId);
+
 /// Whoever may open the administrator's socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Administrator;
@@ -75,7 +82,7 @@ impl Caller for LoggedIn {
     fn admit(principal: &Principal) -> Option<Self> {
         match principal {
             Principal::Uncertified(who) | Principal::Device(who) => Some(Self(*who)),
-            Principal::Anonymous | Principal::Administrator => None,
+            Principal::Anonymous | Principal::Peer(_) | Principal::Administrator => None,
         }
     }
 }
@@ -85,6 +92,16 @@ impl Caller for Authenticated {
     fn admit(principal: &Principal) -> Option<Self> {
         match principal {
             Principal::Device(who) => Some(*who),
+            _ => None,
+        }
+    }
+}
+
+impl Caller for Homeserver {
+    const NAME: &'static str = "a homeserver";
+    fn admit(principal: &Principal) -> Option<Self> {
+        match principal {
+            Principal::Peer(server) => Some(Self(*server)),
             _ => None,
         }
     }
@@ -128,6 +145,14 @@ wire_index! {
         #[n(13)] Receipt,
         /// Changes of communities.
         #[n(14)] Community,
+        /// A homeserver's proof of who it is.
+        #[n(15)] PeerHandshake,
+        /// Questions of a homeserver.
+        #[n(16)] PeerRead,
+        /// Claims of prekeys by a homeserver for its users.
+        #[n(17)] PeerClaim,
+        /// What a homeserver hands over.
+        #[n(18)] PeerForward,
     }
 }
 

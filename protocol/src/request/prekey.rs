@@ -2,6 +2,7 @@
 
 use crate::{
     id::{DeviceId, ItemId, UserId},
+    name::ServerName,
     prekey::{Bundle, PrekeyUpload},
     request,
     session::Authenticated,
@@ -70,6 +71,13 @@ wire_enum! {
         #[n(1)]
         #[error("there is nobody of that name whom you can write to")]
         NotFound,
+        /// The user's home does not answer the asker's.
+        #[n(2)]
+        #[error("{server} does not answer your server")]
+        Unreachable {
+            /// Which server.
+            #[n(0)] server: ServerName
+        },
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Caller, RateClass, Refusal, Request, account, admin, blob, chain, channel, community, contact,
-    device, link, message, prekey, presence, server, session,
+    device, link, message, peer, peering, prekey, presence, server, session,
 };
 use crate::{
     schema::{Catalogue, Schema},
@@ -83,6 +83,8 @@ impl Registry {
             .with::<prekey::PublishPrekeys>()
             .with::<prekey::ClaimPrekeys>()
             .with::<message::SendMessage>()
+            .with::<message::ListOutstanding>()
+            .with::<message::DismissReturned>()
             .with::<contact::ListContacts>()
             .with::<contact::RequestContact>()
             .with::<contact::ChangeContact>()
@@ -104,6 +106,20 @@ impl Registry {
             .with::<channel::ListReads>()
             .with::<blob::PutBlob>()
             .with::<blob::GetBlob>()
+            .with::<peer::PeerHello>()
+            .with::<peer::PeerProve>()
+            .with::<peer::PeerResolve>()
+            .with::<peer::PeerReadChain>()
+            .with::<peer::PeerHeads>()
+            .with::<peer::PeerClaim>()
+            .with::<peer::PeerForward>()
+            .with::<peering::ListKnownServers>()
+            .with::<peering::ListPeers>()
+            .with::<peering::ShowPeer>()
+            .with::<peering::AddPeer>()
+            .with::<peering::ChangePeer>()
+            .with::<peering::AcceptPeer>()
+            .with::<peering::TestPeer>()
             .with::<admin::Status>()
             .with::<admin::CreateInvite>()
             .with::<admin::ListInvites>()
@@ -131,6 +147,7 @@ impl Registry {
         crate::community::Redact::describe(catalogue);
         crate::envelope::EnvelopeHeader::describe(catalogue);
         server::ServerRecord::describe(catalogue);
+        crate::session::peer::Greeting::describe(catalogue);
         registry.requests.sort_by_key(|request| request.method);
         registry
     }

@@ -165,6 +165,8 @@ wire_enum! {
             /// Which.
             #[n(0)] chain: ChainId
         },
+        /// What this device has sent to people of other servers has gone on, or come back: ask for the list.
+        #[n(15)] OutstandingChanged,
     }
 }
 

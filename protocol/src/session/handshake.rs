@@ -5,7 +5,7 @@
 
 use crate::{
     hash::labelled,
-    id::{DeviceId, SessionId, UserId},
+    id::{DeviceId, ServerId, SessionId, UserId},
     key::{Domain, Forged, Signature, SigningKey, VerifyingKey},
     time::Timestamp,
 };
@@ -22,6 +22,8 @@ pub enum Principal {
     Uncertified(Authenticated),
     /// A live device of the user.
     Device(Authenticated),
+    /// Another homeserver, by its root.
+    Peer(ServerId),
     /// Whoever may open the administrator's socket.
     Administrator,
 }

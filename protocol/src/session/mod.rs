@@ -2,6 +2,7 @@
 
 mod follow;
 mod handshake;
+pub mod peer;
 
 pub use follow::{Cursor, Follow, FollowDown, FollowError, FollowStarted, FollowUp, FollowedChain};
 pub use handshake::{

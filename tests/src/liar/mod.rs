@@ -54,7 +54,6 @@ use rookery_protocol::{
     },
     session::{Authenticated, Follow, FollowError, FollowStarted, FollowUp, Principal},
     time::SystemClock,
-    version::EXPORTER_DEVICE,
 };
 use tokio::sync::watch;
 
@@ -212,7 +211,7 @@ impl Liar {
 
     async fn connection(self, incoming: Incoming) {
         let Ok(connection) = incoming.establish().await else { return };
-        let exporter = connection.exporter(EXPORTER_DEVICE);
+        let exporter = connection.exporter();
         let seats = &self.services().seats;
         let Some(seat) = seats.sit(connection.remote().ip(), exporter, None) else { return };
         self.carry(&connection, &seat).await;

@@ -9,7 +9,7 @@ use super::{Call, Nothing, RoomLine, Verb, rfc3339};
 use crate::{
     engine::{ReadOrder, SayOrder, SendOrder, Spot, TailOrder, is_room},
     error::{CommandError, Kind},
-    store::{MessageState, Placed},
+    store::{Message, MessageState, Placed},
 };
 
 /// Sends a message.
@@ -62,7 +62,7 @@ pub struct SendLine {
     pub v: u32,
     /// The message's id.
     pub id: String,
-    /// `queued`, `sent`, `delivered`, `read` or `failed`.
+    /// `queued`, `sent`, `waiting`, `delivered`, `read` or `failed`.
     pub state: String,
     /// To whom.
     pub to: String,
@@ -71,6 +71,12 @@ pub struct SendLine {
     /// Why it waits or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The server that it waits for, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Since when it waits for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
 }
 
 impl Verb for Send {
@@ -100,6 +106,7 @@ impl Verb for Send {
             is_queued: !self.no_queue,
         };
         let (message, to) = call.engine.send(order).await?;
+        let (server, since) = waits_of(&message);
         Ok(SendLine {
             v: 1,
             id: message.item.to_string(),
@@ -107,7 +114,17 @@ impl Verb for Send {
             to,
             at: rfc3339(message.at),
             reason: message.reason,
+            server,
+            since,
         })
+    }
+}
+
+/// What a message waits for, and since when.
+fn waits_of(message: &Message) -> (Option<String>, Option<String>) {
+    match &message.waits {
+        Some(waits) => (Some(waits.server.to_string()), Some(rfc3339(waits.since))),
+        None => (None, None),
     }
 }
 
@@ -137,6 +154,8 @@ impl Send {
             to: room.name,
             at: rfc3339(placed.post.at),
             reason: placed.post.reason,
+            server: None,
+            since: None,
         })
     }
 }
@@ -156,11 +175,17 @@ pub struct MessageLine {
     pub at: String,
     /// What it says.
     pub text: String,
-    /// `received` or `read` of others' messages; `queued`, `sent`, `delivered`, `read` or `failed` of one's own.
+    /// `received` or `read` of others' messages; `queued`, `sent`, `waiting`, `delivered`, `read` or `failed` of one's own.
     pub state: String,
-    /// Why it failed.
+    /// Why it failed or waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The server that it waits for, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Since when it waits for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// Whether it is from somebody who is no contact.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub request: bool,
@@ -176,6 +201,7 @@ impl MessageLine {
     #[must_use]
     pub fn new(placed: Placed, from: String, with: String, request: bool) -> Self {
         let Placed { position, message } = placed;
+        let (server, since) = waits_of(&message);
         Self {
             v: 1,
             id: message.item.to_string(),
@@ -185,6 +211,8 @@ impl MessageLine {
             text: message.text,
             state: message.state.word().to_owned(),
             reason: message.reason,
+            server,
+            since,
             request,
             cursor: position,
             room: None,

@@ -11,6 +11,7 @@ mod device;
 mod log;
 mod member;
 mod message;
+mod peer;
 mod profile;
 mod room;
 mod rooms;
@@ -50,6 +51,7 @@ pub use member::{
     MemberAct, MemberChangeOrder, MemberLine, MemberList, RoleChange, RoleLine, RoleList,
 };
 pub use message::{MessageLine, Read, ReadLines, Send, SendLine, Tail, Until};
+pub use peer::{PeerLine, PeerList};
 pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
@@ -206,6 +208,7 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<ContactList>(),
             Entry::of::<ContactChange>(),
             Entry::of::<Verify>(),
+            Entry::of::<PeerList>(),
             Entry::of::<DeviceList>(),
             Entry::of::<DeviceLink>(),
             Entry::of::<DeviceRevoke>(),

@@ -144,6 +144,8 @@ impl Merged {
             text: shown.text,
             state: state.word().to_owned(),
             reason: post.reason.clone(),
+            server: None,
+            since: None,
             request: false,
             cursor: placed.position,
             room: Some(Box::new(line)),

@@ -115,6 +115,7 @@ async fn apply(store: &Store, number: usize, event: &Event, known: &mut Vec<Naiv
                 text: text.clone(),
                 state: MessageState::Received,
                 reason: None,
+                waits: None,
             };
             unit.add_message(&message).await.unwrap();
             let (item, text) = (item(number), text.clone());

@@ -304,7 +304,7 @@ fn tell(
 ) {
     let now = Printed {
         text: message.text.clone(),
-        state: word(message, !open.is_room()),
+        state: word(state, message, !open.is_room()),
         is_deleted: message.room.erased.is_some(),
     };
     let Some(before) = printed.insert(message.id.clone(), now.clone()) else {

@@ -20,7 +20,7 @@ use crate::{
 pub(super) const EXCERPT: usize = 40;
 
 /// How far one's own message has come, in a word, with the reason where there is one.
-pub(super) fn word(message: &Message, is_direct: bool) -> Option<String> {
+pub(super) fn word(state: &State, message: &Message, is_direct: bool) -> Option<String> {
     let readers = u32::try_from(message.room.read_by.len()).unwrap_or(u32::MAX);
     let mark = match message.progress {
         _ if !message.is_mine => return None,
@@ -28,6 +28,10 @@ pub(super) fn word(message: &Message, is_direct: bool) -> Option<String> {
         Progress::Failed => Mark::Failed,
         Progress::Sent | Progress::Posted if readers > 0 => Mark::Read(readers),
         Progress::Sent | Progress::Posted => Mark::Sent,
+        Progress::Waiting => {
+            let waits = state.waits(message).unwrap_or_default();
+            return Some(format!("waiting for {waits}"));
+        }
         Progress::Delivered => Mark::Delivered,
         Progress::Read if is_direct => return Some("read".to_owned()),
         Progress::Read | Progress::Sending | Progress::Received | Progress::CannotOpen => {
@@ -98,7 +102,7 @@ pub(super) fn said(state: &State, open: &Open, message: &Message) -> Vec<String>
     notes.extend(room.reactions.iter().map(|(emoji, users)| format!("{emoji} {}", users.len())));
     let is_settled = matches!(message.progress, Progress::Sent | Progress::Posted);
     let is_plain = is_settled && room.read_by.is_empty();
-    notes.extend(word(message, !open.is_room()).filter(|_| !is_plain));
+    notes.extend(word(state, message, !open.is_room()).filter(|_| !is_plain));
     notes.extend(room.doubt.clone());
     if message.is_request {
         notes.push("from somebody who is no contact: /accept, /decline or /block".to_owned());

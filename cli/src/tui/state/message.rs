@@ -19,6 +19,8 @@ pub enum Progress {
     Queued,
     /// At the home.
     Sent,
+    /// At the home, on its way to another server.
+    Waiting,
     /// Placed by the hub.
     Posted,
     /// On a device of theirs.
@@ -38,6 +40,7 @@ impl Progress {
         match word {
             "queued" => Self::Queued,
             "sent" => Self::Sent,
+            "waiting" => Self::Waiting,
             "posted" => Self::Posted,
             "delivered" => Self::Delivered,
             "read" => Self::Read,
@@ -66,6 +69,8 @@ pub struct Message {
     pub reason: Option<String>,
     /// Whether it is from somebody who is no contact.
     pub is_request: bool,
+    /// Which server it waits for, and since when in milliseconds since 1970.
+    pub waits: Option<(String, i64)>,
     /// What a message of a room has beyond that.
     pub room: RoomLine,
     /// Differs whenever the message does.
@@ -95,6 +100,11 @@ impl Message {
             progress: Progress::of(&line.state),
             reason: line.reason.map(|reason| render::field(&reason)),
             is_request: line.request,
+            waits: line.server.map(|server| {
+                let since = line.since.unwrap_or_default();
+                let since = since.parse::<Moment>().map_or(0, Moment::as_millisecond);
+                (render::field(&server), since)
+            }),
             room,
             revision: 0,
         };
@@ -114,6 +124,7 @@ impl Message {
             progress: Progress::Sending,
             reason: None,
             is_request: false,
+            waits: None,
             room,
             revision: 0,
         };

@@ -344,6 +344,15 @@ impl State {
         )
     }
 
+    /// What a message waits for, in words.
+    #[must_use]
+    pub fn waits(&self, message: &Message) -> Option<String> {
+        let (server, since) = message.waits.as_ref()?;
+        let since = jiff::Timestamp::from_millisecond(*since).ok()?;
+        let since = since.to_zoned(self.look.zone.clone()).strftime("%-d %b %H:%M");
+        Some(format!("{server} since {since}"))
+    }
+
     /// The community of the open conversation, as commands name it.
     #[must_use]
     pub fn community(&self) -> Option<String> {

@@ -150,7 +150,11 @@ pub(super) fn sent(state: &mut State, target: &str, id: &str, line: &SendLine) -
     if let Some(message) = echo(state, target, id)
         && message.progress == Progress::Sending
     {
-        message.progress = if line.state == "queued" { Progress::Queued } else { Progress::Sent };
+        message.progress = match line.state.as_str() {
+            "queued" => Progress::Queued,
+            "waiting" => Progress::Waiting,
+            _ => Progress::Sent,
+        };
         message.revise();
     }
     vec![]

@@ -359,6 +359,7 @@ pub(super) fn progress(progress: &Progress) -> &'static str {
         Progress::Sending => "sending",
         Progress::Queued => "queued: it goes out when there is a connection",
         Progress::Sent => "sent: stored at the server",
+        Progress::Waiting => "waiting: at your server, on its way to theirs",
         Progress::Posted => "posted: it has its place in the channel",
         Progress::Delivered => "delivered: on a device of theirs",
         Progress::Read => "read",

@@ -87,6 +87,7 @@ pub(super) fn mark_of(message: &Message, is_direct: bool) -> Option<(Mark, Role)
             (Mark::Read(read_by), Role::Sent)
         }
         Progress::Sent | Progress::Posted if message.is_mine => (Mark::Sent, Role::Sent),
+        Progress::Waiting => (Mark::Waiting, Role::Waiting),
         Progress::Delivered => (Mark::Delivered, Role::Sent),
         Progress::Read if message.is_mine && is_direct => (Mark::Read(1), Role::Sent),
         _ => return None,
@@ -276,12 +277,17 @@ fn after_rows(state: &State, message: &Message, columns: u16) -> Vec<TextLine> {
     let mut note = |text: String, role: Role| {
         rows.extend(wrap(&[TextLine::new(text, role)], usize::from(columns)));
     };
+    if let (Progress::Waiting, Some(waits)) = (&message.progress, state.waits(message)) {
+        note(format!("waits for {waits}"), Role::Waiting);
+    }
     if let Some(reason) = &message.reason {
         match message.progress {
             Progress::Failed => {
                 note(format!("failed: {reason} (R on it sends it again)"), Role::Failed);
             }
-            Progress::Queued => note(format!("waits: {reason}"), Role::Waiting),
+            Progress::Queued | Progress::Waiting => {
+                note(format!("waits: {reason}"), Role::Waiting);
+            }
             _ => {}
         }
     }

@@ -125,6 +125,7 @@ pub(super) async fn what_is_erased_is_gone_but_for_name_and_chain(storage: &dyn 
     let contact = |owner, name: &str, other, standing| StoredContact {
         owner: user(owner),
         name: name.parse().unwrap(),
+        server: None,
         user: Some(user(other)),
         standing,
         since: at(0),

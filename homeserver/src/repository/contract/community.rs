@@ -147,6 +147,7 @@ pub(super) async fn contacts_of_contacts_are_counted(storage: &dyn Storage) {
         let contact = StoredContact {
             owner: user(owner),
             name: format!("user{other}").parse().unwrap(),
+            server: None,
             user: Some(user(other)),
             standing,
             since: at(0),

@@ -12,6 +12,7 @@ fn contact(owner: u8, name: &str, other: Option<u8>, standing: Standing) -> Stor
     StoredContact {
         owner: user(owner),
         name: name.parse().unwrap(),
+        server: None,
         user: other.map(user),
         standing,
         since: at(1),
@@ -29,11 +30,11 @@ pub(super) async fn a_contact_is_put_and_replaced(storage: &dyn Storage) {
     assert_eq!(unit.contacts(user(1)).await.unwrap(), [bob.clone(), absent.clone()]);
     let accepted = StoredContact { standing: Standing::Accepted, since: at(9), ..bob.clone() };
     unit.put_contact(&accepted).await.unwrap();
-    assert_eq!(unit.contact(user(1), &bob.name).await.unwrap(), Some(accepted));
-    assert_eq!(unit.contact(user(2), &bob.name).await.unwrap(), None);
+    assert_eq!(unit.contact(user(1), &bob.who()).await.unwrap(), Some(accepted));
+    assert_eq!(unit.contact(user(2), &bob.who()).await.unwrap(), None);
     assert_eq!(unit.contact_count(user(1)).await.unwrap(), 2);
-    assert!(unit.remove_contact(user(1), &absent.name).await.unwrap());
-    assert!(!unit.remove_contact(user(1), &absent.name).await.unwrap());
+    assert!(unit.remove_contact(user(1), &absent.who()).await.unwrap());
+    assert!(!unit.remove_contact(user(1), &absent.who()).await.unwrap());
     assert_eq!(unit.contact_count(user(1)).await.unwrap(), 1);
 }
 
@@ -64,4 +65,28 @@ pub(super) async fn accepted_contacts_are_users(storage: &dyn Storage) {
     unit.put_contact(&contact(1, "nobody", None, Standing::Asked)).await.unwrap();
     assert_eq!(unit.accepted_contacts(user(1)).await.unwrap(), [user(2), user(3)]);
     assert_eq!(unit.accepted_contacts(user(2)).await.unwrap(), []);
+}
+
+pub(super) async fn a_name_of_each_server_is_another(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    let here = contact(1, "bob", Some(2), Standing::Accepted);
+    let garden: rookery_protocol::name::ServerName = "garden.example".parse().unwrap();
+    let there = StoredContact {
+        server: Some(garden),
+        user: Some(user(9)),
+        standing: Standing::Asked,
+        ..here.clone()
+    };
+    for one in [&here, &there] {
+        unit.put_contact(one).await.unwrap();
+    }
+    assert_eq!(unit.contacts(user(1)).await.unwrap(), [here.clone(), there.clone()]);
+    assert_eq!(unit.contact(user(1), &there.who()).await.unwrap(), Some(there.clone()));
+    assert_eq!(
+        unit.standings(user(1), user(9)).await.unwrap(),
+        Standings { ours: Some(Standing::Asked), theirs: None }
+    );
+    assert!(unit.remove_contact(user(1), &here.who()).await.unwrap());
+    assert_eq!(unit.contacts(user(1)).await.unwrap(), [there]);
 }

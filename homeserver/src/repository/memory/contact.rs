@@ -1,7 +1,7 @@
 //! Contacts.
 
 use async_trait::async_trait;
-use rookery_protocol::{id::UserId, name::UserName, request::contact::Standing};
+use rookery_protocol::{id::UserId, name::Address, request::contact::Standing};
 
 use super::{Handle, Rows};
 use crate::repository::{
@@ -14,9 +14,9 @@ impl ContactView for Handle {
     async fn contact(
         &mut self,
         owner: UserId,
-        name: &UserName,
+        who: &Address,
     ) -> Result<Option<StoredContact>, StorageError> {
-        Ok(self.rows().contacts.get(&(owner, name.clone())).cloned())
+        Ok(self.rows().contacts.get(&(owner, who.clone())).cloned())
     }
 
     async fn standings(&mut self, user: UserId, other: UserId) -> Result<Standings, StorageError> {
@@ -44,17 +44,13 @@ impl ContactView for Handle {
 #[async_trait]
 impl ContactRepository for Handle {
     async fn put_contact(&mut self, contact: &StoredContact) -> Result<(), StorageError> {
-        let key = (contact.owner, contact.name.clone());
+        let key = (contact.owner, contact.who());
         self.change()?.contacts.insert(key, contact.clone());
         Ok(())
     }
 
-    async fn remove_contact(
-        &mut self,
-        owner: UserId,
-        name: &UserName,
-    ) -> Result<bool, StorageError> {
-        Ok(self.change()?.contacts.remove(&(owner, name.clone())).is_some())
+    async fn remove_contact(&mut self, owner: UserId, who: &Address) -> Result<bool, StorageError> {
+        Ok(self.change()?.contacts.remove(&(owner, who.clone())).is_some())
     }
 }
 

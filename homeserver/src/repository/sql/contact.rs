@@ -1,7 +1,7 @@
 //! Contacts.
 
 use async_trait::async_trait;
-use rookery_protocol::{id::UserId, name::UserName, request::contact::Standing};
+use rookery_protocol::{id::UserId, name::Address, request::contact::Standing};
 use sqlx::query;
 
 use super::{Handle, Row, row::Cells};
@@ -15,11 +15,11 @@ impl ContactView for Handle {
     async fn contact(
         &mut self,
         owner: UserId,
-        name: &UserName,
+        who: &Address,
     ) -> Result<Option<StoredContact>, StorageError> {
         let text = "SELECT owner, name, user_id, standing, since FROM contact
                     WHERE owner = $1 AND name = $2";
-        let row = self.first(query(text).bind(&owner.as_bytes()[..]).bind(name.as_str())).await?;
+        let row = self.first(query(text).bind(&owner.as_bytes()[..]).bind(cell(who))).await?;
         row.as_ref().map(contact_of).transpose()
     }
 
@@ -70,29 +70,32 @@ impl ContactRepository for Handle {
                         since = excluded.since";
         let insert = query(text)
             .bind(&contact.owner.as_bytes()[..])
-            .bind(contact.name.as_str())
+            .bind(cell(&contact.who()))
             .bind(contact.user.as_ref().map(|user| &user.as_bytes()[..]))
             .bind(i64::from(contact.standing.number()))
             .bind(contact.since.to_row());
         self.execute(insert).await.map(|_| ())
     }
 
-    async fn remove_contact(
-        &mut self,
-        owner: UserId,
-        name: &UserName,
-    ) -> Result<bool, StorageError> {
+    async fn remove_contact(&mut self, owner: UserId, who: &Address) -> Result<bool, StorageError> {
         let text = "DELETE FROM contact WHERE owner = $1 AND name = $2";
-        let delete = query(text).bind(&owner.as_bytes()[..]).bind(name.as_str());
+        let delete = query(text).bind(&owner.as_bytes()[..]).bind(cell(who));
         Ok(self.execute(delete).await? > 0)
     }
 }
 
+/// A name as it stands in a row: bare for who lives here, `name@server` for anybody else.
+fn cell(who: &Address) -> String {
+    who.server.as_ref().map_or_else(|| who.name.to_string(), |_| who.to_string())
+}
+
 fn contact_of(row: &Row) -> Result<StoredContact, StorageError> {
     let cells = Cells::of("contact", row);
+    let who: Address = cells.text(1)?.parse().map_err(|_| cells.impossible())?;
     Ok(StoredContact {
         owner: cells.id(0, UserId::from_slice)?,
-        name: cells.text(1)?.parse().map_err(|_| cells.impossible())?,
+        name: who.name,
+        server: who.server,
         user: cells.id_if_any(2, UserId::from_slice)?,
         standing: cells.choice(3, Standing::from_number)?,
         since: cells.time(4)?,

@@ -1,9 +1,10 @@
 //! Messages, prekeys, chains, contacts and presence.
 
 use rookery_protocol::{
+    name::Address,
     request::{
         Failure, LoggedIn, Outcome, Refusal,
-        chain::{AppendJournal, NameOfUser, ReadChain, ReadError, ResolveUser, UserNameReply},
+        chain::{AppendJournal, NameOfUser, ReadChain, ReadError, ResolveUser},
         contact::{ChangeContact, ListContacts, RequestContact},
         message::SendMessage,
         prekey::{ClaimPrekeys, PublishPrekeys},
@@ -14,7 +15,7 @@ use rookery_protocol::{
 
 use super::account::reach;
 use crate::{
-    service::{chain, contact, journal, message, prekey, presence},
+    service::{chain, contact, journal, message, peer, prekey, presence},
     transport::router::{Context, Router},
 };
 
@@ -51,7 +52,13 @@ async fn claim(
     who: Authenticated,
     request: ClaimPrekeys,
 ) -> Outcome<ClaimPrekeys> {
-    prekey::claim(&context.services, who, request).await
+    let services = &context.services;
+    if services.resident(request.user).await?.is_none()
+        && let Some(foreigner) = services.foreigner(request.user).await?
+    {
+        return prekey::claim_abroad(services, who, &foreigner, request).await;
+    }
+    prekey::claim(services, who.user, request).await
 }
 
 async fn read_chain(context: Context, _: LoggedIn, request: ReadChain) -> Outcome<ReadChain> {
@@ -68,7 +75,15 @@ async fn append_journal(
 }
 
 async fn resolve(context: Context, who: LoggedIn, request: ResolveUser) -> Outcome<ResolveUser> {
-    let resolved = chain::resolve(&context.services, who.0, &request.name).await?;
+    let abroad = request.server.filter(|server| !context.services.is_here(Some(server)));
+    if let Some(server) = abroad {
+        // Whoever may have themselves certified and nothing else meets nobody.
+        if !matches!(context.seat.principal(), Principal::Device(_)) {
+            return Err(Failure::Error(ReadError::NotFound));
+        }
+        return chain::resolve_abroad(&context.services, who.0, &server, &request.name).await;
+    }
+    let resolved = chain::resolve(&context.services, who.0.user, &request.name).await?;
     match reach(&context, who, resolved.user) {
         Some(_) => Ok(resolved),
         None => Err(Failure::Error(ReadError::NotFound)),
@@ -77,7 +92,7 @@ async fn resolve(context: Context, who: LoggedIn, request: ResolveUser) -> Outco
 
 async fn name_of(context: Context, who: LoggedIn, request: NameOfUser) -> Outcome<NameOfUser> {
     let of = reach(&context, who, request.user).ok_or(Refusal::NotPermitted)?;
-    Ok(UserNameReply { name: chain::name_of(&context.services, who.0, of).await? })
+    Ok(chain::name_of(&context.services, who.0, of).await?)
 }
 
 async fn list_contacts(
@@ -93,7 +108,12 @@ async fn request_contact(
     who: Authenticated,
     request: RequestContact,
 ) -> Outcome<RequestContact> {
-    contact::request(&context.services, who, request.name).await
+    let services = &context.services;
+    let RequestContact { name, server } = request;
+    if services.is_here(server.as_ref()) {
+        return contact::request(services, who, name).await;
+    }
+    peer::contact::request(services, who, &Address { name, server }).await
 }
 
 async fn change_contact(
@@ -101,7 +121,12 @@ async fn change_contact(
     who: Authenticated,
     request: ChangeContact,
 ) -> Outcome<ChangeContact> {
-    contact::change(&context.services, who, request.name, request.change).await
+    let services = &context.services;
+    let ChangeContact { name, change, server } = request;
+    if services.is_here(server.as_ref()) {
+        return contact::change(services, who, name, change).await;
+    }
+    peer::contact::change(services, who, &Address { name, server }, change).await
 }
 
 async fn set_presence(

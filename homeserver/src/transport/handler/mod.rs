@@ -8,10 +8,11 @@ mod account;
 mod administration;
 mod community;
 mod conversation;
+mod peer;
 
 use super::Router;
 
 /// Adds every handler there is.
 pub(super) fn all(router: Router) -> Router {
-    administration::add(community::add(conversation::add(account::add(router))))
+    administration::add(community::add(peer::add(conversation::add(account::add(router)))))
 }

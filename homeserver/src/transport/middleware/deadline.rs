@@ -26,6 +26,7 @@ const fn may_be_dropped(class: RateClass) -> bool {
             | RateClass::Receipt
             | RateClass::Journal
             | RateClass::Ephemera
+            | RateClass::PeerHandshake
     )
 }
 

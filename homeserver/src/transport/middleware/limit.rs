@@ -7,6 +7,7 @@ use rookery_protocol::{
         Refusal, Request as _,
         account::Register,
         message::SendMessage,
+        peer::PeerForward,
         session::{OpenSession, Refresh},
     },
     session::Principal,
@@ -25,7 +26,7 @@ impl Middleware for Limit {
         let address = call.context.seat.address();
         match call.method {
             // What these are charged to depends on what is in them: their services see to it.
-            SendMessage::METHOD | Register::METHOD => {}
+            SendMessage::METHOD | Register::METHOD | PeerForward::METHOD => {}
             // These prove a key, and check no password.
             OpenSession::METHOD | Refresh::METHOD => {
                 limiter.take(Bucket::Open, &Subject::address(address))?;

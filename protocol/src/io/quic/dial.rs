@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    super::tls::{self, TlsError, Trust},
+    super::tls::{self, Protocol, TlsError, Trust},
     ConnectError, Connection, ConnectionLost, bind,
     runtime::Patient,
     transport,
@@ -40,10 +40,10 @@ impl Socket {
         &self,
         address: SocketAddr,
         name: &str,
-        trust: Trust,
+        (trust, protocol): (Trust, Protocol),
         patience: Duration,
     ) -> Result<(Connection, Option<ServerId>), ConnectError> {
-        let (tls, seen) = tls::client_config(trust)?;
+        let (tls, seen) = tls::client_config(trust, protocol)?;
         let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls)
             .map_err(|error| TlsError::Certificate(error.to_string()))?;
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
@@ -93,7 +93,7 @@ async fn refused(address: SocketAddr) {
 /// Connects to the first address of `host` that answers.
 pub(in crate::io) async fn connect(
     to: &HostPort,
-    trust: Trust,
+    (trust, protocol): (Trust, Protocol),
     patience: Duration,
 ) -> Result<(Connection, Option<ServerId>), ConnectError> {
     let addresses =
@@ -102,7 +102,10 @@ pub(in crate::io) async fn connect(
         })?;
     let mut last = ConnectError::NoAddress { host: to.host.clone(), source: None };
     for address in addresses.take(MAX_ADDRESSES) {
-        match Socket::towards(address)?.connect(address, &to.host, trust, patience).await {
+        match Socket::towards(address)?
+            .connect(address, &to.host, (trust, protocol), patience)
+            .await
+        {
             Err(error @ (ConnectError::NoAddress { .. } | ConnectError::Unreachable(_))) => {
                 last = error;
             }

@@ -76,10 +76,11 @@ pub(crate) async fn measure(plan: Plan) -> anyhow::Result<()> {
     note("memory after the start", bench.memory("resident memory after the start", 60.0));
     note("keys", bench.keys(&mut terminal));
     note("bytes", Bench::bytes(&mut terminal));
+    // Before Bob comes: that he goes again is news.
+    note("idle", bench.idle(&mut terminal));
     note("incoming", bench.incoming(&mut terminal).await);
     note("paste", Bench::paste(&mut terminal));
     note("resizes", Bench::resizes(&mut terminal));
-    note("idle", bench.idle(&mut terminal));
     note("paging", bench.paging(&mut terminal));
     note("the end", quit(&mut terminal));
     drop(terminal);

@@ -181,18 +181,6 @@ fn a_draft_of_the_store_is_there_when_its_room_is_opened() {
 }
 
 #[test]
-fn what_is_typed_before_there_is_a_room_stands_in_the_first_one() {
-    let mut desk = Desk::new(80, 24, Glyphs::Ascii);
-    desk.keys("h i");
-    desk.open_profile();
-    desk.keys("g h");
-    assert!(desk.state.open.is_none() && desk.state.layers.is_empty());
-    desk.list(vec![room("@bo@nest.example", json!({}))]);
-    desk.keys("!");
-    assert_eq!(desk.written(), "high!");
-}
-
-#[test]
 fn an_unknown_command_is_an_error_and_is_not_sent() {
     let mut desk = desk();
     desk.write("/frobnicate all");

@@ -244,6 +244,7 @@ impl Filling {
             text,
             state: MessageState::Read,
             reason: None,
+            waits: None,
         }
     }
 

@@ -1,0 +1,221 @@
+//! Other homeservers.
+
+use clap::Subcommand;
+use rookery_protocol::{
+    id::ServerId,
+    name::{HostPort, ServerName},
+    request::{
+        Answer,
+        peering::{
+            AcceptPeer, AddPeer, ChangePeer, ListPeers, PeerChange, PeerEntry, PeerLink,
+            PeerStanding, PeeringError, ShowPeer, TestPeer,
+        },
+    },
+};
+use serde_json::{Value, json};
+
+use super::{
+    Cli, admin,
+    output::{Failed, Kind, Report, time},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Peer {
+    /// List the peers by name
+    List,
+    /// Show one peer
+    Show {
+        /// Which
+        name: ServerName,
+    },
+    /// Add a peer and pin its root key, or give one another address
+    Add {
+        /// Its name, the part of an address behind the @
+        name: ServerName,
+        /// Where it listens: a host name or address, with a port unless it is 7665
+        address: HostPort,
+        /// The fingerprint of its root key, as its own `rookeryd status` shows it
+        root: ServerId,
+    },
+    /// Forget a peer, with what waits for it
+    Remove {
+        /// Which
+        name: ServerName,
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Have nothing to do with a server, whoever it says to be
+    Block {
+        /// Which
+        name: ServerName,
+    },
+    /// Hold on to what is for a peer, and do not connect
+    Pause {
+        /// Which
+        name: ServerName,
+    },
+    /// Undo pause or block
+    Resume {
+        /// Which
+        name: ServerName,
+    },
+    /// Try to connect now, and hand over what waits
+    Retry {
+        /// Which
+        name: ServerName,
+    },
+    /// Connect anew, apart from the connection in use, and say how that went
+    Test {
+        /// Which
+        name: ServerName,
+    },
+    /// Pin another root key for a peer, which ends its quarantine
+    Accept {
+        /// Which
+        name: ServerName,
+        /// The fingerprint of its new root key: ask its administrator, not the network
+        #[arg(long, value_name = "FINGERPRINT")]
+        root: ServerId,
+    },
+}
+
+/// Lists, shows and changes peers.
+pub(super) async fn peer(cli: &Cli, verb: &Peer) -> Result<Report, Failed> {
+    match verb {
+        Peer::List => {
+            let found = admin::list(cli, &ListPeers {}).await?.peers;
+            let lines: Vec<String> = found.iter().map(line).collect();
+            let peers: Vec<Value> = found.iter().map(shown).collect();
+            Ok(Report::new(json!({ "peers": peers }), lines.join("\n")))
+        }
+        Peer::Show { name } => {
+            let found = asked(admin::call(cli, &ShowPeer { name: name.clone() }).await?)?;
+            Ok(Report::new(shown(&found), details(&found)))
+        }
+        Peer::Add { name, address, root } => {
+            let request = AddPeer { name: name.clone(), address: address.clone(), root: *root };
+            let found = asked(admin::call(cli, &request).await?)?;
+            Ok(Report::new(shown(&found), line(&found)))
+        }
+        Peer::Remove { name, yes } => {
+            if !yes {
+                return Err(Failed::usage(format!("what waits for {name} would be lost"))
+                    .hint("say --yes to do it; `peer pause` keeps it"));
+            }
+            change(cli, name, PeerChange::Remove, "forgotten").await
+        }
+        Peer::Block { name } => change(cli, name, PeerChange::Block, "blocked").await,
+        Peer::Pause { name } => change(cli, name, PeerChange::Pause, "paused").await,
+        Peer::Resume { name } => change(cli, name, PeerChange::Resume, "active").await,
+        Peer::Retry { name } => change(cli, name, PeerChange::Retry, "tried again").await,
+        Peer::Test { name } => {
+            let tested = asked(admin::call(cli, &TestPeer { name: name.clone() }).await?)?;
+            let value = json!({
+                "name": name.to_string(),
+                "proven": tested.is_proven,
+                "took_ms": tested.took_ms,
+                "reason": tested.reason,
+            });
+            match tested.reason {
+                None => {
+                    let text = format!("{name} was reached and proven in {} ms", tested.took_ms);
+                    Ok(Report::new(value, text))
+                }
+                Some(reason) => {
+                    let text = format!("{name} was not reached: {reason}");
+                    Err(Failed::new(Kind::Unavailable, text))
+                }
+            }
+        }
+        Peer::Accept { name, root } => {
+            let request = AcceptPeer { name: name.clone(), root: *root };
+            let found = asked(admin::call(cli, &request).await?)?;
+            Ok(Report::new(shown(&found), line(&found)))
+        }
+    }
+}
+
+async fn change(
+    cli: &Cli,
+    name: &ServerName,
+    change: PeerChange,
+    done: &str,
+) -> Result<Report, Failed> {
+    asked(admin::call(cli, &ChangePeer { name: name.clone(), change }).await?)?;
+    Ok(Report::new(json!({ "name": name.to_string() }), format!("{name} is {done}")))
+}
+
+/// The reply, or what a person is told instead.
+fn asked<T>(answer: Answer<T, PeeringError>) -> Result<T, Failed> {
+    match answer {
+        Answer::Reply(reply) => Ok(reply),
+        Answer::Error(error @ PeeringError::NotFound) => {
+            Err(Failed::new(Kind::NotFound, error.to_string())
+                .hint("`rookeryd peer list` shows all there are"))
+        }
+        Answer::Error(error @ PeeringError::Refused { .. }) => {
+            Err(Failed::new(Kind::Precondition, error.to_string()))
+        }
+        Answer::Refused(refusal) => Err(Failed::because(refusal.to_string())),
+    }
+}
+
+const fn standing(standing: PeerStanding) -> &'static str {
+    match standing {
+        PeerStanding::Active => "active",
+        PeerStanding::Paused => "paused",
+        PeerStanding::Blocked => "blocked",
+    }
+}
+
+/// What matters most about it, in a word.
+const fn state(entry: &PeerEntry) -> &'static str {
+    match entry {
+        PeerEntry { offered: Some(_), .. } => "quarantined",
+        PeerEntry { standing: PeerStanding::Active, link: PeerLink::Up, .. } => "up",
+        PeerEntry { standing: PeerStanding::Active, link: PeerLink::Down, .. } => "down",
+        PeerEntry { standing: PeerStanding::Active, link: PeerLink::Off, .. } => "off",
+        entry => standing(entry.standing),
+    }
+}
+
+fn shown(entry: &PeerEntry) -> Value {
+    json!({
+        "name": entry.name.to_string(),
+        "address": entry.address.as_ref().map(ToString::to_string),
+        "root": entry.root.map(|root| root.to_string()),
+        "offered_root": entry.offered.map(|root| root.to_string()),
+        "standing": standing(entry.standing),
+        "state": state(entry),
+        "since": time(entry.since),
+        "reason": entry.reason,
+        "waiting": entry.waiting,
+        "oldest": entry.oldest.map(time),
+        "followed": entry.followed,
+    })
+}
+
+fn line(entry: &PeerEntry) -> String {
+    let address = entry.address.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    format!(
+        "{}  {}  {address}  {} since {}, {} waiting",
+        entry.name,
+        standing(entry.standing),
+        state(entry),
+        time(entry.since),
+        entry.waiting,
+    )
+}
+
+fn details(entry: &PeerEntry) -> String {
+    let rows = [
+        ("root", entry.root.map(|root| root.to_string())),
+        ("offered root", entry.offered.map(|root| root.to_string())),
+        ("reason", entry.reason.clone()),
+        ("oldest", entry.oldest.map(time)),
+        ("followed", Some(entry.followed.to_string())),
+    ];
+    let rows = rows.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+    [line(entry)].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,209 @@
+//! Peers, copies of their users, and queues for them.
+
+use rookery_protocol::{
+    id::{Digest, ServerId},
+    name::ServerName,
+    request::{message::Returned, peering::PeerStanding},
+};
+
+use super::{at, device, item, user};
+use crate::repository::{
+    Limit, Repository, Storage,
+    peer::{Backlog, Outbound, StoredForeigner, StoredPeer},
+};
+
+const ALL: Limit = Limit { rows: 1_000, bytes: usize::MAX };
+
+fn root(number: u8) -> ServerId {
+    ServerId::from_bytes([number; 32])
+}
+
+fn lane(number: u8) -> Digest {
+    Digest::from_bytes([number; 32])
+}
+
+pub(super) fn garden() -> ServerName {
+    "garden.example".parse().unwrap()
+}
+
+pub(super) fn peer(number: u8) -> StoredPeer {
+    StoredPeer {
+        name: garden(),
+        address: Some("192.0.2.1:7665".parse().unwrap()),
+        root: Some(root(number)),
+        standing: PeerStanding::Active,
+        offered: None,
+        record: 3,
+        added: at(0),
+        roots: vec![root(number)],
+    }
+}
+
+/// What user 1's device 1 sends to user 9, in lane 1.
+pub(super) fn outbound(number: u16) -> Outbound {
+    Outbound {
+        sender: user(1),
+        device: Some(device(1)),
+        item: item(number),
+        receiver: Some(user(9)),
+        lane: lane(1),
+        at: at(u64::from(number)),
+        content: vec![7; 100],
+    }
+}
+
+async fn with_peer(storage: &dyn Storage) -> Box<dyn Repository> {
+    let mut unit = storage.begin().await.unwrap();
+    unit.put_peer(&peer(1)).await.unwrap();
+    unit
+}
+
+/// The ids of what is due, in order.
+async fn due(unit: &mut dyn Repository, seconds: u64) -> Vec<rookery_protocol::id::ItemId> {
+    let due = unit.outbound_due(&garden(), at(seconds), ALL).await.unwrap();
+    due.into_iter().map(|one| one.outbound.item).collect()
+}
+
+pub(super) async fn a_peer_is_put_and_replaced_and_its_roots_stay(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    assert_eq!(unit.peers().await.unwrap(), [peer(1)]);
+    let moved = StoredPeer {
+        address: None,
+        root: Some(root(2)),
+        standing: PeerStanding::Paused,
+        offered: Some(root(3)),
+        record: 9,
+        added: at(99),
+        ..peer(1)
+    };
+    unit.put_peer(&moved).await.unwrap();
+    let roots = vec![root(1), root(2)];
+    let stands = StoredPeer { added: at(0), roots, ..moved };
+    assert_eq!(unit.peers().await.unwrap(), [stands]);
+    // A name that is only blocked has no root.
+    let name: ServerName = "aviary.example".parse().unwrap();
+    let blocked = StoredPeer {
+        name: name.clone(),
+        address: None,
+        root: None,
+        standing: PeerStanding::Blocked,
+        roots: vec![],
+        ..peer(1)
+    };
+    unit.put_peer(&blocked).await.unwrap();
+    assert_eq!(unit.peers().await.unwrap().first(), Some(&blocked), "by name");
+    assert!(unit.remove_peer(&name).await.unwrap() && !unit.remove_peer(&name).await.unwrap());
+}
+
+pub(super) async fn a_forgotten_peer_leaves_no_queue_and_no_rights(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    unit.put_outbound(&garden(), &[outbound(1)]).await.unwrap();
+    unit.let_peer_read(&garden(), user(1)).await.unwrap();
+    unit.let_peer_read(&garden(), user(1)).await.unwrap();
+    assert!(unit.peer_may_read(&garden(), user(1)).await.unwrap());
+    assert!(!unit.peer_may_read(&garden(), user(2)).await.unwrap());
+    assert!(unit.remove_peer(&garden()).await.unwrap());
+    unit.put_peer(&peer(2)).await.unwrap();
+    assert_eq!(unit.peers().await.unwrap(), [peer(2)]);
+    assert_eq!(unit.backlog(&garden()).await.unwrap(), Backlog::default());
+    assert!(!unit.peer_may_read(&garden(), user(1)).await.unwrap());
+}
+
+pub(super) async fn foreigners_are_found_by_id_and_by_server(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    let one = |number, name: Option<&str>| StoredForeigner {
+        user: user(number),
+        peer: garden(),
+        name: name.map(|name| name.parse().unwrap()),
+        head: None,
+    };
+    for number in [3, 1, 2] {
+        unit.put_foreigner(&one(number, None)).await.unwrap();
+    }
+    unit.put_foreigner(&one(2, Some("dee"))).await.unwrap();
+    assert_eq!(unit.foreigner(user(2)).await.unwrap(), Some(one(2, Some("dee"))));
+    assert_eq!(unit.foreigner(user(4)).await.unwrap(), None);
+    assert_eq!(unit.foreigners_of(&garden(), None, 2).await.unwrap(), [user(1), user(2)]);
+    assert_eq!(unit.foreigners_of(&garden(), Some(user(2)), 2).await.unwrap(), [user(3)]);
+    assert_eq!(unit.foreigner_count(&garden()).await.unwrap(), 3);
+    let other = "aviary.example".parse().unwrap();
+    assert_eq!(unit.foreigner_count(&other).await.unwrap(), 0);
+}
+
+pub(super) async fn a_queue_keeps_its_order_until_it_is_settled(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    unit.put_outbound(&garden(), &[outbound(2), outbound(1)]).await.unwrap();
+    unit.put_outbound(&garden(), &[outbound(3)]).await.unwrap();
+    let stored = unit.outbound_due(&garden(), at(0), ALL).await.unwrap();
+    assert_eq!(stored.iter().map(|one| one.number).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(stored[0].outbound, outbound(2));
+    let backlog = unit.backlog(&garden()).await.unwrap();
+    assert_eq!(backlog, Backlog { count: 3, bytes: 300, oldest: Some(at(1)) });
+    assert_eq!(unit.outbound_count(&garden(), user(1)).await.unwrap(), 3);
+    assert_eq!(unit.outbound_count(&garden(), user(2)).await.unwrap(), 0);
+    let few = Limit { rows: 10, bytes: 150 };
+    assert_eq!(unit.outbound_due(&garden(), at(0), few).await.unwrap().len(), 2);
+    unit.settle_outbound(&garden(), &[1, 3]).await.unwrap();
+    assert_eq!(due(&mut *unit, 0).await, [item(1)]);
+    unit.settle_outbound(&garden(), &[2]).await.unwrap();
+    unit.put_outbound(&garden(), &[outbound(9)]).await.unwrap();
+    let stored = unit.outbound_due(&garden(), at(0), ALL).await.unwrap();
+    assert_eq!(stored[0].number, 4, "a number is given once");
+}
+
+pub(super) async fn a_lane_waits_as_one(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    let other = |number| Outbound { lane: lane(2), ..outbound(number) };
+    unit.put_outbound(&garden(), &[outbound(1), other(2)]).await.unwrap();
+    unit.delay_lane(&garden(), lane(1), at(50), "its mailbox is full").await.unwrap();
+    unit.put_outbound(&garden(), &[outbound(3), other(4)]).await.unwrap();
+    assert_eq!(due(&mut *unit, 49).await, [item(2), item(4)], "nothing overtakes in its lane");
+    assert_eq!(due(&mut *unit, 50).await, [item(1), item(2), item(3), item(4)]);
+    unit.settle_outbound(&garden(), &[2, 4]).await.unwrap();
+    assert_eq!(unit.outbound_next(&garden()).await.unwrap(), Some(at(50)));
+    let waiting = unit.outbound_item(user(1), item(1)).await.unwrap().unwrap();
+    assert_eq!(waiting.reason.as_deref(), Some("its mailbox is full"));
+    unit.hurry_outbound(&garden()).await.unwrap();
+    assert_eq!(due(&mut *unit, 0).await, [item(1), item(3)]);
+}
+
+pub(super) async fn what_comes_back_stays_until_it_is_replaced_or_dismissed(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    unit.put_outbound(&garden(), &[outbound(1), outbound(2), outbound(3)]).await.unwrap();
+    for number in [1, 2] {
+        unit.return_outbound(&garden(), number, &Returned::NotFound).await.unwrap();
+    }
+    assert_eq!(due(&mut *unit, 0).await, [item(3)]);
+    let mut returned = unit.returned_in(&garden(), lane(1)).await.unwrap();
+    returned.sort();
+    assert_eq!(returned, [item(1), item(2)]);
+    assert_eq!(unit.backlog(&garden()).await.unwrap().count, 1);
+    let listed = unit.outbound_of(user(1), device(1), 100).await.unwrap();
+    let states: Vec<_> =
+        listed.iter().map(|one| (one.outbound.item, one.returned.is_some())).collect();
+    assert_eq!(states, [(item(1), true), (item(2), true), (item(3), false)]);
+    // The same again, sealed anew, takes its place behind the others.
+    let anew = Outbound { content: vec![8; 10], ..outbound(1) };
+    unit.put_outbound(&garden(), std::slice::from_ref(&anew)).await.unwrap();
+    assert_eq!(due(&mut *unit, 0).await, [item(3), item(1)]);
+    let stored = unit.outbound_item(user(1), item(1)).await.unwrap().unwrap();
+    assert_eq!((stored.outbound, stored.returned), (anew, None));
+    let all = [item(1), item(2), item(3)];
+    assert_eq!(unit.dismiss_returned(user(1), device(2), &all).await.unwrap(), 0);
+    assert_eq!(unit.dismiss_returned(user(1), device(1), &all).await.unwrap(), 1);
+    assert_eq!(unit.outbound_of(user(1), device(1), 100).await.unwrap().len(), 2);
+}
+
+pub(super) async fn what_waits_for_too_long_comes_back(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    let nobodys = Outbound { device: None, receiver: None, ..outbound(2) };
+    unit.put_outbound(&garden(), &[outbound(1), nobodys, outbound(30)]).await.unwrap();
+    let expired = unit.expire_outbound(&garden(), at(10), at(0)).await.unwrap();
+    assert_eq!(expired, [(user(1), device(1))]);
+    assert_eq!(due(&mut *unit, 99).await, [item(30)]);
+    let returned = unit.outbound_item(user(1), item(1)).await.unwrap().unwrap().returned;
+    assert_eq!(returned, Some(Returned::Expired));
+    assert_eq!(unit.outbound_item(user(1), item(2)).await.unwrap(), None, "nobody asks for it");
+    assert_eq!(unit.expire_outbound(&garden(), at(10), at(10)).await.unwrap(), []);
+    assert_eq!(unit.outbound_item(user(1), item(1)).await.unwrap(), None, "it was not fetched");
+}

@@ -1,0 +1,240 @@
+//! Other homeservers: who they are, what must arrive there, and whose chains are copied from them.
+
+use async_trait::async_trait;
+use rookery_protocol::{
+    chain::SignedHead,
+    id::{DeviceId, Digest, ItemId, ServerId, UserId},
+    name::{HostPort, ServerName, UserName},
+    request::{message::Returned, peering::PeerStanding},
+    time::Timestamp,
+};
+
+use super::{Limit, StorageError};
+
+/// One peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPeer {
+    /// Its name.
+    pub name: ServerName,
+    /// Where it is dialled; absent for one that only dials.
+    pub address: Option<HostPort>,
+    /// The pinned root; absent for a name that is only blocked.
+    pub root: Option<ServerId>,
+    /// What was decided about it.
+    pub standing: PeerStanding,
+    /// The root that it showed instead of the pinned one.
+    pub offered: Option<ServerId>,
+    /// The number of the newest record that it showed.
+    pub record: u64,
+    /// Since when it is known.
+    pub added: Timestamp,
+    /// Every root that it was known by here, the pinned one among them; in the order of their bytes.
+    pub roots: Vec<ServerId>,
+}
+
+/// A user of another server, of whose chain there is a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredForeigner {
+    /// Who.
+    pub user: UserId,
+    /// Their home.
+    pub peer: ServerName,
+    /// By which name they are known there, as far as it was told.
+    pub name: Option<UserName>,
+    /// Their home's word for where the chain stands.
+    pub head: Option<SignedHead>,
+}
+
+/// What must arrive at a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbound {
+    /// Who sends.
+    pub sender: UserId,
+    /// Which of their devices wants to know what becomes of it.
+    pub device: Option<DeviceId>,
+    /// Its id: the same sender's same id is the same thing.
+    pub item: ItemId,
+    /// To whom, where that is a user by id.
+    pub receiver: Option<UserId>,
+    /// What has one lane is handed over in its order.
+    pub lane: Digest,
+    /// Since when it waits.
+    pub at: Timestamp,
+    /// What is handed over, encoded.
+    pub content: Vec<u8>,
+}
+
+/// The same, in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredOutbound {
+    /// For which peer.
+    pub peer: ServerName,
+    /// Its place in the queue: numbers rise.
+    pub number: u64,
+    /// What.
+    pub outbound: Outbound,
+    /// When it is handed over at the earliest.
+    pub not_before: Timestamp,
+    /// Why it has come back; absent while it is to be handed over.
+    pub returned: Option<Returned>,
+    /// Why it waits, for people.
+    pub reason: Option<String>,
+}
+
+/// How much waits for a peer, what has come back not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many.
+    pub count: u64,
+    /// What they take, in bytes.
+    pub bytes: u64,
+    /// Since when the oldest waits.
+    pub oldest: Option<Timestamp>,
+}
+
+/// What can be asked about peers.
+#[async_trait]
+pub trait PeerView {
+    /// All peers, by name.
+    async fn peers(&mut self) -> Result<Vec<StoredPeer>, StorageError>;
+
+    /// Whether `peer` may read the chain of `user`.
+    async fn peer_may_read(
+        &mut self,
+        peer: &ServerName,
+        user: UserId,
+    ) -> Result<bool, StorageError>;
+
+    /// The user of another server.
+    async fn foreigner(&mut self, user: UserId) -> Result<Option<StoredForeigner>, StorageError>;
+
+    /// Users of `peer`, by id, after `after`.
+    async fn foreigners_of(
+        &mut self,
+        peer: &ServerName,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StorageError>;
+
+    /// How many there are.
+    async fn foreigner_count(&mut self, peer: &ServerName) -> Result<u64, StorageError>;
+
+    /// What is to be handed over to `peer` now, in order.
+    async fn outbound_due(
+        &mut self,
+        peer: &ServerName,
+        now: Timestamp,
+        limit: Limit,
+    ) -> Result<Vec<StoredOutbound>, StorageError>;
+
+    /// When the next is to be handed over; nothing while there is none.
+    async fn outbound_next(&mut self, peer: &ServerName)
+    -> Result<Option<Timestamp>, StorageError>;
+
+    /// What a device has in all queues, in order of number, what has come back too.
+    async fn outbound_of(
+        &mut self,
+        sender: UserId,
+        device: DeviceId,
+        limit: u32,
+    ) -> Result<Vec<StoredOutbound>, StorageError>;
+
+    /// How much of what a user has sent waits for `peer`.
+    async fn outbound_count(
+        &mut self,
+        peer: &ServerName,
+        sender: UserId,
+    ) -> Result<u64, StorageError>;
+
+    /// What a sender has in a queue under this id.
+    async fn outbound_item(
+        &mut self,
+        sender: UserId,
+        item: ItemId,
+    ) -> Result<Option<StoredOutbound>, StorageError>;
+
+    /// What has come back of a lane, by id, in no order.
+    async fn returned_in(
+        &mut self,
+        peer: &ServerName,
+        lane: Digest,
+    ) -> Result<Vec<ItemId>, StorageError>;
+
+    /// How much waits for a peer.
+    async fn backlog(&mut self, peer: &ServerName) -> Result<Backlog, StorageError>;
+}
+
+/// What can be done about peers.
+#[async_trait]
+pub trait PeerRepository: PeerView {
+    /// Puts a peer in, or in place of the one of that name. Its root joins those it was known by.
+    async fn put_peer(&mut self, peer: &StoredPeer) -> Result<(), StorageError>;
+
+    /// Forgets a peer, with its queue. Says whether there was one.
+    async fn remove_peer(&mut self, name: &ServerName) -> Result<bool, StorageError>;
+
+    /// From now on `peer` may read the chain of `user`.
+    async fn let_peer_read(&mut self, peer: &ServerName, user: UserId) -> Result<(), StorageError>;
+
+    /// Notes a user of another server, in place of what was noted before.
+    async fn put_foreigner(&mut self, foreigner: &StoredForeigner) -> Result<(), StorageError>;
+
+    /// Puts things into the queue of `peer`, behind what is there, and not before what is there of their lanes. What a sender has there
+    /// under the same id already is replaced.
+    async fn put_outbound(
+        &mut self,
+        peer: &ServerName,
+        new: &[Outbound],
+    ) -> Result<(), StorageError>;
+
+    /// What has arrived is forgotten.
+    async fn settle_outbound(
+        &mut self,
+        peer: &ServerName,
+        numbers: &[u64],
+    ) -> Result<(), StorageError>;
+
+    /// Something has come back.
+    async fn return_outbound(
+        &mut self,
+        peer: &ServerName,
+        number: u64,
+        returned: &Returned,
+    ) -> Result<(), StorageError>;
+
+    /// Nothing of a lane is handed over before `not_before`.
+    async fn delay_lane(
+        &mut self,
+        peer: &ServerName,
+        lane: Digest,
+        not_before: Timestamp,
+        reason: &str,
+    ) -> Result<(), StorageError>;
+
+    /// Everything may be handed over now.
+    async fn hurry_outbound(&mut self, peer: &ServerName) -> Result<(), StorageError>;
+
+    /// Forgets what a device has taken note of, of what came back to it. Says how many there were.
+    async fn dismiss_returned(
+        &mut self,
+        sender: UserId,
+        device: DeviceId,
+        items: &[ItemId],
+    ) -> Result<u64, StorageError>;
+
+    /// Has come back what waits since before `before`, and forgets what nobody asks about, or came back and waits since before `forgotten`.
+    /// Gives the devices whose things came back.
+    async fn expire_outbound(
+        &mut self,
+        peer: &ServerName,
+        before: Timestamp,
+        forgotten: Timestamp,
+    ) -> Result<Vec<(UserId, DeviceId)>, StorageError>;
+}
+
+impl Outbound {
+    /// What it takes of a queue, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        u64::try_from(self.content.len()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,303 @@
+//! Handing over what must arrive: from the queue in the database, in order, until the peer has said what became of each.
+//!
+//! One batch is under way at a time. What is handed over stays in the queue until the peer's answer is here and written down, so that a kill of
+//! either side at any moment loses nothing; what is handed over twice has one id and is taken once.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use rookery_protocol::{
+    codec::{self, MAX_BATCH},
+    id::DeviceId,
+    io::client::Client,
+    request::{
+        message::Returned,
+        peer::{ForwardOutcome, Forwarded, ForwardedContent, PeerForward},
+    },
+    time::Timestamp,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Peer, SUSPICION, Services, copy, outstanding, receive, watched};
+use crate::repository::{Limit, StorageError, peer::StoredOutbound};
+
+/// How much goes in one batch: as many as the peer takes, and no more bytes than fit into one request beside their frame. One item alone
+/// is below 500 KiB.
+const BATCH: Limit = Limit { rows: 256, bytes: 400 * 1024 };
+/// How often the heads of copies are compared: what any failure detector misses is found then.
+const COMPARE: Duration = Duration::from_mins(1);
+/// How long nothing may be asked before the peer is asked whether it is there: one that was killed says nothing.
+const QUIET: Duration = Duration::from_secs(10);
+/// The wait after the database could not be used.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long what came back is kept for a device that does not ask.
+const KEEP_RETURNED: Duration = Duration::from_hours(35 * 24);
+
+/// Why handing over ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The connection is gone, or the peer does not answer on it.
+    Lost(String),
+    /// The peer has made another connection.
+    Replaced,
+    /// The peer's row has changed.
+    Changed,
+    /// The server stops, or the peer was removed.
+    Stopped,
+}
+
+/// What came of handing over.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Why it ended.
+    pub ended: Ended,
+    /// Whether the peer has answered anything on the connection.
+    pub is_proven: bool,
+}
+
+/// Hands over what waits for `peer`, and keeps copies of its users up to date, for as long as the connection lasts.
+pub async fn run(
+    services: &Services,
+    peer: &Peer,
+    client: &Client,
+    drain: &CancellationToken,
+) -> Outcome {
+    let mut compare_at = tokio::time::Instant::now();
+    let mut is_proven = false;
+    loop {
+        if compare_at <= tokio::time::Instant::now() {
+            match compare(services, peer, client).await {
+                Ok(()) => is_proven = true,
+                Err(reason) => return Outcome { ended: Ended::Lost(reason), is_proven },
+            }
+            compare_at = tokio::time::Instant::now().checked_add(COMPARE).unwrap_or(compare_at);
+        }
+        let wait = match step(services, peer, client).await {
+            Ok(Step::Went) => {
+                is_proven = true;
+                if drain.is_cancelled() {
+                    return Outcome { ended: Ended::Stopped, is_proven };
+                }
+                continue;
+            }
+            Ok(Step::Idle(next)) => next.map(|at| at.since(services.clock.now())),
+            Err(StepError::Lost(reason)) => {
+                return Outcome { ended: Ended::Lost(reason), is_proven };
+            }
+            Err(StepError::Storage(error)) => {
+                tracing::warn!(peer = %peer.name, %error, "what waits for the peer could not be read or written");
+                Some(RETRY)
+            }
+        };
+        let wake_at = wait.and_then(|wait| tokio::time::Instant::now().checked_add(wait));
+        let wake_at = wake_at.map_or(compare_at, |at| at.min(compare_at));
+        let ended = tokio::select! {
+            () = peer.wake.notified() => continue,
+            () = tokio::time::sleep_until(wake_at) => continue,
+            () = tokio::time::sleep(QUIET) => {
+                if client.is_there(SUSPICION).await {
+                    continue;
+                }
+                Ended::Lost("the peer has fallen silent".to_owned())
+            }
+            lost = client.closed() => Ended::Lost(lost.to_string()),
+            () = peer.arrived.notified() => Ended::Replaced,
+            () = peer.changed.notified() => Ended::Changed,
+            () = peer.end.cancelled() => Ended::Stopped,
+            () = drain.cancelled() => Ended::Stopped,
+        };
+        return Outcome { ended, is_proven };
+    }
+}
+
+/// Compares heads, and takes back what has waited for too long.
+async fn compare(services: &Services, peer: &Peer, client: &Client) -> Result<(), String> {
+    copy::compare(services, peer, client).await.map_err(|error| error.to_string())?;
+    if let Err(error) = expire(services, peer).await {
+        tracing::warn!(peer = %peer.name, %error, "what waits for too long was not taken back");
+    }
+    peer.forget_waiters();
+    Ok(())
+}
+
+/// Takes back what has waited for too long, and counts what waits.
+pub async fn expire(services: &Services, peer: &Peer) -> Result<(), StorageError> {
+    let now = services.clock.now().as_millis();
+    let before = |kept: Duration| {
+        let kept = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
+        Timestamp::from_millis(now.saturating_sub(kept))
+    };
+    let mut unit = services.storage.begin().await?;
+    let (late, forgotten) = (before(services.config.keep_outbound), before(KEEP_RETURNED));
+    let devices = unit.expire_outbound(&peer.name, late, forgotten).await?;
+    let backlog = unit.backlog(&peer.name).await?;
+    unit.commit().await?;
+    peer.note_queue(backlog.count, backlog.bytes);
+    for (_, device) in devices {
+        outstanding::tell(services, device);
+    }
+    Ok(())
+}
+
+enum Step {
+    /// A batch was handed over.
+    Went,
+    /// Nothing is due before the time, if there is one.
+    Idle(Option<Timestamp>),
+}
+
+enum StepError {
+    Lost(String),
+    Storage(StorageError),
+}
+
+impl From<StorageError> for StepError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+/// Hands over one batch, if something is due.
+async fn step(services: &Services, peer: &Peer, client: &Client) -> Result<Step, StepError> {
+    let now = services.clock.now();
+    let mut view = services.storage.read().await?;
+    let mut due = view.outbound_due(&peer.name, now, BATCH).await?;
+    if due.is_empty() {
+        let next = view.outbound_next(&peer.name).await?;
+        return Ok(Step::Idle(next));
+    }
+    drop(view);
+    let mut items = Vec::with_capacity(due.len());
+    let mut outcomes: Vec<(StoredOutbound, ForwardOutcome)> = vec![];
+    let mut handed = Vec::with_capacity(due.len());
+    for row in due.drain(..) {
+        let limit = MAX_BATCH;
+        let item: Forwarded = codec::decode_within(&row.outbound.content, limit)
+            .map_err(|_| StorageError::Inconsistent { table: "outbound" })?;
+        if let Some(outcome) = outdated(services, &item).await? {
+            outcomes.push((row, outcome));
+        } else {
+            items.push(item);
+            handed.push(row);
+        }
+    }
+    if !items.is_empty() {
+        let begun = tokio::time::Instant::now();
+        let answered = watched(client, client.call(&PeerForward { items })).await;
+        let answered = answered.map_err(|error| StepError::Lost(error.to_string()))?.outcomes;
+        metrics::histogram!("rookery_peer_batch_seconds", "peer" => peer.name.to_string())
+            .record(begun.elapsed().as_secs_f64());
+        if answered.len() != handed.len() {
+            return Err(StepError::Lost("the peer answered for other things".to_owned()));
+        }
+        outcomes.extend(handed.into_iter().zip(answered));
+    }
+    refresh(services, peer, client, &outcomes).await;
+    note(services, peer, outcomes).await?;
+    Ok(Step::Went)
+}
+
+/// What is known of an item before it is handed over: that it was sealed for devices that are not the receiver's any more.
+async fn outdated(
+    services: &Services,
+    item: &Forwarded,
+) -> Result<Option<ForwardOutcome>, StorageError> {
+    let ForwardedContent::Message(message) = &item.content else { return Ok(None) };
+    let Some(to) = services.foreigner(message.to).await? else { return Ok(None) };
+    let is_outdated = to.head.seq > message.to_head.seq;
+    Ok(is_outdated.then_some(ForwardOutcome::Stale { to_head: to.head }))
+}
+
+/// Fetches chains that have gone on, so that senders who are told so find what is new.
+async fn refresh(
+    services: &Services,
+    peer: &Peer,
+    client: &Client,
+    outcomes: &[(StoredOutbound, ForwardOutcome)],
+) {
+    let mut seen = BTreeSet::new();
+    for (row, outcome) in outcomes {
+        let (Some(user), ForwardOutcome::Stale { to_head }) = (row.outbound.receiver, outcome)
+        else {
+            continue;
+        };
+        if !seen.insert(user) {
+            continue;
+        }
+        if let Err(error) = copy::reach(services, peer, client, user, Some(*to_head)).await {
+            tracing::debug!(peer = %peer.name, %user, %error, "a chain that has gone on was not fetched");
+        }
+    }
+}
+
+/// Writes down what became of a batch, and tells who waits for it.
+async fn note(
+    services: &Services,
+    peer: &Peer,
+    outcomes: Vec<(StoredOutbound, ForwardOutcome)>,
+) -> Result<(), StorageError> {
+    let now = services.clock.now();
+    let mut unit = services.storage.begin().await?;
+    let mut settled = vec![];
+    for (row, outcome) in &outcomes {
+        match fate(outcome) {
+            Fate::Back(returned) if row.outbound.device.is_some() => {
+                unit.return_outbound(&peer.name, row.number, &returned).await?;
+            }
+            Fate::Back(_) | Fate::Arrived => settled.push(row.number),
+            Fate::Waits => {
+                if let ForwardOutcome::Later { retry_after_ms, reason } = outcome {
+                    let wait = Duration::from_millis((*retry_after_ms).clamp(100, 3_600_000));
+                    let lane = row.outbound.lane;
+                    unit.delay_lane(&peer.name, lane, now.plus(wait), reason).await?;
+                }
+            }
+        }
+    }
+    unit.settle_outbound(&peer.name, &settled).await?;
+    unit.commit().await?;
+    for (row, _) in outcomes.iter().filter(|(_, outcome)| !matches!(fate(outcome), Fate::Waits)) {
+        peer.note_gone(row.outbound.content.len());
+    }
+    let mut devices: BTreeSet<DeviceId> = BTreeSet::new();
+    for (row, outcome) in &outcomes {
+        let counted = ("peer", peer.name.to_string());
+        metrics::counter!(
+            "rookery_peer_forwarded_total",
+            &[counted, ("outcome", receive::word(outcome).to_owned())]
+        )
+        .increment(1);
+        let (sender, item) = (row.outbound.sender, row.outbound.item);
+        match fate(outcome) {
+            Fate::Arrived => peer.tell(sender, item, None),
+            Fate::Back(returned) => peer.tell(sender, item, Some(&returned)),
+            Fate::Waits => {}
+        }
+        devices.extend(row.outbound.device);
+    }
+    for device in devices {
+        outstanding::tell(services, device);
+    }
+    Ok(())
+}
+
+/// What an outcome is to the sender.
+enum Fate {
+    /// It waits.
+    Waits,
+    /// It has arrived.
+    Arrived,
+    /// It came back.
+    Back(Returned),
+}
+
+fn fate(outcome: &ForwardOutcome) -> Fate {
+    match outcome {
+        ForwardOutcome::Taken { .. } => Fate::Arrived,
+        ForwardOutcome::Stale { to_head } => Fate::Back(Returned::Stale { to_head: *to_head }),
+        ForwardOutcome::NotFound => Fate::Back(Returned::NotFound),
+        ForwardOutcome::Refused { reason } => {
+            Fate::Back(Returned::Refused { reason: reason.clone() })
+        }
+        ForwardOutcome::Later { .. } | ForwardOutcome::Behind => Fate::Waits,
+    }
+}

@@ -1,0 +1,173 @@
+//! Who a peer is: its greeting, its proof, and what is done when its root is another one than before.
+
+use rookery_protocol::{
+    id::ServerId,
+    request::{
+        Failure, Refusal,
+        peer::{PeerHello, PeerHelloError, PeerHelloReply, PeerProve, PeerProveError},
+        peering::PeerStanding,
+        server::ServerRecord,
+    },
+    session::{Principal, peer::Answering},
+};
+
+use super::{Peer, Services};
+use crate::{
+    config::Federation,
+    repository::{StorageError, peer::StoredPeer},
+    service::seat::Seat,
+};
+
+/// 32 random bytes.
+pub fn nonce() -> Result<[u8; 32], Refusal> {
+    let mut nonce = [0; 32];
+    getrandom::fill(&mut nonce).map_err(|_| Refusal::Internal)?;
+    Ok(nonce)
+}
+
+/// Counts whoever is turned away, and says why in the log.
+pub fn refused(reason: &'static str, record: &ServerRecord) {
+    metrics::counter!("rookery_peer_refused_total", "reason" => reason).increment(1);
+    tracing::info!(
+        peer = %record.name,
+        root = %record.root.server_id(),
+        reason,
+        "a homeserver was turned away"
+    );
+}
+
+/// Answers a greeting, with the proof of this side.
+pub fn hello(
+    services: &Services,
+    seat: &Seat,
+    request: &PeerHello,
+) -> Result<PeerHelloReply, Failure<PeerHelloError>> {
+    let side = seat.peer_side().ok_or(Refusal::NotPermitted)?;
+    if seat.principal() != Principal::Anonymous {
+        return Err(Refusal::NotPermitted.into());
+    }
+    if services.config.federation == Federation::Off {
+        return Err(Failure::Error(PeerHelloError::Off));
+    }
+    let own = services.oneself().ok_or(Refusal::Internal)?;
+    let begun = Answering::begin(&own, request, nonce()?, &side.exporters);
+    let (answering, reply) = begun.map_err(|error| {
+        metrics::counter!("rookery_peer_refused_total", "reason" => "greeting").increment(1);
+        Failure::Error(PeerHelloError::Refused { reason: error.to_string() })
+    })?;
+    side.begin(answering);
+    Ok(reply)
+}
+
+/// Whether a server may come in that has proven to be this.
+fn judge(services: &Services, record: &ServerRecord) -> Result<(), (&'static str, PeerProveError)> {
+    let root = record.root.server_id();
+    let Some(peer) = services.peers.named(&record.name) else {
+        return match services.config.federation {
+            // A root has one name.
+            Federation::Open if services.peers.rooted(root).is_none() => Ok(()),
+            _ => Err(("unknown", PeerProveError::Unknown)),
+        };
+    };
+    let stored = peer.stored();
+    match stored.standing {
+        PeerStanding::Blocked => return Err(("blocked", PeerProveError::Blocked)),
+        PeerStanding::Paused => return Err(("paused", PeerProveError::Paused)),
+        PeerStanding::Active => {}
+    }
+    // Whoever says to be a peer with another root is turned away and no more: only the address that an administrator gave can
+    // put a peer into quarantine, or anybody could.
+    if stored.root != Some(root) || stored.offered.is_some() {
+        return Err(("other root", PeerProveError::OtherRoot));
+    }
+    if record.number < stored.record {
+        return Err(("old record", PeerProveError::OldRecord));
+    }
+    Ok(())
+}
+
+/// Checks the proof of who has greeted, and takes the connection for that peer's.
+pub async fn prove(
+    services: &Services,
+    seat: &std::sync::Arc<Seat>,
+    request: &PeerProve,
+) -> Result<(), Failure<PeerProveError>> {
+    let unproven = || Failure::Error(PeerProveError::Unproven);
+    let side = seat.peer_side().ok_or(Refusal::NotPermitted)?;
+    let answering = side.take().ok_or_else(unproven)?;
+    let claimed = answering.claimed().clone();
+    let record = answering.handle_proof(request, &side.exporters).map_err(|_| {
+        refused("proof", &claimed);
+        unproven()
+    })?;
+    judge(services, &record).map_err(|(reason, error)| {
+        refused(reason, &record);
+        Failure::Error(error)
+    })?;
+    let peer = if let Some(peer) = services.peers.named(&record.name) {
+        peer
+    } else {
+        let stored = StoredPeer {
+            name: record.name.clone(),
+            address: None,
+            root: Some(record.root.server_id()),
+            standing: PeerStanding::Active,
+            offered: None,
+            record: record.number,
+            added: services.clock.now(),
+            roots: vec![],
+        };
+        store(services, stored).await?
+    };
+    note_record(services, &peer, &record).await?;
+    services.seats.raise_peer(seat, record.root.server_id());
+    peer.arrive(side.client.clone(), record.online);
+    Ok(())
+}
+
+/// Notes the newest record of a peer, whose root has signed it.
+pub async fn note_record(
+    services: &Services,
+    peer: &Peer,
+    record: &ServerRecord,
+) -> Result<(), StorageError> {
+    let stored = peer.stored();
+    if record.number > stored.record {
+        store(services, StoredPeer { record: record.number, ..stored }).await?;
+    }
+    peer.prove(record.online);
+    Ok(())
+}
+
+/// A peer shows another root than the pinned one, at the address where it is dialled: nothing is said to it or taken from it until an
+/// administrator accepts that.
+pub async fn quarantine(
+    services: &Services,
+    peer: &Peer,
+    found: ServerId,
+) -> Result<(), StorageError> {
+    let stored = peer.stored();
+    tracing::warn!(
+        peer = %peer.name,
+        pinned = stored.root.map(tracing::field::display),
+        %found,
+        "the peer shows another root key than the pinned one: it is in quarantine until `rookeryd peer accept`"
+    );
+    metrics::counter!("rookery_peer_quarantined_total", "peer" => peer.name.to_string())
+        .increment(1);
+    store(services, StoredPeer { offered: Some(found), ..stored }).await?;
+    Ok(())
+}
+
+/// Stores a peer, and keeps it in memory as it is stored.
+pub async fn store(
+    services: &Services,
+    stored: StoredPeer,
+) -> Result<std::sync::Arc<Peer>, StorageError> {
+    let mut unit = services.storage.begin().await?;
+    unit.put_peer(&stored).await?;
+    let stored = unit.peers().await?.into_iter().find(|one| one.name == stored.name);
+    unit.commit().await?;
+    let stored = stored.ok_or(StorageError::Inconsistent { table: "peer" })?;
+    Ok(services.peers.put(stored, services.clock.now()))
+}

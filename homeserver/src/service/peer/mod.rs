@@ -1,0 +1,391 @@
+//! Other homeservers: who they are here, how the connection to each stands, and what is handed over.
+//!
+//! One task a peer keeps its connection ([`crate::service::peer::forward`] is what it does with it), and a peer's trouble is its own: no queue,
+//! no lock and no worker is shared between two of them. What must arrive lies in the database until the other side has stored it.
+//!
+//! A user of another server is a *foreigner*. There is a copy of their chain, checked entry by entry as clients check it, and the server
+//! serves its users from it. A peer speaks for the users whose chains begin at one of its roots, and for nobody else.
+
+pub mod admin;
+pub mod answer;
+pub mod contact;
+pub mod copy;
+pub mod forward;
+pub mod handshake;
+pub mod outstanding;
+pub mod receive;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use moka::sync::Cache;
+use rookery_protocol::{
+    id::{ItemId, ServerId, UserId},
+    io::client::Client,
+    key::VerifyingKey,
+    name::ServerName,
+    request::{
+        message::Returned,
+        peering::{PeerLink, PeerStanding},
+        server::ServerRecord,
+    },
+    session::peer::Oneself,
+    time::Timestamp,
+};
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use self::copy::Foreigner;
+use super::Services;
+use crate::{
+    config::{Config, Federation},
+    identity::Identity,
+    repository::{StorageError, peer::StoredPeer},
+};
+
+/// Foreigners in memory: about 10 KiB each.
+const MAX_FOREIGNERS: u64 = 20_000;
+/// Who was let read whom, in memory.
+const MAX_GRANTS: u64 = 100_000;
+/// How long a peer's word on that holds.
+const GRANT: Duration = Duration::from_hours(1);
+/// How long a peer may be silent in the middle of a call before it is asked whether it is there, and how long that may take.
+const SUSPICION: Duration = Duration::from_secs(3);
+
+/// How the connection to a peer stands.
+#[derive(Clone, Debug)]
+pub enum Link {
+    /// There is one.
+    Up(Client),
+    /// There is none; why, if an attempt was made.
+    Down(Option<String>),
+    /// There is none, and none is tried for.
+    Off,
+}
+
+/// Who waits for what becomes of which thing: nothing when it has arrived.
+type Waiters = HashMap<(UserId, ItemId), Vec<oneshot::Sender<Option<Returned>>>>;
+
+/// One peer.
+#[derive(Debug)]
+pub struct Peer {
+    /// A number that no other peer of this process has.
+    pub number: u64,
+    /// Its name.
+    pub name: ServerName,
+    stored: RwLock<StoredPeer>,
+    link: Mutex<(Link, Timestamp)>,
+    /// The online key that it last proved.
+    online: RwLock<Option<VerifyingKey>>,
+    /// A connection that it has made, not taken up yet.
+    inbound: Mutex<Option<Client>>,
+    /// It has made a connection.
+    pub arrived: Notify,
+    /// Something is to be handed over.
+    pub wake: Notify,
+    /// Its row has changed, or it is to be tried at once.
+    pub changed: Notify,
+    /// It was removed.
+    pub end: CancellationToken,
+    /// Held while copies of its users are written.
+    copying: tokio::sync::Mutex<()>,
+    /// Who waits for what becomes of something: at most one row a request under way.
+    waiters: Mutex<Waiters>,
+    waiting: AtomicU64,
+    waiting_bytes: AtomicU64,
+}
+
+impl Peer {
+    /// What is stored of it.
+    #[must_use]
+    pub fn stored(&self) -> StoredPeer {
+        self.stored.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it is to be talked to.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
+        stored.standing == PeerStanding::Active && stored.offered.is_none() && stored.root.is_some()
+    }
+
+    /// Whether it speaks for users whose chains begin at `root`.
+    #[must_use]
+    pub fn has_root(&self, root: ServerId) -> bool {
+        self.stored.read().unwrap_or_else(PoisonError::into_inner).roots.contains(&root)
+    }
+
+    /// The connection, if there is one.
+    #[must_use]
+    pub fn client(&self) -> Option<Client> {
+        match &self.link().0 {
+            Link::Up(client) => Some(client.clone()),
+            Link::Down(_) | Link::Off => None,
+        }
+    }
+
+    /// How the connection stands, since when, and why there is none.
+    #[must_use]
+    pub fn state(&self) -> (PeerLink, Timestamp, Option<String>) {
+        let link = self.link();
+        match &link.0 {
+            Link::Up(_) => (PeerLink::Up, link.1, None),
+            Link::Down(reason) => (PeerLink::Down, link.1, reason.clone()),
+            Link::Off => (PeerLink::Off, link.1, None),
+        }
+    }
+
+    /// Notes how the connection stands. The time is that of the last change between being there and not.
+    pub fn set_link(&self, link: Link, now: Timestamp) {
+        let mut known = self.link();
+        let is_same = matches!(
+            (&known.0, &link),
+            (Link::Up(_), Link::Up(_)) | (Link::Down(_), Link::Down(_)) | (Link::Off, Link::Off)
+        );
+        let up = if matches!(link, Link::Up(_)) { 1.0 } else { 0.0 };
+        metrics::gauge!("rookery_peer_up", "peer" => self.name.to_string()).set(up);
+        if !is_same {
+            match &link {
+                Link::Up(_) => tracing::info!(peer = %self.name, "the peer is reached"),
+                Link::Down(reason) => {
+                    tracing::info!(peer = %self.name, reason = reason.as_deref(), "the peer is not reached");
+                }
+                Link::Off => tracing::info!(peer = %self.name, "the peer is not tried for"),
+            }
+        }
+        let since = if is_same { known.1 } else { now };
+        *known = (link, since);
+    }
+
+    /// Hands in a connection that the peer has made; the newest is the one that works.
+    pub fn arrive(&self, client: Client, online: VerifyingKey) {
+        self.prove(online);
+        *self.inbound.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
+        self.arrived.notify_one();
+    }
+
+    /// Takes up the connection that the peer has made, if it has made one.
+    pub fn take_inbound(&self) -> Option<Client> {
+        self.inbound.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Notes the online key that the peer has proven.
+    pub fn prove(&self, online: VerifyingKey) {
+        *self.online.write().unwrap_or_else(PoisonError::into_inner) = Some(online);
+    }
+
+    fn online(&self) -> Option<VerifyingKey> {
+        *self.online.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for what becomes of something that is handed over: nothing when it has arrived.
+    pub(super) fn watch(
+        &self,
+        sender: UserId,
+        item: ItemId,
+    ) -> oneshot::Receiver<Option<Returned>> {
+        let (tell, told) = oneshot::channel();
+        self.waiters().entry((sender, item)).or_default().push(tell);
+        told
+    }
+
+    fn tell(&self, sender: UserId, item: ItemId, outcome: Option<&Returned>) {
+        for waiter in self.waiters().remove(&(sender, item)).into_iter().flatten() {
+            // Whoever waited may have given up.
+            waiter.send(outcome.cloned()).ok();
+        }
+    }
+
+    /// Forgets who has given up waiting.
+    fn forget_waiters(&self) {
+        self.waiters().retain(|_, waiters| {
+            waiters.retain(|waiter| !waiter.is_closed());
+            !waiters.is_empty()
+        });
+    }
+
+    fn note_queue(&self, count: u64, bytes: u64) {
+        self.waiting.store(count, Ordering::Relaxed);
+        self.waiting_bytes.store(bytes, Ordering::Relaxed);
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a number of about so much")]
+        metrics::gauge!("rookery_peer_waiting", "peer" => self.name.to_string()).set(count as f64);
+    }
+
+    /// Whether its queue takes one more of so many bytes.
+    pub fn has_room(&self, config: &Config, bytes: usize) -> bool {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.waiting.load(Ordering::Relaxed) < config.peer_items
+            && self.waiting_bytes.load(Ordering::Relaxed).saturating_add(bytes) <= config.peer_bytes
+    }
+
+    pub(super) fn note_queued(&self, bytes: usize) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Something has left the queue. What was counted wrongly meanwhile is put right each minute.
+    fn note_gone(&self, bytes: usize) {
+        let less = |by: u64| move |count: u64| Some(count.saturating_sub(by));
+        let (relaxed, bytes) = (Ordering::Relaxed, u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.waiting.fetch_update(relaxed, relaxed, less(1)).ok();
+        self.waiting_bytes.fetch_update(relaxed, relaxed, less(bytes)).ok();
+    }
+
+    fn link(&self) -> MutexGuard<'_, (Link, Timestamp)> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All peers.
+pub struct Peers {
+    own: Option<ServerRecord>,
+    next: AtomicU64,
+    rows: RwLock<BTreeMap<ServerName, Arc<Peer>>>,
+    /// A peer was added.
+    pub added: Notify,
+    foreigners: Cache<UserId, Arc<Foreigner>>,
+    /// Local users who may read foreigners' chains by their homes' word.
+    grants: Cache<(UserId, UserId), ()>,
+}
+
+impl Peers {
+    /// Nobody yet.
+    #[must_use]
+    pub fn new(identity: &Identity) -> Self {
+        Self {
+            own: identity.record.verify(identity.server()).ok(),
+            next: AtomicU64::new(0),
+            rows: RwLock::default(),
+            added: Notify::new(),
+            foreigners: Cache::new(MAX_FOREIGNERS),
+            grants: Cache::builder().max_capacity(MAX_GRANTS).time_to_live(GRANT).build(),
+        }
+    }
+
+    /// All of them, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Peer>> {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The peer of that name.
+    #[must_use]
+    pub fn named(&self, name: &ServerName) -> Option<Arc<Peer>> {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The peer whose pinned root that is.
+    #[must_use]
+    pub fn rooted(&self, root: ServerId) -> Option<Arc<Peer>> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        rows.values().find(|peer| peer.stored().root == Some(root)).cloned()
+    }
+
+    /// Keeps what a peer has become, after it was stored.
+    pub fn put(&self, stored: StoredPeer, now: Timestamp) -> Arc<Peer> {
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(peer) = rows.get(&stored.name) {
+            *peer.stored.write().unwrap_or_else(PoisonError::into_inner) = stored;
+            peer.changed.notify_one();
+            return Arc::clone(peer);
+        }
+        let name = stored.name.clone();
+        let peer = Arc::new(Peer {
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+            name: name.clone(),
+            stored: RwLock::new(stored),
+            link: Mutex::new((Link::Down(None), now)),
+            online: RwLock::default(),
+            inbound: Mutex::default(),
+            arrived: Notify::new(),
+            wake: Notify::new(),
+            changed: Notify::new(),
+            end: CancellationToken::new(),
+            copying: tokio::sync::Mutex::default(),
+            waiters: Mutex::default(),
+            waiting: AtomicU64::new(0),
+            waiting_bytes: AtomicU64::new(0),
+        });
+        rows.insert(name, Arc::clone(&peer));
+        drop(rows);
+        self.added.notify_one();
+        peer
+    }
+
+    /// Forgets a peer, after that was stored.
+    pub fn remove(&self, name: &ServerName) {
+        let removed = self.rows.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if let Some(peer) = removed {
+            peer.end.cancel();
+        }
+    }
+}
+
+/// Reads the peers, when a server starts.
+pub async fn load(services: &Services) -> Result<(), StorageError> {
+    if services.config.federation == Federation::Off {
+        return Ok(());
+    }
+    let now = services.clock.now();
+    let mut view = services.storage.read().await?;
+    for stored in view.peers().await? {
+        let backlog = view.backlog(&stored.name).await?;
+        let peer = services.peers.put(stored, now);
+        peer.note_queue(backlog.count, backlog.bytes);
+    }
+    Ok(())
+}
+
+impl Services {
+    /// Who this server is to others.
+    #[must_use]
+    pub fn oneself(&self) -> Option<Oneself<'_>> {
+        let record = self.peers.own.as_ref()?;
+        let Identity { record: signed, online, .. } = &self.identity;
+        Some(Oneself { signed, record, online })
+    }
+
+    /// Whether `server` is this one.
+    #[must_use]
+    pub fn is_here(&self, server: Option<&ServerName>) -> bool {
+        server.is_none_or(|server| *server == self.identity.name)
+    }
+
+    /// The peer `name`, if this server has to do with it.
+    #[must_use]
+    pub fn peer(&self, name: &ServerName) -> Option<Arc<Peer>> {
+        let peer = self.peers.named(name)?;
+        let stored = peer.stored();
+        let is_known = stored.root.is_some() && stored.standing != PeerStanding::Blocked;
+        (self.config.federation != Federation::Off && is_known).then_some(peer)
+    }
+}
+
+/// Waits for `call` to a peer, and for the connection under it. When there is no answer for a while the peer is asked something small, and the
+/// connection is given up if that stays unanswered: one that was killed says nothing, and its restarted self does not know us.
+pub async fn watched<T>(client: &Client, call: impl Future<Output = T>) -> T {
+    let mut call = std::pin::pin!(call);
+    loop {
+        tokio::select! {
+            answer = &mut call => return answer,
+            () = tokio::time::sleep(SUSPICION) => {
+                if !client.is_there(SUSPICION).await {
+                    // Which ends the call as well.
+                    client.close();
+                    return call.await;
+                }
+            }
+        }
+    }
+}

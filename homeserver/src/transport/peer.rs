@@ -1,0 +1,287 @@
+//! Connections with other homeservers: one task a peer dials, proves, and keeps; both sides ask over it.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use rookery_protocol::{
+    delivery::Breaker,
+    id::ServerId,
+    io::{
+        CloseReason, ConnectError,
+        client::{CallError, Client},
+    },
+    name::HostPort,
+    request::{
+        Refusal,
+        peer::{PeerHelloError, PeerProveError},
+        server::ServerRecord,
+    },
+    session::peer::{Dialling, Unproven},
+};
+
+use super::{Router, listener};
+use crate::{
+    config::Federation,
+    lifecycle::Lifecycle,
+    repository::StorageError,
+    service::{
+        Services,
+        peer::{
+            Link, Peer,
+            forward::{self, Ended},
+            handshake,
+        },
+        seat::PeerSide,
+    },
+};
+
+/// The bounds of waits between attempts: so short that what waits goes out within half a minute after a partition heals, and an attempt
+/// costs a few packets.
+const FIRST: Duration = Duration::from_secs(1);
+const CAP: Duration = Duration::from_secs(20);
+/// A peer that has not answered for as long as anything waits for it is tried rarely.
+const PATIENCE: Duration = Duration::from_hours(168);
+const LATE_CAP: Duration = Duration::from_hours(1);
+/// How long proving may take.
+const PROOF: Duration = Duration::from_secs(10);
+
+/// Why a peer was not reached.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// It is not known where it is.
+    #[error("it is not known where the server is: it has to connect by itself")]
+    NoAddress,
+    /// Nobody answers there.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// It turned this server away.
+    #[error(transparent)]
+    TurnedAway(#[from] CallError<PeerHelloError>),
+    /// It did not take this server's proof.
+    #[error(transparent)]
+    NotTaken(#[from] CallError<PeerProveError>),
+    /// It did not prove itself.
+    #[error(transparent)]
+    Unproven(#[from] Unproven),
+    /// It has another root than the pinned one.
+    #[error("the server there shows the root key {found}, which is not the pinned one")]
+    OtherRoot {
+        /// Which.
+        found: ServerId,
+    },
+    /// Its record is older than one that it showed before.
+    #[error("the server's record is older than the one that is known")]
+    OldRecord,
+    /// It took too long.
+    #[error("the server took too long to prove itself")]
+    TimedOut,
+    /// This server is broken.
+    #[error("this server failed: {0}")]
+    Own(Refusal),
+    /// The database.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Keeps a task for each peer, until the lifecycle drains.
+pub async fn run(router: Arc<Router>, lifecycle: Lifecycle) {
+    if router.services().config.federation == Federation::Off {
+        return;
+    }
+    let mut kept = HashSet::new();
+    loop {
+        for peer in router.services().peers.all() {
+            if kept.insert(peer.number) {
+                let (router, lifecycle) = (Arc::clone(&router), lifecycle.clone());
+                lifecycle.tasks.clone().spawn(keep(peer, router, lifecycle));
+            }
+        }
+        tokio::select! {
+            () = router.services().peers.added.notified() => {}
+            () = lifecycle.drain.cancelled() => return,
+        }
+    }
+}
+
+/// Keeps the connection with one peer.
+async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
+    let services = Arc::clone(router.services());
+    let mut breaker = Breaker::new(FIRST, CAP, PATIENCE, LATE_CAP);
+    loop {
+        let now = services.clock.now();
+        if lifecycle.drain.is_cancelled() || peer.end.is_cancelled() {
+            return;
+        }
+        if !peer.is_wanted() {
+            peer.set_link(Link::Off, now);
+            tokio::select! {
+                () = peer.changed.notified() => breaker.handle_sign_of_life(),
+                () = peer.end.cancelled() => return,
+                () = lifecycle.drain.cancelled() => return,
+            }
+            continue;
+        }
+        let found = tokio::select! {
+            found = find(&peer, &router, &lifecycle, breaker.wait(now)) => found,
+            () = peer.changed.notified() => {
+                breaker.handle_sign_of_life();
+                continue;
+            }
+            () = peer.end.cancelled() => return,
+            () = lifecycle.drain.cancelled() => return,
+        };
+        let now = services.clock.now();
+        let client = match found {
+            Ok(client) => client,
+            Err(DialError::OtherRoot { found }) => {
+                if let Err(error) = handshake::quarantine(&services, &peer, found).await {
+                    tracing::warn!(peer = %peer.name, %error, "a quarantine was not written down");
+                    breaker.handle_failure(now, draw());
+                }
+                continue;
+            }
+            Err(error) => {
+                metrics::counter!("rookery_peer_dial_failures_total", "peer" => peer.name.to_string())
+                    .increment(1);
+                peer.set_link(Link::Down(Some(explain(&error))), now);
+                breaker.handle_failure(now, draw());
+                continue;
+            }
+        };
+        peer.set_link(Link::Up(client.clone()), now);
+        let ended = loop {
+            let outcome = forward::run(&services, &peer, &client, &lifecycle.drain).await;
+            if outcome.is_proven {
+                breaker.handle_success();
+            }
+            match outcome.ended {
+                // Whatever has changed, the connection serves.
+                Ended::Changed if peer.is_wanted() && client.connection().lost().is_none() => {}
+                ended => break ended,
+            }
+        };
+        let now = services.clock.now();
+        match ended {
+            // The next connection is there already, or the row says what is next.
+            Ended::Replaced => peer.arrived.notify_one(),
+            Ended::Changed => {}
+            Ended::Stopped => return,
+            Ended::Lost(reason) => {
+                client.close();
+                peer.set_link(Link::Down(Some(reason)), now);
+                breaker.handle_failure(now, draw());
+            }
+        }
+    }
+}
+
+/// A connection with the peer: one that it has made, or one that is dialled after `wait`.
+async fn find(
+    peer: &Arc<Peer>,
+    router: &Arc<Router>,
+    lifecycle: &Lifecycle,
+    wait: Duration,
+) -> Result<Client, DialError> {
+    let arrived = async {
+        loop {
+            if let Some(client) = peer.take_inbound()
+                && client.connection().lost().is_none()
+            {
+                return client;
+            }
+            peer.arrived.notified().await;
+        }
+    };
+    let dialled = async {
+        if peer.stored().address.is_none() {
+            // It dials, or nobody does.
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(wait).await;
+        dial(peer, router, lifecycle).await
+    };
+    tokio::select! {
+        biased;
+        client = arrived => Ok(client),
+        dialled = dialled => dialled,
+    }
+}
+
+/// Dials a peer, proves both sides, and serves what it asks over the same connection.
+async fn dial(
+    peer: &Arc<Peer>,
+    router: &Arc<Router>,
+    lifecycle: &Lifecycle,
+) -> Result<Client, DialError> {
+    let services = router.services();
+    let (client, record) = reach(services, peer).await?;
+    handshake::note_record(services, peer, &record).await?;
+    let side = PeerSide::new(client.connection().peer_exporters(), client.clone());
+    let address = client.connection().remote().ip();
+    let Some(seat) = services.seats.sit_as(address, [0; 32], Some(side), None) else {
+        client.connection().close(CloseReason::TooMany);
+        return Err(DialError::Own(Refusal::Unavailable));
+    };
+    services.seats.raise_peer(&seat, record.root.server_id());
+    let connection = client.connection().clone();
+    let (router, lifecycle) = (Arc::clone(router), Arc::new(lifecycle.clone()));
+    lifecycle.tasks.clone().spawn(async move {
+        listener::serve_seat(connection, seat, router, lifecycle).await;
+    });
+    Ok(client)
+}
+
+/// Connects to a peer and proves both sides, and no more.
+pub async fn reach(services: &Services, peer: &Peer) -> Result<(Client, ServerRecord), DialError> {
+    let stored = peer.stored();
+    let address: HostPort = stored.address.clone().ok_or(DialError::NoAddress)?;
+    let client = Client::connect_peer(&address).await?;
+    let proven = tokio::time::timeout(PROOF, prove(services, peer, &client)).await;
+    match proven.unwrap_or(Err(DialError::TimedOut)) {
+        Ok(record) => Ok((client, record)),
+        Err(error) => {
+            client.close();
+            Err(error)
+        }
+    }
+}
+
+async fn prove(
+    services: &Services,
+    peer: &Peer,
+    client: &Client,
+) -> Result<ServerRecord, DialError> {
+    let own = services.oneself().ok_or(DialError::Own(Refusal::Internal))?;
+    let nonce = handshake::nonce().map_err(DialError::Own)?;
+    let exporters = client.connection().peer_exporters();
+    let (dialling, hello) = Dialling::begin(&own, &peer.name, nonce)?;
+    let reply = client.call(&hello).await?;
+    let (record, prove) = dialling.handle_reply(&own, &reply, &exporters)?;
+    let (stored, found) = (peer.stored(), record.root.server_id());
+    if stored.root != Some(found) {
+        return Err(DialError::OtherRoot { found });
+    }
+    if record.number < stored.record {
+        return Err(DialError::OldRecord);
+    }
+    client.call(&prove).await?;
+    Ok(record)
+}
+
+/// An error with its causes.
+#[must_use]
+pub fn explain(error: &DialError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// A random number for jitter. Without randomness nothing is spread, and nothing else is lost.
+fn draw() -> u32 {
+    let mut bytes = [0xff; 4];
+    getrandom::fill(&mut bytes).ok();
+    u32::from_le_bytes(bytes)
+}

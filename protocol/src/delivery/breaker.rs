@@ -1,0 +1,144 @@
+//! When to try an address that may be dead: a circuit breaker over jittered backoff.
+//!
+//! Closed, it lets every attempt through. After some failures in a row it opens: then one attempt is let through each time the backoff is
+//! over (half-open), and a success of that closes it. An address that fails once in a while is tried again at once; one that is dead
+//! costs an attempt a wait and nothing else.
+
+use std::time::Duration;
+
+use super::Backoff;
+use crate::time::Timestamp;
+
+/// How many failures in a row open it.
+const FAILURES: u32 = 5;
+
+/// When the next attempt may be made. Pure: the time and the randomness are arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Breaker {
+    first: Duration,
+    cap: Duration,
+    patience: Duration,
+    late_cap: Duration,
+    backoff: Backoff,
+    is_late: bool,
+    failing_since: Option<Timestamp>,
+    not_before: Timestamp,
+}
+
+impl Breaker {
+    /// Waits of at first up to `first`, doubling up to `cap`; up to `late_cap` for what has failed for longer than `patience`.
+    #[must_use]
+    pub const fn new(
+        first: Duration,
+        cap: Duration,
+        patience: Duration,
+        late_cap: Duration,
+    ) -> Self {
+        Self {
+            first,
+            cap,
+            patience,
+            late_cap,
+            backoff: Backoff::new(first, cap),
+            is_late: false,
+            failing_since: None,
+            not_before: Timestamp::from_millis(0),
+        }
+    }
+
+    /// How long to wait before the next attempt; nothing when it may be made now.
+    #[must_use]
+    pub fn wait(&self, now: Timestamp) -> Duration {
+        self.not_before.since(now)
+    }
+
+    /// Whether so much has failed that only single attempts are let through.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.is_late || self.backoff.attempts() >= FAILURES
+    }
+
+    /// Since when everything has failed.
+    #[must_use]
+    pub const fn failing_since(&self) -> Option<Timestamp> {
+        self.failing_since
+    }
+
+    /// An attempt failed. `draw` is uniform over all of `u32`.
+    pub fn handle_failure(&mut self, now: Timestamp, draw: u32) {
+        let since = *self.failing_since.get_or_insert(now);
+        if now.since(since) > self.patience && !self.is_late {
+            self.is_late = true;
+            self.backoff = Backoff::new(self.late_cap, self.late_cap);
+        }
+        self.not_before = now.plus(self.backoff.next_delay(draw));
+    }
+
+    /// An attempt succeeded.
+    pub fn handle_success(&mut self) {
+        *self = Self::new(self.first, self.cap, self.patience, self.late_cap);
+    }
+
+    /// Something was heard from the other side: the next attempt may be made at once. It stays open, for what is heard proves no way there.
+    pub fn handle_sign_of_life(&mut self) {
+        self.not_before = Timestamp::from_millis(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FIRST: Duration = Duration::from_secs(1);
+    const CAP: Duration = Duration::from_secs(20);
+    const PATIENCE: Duration = Duration::from_hours(168);
+    const LATE: Duration = Duration::from_hours(1);
+
+    fn breaker() -> Breaker {
+        Breaker::new(FIRST, CAP, PATIENCE, LATE)
+    }
+
+    #[test]
+    fn it_opens_after_some_failures_and_closes_with_a_success() {
+        let (mut breaker, now) = (breaker(), Timestamp::from_millis(1_000));
+        for _ in 0..FAILURES {
+            assert!(!breaker.is_open());
+            breaker.handle_failure(now, 0);
+        }
+        assert!(breaker.is_open());
+        assert_eq!(breaker.failing_since(), Some(now));
+        breaker.handle_sign_of_life();
+        assert!(breaker.is_open() && breaker.wait(now).is_zero());
+        breaker.handle_success();
+        assert!(!breaker.is_open() && breaker.failing_since().is_none());
+    }
+
+    #[test]
+    fn what_has_been_dead_for_long_is_tried_rarely() {
+        let mut breaker = breaker();
+        let start = Timestamp::from_millis(1_000);
+        breaker.handle_failure(start, u32::MAX);
+        let late = start.plus(PATIENCE).plus(FIRST);
+        breaker.handle_failure(late, u32::MAX);
+        assert!(breaker.wait(late) > CAP);
+        breaker.handle_success();
+        breaker.handle_failure(late, u32::MAX);
+        assert!(breaker.wait(late) <= FIRST, "a success forgets all of it");
+    }
+
+    proptest! {
+        /// However it fails and whenever: within its patience the next attempt is never further away than the cap.
+        #[test]
+        fn the_wait_has_its_bound(draws in prop::collection::vec((any::<u32>(), 0_u64..60_000), 1..64)) {
+            let mut breaker = breaker();
+            let mut now = Timestamp::from_millis(1_000);
+            for (draw, step) in draws {
+                breaker.handle_failure(now, draw);
+                prop_assert!(breaker.wait(now) <= CAP);
+                now = now.plus(Duration::from_millis(step));
+            }
+        }
+    }
+}

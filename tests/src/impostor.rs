@@ -1,0 +1,139 @@
+//! A homeserver that we play: it has keys of its own, and says and answers what it likes.
+
+use anyhow::{Context as _, Result, bail};
+use rookery_cli::e2ee::{
+    OsRandom,
+    identity::{DeviceSecrets, MadeFor},
+    puk::PukRing,
+    recovery::RecoveryKey,
+    statement::{Founder, found},
+};
+use rookery_protocol::{
+    chain::{Entry, HeadRef},
+    codec,
+    codec::MAX_BATCH,
+    id::{ChainId, ServerId, UserId},
+    io::{Connection, client::Client},
+    key::SigningKey,
+    name::{HostPort, ServerName},
+    request::{
+        Answer, Request as _,
+        chain::{Entries, ReadError},
+        peer::{PeerHelloReply, PeerProve, PeerReadChain},
+        server::{ServerRecord, SignedServerRecord},
+    },
+    session::peer::{Dialling, Oneself},
+    time::{Clock as _, SystemClock},
+};
+
+use crate::bare::random;
+
+/// Its keys, and what it calls itself.
+pub struct Impostor {
+    /// Its record, under its root.
+    pub signed: SignedServerRecord,
+    /// What that says.
+    pub record: ServerRecord,
+    online: SigningKey,
+}
+
+/// One connection of its, greeted and answered.
+pub struct Greeted {
+    /// The connection.
+    pub client: Client,
+    /// What the other side has said.
+    pub reply: PeerHelloReply,
+    /// The proof that would be right.
+    pub proof: PeerProve,
+}
+
+impl Impostor {
+    /// Somebody who calls itself `name`.
+    pub fn new(name: &str) -> Result<Self> {
+        let (root, online) = (SigningKey::from_seed(&random()?), SigningKey::from_seed(&random()?));
+        let record = ServerRecord {
+            name: name.parse()?,
+            root: root.verifying_key(),
+            online: online.verifying_key(),
+            number: 1,
+            since: SystemClock.now(),
+        };
+        Ok(Self { signed: record.sign(&root)?, record, online })
+    }
+
+    /// Itself, with the record that another one has shown to it.
+    #[must_use]
+    pub fn with_record_of(self, other: &Self) -> Self {
+        Self { signed: other.signed.clone(), record: other.record.clone(), ..self }
+    }
+
+    /// The fingerprint of its root key.
+    #[must_use]
+    pub fn root(&self) -> ServerId {
+        self.record.root.server_id()
+    }
+
+    fn oneself(&self) -> Oneself<'_> {
+        Oneself { signed: &self.signed, record: &self.record, online: &self.online }
+    }
+
+    /// Connects to the server `name` at `address`, greets it, and hears its answer.
+    pub async fn greet(&self, address: &str, name: &str) -> Result<Greeted> {
+        let (address, name): (HostPort, ServerName) = (address.parse()?, name.parse()?);
+        let client = Client::connect_peer(&address).await?;
+        let (dialling, hello) = Dialling::begin(&self.oneself(), &name, random()?)?;
+        let reply = client.call(&hello).await?;
+        let exporters = client.connection().peer_exporters();
+        let (_, proof) = dialling.handle_reply(&self.oneself(), &reply, &exporters)?;
+        Ok(Greeted { client, reply, proof })
+    }
+
+    /// The same, and proves itself.
+    pub async fn connect(&self, address: &str, name: &str) -> Result<Client> {
+        let Greeted { client, proof, .. } = self.greet(address, name).await?;
+        client.call(&proof).await?;
+        Ok(client)
+    }
+}
+
+/// A user whom nobody has registered: their chain's first statement, and what its device signs with.
+pub struct Invented {
+    /// Who they are.
+    pub user: UserId,
+    /// Their device.
+    pub device: DeviceSecrets,
+    /// Where their chain stands.
+    pub head: HeadRef,
+    genesis: Entry,
+}
+
+impl Invented {
+    /// Somebody who says to live on the server `home` with the root key `root`.
+    pub fn new(home: &str, root: ServerId) -> Result<Self> {
+        let (device, recovery) =
+            (DeviceSecrets::generate(&mut OsRandom), RecoveryKey::generate(&mut OsRandom));
+        let ring = PukRing::generate(&mut OsRandom);
+        let sealed_name = ring.seal_device_name(device.id(), "burrow", &mut OsRandom);
+        let keys = device.public(MadeFor::Person, sealed_name);
+        let founder = Founder { device: &device, keys: &keys, recovery: &recovery, ring: &ring };
+        let founding = found(home.parse()?, root, founder, SystemClock.now(), &mut OsRandom)?;
+        let genesis = founding.genesis.place(ChainId::of_user(founding.user), 0, None);
+        let head = genesis.seen().into();
+        Ok(Self { user: founding.user, device, head, genesis })
+    }
+
+    /// Answers one question about their chain on `connection`, whoever asks.
+    pub async fn show_chain(&self, connection: &Connection) -> Result<()> {
+        let (mut send, mut recv) = connection.accept().await?;
+        let method = recv.read_frame(64).await?.context("no method")?;
+        if method != PeerReadChain::METHOD.as_bytes() {
+            bail!("it asks {}", String::from_utf8_lossy(&method));
+        }
+        recv.read_frame(MAX_BATCH).await?.context("no request")?;
+        let entries = Entries { entries: vec![self.genesis.clone()], head: None, more: false };
+        let answer: Answer<Entries, ReadError> = Answer::Reply(entries);
+        send.write_frame(&codec::encode(&answer)).await?;
+        send.finish();
+        Ok(())
+    }
+}
