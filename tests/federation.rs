@@ -12,7 +12,7 @@ use rookery_protocol::{
         message::Purpose,
         peer::{
             ContactAct, ForwardOutcome, Forwarded, ForwardedContact, ForwardedContent,
-            ForwardedMessage, PeerForward, PeerProve, PeerProveError,
+            ForwardedMessage, PeerForward, PeerHelloError, PeerProve, PeerProveError,
         },
     },
 };
@@ -211,6 +211,39 @@ async fn what_waits_for_a_server_that_was_killed_arrives_once_and_in_order() -> 
     Ok(())
 }
 
+/// Sends `signal` to the process of `server`.
+async fn send_signal(server: &Homeserver, signal: &str) -> Result<()> {
+    let order = format!("kill -{signal} {}", server.id()?);
+    let done = tokio::process::Command::new("sh").args(["-c", &order]).status().await?;
+    ensure!(done.success(), "{order}: {done}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_waits_for_a_server_that_fell_silent_arrives_when_it_speaks_again() -> Result<()> {
+    let pair = Pair::of_friends().await?;
+    let mut random = Random::from_seed(12)?;
+    let toll = Toll::default();
+    let mut agent = pair.alice.start_agent()?;
+    pair.alice.wait_until_connected().await?;
+    // Its sessions are begun, and nothing answers any more: as a network in between that drops everything.
+    let before = talk(&pair.alice, BOB, 3, random.split(), &toll).await?;
+    send_signal(&pair.garden, "STOP").await?;
+    let waiting = talk(&pair.alice, BOB, 10, random.split(), &toll).await?;
+    pair.nest.wait_for_peer("garden.example", "down").await?;
+    let shown = pair.nest.peer("garden.example").await?;
+    let count = shown.get("waiting").and_then(Value::as_u64).unwrap_or_default();
+    ensure!(count >= 10, "{shown}");
+    send_signal(&pair.garden, "CONT").await?;
+    let shown = pair.bob.read_all(ALICE, 13, SETTLING).await?;
+    let (first, rest) = shown.split_at(3);
+    before.judge(first).ensure_clean("bob/laptop, before")?;
+    waiting.judge(rest).ensure_clean("bob/laptop, after")?;
+    pair.nest.wait_for_peer("garden.example", "up").await?;
+    agent.stop().await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_message_arrives_once_and_in_order_though_both_servers_are_killed() -> Result<()> {
     let each_way = match std::env::var("ROOKERY_TEST_MESSAGES") {
@@ -313,6 +346,30 @@ async fn turned_away(
     ensure!(refused.to_string() == CallError::Request(reason).to_string(), "{refused:#}");
     let forward = PeerForward { items: vec![] };
     ensure!(greeted.client.call(&forward).await.is_err(), "it is served all the same");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_open_server_takes_whoever_comes_and_the_first_root_keeps_its_name() -> Result<()> {
+    let world = World::new()?;
+    let nest = world.homeserver("nest.example").federation("open").start().await?;
+    let address = nest.ready().address.clone();
+    let first = Impostor::new("garden.example")?;
+    let client = first.connect(&address, "nest.example").await?;
+    client.call(&PeerForward { items: vec![] }).await?;
+    let shown = nest.peer("garden.example").await?;
+    ensure!(text(&shown, "root") == first.root().to_string(), "{shown}");
+    turned_away(&Impostor::new("garden.example")?, &nest, PeerProveError::OtherRoot).await?;
+    // Nothing that somebody else says changes what is pinned.
+    let shown = nest.peer("garden.example").await?;
+    ensure!(text(&shown, "root") == first.root().to_string(), "{shown}");
+
+    let aviary = world.homeserver("aviary.example").federation("off").start().await?;
+    let refused = first.greet(&aviary.ready().address, "aviary.example").await;
+    let refused = refused.err().context("it was answered")?.to_string();
+    ensure!(refused == CallError::Request(PeerHelloError::Off).to_string(), "{refused}");
+    let add = ["peer", "add", "garden.example", "127.0.0.1:9", &first.root().to_string()];
+    aviary.admin(&add).await?.exit(4)?;
     Ok(())
 }
 

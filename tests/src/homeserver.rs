@@ -33,6 +33,7 @@ pub struct Setup {
     database: Option<String>,
     unsynced: Option<Unsynced>,
     log_filter: Option<String>,
+    federation: Option<&'static str>,
 }
 
 impl Setup {
@@ -46,7 +47,15 @@ impl Setup {
             database: None,
             unsynced: None,
             log_filter: None,
+            federation: None,
         }
+    }
+
+    /// With `mode` for the setting `server.federation`.
+    #[must_use]
+    pub fn federation(mut self, mode: &'static str) -> Self {
+        self.federation = Some(mode);
+        self
     }
 
     /// With the limits in `toml` instead of none.
@@ -183,7 +192,7 @@ impl Homeserver {
     }
 
     fn serve(&self, ready_file: &Path) -> Result<Command> {
-        let Setup { name, directory, limits, database, log_filter, .. } = &self.setup;
+        let Setup { name, directory, limits, database, log_filter, federation, .. } = &self.setup;
         let mut command = self.program()?;
         command
             .arg("serve")
@@ -200,6 +209,9 @@ impl Homeserver {
         };
         if let Some(filter) = log_filter {
             command.env("ROOKERYD_LOG_FILTER", filter);
+        }
+        if let Some(mode) = federation {
+            command.env("ROOKERYD_SERVER_FEDERATION", mode);
         }
         if let Some(url) = database {
             command.args(["--database", url]);

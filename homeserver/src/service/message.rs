@@ -6,6 +6,9 @@
 //! sides and for nobody else, is made under [`Services::order`], where no device can be revoked in between. What was stored goes to
 //! followers out of memory.
 
+mod abroad;
+mod judge;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -25,9 +28,7 @@ use rookery_protocol::{
     name::UserName,
     request::{
         Failure, RateClass, Refusal,
-        contact::Standing,
-        message::{Awaits, Purpose, Returned, SendError, SendMessage, Sent},
-        peer::{Forwarded, ForwardedContent, ForwardedMessage},
+        message::{Awaits, Purpose, SendError, SendMessage, Sent},
     },
     session::{Authenticated, FollowDown, Principal},
     time::Timestamp,
@@ -35,10 +36,10 @@ use rookery_protocol::{
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 
+pub use self::abroad::Abroad;
+use self::judge::{Verdict, judge};
 use super::{
     Services,
-    chain::WritesAs,
-    directory::Resident,
     feed::{Feed, Live},
     peer::{Peer, copy::Foreigner},
 };
@@ -57,10 +58,6 @@ const QUEUE: usize = 4 * BATCH;
 const GATHER: Duration = Duration::from_millis(50);
 /// How many envelopes one message has: ten devices of the receiver and ten of the sender.
 const MAX_ENVELOPES: usize = 20;
-/// How long an answer waits for the home of a receiver that lives elsewhere, while that is reached: mostly it takes a message within
-/// milliseconds, and its sender hears at once what became of it.
-const FORWARD_PATIENCE: Duration = Duration::from_secs(1);
-
 /// What a sender hears.
 pub type Answer = Result<Sent, Failure<SendError>>;
 
@@ -135,16 +132,6 @@ impl Origin {
     }
 }
 
-/// The part of a message that is for another server.
-#[derive(Debug)]
-pub struct Abroad {
-    peer: Arc<Peer>,
-    /// The devices that it is for.
-    devices: Vec<DeviceId>,
-    /// What is handed over, encoded.
-    content: Vec<u8>,
-}
-
 /// Messages of one sender for one receiver that are handed over together: after one that is not taken for now, none is.
 #[derive(Debug, Default)]
 pub struct Lane {
@@ -192,7 +179,7 @@ pub async fn send(services: &Services, who: Authenticated, request: SendMessage)
     services.limiter.charge(class, &Principal::Device(who), address)?;
     let mut letters = check((who.user, who.device), &request)
         .map_err(|reason| Failure::Error(SendError::Refused { reason: reason.to_owned() }))?;
-    let abroad = abroad(services, who, &request).await?;
+    let abroad = abroad::part_of(services, who, &request).await?;
     let SendMessage { message, to, to_head, own_head, .. } = request;
     let Some(abroad) = abroad else {
         let from = Origin::Here { who, own_head, abroad: None };
@@ -202,71 +189,7 @@ pub async fn send(services: &Services, who: Authenticated, request: SendMessage)
             .map_err(|_| Refusal::Unavailable)?;
     };
     letters.retain(|letter| letter.user == who.user);
-    let peer = Arc::clone(&abroad.peer);
-    let told = peer.watch(who.user, message);
-    let from = Origin::Here { who, own_head, abroad: Some(abroad) };
-    let sent = hand_in(services, from, (to, to_head), message, letters)
-        .await?
-        .await
-        .map_err(|_| Refusal::Unavailable)??;
-    if sent.awaits.is_none() || peer.client().is_none() {
-        return Ok(sent);
-    }
-    match tokio::time::timeout(FORWARD_PATIENCE, told).await {
-        Ok(Ok(None)) => Ok(Sent { awaits: None, ..sent }),
-        Ok(Ok(Some(returned))) => Err(Failure::Error(came_back(returned, own_head))),
-        // It is stored, and goes on by itself.
-        Ok(Err(_)) | Err(_) => Ok(sent),
-    }
-}
-
-/// What a sender is told of a message that came back while they waited.
-fn came_back(returned: Returned, own_head: HeadRef) -> SendError {
-    match returned {
-        Returned::Stale { to_head } => SendError::Stale { to_head, own_head },
-        Returned::NotFound => SendError::NotFound,
-        Returned::Refused { reason } => SendError::Refused { reason },
-        Returned::Expired => {
-            SendError::Refused { reason: "the receiver's server did not answer".to_owned() }
-        }
-    }
-}
-
-/// The part of a message that is for another server, if its receiver lives there.
-async fn abroad(
-    services: &Services,
-    who: Authenticated,
-    request: &SendMessage,
-) -> Result<Option<Abroad>, Failure<SendError>> {
-    if services.resident(request.to).await?.is_some() {
-        return Ok(None);
-    }
-    let Some(foreigner) = services.foreigner(request.to).await? else { return Ok(None) };
-    let own = services.resident(who.user).await?.ok_or(Refusal::NotAuthenticated)?;
-    let peer = services.peer(&foreigner.stored.peer);
-    let peer = peer.ok_or(Failure::Error(SendError::UnknownServer))?;
-    let (mut devices, mut envelopes) = (vec![], vec![]);
-    for envelope in &request.envelopes {
-        let header = envelope.read_header().map_err(|_| Refusal::Malformed)?;
-        if header.dst_user == request.to {
-            devices.push(header.dst_device);
-            envelopes.push(envelope.clone());
-        }
-    }
-    let forwarded = Forwarded {
-        id: request.message,
-        from: who.user,
-        name: own.name.clone(),
-        content: ForwardedContent::Message(ForwardedMessage {
-            device: who.device,
-            own_head: request.own_head,
-            to: request.to,
-            to_head: request.to_head,
-            envelopes,
-            purpose: request.purpose,
-        }),
-    };
-    Ok(Some(Abroad { peer, devices, content: codec::encode(&forwarded) }))
+    abroad::send(services, (who, own_head), abroad, (to, to_head), message, letters).await
 }
 
 /// Hands a message in for the next unit of work; what comes of it is told there.
@@ -367,18 +290,6 @@ struct Plan {
     lane: Option<Arc<Lane>>,
 }
 
-/// What is thought of a job.
-enum Verdict {
-    /// It may be stored.
-    Store,
-    /// It may be stored, and its receiver does not know its sender yet.
-    StoreStranger(Box<(StoredContact, Standings)>),
-    /// It may be stored, with what goes to another server.
-    StoreAbroad(Arc<Peer>, Box<Outbound>),
-    /// It was stored before.
-    Known(Sent),
-}
-
 /// Judges and stores one batch, answers it, and passes it on to followers.
 async fn store(services: &Services, jobs: &mut Vec<Job>) {
     let acknowledged: Vec<(DeviceId, u64)> = {
@@ -447,165 +358,6 @@ async fn store(services: &Services, jobs: &mut Vec<Job>) {
         }
     }
     drop(turn);
-}
-
-/// Whether the job may be stored, and the receiver's note of a stranger that goes with it.
-async fn judge(
-    services: &Services,
-    job: &Job,
-    at: Timestamp,
-) -> Result<Verdict, Failure<SendError>> {
-    let (who, own_head, abroad) = match &job.from {
-        Origin::Here { who, own_head, abroad } => (who, *own_head, abroad),
-        Origin::Peer { foreigner, name, lane } => {
-            return judge_foreign(services, job, (foreigner, name), lane, at).await;
-        }
-    };
-    let own = services.resident(who.user).await?.ok_or(Refusal::NotAuthenticated)?;
-    if !own.is_active() || !own.live.contains(&who.device) {
-        return Err(Refusal::NotPermitted.into());
-    }
-    if let Some(abroad) = abroad {
-        return judge_abroad(services, job, (&own, who.device, own_head), abroad, at).await;
-    }
-    let not_found = || Failure::Error(SendError::NotFound);
-    let to = if job.to == own.user {
-        Arc::clone(&own)
-    } else {
-        services.resident(job.to).await?.ok_or_else(not_found)?
-    };
-    let writes = services.may_write(own.user, &to).await?.ok_or_else(not_found)?;
-    if job.to_head != to.head || own_head != own.head {
-        return Err(Failure::Error(SendError::Stale { to_head: to.head, own_head: own.head }));
-    }
-    let others = own.live.iter().filter(|device| **device != who.device);
-    let receivers = to.live.iter().filter(|_| to.user != own.user);
-    let wanted =
-        others.map(|device| (own.user, *device)).chain(receivers.map(|device| (to.user, *device)));
-    if !match_devices(&job.letters, wanted) {
-        return Err(Failure::Error(SendError::Refused { reason: NOT_EACH.to_owned() }));
-    }
-    if writes != WritesAs::NewStranger {
-        return Ok(Verdict::Store);
-    }
-    let note = StoredContact {
-        owner: to.user,
-        name: own.name.clone(),
-        server: None,
-        user: Some(own.user),
-        standing: Standing::Stranger,
-        since: at,
-    };
-    let theirs = services.standings(to.user, own.user).await?.theirs;
-    let standings = (note, Standings { ours: Some(Standing::Stranger), theirs });
-    Ok(Verdict::StoreStranger(Box::new(standings)))
-}
-
-const NOT_EACH: &str = "the envelopes are not one for each live device of both sides";
-
-/// Judges what a device here sends to somebody on another server: the copy of the receiver's chain stands for the chain.
-async fn judge_abroad(
-    services: &Services,
-    job: &Job,
-    (own, device, own_head): (&Resident, DeviceId, HeadRef),
-    abroad: &Abroad,
-    at: Timestamp,
-) -> Result<Verdict, Failure<SendError>> {
-    let peer = &abroad.peer;
-    let lane = lane_of(own.user, job.to.as_bytes());
-    let mut view = services.storage.read().await?;
-    let known = view.outbound_item(own.user, job.message).await?;
-    let awaits = |since| Some(Awaits { server: peer.name.clone(), since });
-    let has_come_back = match known {
-        Some(row) if row.returned.is_none() => {
-            let at = row.outbound.at;
-            return Ok(Verdict::Known(Sent { at, awaits: awaits(at) }));
-        }
-        Some(_) => true,
-        None => false,
-    };
-    if !has_come_back && let Some(at) = view.deposited(own.user, job.message).await? {
-        return Ok(Verdict::Known(Sent { at, awaits: None }));
-    }
-    let returned = view.returned_in(&peer.name, lane).await?;
-    drop(view);
-    let to = services.foreigner(job.to).await?.ok_or(Failure::Error(SendError::NotFound))?;
-    if to.state.closed {
-        return Err(Failure::Error(SendError::NotFound));
-    }
-    // What came back goes first, or its receiver would get it out of order.
-    let overtakes = !has_come_back && !returned.is_empty();
-    if job.to_head != to.head || own_head != own.head || overtakes {
-        return Err(Failure::Error(SendError::Stale { to_head: to.head, own_head: own.head }));
-    }
-    let others = own.live.iter().filter(|live| **live != device);
-    let is_each = abroad.devices.len() == to.live.len()
-        && to.live.iter().all(|device| abroad.devices.contains(device));
-    if !is_each || !match_devices(&job.letters, others.map(|device| (own.user, *device))) {
-        return Err(Failure::Error(SendError::Refused { reason: NOT_EACH.to_owned() }));
-    }
-    if !peer.has_room(&services.config, abroad.content.len()) {
-        return Err(Failure::Error(SendError::QueueFull { server: peer.name.clone() }));
-    }
-    let outbound = Outbound {
-        sender: own.user,
-        device: Some(device),
-        item: job.message,
-        receiver: Some(job.to),
-        lane,
-        at,
-        content: abroad.content.clone(),
-    };
-    Ok(Verdict::StoreAbroad(Arc::clone(peer), Box::new(outbound)))
-}
-
-/// Judges what a peer hands over: whose it is was seen to before.
-async fn judge_foreign(
-    services: &Services,
-    job: &Job,
-    (foreigner, name): (&Foreigner, &UserName),
-    lane: &Lane,
-    at: Timestamp,
-) -> Result<Verdict, Failure<SendError>> {
-    if lane.is_blocked() {
-        return Err(Refusal::Unavailable.into());
-    }
-    let not_found = || Failure::Error(SendError::NotFound);
-    let user = foreigner.stored.user;
-    let to = services.resident(job.to).await?.ok_or_else(not_found)?;
-    let writes = services.may_write(user, &to).await?.ok_or_else(not_found)?;
-    if job.to_head != to.head {
-        let own_head = foreigner.head;
-        return Err(Failure::Error(SendError::Stale { to_head: to.head, own_head }));
-    }
-    if !match_devices(&job.letters, to.live.iter().map(|device| (to.user, *device))) {
-        return Err(Failure::Error(SendError::Refused { reason: NOT_EACH.to_owned() }));
-    }
-    if writes != WritesAs::NewStranger {
-        return Ok(Verdict::Store);
-    }
-    let note = StoredContact {
-        owner: to.user,
-        name: name.clone(),
-        server: Some(foreigner.stored.peer.clone()),
-        user: Some(user),
-        standing: Standing::Stranger,
-        since: at,
-    };
-    let standings = (note, Standings { ours: Some(Standing::Stranger), theirs: None });
-    Ok(Verdict::StoreStranger(Box::new(standings)))
-}
-
-/// Whether there is exactly one letter for each of the devices that are wanted.
-fn match_devices(letters: &[Letter], wanted: impl Iterator<Item = (UserId, DeviceId)>) -> bool {
-    let mut count = 0_usize;
-    for (user, device) in wanted {
-        count = count.saturating_add(1);
-        if !letters.iter().any(|letter| letter.device == device && letter.user == user) {
-            return false;
-        }
-    }
-    count == letters.len()
 }
 
 /// Answers a job that is not stored now. It may have been stored before, when the world was another.

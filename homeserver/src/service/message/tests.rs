@@ -1,6 +1,8 @@
 use rookery_protocol::{
-    envelope::Envelope,
-    request::{contact::ContactChange, message::SendError},
+    request::{
+        contact::{ContactChange, Standing},
+        message::SendError,
+    },
     schema::Schema as _,
 };
 
