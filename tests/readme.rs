@@ -73,6 +73,10 @@ const COMMANDS: &[(&str, &str)] = &[
         "ROOKERY_HOME=~/third rookery login \"$LINK\" alice --password-file ~/password --recovery-key-file $ROOKERY_HOME/recovery-key",
     ),
     ("rookery rooms", "="),
+    (
+        "rookery --linear",
+        "echo 'told by lines' | rookery --linear >~/lines; grep -q 'told by lines' ~/lines",
+    ),
     // Keys are pressed at a terminal, and here is none.
     (
         "rookery keys test",

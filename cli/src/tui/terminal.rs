@@ -174,14 +174,20 @@ pub fn restore() {
     disable_raw_mode().ok();
 }
 
-/// Has a panic give the terminal back before it says what is wrong.
+/// Has a panic give the terminal back before it says what is wrong. One in a task beside the screen does not end the screen: it is told to
+/// the log.
 fn restore_on_panic() {
     static ONCE: std::sync::Once = std::sync::Once::new();
+    let drawing = std::thread::current().id();
     ONCE.call_once(|| {
         let former = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            restore();
-            former(panic);
+            if std::thread::current().id() == drawing || !TAKEN.load(Ordering::SeqCst) {
+                restore();
+                former(panic);
+            } else {
+                tracing::error!(%panic, "a task beside the screen has failed");
+            }
         }));
     });
 }

@@ -57,6 +57,23 @@ impl Services {
         }
     }
 
+    /// Whether `who` may follow a chain: as [`Services::may_read`] says, but by what is known here. A device's stream waits for no other server.
+    pub async fn may_follow(
+        &self,
+        who: Authenticated,
+        chain: ChainId,
+    ) -> Result<bool, StorageError> {
+        let stored = self.storage.read().await?.chain(chain).await?;
+        if let Some(stored) = stored.filter(|stored| stored.kind == ChainKind::User)
+            && stored.owner != who.user
+            && self.resident(stored.owner).await?.is_none()
+            && let Some(foreigner) = self.foreigner(stored.owner).await?
+        {
+            return self.may_follow_foreigner(who.user, &foreigner).await;
+        }
+        self.may_read(&Principal::Device(who), chain).await
+    }
+
     /// Whether `caller` may read what `owner` states about their devices.
     pub async fn may_read_user(&self, caller: UserId, owner: UserId) -> Result<bool, StorageError> {
         if caller == owner {

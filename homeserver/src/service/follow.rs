@@ -9,9 +9,7 @@ use rookery_protocol::{
         Failure, Refusal,
         device::{DeviceEntry, Devices},
     },
-    session::{
-        Authenticated, Cursor, Follow, FollowError, FollowStarted, FollowedChain, Principal,
-    },
+    session::{Authenticated, Cursor, Follow, FollowError, FollowStarted, FollowedChain},
     time::Timestamp,
 };
 
@@ -46,10 +44,9 @@ pub async fn open(
         return Err(Failure::Error(FollowError::TooMany { limit }));
     }
     let incarnation = services.storage.incarnation();
-    let principal = Principal::Device(who);
     let mut chains = Vec::with_capacity(request.chains.len());
     for followed in request.chains {
-        if services.may_read(&principal, followed.chain).await? {
+        if services.may_follow(who, followed.chain).await? {
             let have = has(services, &followed).await?;
             chains.push((followed.chain, have));
         }
@@ -103,7 +100,7 @@ pub async fn more(
     feed: &Arc<Feed>,
     followed: FollowedChain,
 ) -> Result<(), StorageError> {
-    if !services.may_read(&Principal::Device(who), followed.chain).await?
+    if !services.may_follow(who, followed.chain).await?
         || services.feeds.followed_by(feed) >= MAX_CHAINS
     {
         return Ok(());

@@ -9,7 +9,7 @@ use rookery_protocol::time::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Services, presence, seen};
+use super::{Services, peer::forward, presence, seen};
 use crate::repository::{
     StorageError,
     retention::{Purge, Purged},
@@ -55,6 +55,17 @@ impl Watch {
     }
 }
 
+/// Takes back what has waited too long for servers that cannot be reached; for the others, their own tasks see to it.
+async fn expire_outbound(services: &Services) {
+    for peer in services.peers.all() {
+        if peer.client().is_none()
+            && let Err(error) = forward::expire(services, &peer).await
+        {
+            tracing::warn!(peer = %peer.name, %error, "what waits for too long was not taken back");
+        }
+    }
+}
+
 /// Runs until `stop`.
 pub async fn run(services: Weak<Services>, stop: CancellationToken) {
     let watch = match services.upgrade() {
@@ -87,6 +98,7 @@ pub async fn run(services: Weak<Services>, stop: CancellationToken) {
                 tracing::warn!(%error, "what is over was not forgotten; it is tried again in an hour");
             }
         }
+        expire_outbound(&services).await;
     }
 }
 

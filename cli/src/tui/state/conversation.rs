@@ -92,6 +92,13 @@ pub struct Completion {
 }
 
 impl Open {
+    /// Has keys go to what is written in the conversation itself, beside which a thread may stay.
+    pub fn leave_thread(&mut self) {
+        if let Some(thread) = &mut self.thread {
+            thread.has_keys = false;
+        }
+    }
+
     /// A conversation that was just opened, with what is written in it already.
     #[must_use]
     pub fn new(target: String, composer: Composer, unread: u32) -> Self {

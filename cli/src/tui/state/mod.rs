@@ -150,6 +150,8 @@ pub enum Want {
     Thread(String),
     /// What came of a message that was sent: where, and its id.
     Sent(String, String),
+    /// A message is given another text: where, its id, and the text as it was written.
+    Edit(String, String, String),
     /// How contacts are.
     Presence,
     /// Rows for the sheet that is open.

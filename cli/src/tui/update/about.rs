@@ -43,12 +43,16 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
     match action {
         Action::Reply => {
             if !is_room {
-                return quote(state, &message);
+                return quote(state, &message, argument);
             }
             open.selecting = None;
+            if !argument.is_empty() {
+                return compose::send_text(state, argument, Some(message.id), None);
+            }
             open.end_edit();
+            open.leave_thread();
             open.purpose = Purpose::Reply(message.id.clone(), message.from.clone());
-            if argument.is_empty() { vec![] } else { compose::say_text(state, argument) }
+            vec![]
         }
         Action::Delete => {
             open.selecting = None;
@@ -89,7 +93,7 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
             }
             None => usage(state, "There is no link in this message"),
         },
-        Action::Quote => quote(state, &message),
+        Action::Quote => quote(state, &message, ""),
         Action::Forward => people::forward(state, argument, &message),
         Action::Why => sheet::why(state, &message),
         Action::Quoted => match &message.room.reply_to {
@@ -99,7 +103,9 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         Action::Retry => {
             if message.is_mine && message.progress == Progress::Failed {
                 open.selecting = None;
-                return compose::say_text(state, &message.text);
+                open.window.messages.retain(|one| one.id != message.id);
+                let (reply_to, thread) = (message.room.reply_to, message.room.thread);
+                return compose::send_text(state, &message.text, reply_to, thread);
             }
             usage(state, "This message did not fail; what is queued goes out by itself")
         }
@@ -144,9 +150,10 @@ fn links(text: &str) -> Vec<String> {
     found
 }
 
-fn quote(state: &mut State, message: &Message) -> Vec<Effect> {
+/// Puts a message into what is written as a quotation, and what answers it below.
+fn quote(state: &mut State, message: &Message, answer: &str) -> Vec<Effect> {
     let Some(open) = &mut state.open else { return vec![] };
     open.selecting = None;
     let quoted: Vec<String> = message.text.lines().map(|line| format!("> {line}")).collect();
-    compose::insert(state, format!("{}\n", quoted.join("\n")))
+    compose::insert(state, format!("{}\n{answer}", quoted.join("\n")))
 }

@@ -113,7 +113,11 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         | Action::Role
         | Action::Audit
         | Action::Nick => manage::run(state, action, argument),
-        Action::Me => compose::say_text(state, &format!("*{argument}*")),
+        Action::Me => {
+            let side = state.open.as_ref().and_then(|open| open.thread.as_ref());
+            let thread = side.filter(|thread| thread.has_keys).map(|thread| thread.root.clone());
+            compose::send_text(state, &format!("*{argument}*"), None, thread)
+        }
         Action::Theme | Action::Mouse | Action::Suspend | Action::Redraw | Action::Quit => {
             terminal(state, action, argument)
         }

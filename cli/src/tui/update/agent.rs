@@ -235,6 +235,7 @@ fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
             vec![]
         }),
         Want::Sheet(kind) => sheet::took(state, &kind, value),
+        Want::Edit(..) => Ok(sheet::again(state)),
         Want::Done(said) => {
             let mut effects = if said.is_empty() { vec![] } else { say(state, Weight::Done, said) };
             effects.extend(sheet::again(state));
@@ -339,6 +340,9 @@ fn took_page(state: &mut State, want: Want, lines: ReadLines) -> Vec<Effect> {
 fn failed(state: &mut State, want: Want, error: &CommandError) -> Vec<Effect> {
     match want {
         Want::Sent(target, id) => compose::not_sent(state, &target, &id, error),
+        Want::Edit(target, message, text) => {
+            compose::not_changed(state, &target, message, &text, error)
+        }
         // What waits for a connection is asked for again when there is one.
         Want::Presence | Want::Kept | Want::Names(_) | Want::ThreadDraft(..) => vec![],
         Want::Draft(..) => draft::not_kept(error),

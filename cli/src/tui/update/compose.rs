@@ -79,14 +79,69 @@ fn run_command(state: &mut State, text: &str) -> Vec<Effect> {
     effects
 }
 
-/// Sends a text to the open conversation.
-pub(super) fn say_text(state: &mut State, text: &str) -> Vec<Effect> {
-    if text.len() > MAX_TEXT {
-        return say(
-            state,
-            Weight::Trouble,
-            format!("This is {} KiB; a message has at most {}", text.len() / 1024, MAX_TEXT / 1024),
-        );
+/// Sends what is written: as a message, as an answer, or in place of what a message says.
+fn say_text(state: &mut State, text: &str) -> Vec<Effect> {
+    if let Some(effects) = too_long(state, text) {
+        return effects;
+    }
+    let Some(open) = &mut state.open else { return vec![] };
+    let in_thread = open.thread.as_ref().filter(|thread| thread.has_keys);
+    let thread = in_thread.map(|thread| thread.root.clone());
+    let purpose = open.purpose.clone();
+    open.writing().clear();
+    open.end_edit();
+    open.purpose = Purpose::Say;
+    open.completion = None;
+    match purpose {
+        Purpose::Edit(message) => change_text(state, message, text),
+        Purpose::Reply(message, _) => send_text(state, text, Some(message), thread),
+        Purpose::Say => send_text(state, text, None, thread),
+    }
+}
+
+/// Says what is too much for one message.
+fn too_long(state: &mut State, text: &str) -> Option<Vec<Effect>> {
+    let [has, may] = [text.len(), MAX_TEXT].map(|bytes| bytes.div_ceil(1024));
+    let trouble = format!("This is {has} KiB; a message has at most {may}");
+    (text.len() > MAX_TEXT).then(|| say(state, Weight::Trouble, trouble))
+}
+
+/// Gives a message of this user another text.
+fn change_text(state: &mut State, message: String, text: &str) -> Vec<Effect> {
+    let Some(open) = &state.open else { return vec![] };
+    let room = open.target.clone();
+    let want = Want::Edit(room.clone(), message.clone(), text.to_owned());
+    let act = MessageAct::Edit(emoji::expand(text).into_owned());
+    vec![ask(state, want, &MessageChange { room, message, act })]
+}
+
+/// A message was not given another text: what was written comes back, unless something else is being written.
+pub(super) fn not_changed(
+    state: &mut State,
+    target: &str,
+    message: String,
+    text: &str,
+    error: &CommandError,
+) -> Vec<Effect> {
+    if let Some(open) = state.open.as_mut().filter(|open| open.target == target)
+        && open.composer.is_empty()
+        && open.purpose == Purpose::Say
+    {
+        open.purpose = Purpose::Edit(message);
+        open.composer.set_text(text);
+    }
+    trouble(state, error)
+}
+
+/// Sends a text to the open conversation, and leaves what is being written as it is.
+pub(super) fn send_text(
+    state: &mut State,
+    text: &str,
+    reply_to: Option<String>,
+    thread: Option<String>,
+) -> Vec<Effect> {
+    if let Some(effects) = too_long(state, text) {
+        return effects;
     }
     let id = state.new_id();
     let at = i64::try_from(state.now.as_millis()).unwrap_or(i64::MAX);
@@ -94,23 +149,7 @@ pub(super) fn say_text(state: &mut State, text: &str) -> Vec<Effect> {
     let Some(open) = &mut state.open else { return vec![] };
     let target = open.target.clone();
     let text = emoji::expand(text).into_owned();
-    let purpose = open.purpose.clone();
-    let in_thread = open.thread.as_ref().filter(|thread| thread.has_keys);
-    let thread = in_thread.map(|thread| thread.root.clone());
-    open.writing().clear();
-    open.end_edit();
-    open.purpose = Purpose::Say;
-    open.completion = None;
     open.first_new = None;
-    if let Purpose::Edit(message) = purpose {
-        let act = MessageAct::Edit(text);
-        let change = MessageChange { room: target, message, act };
-        return vec![ask(state, Want::Done(String::new()), &change)];
-    }
-    let reply_to = match purpose {
-        Purpose::Reply(message, _) => Some(message),
-        _ => None,
-    };
     let room =
         RoomLine { reply_to: reply_to.clone(), thread: thread.clone(), ..RoomLine::default() };
     let echo = Message::echo(id.clone(), &own, at, &text, room);
@@ -211,10 +250,10 @@ pub(super) fn edit_message(state: &mut State, text: &str) -> Vec<Effect> {
     }
     open.selecting = None;
     if !text.is_empty() {
-        let act = MessageAct::Edit(emoji::expand(text).into_owned());
-        let change = MessageChange { room: open.target.clone(), message: message.id, act };
-        return vec![ask(state, Want::Done(String::new()), &change)];
+        return change_text(state, message.id, text);
     }
+    // It is written where the message stands, and not in the thread beside it.
+    open.leave_thread();
     if !matches!(open.purpose, Purpose::Edit(_)) {
         open.aside = open.composer.text();
     }

@@ -93,6 +93,19 @@ impl Services {
         Ok(Some(self.peers.foreigners.entry(user).or_insert(foreigner).into_value()))
     }
 
+    /// Whether `caller`, who lives here, may read what a foreigner states about their devices, by what is known here: no other server is
+    /// asked, which may be away.
+    pub async fn may_follow_foreigner(
+        &self,
+        caller: UserId,
+        foreigner: &Foreigner,
+    ) -> Result<bool, StorageError> {
+        let user = foreigner.stored.user;
+        let standings = self.standings(caller, user).await?;
+        Ok(contact::are_partners(standings.ours, standings.theirs)
+            || self.peers.grants.contains_key(&(caller, user)))
+    }
+
     /// Whether `caller`, who lives here, may read what a foreigner states about their devices: people they have to do with, and those whose
     /// home lets them.
     pub async fn may_read_foreigner(
@@ -100,14 +113,10 @@ impl Services {
         caller: UserId,
         foreigner: &Foreigner,
     ) -> Result<bool, StorageError> {
+        if self.may_follow_foreigner(caller, foreigner).await? {
+            return Ok(true);
+        }
         let user = foreigner.stored.user;
-        let standings = self.standings(caller, user).await?;
-        if contact::are_partners(standings.ours, standings.theirs) {
-            return Ok(true);
-        }
-        if self.peers.grants.contains_key(&(caller, user)) {
-            return Ok(true);
-        }
         let away = || StorageError::Unavailable("the user's server does not answer".to_owned());
         let peer = self.peer(&foreigner.stored.peer).ok_or_else(away)?;
         let client = peer.client().ok_or_else(away)?;

@@ -21,6 +21,8 @@ use super::{Peer, SUSPICION, Services, copy, outstanding, receive, watched};
 use crate::repository::{Limit, StorageError, peer::StoredOutbound};
 
 /// How much goes in one batch: as many as the peer takes, and no more bytes than fit into one request beside their frame. One item alone
+/// How many characters of a peer's reason are kept.
+const MAX_REASON: usize = 200;
 /// is below 500 KiB.
 const BATCH: Limit = Limit { rows: 256, bytes: 400 * 1024 };
 /// How often the heads of copies are compared: what any failure detector misses is found then.
@@ -189,7 +191,7 @@ async fn step(services: &Services, peer: &Peer, client: &Client) -> Result<Step,
         if answered.len() != handed.len() {
             return Err(StepError::Lost("the peer answered for other things".to_owned()));
         }
-        outcomes.extend(handed.into_iter().zip(answered));
+        outcomes.extend(handed.into_iter().zip(answered.into_iter().map(curbed)));
     }
     refresh(services, peer, client, &outcomes).await;
     note(services, peer, outcomes).await?;
@@ -280,6 +282,20 @@ async fn note(
     Ok(())
 }
 
+/// An outcome whose reason is short, and one line: a peer's words are kept for each row, and shown to people.
+fn curbed(outcome: ForwardOutcome) -> ForwardOutcome {
+    let short = |reason: String| {
+        reason.chars().filter(|letter| !letter.is_control()).take(MAX_REASON).collect()
+    };
+    match outcome {
+        ForwardOutcome::Refused { reason } => ForwardOutcome::Refused { reason: short(reason) },
+        ForwardOutcome::Later { retry_after_ms, reason } => {
+            ForwardOutcome::Later { retry_after_ms, reason: short(reason) }
+        }
+        other => other,
+    }
+}
+
 /// What an outcome is to the sender.
 enum Fate {
     /// It waits.
@@ -299,5 +315,20 @@ fn fate(outcome: &ForwardOutcome) -> Fate {
             Fate::Back(Returned::Refused { reason: reason.clone() })
         }
         ForwardOutcome::Later { .. } | ForwardOutcome::Behind => Fate::Waits,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_s_reason_is_cut_and_cannot_drive_a_terminal() {
+        let reason = format!("\u{1b}]0;x\u{7}no{}", "o".repeat(1_000_000));
+        let ForwardOutcome::Refused { reason } = curbed(ForwardOutcome::Refused { reason }) else {
+            panic!("it became something else");
+        };
+        assert!(reason.starts_with("]0;xnooo") && reason.chars().count() == MAX_REASON);
+        assert_eq!(curbed(ForwardOutcome::Behind), ForwardOutcome::Behind);
     }
 }

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::{asks, desk};
+use super::{super::act, asks, desk};
 use crate::{
     error::{CommandError, Kind},
     tui::{
+        action::Action,
         effect::Effect,
         event::Event,
         fixture::{Desk, id, key_events, room, talk},
@@ -391,4 +392,46 @@ fn with_the_vim_setting_what_is_selected_is_seen_and_copied() {
     assert!(marked.contains("one") && !marked.contains("two"), "{marked:?}");
     let effects = desk.keys("\" + y");
     assert!(effects.contains(&Effect::Copy("one".to_owned())), "{effects:?}");
+}
+
+#[test]
+fn an_edit_that_is_begun_beside_a_thread_takes_what_is_written_in_the_room() {
+    let mut desk = desk();
+    desk.keys("alt-t");
+    desk.write("for the thread");
+    act::run(&mut desk.state, Action::Edit, "");
+    let before = desk.written();
+    assert!(!before.is_empty());
+    desk.write("!");
+    let effects = desk.keys("enter");
+    let changes = asks(&effects, "message.change");
+    assert_eq!(changes[0]["act"], json!({ "edit": format!("{before}!") }));
+    let thread = desk.state.open.as_ref().unwrap().thread.as_ref().unwrap();
+    assert_eq!(thread.composer.text(), "for the thread");
+}
+
+#[test]
+fn an_edit_that_is_refused_comes_back() {
+    let mut desk = desk();
+    act::run(&mut desk.state, Action::Edit, "");
+    desk.write(" and more");
+    let wanted = desk.written();
+    desk.keys("enter");
+    assert_eq!(desk.written(), "");
+    desk.refuse("message.change", CommandError::new(Kind::NotPermitted, "you may not"));
+    assert_eq!(desk.written(), wanted);
+    let effects = desk.keys("enter");
+    assert_eq!(asks(&effects, "message.change")[0]["act"], json!({ "edit": wanted }));
+}
+
+#[test]
+fn what_is_sent_by_a_command_leaves_what_is_being_written() {
+    let mut desk = desk();
+    desk.write("half a thou");
+    let effects = act::run(&mut desk.state, Action::Me, "waves");
+    assert_eq!(asks(&effects, "send")[0]["text"], "*waves*");
+    let effects = act::run(&mut desk.state, Action::Reply, "yes");
+    let sent = &asks(&effects, "send")[0];
+    assert!(sent["text"] == "yes" && sent["reply_to"].is_string(), "{sent}");
+    assert_eq!(desk.written(), "half a thou");
 }
