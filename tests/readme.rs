@@ -105,6 +105,15 @@ const COMMANDS: &[(&str, &str)] = &[
     ("target/release/load idle --count 4000", "load idle --count 10"),
     ("target/release/load fanout", "load fanout --members 8 --senders 1 --in-flight 1 --seconds 1"),
     ("target/release/load send --times 20", "load send --times 1"),
+    (
+        "target/release/load stopped",
+        "load stopped --members 8 --senders 1 --in-flight 1 --seconds 1",
+    ),
+    ("target/release/load catch-up", "load catch-up --messages 10 --statements 10"),
+    (
+        "target/release/load tui",
+        "load tui --messages 6000 --starts 1 --keys 5 --flood 10 --idle 1 --paged 400",
+    ),
     // Once through each, by a step of its own.
     ("cargo bench -p rookery-protocol", "grep -q -- \"--bench '\\*'\" tests/run"),
     ("cargo bench -p rookery-homeserver", "grep -q -- \"--bench '\\*'\" tests/run"),

@@ -30,7 +30,7 @@ const ITEM_BYTES: usize = 64;
 /// takes. What is posted meanwhile goes out in the next round. So a reader of a channel that takes all the server has gets several posts in
 /// one packet, and one of any other waits for nothing.
 const REST: Duration = Duration::from_micros(12);
-const LONGEST_REST: Duration = Duration::from_millis(25);
+const LONGEST_REST: Duration = Duration::from_millis(50);
 /// How many commits may gather for one round.
 const COMMITS: usize = 64;
 /// A rest shorter than what a timer can tell is none.
