@@ -105,7 +105,12 @@ async fn after_a_stop_everything_is_drawn_again() -> Result<()> {
     terminal.wait_quiet(QUIET)?;
     let raw = String::from_utf8_lossy(&terminal.raw_since(before)).into_owned();
     ensure!(raw.contains("\x1b[?1049h") && raw.contains("second"), "{raw:?}");
-    write(&mut terminal, ", and gone on with")?;
+    // What came meanwhile is there at one moment: a signal, a new size, and keys.
+    terminal.signal("STOP")?;
+    terminal.wait_quiet(QUIET)?;
+    terminal.resize(90, 30)?;
+    terminal.type_text(", and gone on with")?;
+    terminal.signal("CONT")?;
     wait_written(&mut terminal, "kept meanwhile, and gone on with")?;
     quit(&mut terminal)
 }

@@ -164,6 +164,8 @@ pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
+    // First of all, so that whoever types on once the screen is gone has every key of theirs kept for what comes next.
+    disable_raw_mode().ok();
     let mut out = io::stdout().lock();
     if ENHANCED.swap(false, Ordering::SeqCst) {
         queue!(out, PopKeyboardEnhancementFlags).ok();
@@ -171,7 +173,6 @@ pub fn restore() {
     queue!(out, DisableMouseCapture, DisableFocusChange, DisableBracketedPaste).ok();
     queue!(out, LeaveAlternateScreen, Show).ok();
     out.flush().ok();
-    disable_raw_mode().ok();
 }
 
 /// Has a panic give the terminal back before it says what is wrong. One in a task beside the screen does not end the screen: it is told to
