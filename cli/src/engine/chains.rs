@@ -295,7 +295,7 @@ impl Engine {
             let have = self.store.read().await?.person(person).await?;
             let after = have.as_ref().map(|state| state.head.seq);
             let request = ReadChain { chain: ChainId::of_user(person), after, limit: PAGE };
-            let page = self.watched(client, client.call(&request)).await?;
+            let page = client.call_watched(&request).await?;
             let mut unit = self.store.write().await?;
             // Another task may have taken some of them in meanwhile.
             let mut state = unit.person(person).await?;

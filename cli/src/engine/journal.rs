@@ -331,7 +331,8 @@ impl Engine {
                 }
             }
             if !items.is_empty() {
-                self.watched(client, client.call(&AppendJournal { items }))
+                client
+                    .call_watched(&AppendJournal { items })
                     .await
                     .map_err(|error| failed(Kind::Failed, error))?;
             }

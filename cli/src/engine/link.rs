@@ -20,8 +20,6 @@ use crate::{
 
 /// The first wait before connecting again, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
-/// How long a server may be silent before it is asked whether it is there, and how long that may take.
-const SUSPICION: Duration = Duration::from_secs(2);
 /// How long nothing may come down the follow stream before the server is asked whether it is there. The transport's own time-out is a
 /// minute, and a message that waits for it is a minute late.
 const QUIET: Duration = Duration::from_secs(15);
@@ -219,7 +217,7 @@ impl Engine {
                 Ok(0) => return broken(),
                 Ok(_) => {}
                 // A server that was killed says nothing, and what it has for us waits until we come back.
-                Err(_) if client.is_there(SUSPICION).await => continue,
+                Err(_) if client.is_there().await => continue,
                 Err(_) => return broken(),
             }
             match self.take_in(client, &up, std::mem::take(&mut frames)).await {
@@ -233,25 +231,6 @@ impl Engine {
                 }
                 Err(ChainError::Ended(error)) => return Attempt::Never(error),
                 Err(error) => return Attempt::Again(error.into()),
-            }
-        }
-    }
-
-    /// Waits for `call`, and for the connection under it: a server that was killed says nothing, and its restarted self does not know us.
-    /// When there is no answer for a while the server is asked something small, and the connection is given up if that stays unanswered.
-    pub(super) async fn watched<T>(&self, client: &Client, call: impl Future<Output = T>) -> T {
-        let mut call = std::pin::pin!(call);
-        loop {
-            tokio::select! {
-                answer = &mut call => return answer,
-                () = tokio::time::sleep(SUSPICION) => {
-                    if !client.is_there(SUSPICION).await {
-                        tracing::debug!("the server is silent; the connection is given up");
-                        // Which ends the call as well.
-                        client.close();
-                        return call.await;
-                    }
-                }
             }
         }
     }

@@ -114,7 +114,7 @@ impl Engine {
                 envelopes: request.envelopes,
                 purpose: outgoing.purpose,
             };
-            match self.watched(client, client.call(&message)).await {
+            match client.call_watched(&message).await {
                 Ok(sent) => return Ok(self.note_sent(&outgoing, sent).await?),
                 Err(CallError::Request(SendError::Stale { to_head, own_head })) => {
                     self.reach_head(client, outgoing.to, to_head).await?;

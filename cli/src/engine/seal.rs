@@ -195,7 +195,7 @@ impl Engine {
         devices: Vec<DeviceId>,
     ) -> Result<Vec<Bundle>, Undelivered> {
         let claim = ClaimPrekeys { claim: new_item(), user: person, devices };
-        match self.watched(client, client.call(&claim)).await {
+        match client.call_watched(&claim).await {
             Ok(bundles) => Ok(bundles.bundles),
             Err(CallError::Request(error @ ClaimError::Unreachable { .. })) => {
                 Err(Undelivered::Later(error.to_string(), None))

@@ -18,10 +18,7 @@ use super::{
     Services, contact,
     directory::Resident,
     feed::Live,
-    peer::{
-        copy::{self, CopyError},
-        watched,
-    },
+    peer::copy::{self, CopyError},
 };
 use crate::repository::{Limit, StorageError, chain::ChainKind};
 
@@ -243,7 +240,7 @@ pub async fn resolve_abroad(
     unit.let_peer_read(server, who.user).await?;
     unit.commit().await?;
     let request = PeerResolve { name: name.clone(), asker: who.user };
-    let resolved = match watched(&client, client.call(&request)).await {
+    let resolved = match client.call_watched(&request).await {
         Ok(resolved) => resolved,
         Err(CallError::Request(ReadError::NotFound)) => {
             return Err(Failure::Error(ReadError::NotFound));

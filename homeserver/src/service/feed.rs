@@ -4,10 +4,13 @@
 //! marked *behind*, and its stream reads what it missed from the database by its cursor. So a slow reader costs nobody else, and memory is
 //! bounded by the number of connections.
 
+mod rounds;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,25 +19,15 @@ use rookery_protocol::{
     id::{ChainId, DeviceId, UserId},
     session::FollowDown,
 };
-use tokio::sync::{
-    Notify,
-    mpsc::{self, error::TrySendError},
-};
+use tokio::sync::Notify;
+
+pub use self::rounds::Waker;
+use self::rounds::{Asleep, rounds};
 
 /// What one follow stream may have waiting: 512 KiB, a thousand messages.
 pub const FEED_BYTES: usize = 512 * 1024;
 /// What an item costs beside its bytes.
 const ITEM_BYTES: usize = 64;
-
-/// How long readers of channels rest after a round of waking, for each delivery that was in it, and at most: about as long as carrying them out
-/// takes. What is posted meanwhile goes out in the next round. So a reader of a channel that takes all the server has gets several posts in
-/// one packet, and one of any other waits for nothing.
-const REST: Duration = Duration::from_micros(12);
-const LONGEST_REST: Duration = Duration::from_millis(50);
-/// How many commits may gather for one round.
-const COMMITS: usize = 64;
-/// A rest shorter than what a timer can tell is none.
-const SHORTEST_REST: Duration = Duration::from_millis(1);
 
 /// Something to be sent down a follow stream, encoded as a [`FollowDown`].
 #[derive(Clone, Debug)]
@@ -214,35 +207,21 @@ pub struct Feeds {
     devices: RwLock<HashMap<DeviceId, Arc<Feed>>>,
     users: RwLock<HashMap<UserId, Vec<Arc<Feed>>>>,
     chains: RwLock<HashMap<ChainId, Vec<Arc<Feed>>>>,
-    /// Readers of channels who are to be woken. Each is in it once at most, until it has taken what it is woken for.
-    asleep: mpsc::Sender<Asleep>,
-}
-
-/// Wakes readers of channels, in rounds.
-#[derive(Debug)]
-pub struct Waker {
-    asleep: mpsc::Receiver<Asleep>,
-}
-
-/// Readers who are to be woken for what one commit has put in.
-#[derive(Debug)]
-struct Asleep {
-    readers: Vec<Arc<Feed>>,
-    deliveries: usize,
+    asleep: Asleep,
 }
 
 impl Feeds {
     /// No feeds, and what wakes those who read channels.
     #[must_use]
     pub fn new() -> (Self, Waker) {
-        let (sender, asleep) = mpsc::channel(COMMITS);
+        let (asleep, waker) = rounds();
         let feeds = Self {
             devices: RwLock::default(),
             users: RwLock::default(),
             chains: RwLock::default(),
-            asleep: sender,
+            asleep,
         };
-        (feeds, Waker { asleep })
+        (feeds, waker)
     }
 
     /// Opens the device's feed. A feed that it had before ends: its connection is most likely dead.
@@ -368,15 +347,7 @@ impl Feeds {
                 readers.push(Arc::clone(feed));
             }
         }
-        let deliveries = feeds.len().saturating_mul(lives.len());
-        if let Err(TrySendError::Full(asleep)) =
-            self.asleep.try_send(Asleep { readers, deliveries })
-        {
-            // No round has come for a while: they wait no longer. (A waker that is gone has gone with the server.)
-            for reader in asleep.readers {
-                reader.wake();
-            }
-        }
+        self.asleep.add(readers, feeds.len().saturating_mul(lives.len()));
         feeds.len()
     }
 
@@ -410,112 +381,5 @@ impl Feeds {
         self.unfollow(feed, chain);
         feed.push(Live::End { chain });
         feed.push(Live::notice(&FollowDown::Unfollowed { chain }));
-    }
-}
-
-impl Waker {
-    /// Wakes who is asleep, round by round, until the feeds are gone.
-    pub async fn run(mut self) {
-        while let Some(mut round) = self.asleep.recv().await {
-            while let Ok(more) = self.asleep.try_recv() {
-                round.readers.extend(more.readers);
-                round.deliveries = round.deliveries.saturating_add(more.deliveries);
-            }
-            for reader in &round.readers {
-                reader.wake();
-            }
-            let count = u32::try_from(round.deliveries).unwrap_or(u32::MAX);
-            let rest = REST.saturating_mul(count).min(LONGEST_REST);
-            drop(round);
-            if rest >= SHORTEST_REST {
-                tokio::time::sleep(rest).await;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn envelope(position: u64, bytes: usize) -> Live {
-        Live::Envelope { position, frame: vec![0; bytes].into() }
-    }
-
-    #[test]
-    fn a_slow_reader_falls_back_to_its_cursor_and_never_grows() {
-        let (feeds, _waker) = Feeds::new();
-        let feed = feeds.open(UserId::from_bytes([1; 32]), DeviceId::from_bytes([1; 32]));
-        for position in 0..2_000 {
-            feed.push(envelope(position, 1_000));
-            assert!(feed.queue().bytes <= FEED_BYTES);
-        }
-        let taken = feed.take().unwrap();
-        assert!(taken.behind && taken.items.is_empty());
-        feed.push(envelope(2_000, 1_000));
-        let taken = feed.take().unwrap();
-        assert!(!taken.behind && taken.items.len() == 1);
-    }
-
-    #[test]
-    fn a_stream_is_woken_once_for_all_that_it_has_not_taken() {
-        let (feeds, _waker) = Feeds::new();
-        let feed = feeds.open(UserId::from_bytes([1; 32]), DeviceId::from_bytes([1; 32]));
-        assert!(feed.put(envelope(1, 10)) && !feed.put(envelope(2, 10)));
-        assert_eq!(feed.take().unwrap().items.len(), 2);
-        assert!(feed.put(envelope(3, 10)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn readers_of_a_channel_that_is_busy_are_woken_together_and_never_left() {
-        const READERS: u16 = 1_000;
-        let (feeds, waker) = Feeds::new();
-        let chain = ChainId::of_user(UserId::from_bytes([9; 32]));
-        let readers: Vec<_> = (0..READERS)
-            .map(|number| {
-                let mut id = [0; 32];
-                id[..2].copy_from_slice(&number.to_be_bytes());
-                let feed = feeds.open(UserId::from_bytes(id), DeviceId::from_bytes(id));
-                feeds.follow(&feed, chain);
-                feed
-            })
-            .collect();
-        let post = |seq| Live::Entry { chain, seq, frame: Bytes::new() };
-        let mut waking = tokio::task::JoinSet::new();
-        waking.spawn(waker.run());
-        let begin = tokio::time::Instant::now();
-        // The first post finds everybody at rest, and waits for nothing.
-        feeds.put_in_chain(chain, &[post(0)]);
-        for reader in &readers {
-            reader.filled.notified().await;
-            assert_eq!(reader.take().unwrap().items.len(), 1);
-        }
-        assert_eq!(begin.elapsed(), Duration::ZERO);
-        // The next two come while readers rest, and go out together.
-        feeds.put_in_chain(chain, &[post(1)]);
-        feeds.put_in_chain(chain, &[post(2)]);
-        for reader in &readers {
-            reader.filled.notified().await;
-            assert_eq!(reader.take().unwrap().items.len(), 2);
-        }
-        let rested = begin.elapsed();
-        assert!(rested > Duration::ZERO && rested <= LONGEST_REST, "{rested:?}");
-        // The waker ends with the feeds.
-        drop(feeds);
-        waking.join_all().await;
-    }
-
-    #[test]
-    fn a_second_stream_of_a_device_takes_over() {
-        let (feeds, _waker) = Feeds::new();
-        let (user, device) = (UserId::from_bytes([1; 32]), DeviceId::from_bytes([1; 32]));
-        let first = feeds.open(user, device);
-        feeds.follow(&first, ChainId::of_user(user));
-        let second = feeds.open(user, device);
-        assert!(first.take().unwrap().replaced);
-        assert!(!feeds.close(&first));
-        assert!(Arc::ptr_eq(&feeds.of_device(device).unwrap(), &second));
-        assert!(feeds.close(&second));
-        assert!(feeds.chains.read().unwrap().is_empty());
     }
 }

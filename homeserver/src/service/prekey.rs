@@ -24,7 +24,7 @@ use super::{
     directory::Resident,
     feed::Live,
     limit::{Bucket, Subject},
-    peer::{copy::Foreigner, watched},
+    peer::copy::Foreigner,
 };
 use crate::repository::prekey::{ClaimedKeys, NewClaim, OneTime, PrekeyCounts};
 
@@ -114,7 +114,7 @@ pub async fn claim_abroad(
     unit.commit().await?;
     let ClaimPrekeys { claim, user, devices } = request;
     let request = PeerClaim { asker: who.user, claim, user, devices };
-    match watched(&client, client.call(&request)).await {
+    match client.call_watched(&request).await {
         Ok(bundles) => Ok(bundles),
         Err(CallError::Request(error)) => Err(Failure::Error(error)),
         Err(CallError::Refused(refusal @ Refusal::Throttled { .. })) => Err(refusal.into()),

@@ -25,6 +25,8 @@ use crate::{
 pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an answer may take: above the server's own deadline, and above its longest wait for a letter.
 pub const CALL_PATIENCE: Duration = Duration::from_secs(40);
+/// How long the other end may be silent before it is asked whether it is there, and how long that may take.
+pub const SUSPICION: Duration = Duration::from_secs(2);
 /// An answer with a page of entries is at most this long.
 const MAX_ANSWER: usize = MAX_BATCH + MAX_FRAME;
 
@@ -175,9 +177,32 @@ impl Client {
         Ok((started, FollowReceiver(recv), FollowSender(send)))
     }
 
-    /// Whether the other end answers something small within `patience`. A refusal is an answer, too.
-    pub async fn is_there(&self, patience: Duration) -> bool {
-        let answer = tokio::time::timeout(patience, self.call(&ServerInfo {})).await;
+    /// Makes a call as [`Client::call`] does, and watches the connection under it: an end that was killed says nothing, and its restarted self
+    /// does not know us. When there is no answer for [`SUSPICION`] the other end is asked something small, and the connection is given up if
+    /// that stays unanswered.
+    pub async fn call_watched<R: Request>(
+        &self,
+        request: &R,
+    ) -> Result<R::Reply, CallError<R::Error>> {
+        let mut call = std::pin::pin!(self.call(request));
+        loop {
+            tokio::select! {
+                answer = &mut call => return answer,
+                () = tokio::time::sleep(SUSPICION) => {
+                    if !self.is_there().await {
+                        tracing::debug!("the other end is silent; the connection is given up");
+                        // Which ends the call as well.
+                        self.close();
+                        return call.await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the other end answers something small within [`SUSPICION`]. A refusal is an answer, too.
+    pub async fn is_there(&self) -> bool {
+        let answer = tokio::time::timeout(SUSPICION, self.call(&ServerInfo {})).await;
         matches!(answer, Ok(Ok(_) | Err(CallError::Refused(_))))
     }
 

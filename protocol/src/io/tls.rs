@@ -150,8 +150,7 @@ pub(crate) fn client_config(
     let seen = Arc::new(OnceLock::new());
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         Trust::WebPki => Arc::new(rustls_platform_verifier::Verifier::new(Arc::clone(&provider))?),
-        Trust::Proof => Arc::new(AnyCertificate { provider: Arc::clone(&provider) }),
-        Trust::Pinned(_) | Trust::FirstContact => Arc::new(RootVerifier {
+        Trust::Proof | Trust::Pinned(_) | Trust::FirstContact => Arc::new(RootVerifier {
             trust,
             provider: Arc::clone(&provider),
             seen: Arc::clone(&seen),
@@ -166,7 +165,8 @@ pub(crate) fn client_config(
     Ok((config, seen))
 }
 
-/// Checks that the chain ends in a self-signed Ed25519 root, that the root is the pinned one, and that it signed the leaf.
+/// Checks that the chain ends in a self-signed Ed25519 root, that the root is the pinned one, and that it signed the leaf. Where a proof will
+/// say who the other end is, it takes every certificate: the handshake has shown that whoever shows it has its key.
 #[derive(Debug)]
 struct RootVerifier {
     trust: Trust,
@@ -186,6 +186,9 @@ impl ServerCertVerifier for RootVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.trust == Trust::Proof {
+            return Ok(ServerCertVerified::assertion());
+        }
         let root = intermediates.last().ok_or(WRONG_ROOT)?;
         let mut roots = RootCertStore::empty();
         roots.add(root.clone().into_owned())?;
@@ -242,51 +245,5 @@ impl ServerCertVerifier for RootVerifier {
 
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         None
-    }
-}
-
-/// Takes every certificate, and sees to it only that who shows it has its key: the connection is one of two ends, whoever they are.
-#[derive(Debug)]
-struct AnyCertificate {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.3 only".to_owned()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -141,7 +141,7 @@ impl Engine {
         after: Option<u64>,
     ) -> Result<Option<Entries>, ChainError> {
         let request = ReadChain { chain, after, limit: PAGE };
-        match self.watched(client, client.call(&request)).await.map_err(ChainError::from) {
+        match client.call_watched(&request).await.map_err(ChainError::from) {
             Ok(page) => Ok(Some(page)),
             Err(ChainError::NotFound) => Ok(None),
             Err(error) => Err(error),

@@ -318,7 +318,7 @@ impl<'e> Draft<'e> {
             engine.put_blob(client, self.community, wraps).await.map_err(no_wraps)?;
         }
         let request = AppendLog { community: self.community, statements: self.submissions.clone() };
-        engine.watched(client, client.call(&request)).await.map(|_| ())
+        client.call_watched(&request).await.map(|_| ())
     }
 
     /// Keeps the secrets that the batch begins epochs with: they have to be here before anybody else can have them.

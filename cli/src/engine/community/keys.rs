@@ -220,7 +220,7 @@ impl Engine {
         let offset = u64::try_from(index.saturating_mul(WRAP_BYTES)).unwrap_or(u64::MAX);
         let length = u32::try_from(WRAP_BYTES).unwrap_or(u32::MAX);
         let request = GetBlob { community: place.community, blob: epoch.wraps, offset, length };
-        match self.watched(client, client.call(&request)).await {
+        match client.call_watched(&request).await {
             Ok(part) => Ok(wrap_at(part.bytes.as_slice(), 0)),
             Err(error @ (CallError::Lost(_) | CallError::TimedOut | CallError::Refused(_))) => {
                 Err(failed_as(error, |_| Kind::Failed))

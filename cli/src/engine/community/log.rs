@@ -114,11 +114,11 @@ impl Engine {
         match reader {
             Reader::Member => {
                 let request = ReadChain { chain: ChainId::of_log(community), after, limit: PAGE };
-                Ok(self.watched(client, client.call(&request)).await?)
+                Ok(client.call_watched(&request).await?)
             }
             Reader::Guest(by) => {
                 let request = PreviewLog { community, by: by.clone(), after, limit: PAGE };
-                self.watched(client, client.call(&request)).await.map_err(|error| match error {
+                client.call_watched(&request).await.map_err(|error| match error {
                     CallError::Request(PreviewError::NotFound) => ChainError::NotFound,
                     error => ChainError::Call(failed_as(error, |_| Kind::Failed)),
                 })
@@ -274,8 +274,8 @@ impl Engine {
                         after: self.books.histories().reaches(*user),
                     })
                     .collect();
-                let page = self
-                    .watched(client, client.call(&ReadChains { chains }))
+                let page = client
+                    .call_watched(&ReadChains { chains })
                     .await
                     .map_err(|error| ChainError::Call(failed_as(error, |_| Kind::Failed)))?;
                 let mut by_user: Vec<(UserId, Vec<Entry>)> = vec![];

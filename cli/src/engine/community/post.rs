@@ -124,7 +124,7 @@ impl Engine {
             }
             let (batch, items) = self.seal_batch(community, channel, batch).await?;
             let request = PostChannel { community, channel, items };
-            match self.watched(client, client.call(&request)).await {
+            match client.call_watched(&request).await {
                 Ok(_) => return Ok(self.note_posted(&batch).await?),
                 Err(CallError::Request(PostError::Stale { .. })) => {
                     self.unseal(&batch).await?;

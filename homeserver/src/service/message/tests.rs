@@ -1,15 +1,22 @@
+use std::time::Duration;
+
 use rookery_protocol::{
     request::{
         contact::{ContactChange, Standing},
         message::SendError,
     },
     schema::Schema as _,
+    session::FollowDown,
 };
 
 use super::*;
-use crate::service::{
-    contact,
-    testing::{bench, item},
+use crate::{
+    repository::StorageError,
+    service::{
+        contact,
+        feed::Live,
+        testing::{bench, item},
+    },
 };
 
 #[test]
@@ -174,31 +181,4 @@ async fn whoever_writes_too_much_is_told_when_to_go_on() {
     };
     bench.clock.advance(Duration::from_millis(retry_after_ms));
     send(services, alices, message(3)).await.unwrap();
-}
-
-#[test]
-fn nothing_overtakes_what_found_a_full_mailbox() {
-    let (one, other) = (Arc::new(Lane::default()), Arc::new(Lane::default()));
-    let plan = |lane: Option<&Arc<Lane>>| Plan {
-        answer: oneshot::channel().0,
-        copies: vec![],
-        stranger: None,
-        outbound: None,
-        lane: lane.cloned(),
-    };
-    let plans = [Some(&one), Some(&one), Some(&other), None, Some(&one)].map(plan);
-    let stored = || Deposited::Stored { positions: vec![1] };
-    let full = || Deposited::Full { devices: vec![] };
-    let all = [stored(), stored(), stored(), stored(), stored()];
-    assert_eq!(overtaking(&plans, &all), Vec::<usize>::new());
-    let outcomes = [full(), stored(), stored(), stored(), stored()];
-    assert_eq!(overtaking(&plans, &outcomes), [1, 4]);
-    assert!(one.is_blocked() && !other.is_blocked());
-    // What was stored before it stays so, and what was there already is no new one.
-    let outcomes = [stored(), full(), stored(), stored(), Deposited::Duplicate { at: at(0) }];
-    assert_eq!(overtaking(&plans, &outcomes), Vec::<usize>::new());
-}
-
-fn at(seconds: u64) -> Timestamp {
-    Timestamp::from_millis(seconds.saturating_mul(1_000))
 }

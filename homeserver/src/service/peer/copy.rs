@@ -20,7 +20,7 @@ use rookery_protocol::{
     user::{self, Denied, State},
 };
 
-use super::{Peer, Services, watched};
+use super::{Peer, Services};
 use crate::{
     repository::{
         StorageError,
@@ -122,7 +122,7 @@ impl Services {
         let client = peer.client().ok_or_else(away)?;
         let after = Some(foreigner.head.seq);
         let request = PeerReadChain { user, after, limit: 1, asker: Some(caller) };
-        match watched(&client, client.call(&request)).await {
+        match client.call_watched(&request).await {
             Ok(_) => {
                 self.peers.grants.insert((caller, user), ());
                 Ok(true)
@@ -170,7 +170,7 @@ pub async fn fetch(
         }
         let after = known.as_ref().map(|known| known.head.seq);
         let request = PeerReadChain { user, after, limit: PAGE, asker };
-        let page = match watched(client, client.call(&request)).await {
+        let page = match client.call_watched(&request).await {
             Ok(page) => page,
             Err(CallError::Request(ReadError::NotFound)) => return Err(CopyError::NotFound),
             Err(error) => return Err(CopyError::Unreachable(error.to_string())),
@@ -300,7 +300,7 @@ pub async fn compare(services: &Services, peer: &Peer, client: &Client) -> Resul
             .into_iter()
             .map(|stored| FollowedChain { chain: stored.chain, have: stored.head })
             .collect();
-        let moved = watched(client, client.call(&PeerHeads { chains })).await;
+        let moved = client.call_watched(&PeerHeads { chains }).await;
         let moved = moved.map_err(|error| CopyError::Unreachable(error.to_string()))?.moved;
         for one in moved {
             let Some(user) = users.iter().find(|user| ChainId::of_user(**user) == one.chain) else {

@@ -17,7 +17,7 @@ use rookery_protocol::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Peer, SUSPICION, Services, copy, outstanding, receive, watched};
+use super::{Peer, Services, copy, outstanding, receive};
 use crate::repository::{Limit, StorageError, peer::StoredOutbound};
 
 /// How much goes in one batch: as many as the peer takes, and no more bytes than fit into one request beside their frame. One item alone
@@ -96,7 +96,7 @@ pub async fn run(
             () = peer.wake.notified() => continue,
             () = tokio::time::sleep_until(wake_at) => continue,
             () = tokio::time::sleep(QUIET) => {
-                if client.is_there(SUSPICION).await {
+                if client.is_there().await {
                     continue;
                 }
                 Ended::Lost("the peer has fallen silent".to_owned())
@@ -184,7 +184,7 @@ async fn step(services: &Services, peer: &Peer, client: &Client) -> Result<Step,
     }
     if !items.is_empty() {
         let begun = tokio::time::Instant::now();
-        let answered = watched(client, client.call(&PeerForward { items })).await;
+        let answered = client.call_watched(&PeerForward { items }).await;
         let answered = answered.map_err(|error| StepError::Lost(error.to_string()))?.outcomes;
         metrics::histogram!("rookery_peer_batch_seconds", "peer" => peer.name.to_string())
             .record(begun.elapsed().as_secs_f64());

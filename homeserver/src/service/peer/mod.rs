@@ -55,8 +55,6 @@ const MAX_FOREIGNERS: u64 = 20_000;
 const MAX_GRANTS: u64 = 100_000;
 /// How long a peer's word on that holds.
 const GRANT: Duration = Duration::from_hours(1);
-/// How long a peer may be silent in the middle of a call before it is asked whether it is there, and how long that may take.
-const SUSPICION: Duration = Duration::from_secs(3);
 
 /// How the connection to a peer stands.
 #[derive(Clone, Debug)]
@@ -369,23 +367,5 @@ impl Services {
         let stored = peer.stored();
         let is_known = stored.root.is_some() && stored.standing != PeerStanding::Blocked;
         (self.config.federation != Federation::Off && is_known).then_some(peer)
-    }
-}
-
-/// Waits for `call` to a peer, and for the connection under it. When there is no answer for a while the peer is asked something small, and the
-/// connection is given up if that stays unanswered: one that was killed says nothing, and its restarted self does not know us.
-pub async fn watched<T>(client: &Client, call: impl Future<Output = T>) -> T {
-    let mut call = std::pin::pin!(call);
-    loop {
-        tokio::select! {
-            answer = &mut call => return answer,
-            () = tokio::time::sleep(SUSPICION) => {
-                if !client.is_there(SUSPICION).await {
-                    // Which ends the call as well.
-                    client.close();
-                    return call.await;
-                }
-            }
-        }
     }
 }

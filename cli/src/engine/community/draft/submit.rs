@@ -91,7 +91,7 @@ impl Engine {
             };
             let begin = u64::try_from(offset).unwrap_or(u64::MAX);
             let request = PutBlob { community, blob, size, offset: begin, bytes: part };
-            let have = match self.watched(client, client.call(&request)).await {
+            let have = match client.call_watched(&request).await {
                 Ok(progress) => progress.have,
                 Err(CallError::Request(PutBlobError::Gap { have })) if have < size => have,
                 Err(error) => return Err(error),
