@@ -111,11 +111,23 @@ impl Drop for Draft {
 
 /// Lets somebody write a message with `editor`.
 fn edit(editor: &str, directory: &Path) -> Result<String, CommandError> {
-    let text = edit_text(editor, directory, "")?;
+    let Written { text, is_good } = edit_text(editor, directory, "")?;
+    if !is_good {
+        let what = format!("the editor {editor:?} failed; nothing was sent");
+        return Err(CommandError::new(Kind::Failed, what));
+    }
     if text.trim().is_empty() {
         return Err(CommandError::new(Kind::Usage, "the message is empty; nothing was sent"));
     }
     Ok(text)
+}
+
+/// What an editor has left.
+pub(crate) struct Written {
+    /// The text.
+    pub text: String,
+    /// Whether the editor has ended well: else the text may not be what was wanted.
+    pub is_good: bool,
 }
 
 /// Lets somebody change a text with `editor`, which may have arguments of its own.
@@ -123,7 +135,7 @@ pub(crate) fn edit_text(
     editor: &str,
     directory: &Path,
     text: &str,
-) -> Result<String, CommandError> {
+) -> Result<Written, CommandError> {
     let draft = Draft(directory.join(format!("message-{}.txt", uuid::Uuid::new_v4().simple())));
     crate::config::write_private(&draft.0, text.as_bytes())?;
     // As git and others do it: the shell takes the command apart, and the file's name is not for it to read.
@@ -133,16 +145,10 @@ pub(crate) fn edit_text(
         .arg(editor)
         .arg(&draft.0)
         .status()?;
-    if !status.success() {
-        return Err(CommandError::new(
-            Kind::Failed,
-            format!("the editor {editor:?} failed; nothing was sent"),
-        ));
-    }
     let mut text = String::new();
     std::fs::File::open(&draft.0)?.take(MAX_INPUT).read_to_string(&mut text)?;
     text.truncate(text.trim_end_matches('\n').len());
-    Ok(text)
+    Ok(Written { text, is_good: status.success() })
 }
 
 /// More than a message may have; the rest need not be read to say so.

@@ -60,7 +60,7 @@ pub use index::{Policy, index_next};
 pub use link::Link;
 pub use linking::link_new_device;
 pub use search::{Found, Mark, find};
-pub use send::SendOrder;
+pub use send::{MAX_MESSAGE, SendOrder};
 pub use timeline::{TailOrder, TailReader};
 
 use crate::{

@@ -17,7 +17,8 @@ use crate::{
 /// How long `send` waits by default for the home's answer.
 const SENT_PATIENCE: Duration = Duration::from_secs(30);
 /// A message's text, in bytes: what fits into an envelope with its padding.
-const MAX_TEXT: usize = 32 * 1024;
+/// The longest message, in bytes.
+pub const MAX_MESSAGE: usize = 32 * 1024;
 
 /// A message that somebody wants sent.
 #[derive(Clone, Debug)]
@@ -50,11 +51,11 @@ struct Awaited {
 impl Engine {
     /// Writes a message down, and waits until it has come as far as was asked. Gives the message and its receiver's address.
     pub async fn send(&self, order: SendOrder) -> Result<(Message, String), CommandError> {
-        if order.text.is_empty() || order.text.len() > MAX_TEXT {
+        if order.text.is_empty() || order.text.len() > MAX_MESSAGE {
             return Err(CommandError::new(
                 Kind::Usage,
                 format!(
-                    "a message has 1 to {MAX_TEXT} bytes, and this one has {}",
+                    "a message has 1 to {MAX_MESSAGE} bytes, and this one has {}",
                     order.text.len()
                 ),
             ));

@@ -23,7 +23,7 @@ struct Known {
 }
 
 /// Settings of the account.
-const ACCOUNT: [Known; 9] = [
+const ACCOUNT: [Known; 10] = [
     Known { name: "notifications", values: &["all", "mentions", "none"], default: "mentions" },
     Known { name: "theme", values: &["dark", "light", "high-contrast", "none"], default: "dark" },
     Known { name: "keys", values: &["plain", "vim"], default: "plain" },
@@ -33,6 +33,7 @@ const ACCOUNT: [Known; 9] = [
     Known { name: "emoji", values: &["pictures", "names"], default: "pictures" },
     Known { name: "links", values: &["auto", "on", "off"], default: "auto" },
     Known { name: "events", values: &["shown", "hidden"], default: "shown" },
+    Known { name: "notices", values: &["full", "bare"], default: "full" },
 ];
 /// Settings of one conversation.
 const CONVERSATION: [Known; 3] = [

@@ -60,10 +60,22 @@ actions! {
     Palette = "palette" "All commands" ("") / "palette" | "commands", Everywhere "ctrl-p";
     /// Finds messages.
     Search = "search" "Search messages" ("[QUERY]") / "search" | "find", Everywhere "ctrl-f";
+    /// Finds messages that mention this user.
+    Mentions = "mentions" "Messages that mention you" ("") / "mentions", Everywhere "ctrl-x e";
+    /// Finds messages with a link in the open conversation.
+    Links = "links" "Links in this room" ("") / "links", Everywhere "ctrl-x H";
+    /// Finds a message in the open conversation, from where one is backwards.
+    Here = "here" "Find in this room" ("WORDS") / "here", Selecting "/";
+    /// Finds the one before.
+    HereOlder = "here-older" "Find an older one" ("") / "here-older", Selecting "n";
+    /// Finds the one after.
+    HereNewer = "here-newer" "Find a newer one" ("") / "here-newer", Selecting "N";
     /// Shows the keys and commands.
     Help = "help" "Help" ("") / "help" | "bindings", Everywhere "f1";
     /// Opens the next conversation with something unread, mentions first.
-    NextUnread = "next-unread" "Next unread" ("") / "next" | "unreads", Everywhere "alt-a";
+    NextUnread = "next-unread" "Next unread" ("") / "next", Everywhere "alt-a";
+    /// Lists the conversations with something unread, to pick from.
+    Unreads = "unreads" "Unread conversations" ("") / "unreads", Everywhere "ctrl-x U";
     /// Opens the conversation at a place of the list.
     Nth = "room-number" "Open the n-th in the list" ("N") / "room",
         Everywhere "alt-1" "1", Everywhere "alt-2" "2", Everywhere "alt-3" "3", Everywhere "alt-4" "4", Everywhere "alt-5" "5",
@@ -115,7 +127,7 @@ actions! {
     /// Copies the message's text.
     Copy = "copy" "Copy the text" ("") / "copy", Selecting "y";
     /// Copies the message's link.
-    CopyLink = "copy-link" "Copy the link" ("") / "copy-link" | "open", Selecting "Y", Selecting "o";
+    CopyLink = "copy-link" "Copy the link" ("[NUMBER]") / "copy-link" | "open", Selecting "Y", Selecting "o";
     /// Puts the message's text into the composer as a quote.
     Quote = "quote" "Quote" ("") / "quote", Selecting ">";
     /// Sends the message's text to another conversation.
@@ -145,13 +157,17 @@ actions! {
     /// Gives the room another name.
     Rename = "rename" "Rename the room" ("NAME") / "rename", Everywhere "ctrl-x n";
     /// Makes an invitation.
-    Invite = "invite" "Invite" ("[@WHO]") / "invite", Everywhere "ctrl-x i";
+    Invite = "invite" "Invite" ("[@WHO] [uses=N] [for=7d] [role=NAME]|revoke NUMBER") / "invite", Everywhere "ctrl-x i";
     /// Sends a member away.
     Kick = "kick" "Kick" ("@WHO [REASON]") / "kick", Everywhere "ctrl-x k";
     /// Sends a member away for good.
     Ban = "ban" "Ban" ("@WHO [REASON]") / "ban", Everywhere "ctrl-x b";
     /// Lets somebody come again.
     Unban = "unban" "Unban" ("@WHO") / "unban", Everywhere "ctrl-x B";
+    /// Lets somebody in who asks.
+    Approve = "approve" "Let somebody in who asks" ("@WHO") / "approve", Everywhere "ctrl-x O";
+    /// Turns somebody down who asks.
+    Refuse = "refuse" "Turn somebody down who asks" ("@WHO") / "refuse", Everywhere "ctrl-x R";
     /// Notifies nothing of the conversation for a while.
     Mute = "mute" "Mute" ("[8h|on|off]") / "mute", Everywhere "ctrl-x M";
     /// Says what of the conversation is notified.
@@ -166,6 +182,8 @@ actions! {
     Link = "link" "Link a device" ("") / "link", Everywhere "ctrl-x L";
     /// Shows the contacts.
     Contacts = "contacts" "Contacts" ("") / "contacts", Everywhere "ctrl-x c";
+    /// Shows people whom this user may know.
+    Suggest = "suggest" "People you may know" ("") / "suggest", Everywhere "ctrl-x S";
     /// Asks somebody to be a contact.
     Contact = "contact" "Add a contact" ("@WHO") / "contact" | "add", Everywhere "ctrl-x +";
     /// Agrees to be a contact.
@@ -177,13 +195,15 @@ actions! {
     /// Hears of them again.
     Unblock = "unblock" "Unblock" ("[@WHO]") / "unblock", Everywhere "ctrl-x Z";
     /// Shows or changes the community.
-    Community = "community" "Community" ("[create NAME|delete]") / "community", Everywhere "ctrl-x C";
+    Community = "community" "Community" ("[create NAME|rename NAME|topic TEXT|owner @WHO|policy WORD|delete]") / "community", Everywhere "ctrl-x C";
     /// Makes or changes channels.
-    Channel = "channel" "Channels" ("[create NAME|delete NAME]") / "channel", Everywhere "ctrl-x h";
+    Channel = "channel" "Channels" ("[create|delete|rename|slow|move|history|allow|deny|clear ...]") / "channel", Everywhere "ctrl-x h";
     /// Makes, gives and takes roles.
-    Role = "role" "Roles" ("[create NAME|delete NAME|grant NAME @WHO|take NAME @WHO]") / "role" | "roles", Everywhere "ctrl-x r";
+    Role = "role" "Roles" ("[create|edit|delete|grant|take ...]") / "role" | "roles", Everywhere "ctrl-x r";
     /// Shows the community's signed log.
     Audit = "audit" "The community's log" ("") / "audit" | "log", Everywhere "ctrl-x u";
+    /// Checks the community's signed log from its beginning.
+    Check = "check" "Check the community's log" ("") / "check" | "trust", Everywhere "ctrl-x V";
     /// Sets one's name in the community.
     Nick = "nick" "Nickname" ("[NAME]") / "nick", Everywhere "ctrl-x ctrl-n";
     /// Says how one is.
@@ -192,6 +212,12 @@ actions! {
     Away = "away" "Away" ("[TEXT]") / "away", Everywhere "ctrl-x a";
     /// Shows the account.
     Account = "account" "Account" ("") / "account" | "net", Everywhere "ctrl-x o";
+    /// Shows the sessions of this account.
+    Sessions = "sessions" "Sessions" ("[end ID]") / "sessions", Everywhere "ctrl-x E";
+    /// Shows the other servers that this user's home is in touch with.
+    Peers = "peers" "Other servers" ("") / "peers", Everywhere "ctrl-x P";
+    /// Signs this device out.
+    Logout = "logout" "Sign this device out" ("") / "logout", Everywhere "ctrl-x Q";
     /// Shows or changes settings.
     Set = "set" "Settings" ("[NAME VALUE]") / "set" | "settings", Everywhere "f2";
     /// Changes the colours.

@@ -313,7 +313,7 @@ impl Desk {
 
     /// What is written in the open conversation.
     pub(super) fn written(&self) -> String {
-        self.state.open.as_ref().map(|open| open.composer.text()).unwrap_or_default()
+        self.state.open.as_ref().map(|open| open.draft.composer.text()).unwrap_or_default()
     }
 
     /// What the last notice says.

@@ -239,7 +239,7 @@ impl Runner {
             // Whoever had the terminal meanwhile has left it as they like it.
             Effect::Resume => self.resume(taken, screen, input)?,
             Effect::Notify { title, body } => terminal::notify(&self.surroundings, &title, &body)?,
-            Effect::Copy(text) => terminal::copy(&text)?,
+            Effect::Copy(text) => terminal::copy(&self.surroundings, &text)?,
             Effect::Title(title) => terminal::set_title(&title)?,
             other => self.work.carry_out(other),
         }

@@ -45,6 +45,8 @@ pub struct Surroundings {
     pub locale: String,
     /// Whether it is inside tmux.
     pub is_tmux: bool,
+    /// Whether it is inside GNU screen.
+    pub is_screen: bool,
     /// Whether it is reached over SSH.
     pub is_ssh: bool,
     /// Whether colours are not wanted.
@@ -70,6 +72,9 @@ const FOLLOW_LINKS: [&str; 11] = [
     "konsole",
 ];
 
+/// As much as GNU screen takes of a sequence that it hands through, in bytes.
+const SCREEN_PIECE: usize = 700;
+
 impl Surroundings {
     /// What the environment says.
     #[must_use]
@@ -83,9 +88,12 @@ impl Surroundings {
             || term.contains("kitty")
             || matches!(program.as_str(), "WezTerm" | "ghostty" | "iTerm.app");
         let is_tmux = value("TMUX").is_some();
+        // Both may be set, where one runs in the other: the inner one counts, by the name it gives its terminal.
+        let is_screen = value("STY").is_some() && !is_tmux;
         Self {
             locale: locale.unwrap_or_default(),
             is_tmux,
+            is_screen,
             is_ssh: value("SSH_CONNECTION").is_some() || value("SSH_TTY").is_some(),
             no_color: value("NO_COLOR").is_some(),
             has_key_protocol: knows && !is_tmux,
@@ -194,10 +202,30 @@ fn restore_on_panic() {
 }
 
 /// Puts `text` on the clipboard of the terminal that somebody sits at (OSC 52), wherever this program runs.
-pub fn copy(text: &str) -> io::Result<()> {
+pub fn copy(surroundings: &Surroundings, text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    write!(out, "\u{1b}]52;c;{}\u{7}", BASE64.encode(text.as_bytes()))?;
+    out.write_all(clipboard(surroundings, text).as_bytes())?;
     out.flush()
+}
+
+/// What is written for that. tmux takes the sequence itself or hands it through, as it is set up; GNU screen hands through pieces.
+fn clipboard(surroundings: &Surroundings, text: &str) -> String {
+    let plain = format!("\u{1b}]52;c;{}\u{7}", BASE64.encode(text.as_bytes()));
+    if surroundings.is_tmux {
+        let inner = plain.replace('\u{1b}', "\u{1b}\u{1b}");
+        return format!("{plain}\u{1b}Ptmux;{inner}\u{1b}\\");
+    }
+    if surroundings.is_screen {
+        let letters: Vec<char> = plain.chars().collect();
+        let mut pieces = String::new();
+        for piece in letters.chunks(SCREEN_PIECE) {
+            pieces.push_str("\u{1b}P");
+            pieces.extend(piece);
+            pieces.push_str("\u{1b}\\");
+        }
+        return pieces;
+    }
+    plain
 }
 
 /// Calls attention: by the bell, and by a notification where the terminal shows such (OSC 9 and 777, handed through by tmux).
@@ -236,6 +264,22 @@ mod tests {
         assert!(!TAKEN.load(Ordering::SeqCst));
         restore();
         assert!(!TAKEN.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn the_clipboard_is_reached_through_multiplexers() {
+        let plain = clipboard(&Surroundings::default(), "hi");
+        assert_eq!(plain, "\u{1b}]52;c;aGk=\u{7}");
+        let tmux = Surroundings { is_tmux: true, ..Surroundings::default() };
+        let through = "\u{1b}Ptmux;\u{1b}\u{1b}]52;c;aGk=\u{7}\u{1b}\\";
+        assert_eq!(clipboard(&tmux, "hi"), format!("{plain}{through}"));
+        let screen = Surroundings { is_screen: true, ..Surroundings::default() };
+        let long = "x".repeat(2_000);
+        let pieces = clipboard(&screen, &long);
+        let joined: String =
+            pieces.split("\u{1b}\\").map(|piece| piece.trim_start_matches("\u{1b}P")).collect();
+        assert_eq!(joined, clipboard(&Surroundings::default(), &long));
+        assert!(pieces.split("\u{1b}\\").all(|piece| piece.len() <= SCREEN_PIECE + 2));
     }
 
     #[test]

@@ -239,7 +239,13 @@ impl Work {
             .ok_or_else(|| "neither $VISUAL nor $EDITOR names one".to_owned())?;
         let socket = self.place.socket().map_err(|error| error.message)?;
         let directory = socket.parent().unwrap_or(self.place.directory());
-        crate::args::edit_text(&editor, directory, text).map_err(|error| error.message)
+        let written = crate::args::edit_text(&editor, directory, text);
+        let written = written.map_err(|error| error.message)?;
+        // Nothing is sent by it, so that what was written is taken even from one that has failed.
+        if !written.is_good && written.text == text {
+            return Err(format!("{editor} has failed, and left the text as it was"));
+        }
+        Ok(written.text)
     }
 
     /// Waits a moment for what was asked before, then ends in order.

@@ -25,6 +25,14 @@ pub struct PeerLine {
     pub waiting: u64,
 }
 
+impl PeerLine {
+    /// Whether messages go to it now.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.state == "up"
+    }
+}
+
 impl Verb for PeerList {
     const METHOD: &'static str = "peer.list";
     const ABOUT: &'static str = "Lists the other servers that this user's home is in touch with.";

@@ -9,7 +9,7 @@ use rookery_protocol::{
 };
 
 use super::{
-    super::{Engine, Link, new_item},
+    super::{Engine, Link, MAX_MESSAGE, new_item},
     target::Room,
 };
 use crate::{
@@ -18,8 +18,6 @@ use crate::{
     store::{MessageState, PlacedPost, Standing},
 };
 
-/// A message's text, in bytes.
-const MAX_TEXT: usize = 32 * 1024;
 /// How long it is waited for the hub's answer by default.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it is waited for the key of a community that cannot be read yet.
@@ -317,12 +315,12 @@ impl Engine {
 }
 
 fn check_text(text: &str) -> Result<(), CommandError> {
-    if (1..=MAX_TEXT).contains(&text.len()) {
+    if (1..=MAX_MESSAGE).contains(&text.len()) {
         return Ok(());
     }
     Err(CommandError::new(
         Kind::Usage,
-        format!("a message has 1 to {MAX_TEXT} bytes, and this one has {}", text.len()),
+        format!("a message has 1 to {MAX_MESSAGE} bytes, and this one has {}", text.len()),
     ))
 }
 

@@ -7,8 +7,7 @@ use crate::{
     agent::verb::Connection,
     tui::{
         state::{
-            Anchor, Layer, Message, Notice, Open, Row, Screen, Seen, SheetKind, State,
-            conversation::Purpose,
+            Anchor, Layer, Message, Notice, Open, Purpose, Row, Screen, Seen, SheetKind, State,
         },
         text::width,
     },
@@ -127,8 +126,8 @@ impl Printer {
             lines.push(heading(state, open));
             let topic = state.room().and_then(|room| room.topic.clone());
             lines.extend(topic.map(|topic| format!("Topic: {topic}")));
-            if !open.composer.is_empty() {
-                lines.push(format!("Written here and not sent: {}", open.composer.text()));
+            if !open.draft.composer.is_empty() {
+                lines.push(format!("Written here and not sent: {}", open.draft.composer.text()));
             }
         }
         self.messages(state, open, lines);
@@ -141,18 +140,19 @@ impl Printer {
             lines.extend(selected.map(|one| format!("Selected: {}", excerpt(state, one))));
             self.selecting = selecting;
         }
-        if self.purpose != open.purpose {
-            lines.extend(match &open.purpose {
+        if self.purpose != open.draft.purpose {
+            lines.extend(match &open.draft.purpose {
                 Purpose::Say => None,
                 Purpose::Reply(_, from) => Some(format!(
                     "The next line answers {}; /select and another /reply changes that",
                     state.short_name(from)
                 )),
-                Purpose::Edit(_) => {
-                    Some(format!("The next line takes the place of: {}", open.composer.text()))
-                }
+                Purpose::Edit(_) => Some(format!(
+                    "The next line takes the place of: {}",
+                    open.draft.composer.text()
+                )),
             });
-            self.purpose = open.purpose.clone();
+            self.purpose = open.draft.purpose.clone();
         }
     }
 

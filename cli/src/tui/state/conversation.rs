@@ -1,6 +1,6 @@
 //! The conversation that is open.
 
-use super::{log::Log, window::Window};
+use super::{draft::Draft, log::Log, window::Window};
 use crate::tui::{composer::Composer, vim::Vim};
 
 /// What is done with the keys while a message is selected.
@@ -8,18 +8,6 @@ use crate::tui::{composer::Composer, vim::Vim};
 pub struct Selecting {
     /// Which message.
     pub id: String,
-}
-
-/// What sending will do with what is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Purpose {
-    /// It is a new message.
-    #[default]
-    Say,
-    /// It answers this one, by id and who wrote it.
-    Reply(String, String),
-    /// It takes the place of what this one says.
-    Edit(String),
 }
 
 /// A conversation on the screen.
@@ -30,13 +18,9 @@ pub struct Open {
     /// Its messages.
     pub window: Window,
     /// What is being written.
-    pub composer: Composer,
+    pub draft: Draft,
     /// The composer's vi.
     pub vim: Vim,
-    /// What sending will do.
-    pub purpose: Purpose,
-    /// What was being written when an earlier message began to be changed; it comes back afterwards.
-    pub aside: String,
     /// The message that keys act on.
     pub selecting: Option<Selecting>,
     /// The first message that was unread when the conversation was opened.
@@ -101,15 +85,13 @@ impl Open {
 
     /// A conversation that was just opened, with what is written in it already.
     #[must_use]
-    pub fn new(target: String, composer: Composer, unread: u32) -> Self {
+    pub fn new(target: String, draft: Draft, unread: u32) -> Self {
         Self {
             target,
             window: Window::default(),
-            kept: composer.text(),
-            composer,
+            kept: draft.message(),
+            draft,
             vim: Vim::default(),
-            purpose: Purpose::Say,
-            aside: String::new(),
             selecting: None,
             first_new: None,
             unread_at_open: unread,
@@ -125,16 +107,7 @@ impl Open {
     pub fn writing(&mut self) -> &mut Composer {
         match &mut self.thread {
             Some(thread) if thread.has_keys => &mut thread.composer,
-            _ => &mut self.composer,
-        }
-    }
-
-    /// Ends changing an earlier message: what was being written before comes back, and undo brings back the change.
-    pub fn end_edit(&mut self) {
-        if matches!(self.purpose, Purpose::Edit(_)) {
-            self.purpose = Purpose::Say;
-            let aside = std::mem::take(&mut self.aside);
-            self.composer.set_text(&aside);
+            _ => &mut self.draft.composer,
         }
     }
 

@@ -73,6 +73,8 @@ pub struct Message {
     pub waits: Option<(String, i64)>,
     /// What a message of a room has beyond that.
     pub room: RoomLine,
+    /// Whether nothing but the screen has it yet.
+    pub is_echo: bool,
     /// Differs whenever the message does.
     pub revision: u64,
 }
@@ -106,6 +108,7 @@ impl Message {
                 (render::field(&server), since)
             }),
             room,
+            is_echo: false,
             revision: 0,
         };
         message.revise();
@@ -126,6 +129,7 @@ impl Message {
             is_request: false,
             waits: None,
             room,
+            is_echo: true,
             revision: 0,
         };
         message.revise();
@@ -141,6 +145,12 @@ impl Message {
         message.progress = Progress::CannotOpen;
         message.revise();
         message
+    }
+
+    /// Whether it failed before anything but the screen had it.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        self.is_echo && self.progress == Progress::Failed
     }
 
     /// Gives it another revision, after it was changed.

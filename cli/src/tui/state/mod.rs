@@ -2,6 +2,7 @@
 
 pub mod colours;
 pub mod conversation;
+pub mod draft;
 pub mod layer;
 pub mod log;
 pub mod message;
@@ -19,6 +20,7 @@ use rookery_protocol::time::Timestamp;
 pub use self::{
     colours::Colours,
     conversation::{Open, Selecting},
+    draft::{Draft, Purpose},
     layer::{Form, Layer},
     picker::{Choice, Picker},
     sheet::{Row, Sheet, SheetKind},
@@ -27,7 +29,6 @@ pub use self::{
     window::{Anchor, Message, Seen, Window},
 };
 use super::{
-    composer::Composer,
     glyphs::Glyphs,
     keymap::{Keymap, Stroke},
     text::markdown::EmojiStyle,
@@ -35,7 +36,9 @@ use super::{
 };
 use ratatui::crossterm::event::KeyEvent;
 
-use crate::agent::verb::{Connection, Conversation, StandingLine, TypingLine, WhoamiLine};
+use crate::agent::verb::{
+    Connection, Conversation, PeerLine, StandingLine, TypingLine, WhoamiLine,
+};
 
 /// Drafts of conversations that are not open and not stored yet, at most.
 pub const MAX_DRAFTS: usize = 64;
@@ -148,12 +151,14 @@ pub enum Want {
     Again(String),
     /// A thread.
     Thread(String),
-    /// What came of a message that was sent: where, and its id.
-    Sent(String, String),
+    /// What came of a message that was sent.
+    Sent(Outgoing),
     /// A message is given another text: where, its id, and the text as it was written.
     Edit(String, String, String),
     /// How contacts are.
     Presence,
+    /// How other servers are.
+    Peers,
     /// Rows for the sheet that is open.
     Sheet(SheetKind),
     /// Something was to be done; what is said when it is, and whether the open sheet is read again.
@@ -180,6 +185,28 @@ pub enum Want {
     Names(String),
 }
 
+/// A message that was handed to the agent, as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// To which conversation.
+    pub target: String,
+    /// To which thread there.
+    pub thread: Option<String>,
+    /// Its id.
+    pub id: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// What came before there was a conversation to write in.
+#[derive(Clone, Debug)]
+pub enum Early {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// A text was pasted.
+    Paste(String),
+}
+
 /// The model.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -204,8 +231,8 @@ pub struct State {
     pub rooms_coming: Vec<Conversation>,
     /// Whether the list was told at least once.
     pub has_rooms: bool,
-    /// Keys that were pressed before there was anything to write in.
-    pub early: Vec<KeyEvent>,
+    /// What was typed and pasted before there was anything to write in.
+    pub early: Vec<Early>,
     /// Communities whose channels are not listed.
     pub folded: HashSet<String>,
     /// Whether the list of rooms is shown, where there is room for a choice.
@@ -214,6 +241,8 @@ pub struct State {
     pub is_bare: bool,
     /// How contacts are: word and status, by address.
     pub presence: HashMap<String, (String, Option<String>)>,
+    /// Other servers, as the home was in touch with them when it was asked last.
+    pub peers: Vec<PeerLine>,
     /// Who types: with since when it is known here.
     pub typing: Vec<TypingLine>,
     /// The open conversation.
@@ -221,11 +250,15 @@ pub struct State {
     /// The conversation to be opened once the list has it.
     pub awaited: Option<String>,
     /// What is written elsewhere and not sent, by conversation, and by conversation and thread.
-    pub drafts: BTreeMap<String, Composer>,
+    pub drafts: BTreeMap<String, Draft>,
     /// The pane beside the messages, or over them where it is narrow.
     pub sheet: Option<Sheet>,
     /// What lies over everything, the topmost last.
     pub layers: Vec<Layer>,
+    /// What was filled into forms that were closed, by the command that they complete.
+    pub unfinished: BTreeMap<String, String>,
+    /// The lines of commands that were not answered yet, by their questions.
+    pub commands: HashMap<u64, String>,
     /// The last notice.
     pub notice: Option<Notice>,
     /// What was chosen.
@@ -248,6 +281,8 @@ pub struct State {
     pub colours: Colours,
     /// How often each choice of the palette was taken, for the order of what fits alike.
     pub habits: HashMap<String, u32>,
+    /// Whether the timer that keeps drafts runs.
+    pub(super) keeps_soon: bool,
     /// Whether the open conversation has changed since it was last asked for.
     pub(super) is_stale: bool,
     pub(super) next_ticket: u64,
@@ -276,12 +311,15 @@ impl State {
             shows_rooms: true,
             is_bare: false,
             presence: HashMap::new(),
+            peers: vec![],
             typing: vec![],
             open: None,
             awaited: None,
             drafts: BTreeMap::new(),
             sheet: None,
             layers: vec![],
+            unfinished: BTreeMap::new(),
+            commands: HashMap::new(),
             notice: None,
             look,
             keymap,
@@ -293,6 +331,7 @@ impl State {
             seen: Seen::default(),
             colours: Colours::default(),
             habits: HashMap::new(),
+            keeps_soon: false,
             is_stale: false,
             next_ticket: 1,
             seed: [0; 16],

@@ -15,6 +15,8 @@ pub enum SheetKind {
     Community(String),
     /// A community's log.
     Log(String),
+    /// What came of checking a community's log.
+    Checked(String),
     /// What was found for a query.
     Search(String),
     /// Messages that stand out, of a room.
@@ -23,6 +25,12 @@ pub enum SheetKind {
     Devices,
     /// The contacts.
     Contacts,
+    /// People whom this user may know.
+    Suggestions,
+    /// The sessions of this account.
+    Sessions,
+    /// Other servers.
+    Peers,
     /// The safety number with somebody.
     Verify(String),
     /// Settings: of the account, or of a conversation.
@@ -96,18 +104,12 @@ pub struct SheetKey {
     pub key: char,
     /// What it does, in a word or two.
     pub about: &'static str,
-    /// The command. One that ends with a space is put into the composer to be completed; others run.
+    /// The command. One that ends with a space is put into a form to be completed; others run.
     pub command: &'static str,
-    /// Whether it is asked about first.
-    pub asks: bool,
 }
 
 const fn key(key: char, about: &'static str, command: &'static str) -> SheetKey {
-    SheetKey { key, about, command, asks: false }
-}
-
-const fn asked(key: char, about: &'static str, command: &'static str) -> SheetKey {
-    SheetKey { key, about, command, asks: true }
+    SheetKey { key, about, command }
 }
 
 const MEMBERS: &[SheetKey] = &[
@@ -117,19 +119,27 @@ const MEMBERS: &[SheetKey] = &[
     key('g', "give a role", "/role grant {} "),
     key('t', "take a role", "/role take {} "),
     key('n', "nickname", "/nick {} "),
-    asked('k', "kick", "/kick {}"),
-    asked('b', "ban", "/ban {}"),
+    key('k', "kick", "/kick {}"),
+    key('b', "ban", "/ban {}"),
 ];
-const ROLES: &[SheetKey] =
-    &[key('a', "new role", "/role create "), asked('d', "delete", "/role delete {}")];
-const CHANNELS: &[SheetKey] =
-    &[key('a', "new channel", "/channel create "), asked('d', "delete", "/channel delete {}")];
+const ROLES: &[SheetKey] = &[
+    key('a', "new role", "/role create "),
+    key('e', "change", "/role edit {} "),
+    key('d', "delete", "/role delete {}"),
+];
+const CHANNELS: &[SheetKey] = &[
+    key('a', "new channel", "/channel create "),
+    key('n', "rename", "/channel rename {} "),
+    key('p', "place", "/channel move {} "),
+    key('d', "delete", "/channel delete {}"),
+];
 const COMMUNITY: &[SheetKey] = &[
     key('m', "members", "/members"),
     key('c', "channels", "/channel"),
     key('r', "roles", "/role"),
     key('i', "invite", "/invite"),
     key('l', "log", "/audit"),
+    key('v', "check the log", "/check"),
     key('t', "topic", "/topic "),
     key('n', "rename", "/community rename "),
     // These ask by themselves.
@@ -139,16 +149,19 @@ const COMMUNITY: &[SheetKey] = &[
 const DEVICES: &[SheetKey] = &[
     key('l', "link another", "/link"),
     key('n', "rename", "/devices rename {} "),
-    asked('r', "revoke", "/devices revoke {}"),
+    key('r', "revoke", "/devices revoke {}"),
 ];
 const CONTACTS: &[SheetKey] = &[
     key('a', "add", "/contact "),
+    key('s', "people you may know", "/suggest"),
     key('v', "verify", "/verify {}"),
     key('y', "accept", "/accept {}"),
-    asked('n', "decline", "/decline {}"),
-    asked('b', "block", "/block {}"),
+    key('n', "decline", "/decline {}"),
+    key('b', "block", "/block {}"),
     key('u', "unblock", "/unblock {}"),
 ];
+const SUGGESTIONS: &[SheetKey] = &[key('a', "ask to be a contact", "/contact {}")];
+const SESSIONS: &[SheetKey] = &[key('e', "end", "/sessions end {}")];
 const VERIFY: &[SheetKey] =
     &[key('y', "same", "/verify {} same"), key('n', "different", "/verify {} different")];
 const LINK: &[SheetKey] =
@@ -157,6 +170,8 @@ const ACCOUNT: &[SheetKey] = &[
     key('d', "devices", "/devices"),
     key('c', "contacts", "/contacts"),
     key('s', "settings", "/set"),
+    key('e', "sessions", "/sessions"),
+    key('o', "other servers", "/peers"),
     key('p', "display name", "/account name "),
 ];
 
@@ -170,6 +185,10 @@ impl SheetKind {
             Self::Channels(of) => format!("Channels of {of}"),
             Self::Community(of) => of.clone(),
             Self::Log(of) => format!("Log of {of}"),
+            Self::Checked(of) => format!("Check of {of}"),
+            Self::Suggestions => "People you may know".to_owned(),
+            Self::Sessions => "Sessions".to_owned(),
+            Self::Peers => "Other servers".to_owned(),
             Self::Search(query) => format!("Search: {query}"),
             Self::Pins(of) => format!("Pinned in {of}"),
             Self::Devices => "Your devices".to_owned(),
@@ -195,6 +214,8 @@ impl SheetKind {
             Self::Community(_) => COMMUNITY,
             Self::Devices => DEVICES,
             Self::Contacts => CONTACTS,
+            Self::Suggestions => SUGGESTIONS,
+            Self::Sessions => SESSIONS,
             Self::Verify(_) => VERIFY,
             Self::Link => LINK,
             Self::Account => ACCOUNT,

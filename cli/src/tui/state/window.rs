@@ -193,6 +193,12 @@ impl Window {
         }
     }
 
+    /// Takes out the texts of messages that failed before they were stored.
+    pub fn take_unsent(&mut self) -> Vec<String> {
+        let unsent = self.messages.extract_if(.., |message| message.is_unsent());
+        unsent.map(|message| message.text).collect()
+    }
+
     fn echoes(&self) -> Vec<Message> {
         // One that failed before it was stored is nowhere else.
         let waits =

@@ -6,7 +6,7 @@ use crate::{
     tui::{
         action::Action,
         effect::Effect,
-        state::{Layer, Message, State, Want, Weight, conversation::Purpose, window::Progress},
+        state::{Choice, Layer, Message, Picker, Purpose, State, Want, Weight, window::Progress},
         text::{emoji, markdown},
     },
 };
@@ -49,9 +49,9 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
             if !argument.is_empty() {
                 return compose::send_text(state, argument, Some(message.id), None);
             }
-            open.end_edit();
+            open.draft.end_purpose();
             open.leave_thread();
-            open.purpose = Purpose::Reply(message.id.clone(), message.from.clone());
+            open.draft.purpose = Purpose::Reply(message.id.clone(), message.from.clone());
             vec![]
         }
         Action::Delete => {
@@ -85,14 +85,7 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
             effects.push(Effect::Copy(message.text));
             effects
         }
-        Action::CopyLink => match links(&message.text).first() {
-            Some(link) => {
-                let mut effects = say(state, Weight::Done, format!("Copied {link}"));
-                effects.push(Effect::Copy(link.clone()));
-                effects
-            }
-            None => usage(state, "There is no link in this message"),
-        },
+        Action::CopyLink => copy_link(state, links(&message.text), argument),
         Action::Quote => quote(state, &message, ""),
         Action::Forward => people::forward(state, argument, &message),
         Action::Why => sheet::why(state, &message),
@@ -138,6 +131,33 @@ fn unopened(state: &mut State, action: Action, message: &Message) -> Vec<Effect>
             "This cannot be opened yet: /retry asks for its key again, /why tells more",
         ),
     }
+}
+
+/// Copies the link of that number, or the only one; asks which where there are several.
+fn copy_link(state: &mut State, links: Vec<String>, number: &str) -> Vec<Effect> {
+    let place = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    let link = match (links.as_slice(), place) {
+        ([], _) => return usage(state, "There is no link in this message"),
+        ([only], None) => Some(only),
+        (several, Some(place)) => several.get(place),
+        (_, None) => {
+            let choice = |(place, link): (usize, String)| Choice {
+                title: link,
+                detail: String::new(),
+                command: format!("/copy-link {}", place.saturating_add(1)),
+                sigils: "",
+            };
+            let choices = links.into_iter().enumerate().map(choice).collect();
+            state.layers.push(Layer::Picker(Picker::new("", choices)));
+            return vec![];
+        }
+    };
+    let Some(link) = link.cloned() else {
+        return usage(state, format!("There is no link {number} in this message"));
+    };
+    let mut effects = say(state, Weight::Done, format!("Copied {link}"));
+    effects.push(Effect::Copy(link));
+    effects
 }
 
 /// The links of a text, in their order.

@@ -1,15 +1,19 @@
 //! Doing what an action says, however it was reached: by a key, a slash command, the palette or a line without a screen.
 
-use super::{about, compose, manage, navigate, people, say, sheet, usage};
+use super::{about, compose, find, manage, navigate, people, say, sheet, usage};
 use crate::{
     agent::verb::RoomKind,
     tui::{
         action::{Action, Spec, TABLE},
+        composer::Composer,
         effect::Effect,
         state::{Choice, Form, Layer, Look, Picker, SheetKind, State, Weight},
         theme::{BuiltIn, Theme},
     },
 };
+
+/// How many forms that were closed are remembered.
+const MAX_UNFINISHED: usize = 32;
 
 /// The slash commands with what they do: the first name of each action.
 pub fn commands() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -20,12 +24,80 @@ pub fn commands() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub fn run_line(state: &mut State, line: &str) -> Vec<Effect> {
     // One that is not complete is put where it can be completed.
     if line.ends_with(' ') {
-        let title = line.trim_end().to_owned();
-        let field = compose::composer_of("");
-        state.layers.push(Layer::Form(Form { title, command: line.to_owned(), field }));
-        return vec![];
+        return ask_for(state, line.trim_end(), line);
     }
     command(state, line).0
+}
+
+/// What is asked before something is done that others lose by, or that cannot be taken back.
+fn question(state: &State, action: Action, argument: &str) -> Option<String> {
+    let (word, rest) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+    let rest = rest.trim();
+    Some(match (action, word) {
+        (Action::Kick, _) => format!("Kick {word}?"),
+        (Action::Ban, _) => format!("Ban {word}?"),
+        (Action::Block, "") => format!("Block {}?", state.open.as_ref()?.target),
+        (Action::Block, _) => format!("Block {word}?"),
+        (Action::Decline, name) if !name.is_empty() => format!("Decline {word}?"),
+        (Action::Refuse, _) => format!("Turn {word} down?"),
+        (Action::Approve, _) => format!("Let {word} in?"),
+        (Action::Channel, "delete") => format!("Delete {rest} with all that was said in it?"),
+        (Action::Role, "delete") => format!("Delete the role {rest}?"),
+        (Action::Invite, "revoke") => format!("End invitation {rest}?"),
+        (Action::Devices, "revoke" | "remove") => {
+            format!("Revoke {rest}? Nothing will be sealed for it any more")
+        }
+        (Action::Sessions, "end") => "End that session?".to_owned(),
+        (Action::Logout, _) => {
+            "Sign this device out? It is revoked, and what is on it cannot be read any more"
+                .to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// Does what a key stands for, after asking where that is due.
+pub(super) fn pressed(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
+    let is_whole = |spec: &&Spec| !argument.is_empty() || !wants_more(spec);
+    if let Some(spec) = action.spec().filter(is_whole)
+        && let Some(question) = question(state, action, argument)
+    {
+        let slash = spec.slash.first().copied().unwrap_or_default();
+        let command = format!("/{slash} {argument}");
+        state.layers.push(Layer::Confirm { question, command });
+        return vec![];
+    }
+    run(state, action, argument)
+}
+
+/// Runs a command that somebody has written, after asking where that is due.
+pub(super) fn typed(state: &mut State, line: &str) -> Vec<Effect> {
+    let (word, argument) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+    let action = word.strip_prefix('/').and_then(Action::slashed);
+    let is_whole = |spec: &Spec| !argument.trim().is_empty() || !wants_more(spec);
+    if let Some(action) = action
+        && action.spec().is_some_and(is_whole)
+        && let Some(question) = question(state, action, argument.trim())
+    {
+        state.layers.push(Layer::Confirm { question, command: line.trim().to_owned() });
+        return vec![];
+    }
+    confirmed(state, line)
+}
+
+/// Runs a command that needs no question any more. One that is not done comes back where it can be mended.
+pub(super) fn confirmed(state: &mut State, line: &str) -> Vec<Effect> {
+    let first = state.next_ticket;
+    state.notice = None;
+    let (effects, is_known) = command(state, line);
+    for ticket in first..state.next_ticket {
+        state.commands.insert(ticket, line.to_owned());
+    }
+    let is_wrong = state.notice.as_ref().is_some_and(|notice| notice.weight == Weight::Trouble);
+    if !is_known || (is_wrong && first == state.next_ticket) {
+        compose::mend(state, line);
+    }
+    effects
 }
 
 /// Runs a slash command; says whether there is such a one.
@@ -48,7 +120,10 @@ pub(super) fn command(state: &mut State, line: &str) -> (Vec<Effect>, bool) {
 pub(super) fn pick(state: &mut State, choice: &Choice) -> Vec<Effect> {
     let count = state.habits.entry(choice.command.clone()).or_default();
     *count = count.saturating_add(1);
-    run_line(state, &choice.command)
+    if choice.command.ends_with(' ') {
+        return run_line(state, &choice.command);
+    }
+    typed(state, &choice.command)
 }
 
 /// Whether an action cannot be done without being told more, and is not told by what is selected.
@@ -64,9 +139,7 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
     {
         let slash = spec.slash.first().copied().unwrap_or_default();
         let title = format!("{}: {}", spec.title, spec.args);
-        let field = compose::composer_of("");
-        state.layers.push(Layer::Form(Form { title, command: format!("/{slash} "), field }));
-        return vec![];
+        return ask_for(state, &title, &format!("/{slash} "));
     }
     match action {
         Action::Reply
@@ -85,6 +158,10 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         | Action::Unread => about::run(state, action, argument),
         Action::Contacts
         | Action::Contact
+        | Action::Suggest
+        | Action::Sessions
+        | Action::Peers
+        | Action::Logout
         | Action::Accept
         | Action::Decline
         | Action::Block
@@ -107,6 +184,9 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         | Action::Kick
         | Action::Ban
         | Action::Unban
+        | Action::Approve
+        | Action::Refuse
+        | Action::Check
         | Action::Archive
         | Action::Community
         | Action::Channel
@@ -151,6 +231,18 @@ fn around(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
         Action::Palette => pick_from(state, ">"),
         Action::Search if argument.is_empty() => ask_for(state, "Search", "/search "),
         Action::Search => sheet::open(state, SheetKind::Search(argument.to_owned())),
+        Action::Mentions => sheet::open(state, SheetKind::Search("has:mention".to_owned())),
+        Action::Links => match &state.open {
+            Some(open) => {
+                let query = format!("has:link in:{}", open.target);
+                sheet::open(state, SheetKind::Search(query))
+            }
+            None => usage(state, "Open a conversation first"),
+        },
+        Action::Here => find::here(state, argument),
+        Action::HereOlder => find::step(state, -1),
+        Action::HereNewer => find::step(state, 1),
+        Action::Unreads => pick_from(state, "*"),
         Action::Help => sheet::help(state),
         Action::NextUnread => match state.next_unread() {
             Some(target) => navigate::open(state, &target),
@@ -200,11 +292,22 @@ fn around(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
     }
 }
 
-fn ask_for(state: &mut State, title: &str, command: &str) -> Vec<Effect> {
-    let field = compose::composer_of("");
-    let form = Form { title: title.to_owned(), command: command.to_owned(), field };
-    state.layers.push(Layer::Form(form));
+/// Asks for what completes `command`, beginning with what was filled in before and not done.
+pub(super) fn ask_for(state: &mut State, title: &str, command: &str) -> Vec<Effect> {
+    let unfinished = state.unfinished.remove(command).unwrap_or_default();
+    let (title, command) = (title.to_owned(), command.to_owned());
+    state.layers.push(Layer::Form(Form { title, command, field: Composer::new(&unfinished) }));
     vec![]
+}
+
+/// A form is closed: what was filled in is there when it is opened again.
+pub(super) fn leave_form(state: &mut State, form: Form) {
+    if state.unfinished.len() >= MAX_UNFINISHED {
+        state.unfinished.pop_first();
+    }
+    if !form.field.is_empty() {
+        state.unfinished.insert(form.command, form.field.text());
+    }
 }
 
 fn toggle(state: &mut State, kind: SheetKind) -> Vec<Effect> {
@@ -305,7 +408,15 @@ fn theme(state: &mut State, word: &str) -> Vec<Effect> {
         return usage(state, "A theme is dark, light, high-contrast or none");
     };
     wear(&mut state.look, built_in);
-    people::set(state, None, "theme", word)
+    let mut effects = people::set(state, None, "theme", word);
+    if state.look.has_own_theme {
+        effects.extend(say(
+            state,
+            Weight::Done,
+            "Kept for your other terminals: here the colours are your own, or NO_COLOR is set",
+        ));
+    }
+    effects
 }
 
 /// Puts a theme on, unless the user's own, or none at all, was asked for by the terminal's surroundings.

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::{ask, compose, draft, key, log, navigate, people, say, sheet, trouble};
 use crate::{
     agent::verb::{
-        Changed, Connection, Conversation, LinkEvent, LogLine, PresenceLine, PresenceShow,
-        ReadLines, SendLine, SettingLine, Settings, WatchEvent,
+        Changed, Connection, Conversation, LinkEvent, LogLine, PeerList, PresenceLine,
+        PresenceShow, ReadLines, SendLine, SettingLine, Settings, WatchEvent,
     },
     error::{CommandError, Kind},
     render,
@@ -80,6 +80,7 @@ pub(super) fn watched(state: &mut State, event: WatchEvent) -> Vec<Effect> {
             let mut effects = vec![];
             if is_online && !was_online {
                 effects.push(ask(state, Want::Presence, &PresenceShow {}));
+                effects.push(ask(state, Want::Peers, &PeerList {}));
             }
             if !is_online {
                 effects.push(Effect::Timer(Timer::Clock, CLOCK));
@@ -179,10 +180,21 @@ pub(super) fn watch_lost(state: &mut State, error: &CommandError) -> Vec<Effect>
     effects
 }
 
+/// Whether something waits for a server that is away.
+fn has_peer_trouble(state: &State) -> bool {
+    state.peers.iter().any(|peer| !peer.is_up())
+}
+
 /// Times that pass have changed.
-pub(super) fn clock(state: &State) -> Vec<Effect> {
+pub(super) fn clock(state: &mut State) -> Vec<Effect> {
     let waits = state.room().is_some_and(|room| room.waits_since.is_some());
-    if state.is_online() && !waits { vec![] } else { vec![Effect::Timer(Timer::Clock, CLOCK)] }
+    let mut effects = vec![];
+    if !state.is_online() || waits {
+        effects.push(Effect::Timer(Timer::Clock, CLOCK));
+    } else if has_peer_trouble(state) {
+        effects.push(ask(state, Want::Peers, &PeerList {}));
+    }
+    effects
 }
 
 /// A question brings something before its answer.
@@ -202,10 +214,19 @@ pub(super) fn answered(
     ticket: u64,
     outcome: Result<Value, CommandError>,
 ) -> Vec<Effect> {
+    let command = state.commands.remove(&ticket);
     let Some(want) = state.pending.remove(&ticket) else { return vec![] };
     match outcome {
         Ok(value) => took(state, want, value),
-        Err(error) => failed(state, want, &error),
+        Err(error) => {
+            // Of a message its text is kept, not the command that sent it.
+            if !matches!(want, Want::Sent(_) | Want::Edit(..))
+                && let Some(line) = command
+            {
+                compose::mend(state, &line);
+            }
+            failed(state, want, &error)
+        }
     }
 }
 
@@ -223,8 +244,8 @@ fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
         | Want::Around(..)
         | Want::Again(_)
         | Want::Thread(_) => parse(value).map(|lines| took_page(state, want, lines)),
-        Want::Sent(target, id) => {
-            parse(value).map(|line: SendLine| compose::sent(state, &target, &id, &line))
+        Want::Sent(outgoing) => {
+            parse(value).map(|line: SendLine| compose::sent(state, &outgoing, &line))
         }
         Want::Presence => parse(value).map(|lines: Vec<PresenceLine>| {
             let harmless = |text: String| render::field(&text);
@@ -233,6 +254,11 @@ fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
                 .map(|line| (line.name, (line.state, line.status.map(harmless))))
                 .collect::<HashMap<_, _>>();
             vec![]
+        }),
+        Want::Peers => parse(value).map(|peers| {
+            state.peers = peers;
+            // As long as one is away, it is asked again now and then.
+            if has_peer_trouble(state) { vec![Effect::Timer(Timer::Clock, CLOCK)] } else { vec![] }
         }),
         Want::Sheet(kind) => sheet::took(state, &kind, value),
         Want::Edit(..) => Ok(sheet::again(state)),
@@ -339,13 +365,15 @@ fn took_page(state: &mut State, want: Want, lines: ReadLines) -> Vec<Effect> {
 
 fn failed(state: &mut State, want: Want, error: &CommandError) -> Vec<Effect> {
     match want {
-        Want::Sent(target, id) => compose::not_sent(state, &target, &id, error),
+        Want::Sent(outgoing) => compose::not_sent(state, &outgoing, error),
         Want::Edit(target, message, text) => {
             compose::not_changed(state, &target, message, &text, error)
         }
         // What waits for a connection is asked for again when there is one.
-        Want::Presence | Want::Kept | Want::Names(_) | Want::ThreadDraft(..) => vec![],
-        Want::Draft(..) => draft::not_kept(error),
+        Want::Presence | Want::Peers | Want::Kept | Want::Names(_) | Want::ThreadDraft(..) => {
+            vec![]
+        }
+        Want::Draft(..) => draft::not_kept(state, error),
         Want::Log(target) => log::failed(state, &target),
         Want::Newest(target)
         | Want::Older(target)

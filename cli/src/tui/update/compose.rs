@@ -4,23 +4,22 @@ use std::time::Duration;
 
 use super::{act, ask, draft, say, trouble};
 use crate::{
-    agent::verb::{MessageAct, MessageChange, RoomLine, Send, SendLine, Typing, Until},
+    agent::verb::{MessageAct, MessageChange, PeerList, RoomLine, Send, SendLine, Typing, Until},
+    engine::MAX_MESSAGE,
     error::CommandError,
     render,
     tui::{
-        composer::{Composer, Edit},
+        composer::Edit,
         effect::Effect,
-        event::Timer,
         state::{
-            Anchor, Layer, Message, State, Want, Weight,
-            conversation::{Completion, Purpose},
-            window::Progress,
+            Anchor, Early, Layer, Message, Outgoing, Purpose, State, Want, Weight,
+            conversation::Completion, window::Progress,
         },
         text::emoji,
     },
 };
 
-/// How long after the last key a draft is kept.
+/// How long after the first key that changed it a draft is kept at the latest.
 pub(super) const DRAFT: Duration = Duration::from_secs(1);
 /// How often it is told that this user types.
 const TYPING_MS: u64 = 4_000;
@@ -28,20 +27,18 @@ const TYPING_MS: u64 = 4_000;
 pub(super) const MAX_PASTE_LINES: usize = 20;
 /// The same in bytes.
 pub(super) const MAX_PASTE: usize = 8 * 1024;
-/// The longest message.
-const MAX_TEXT: usize = 40 * 1024;
-
 /// Something was written: the draft is kept soon, and the other side learns that somebody types.
 pub(super) fn wrote(state: &mut State) -> Vec<Effect> {
-    let mut effects = vec![Effect::Timer(Timer::Draft, DRAFT)];
+    // Not set anew by each key: somebody who writes without a pause would have nothing kept.
+    let mut effects = draft::soon(state);
     complete_again(state);
     let shows = state.settings.get("typing").is_none_or(|value| value != "hidden");
     let Some(open) = &state.open else { return effects };
-    let is_command = open.composer.text().starts_with('/');
+    let is_command = open.draft.composer.text().starts_with('/');
     let is_due = state
         .told_typing_at
         .is_none_or(|at| at.plus(Duration::from_millis(TYPING_MS)) <= state.now);
-    if shows && is_due && !is_command && !open.composer.is_empty() && state.is_online() {
+    if shows && is_due && !is_command && !open.draft.composer.is_empty() && state.is_online() {
         let verb = Typing { to: Some(open.target.clone()) };
         state.told_typing_at = Some(state.now);
         effects.push(ask(state, Want::Kept, &verb));
@@ -71,12 +68,16 @@ fn run_command(state: &mut State, text: &str) -> Vec<Effect> {
         open.writing().clear();
         open.completion = None;
     }
-    let (effects, is_known) = act::command(state, text);
-    // An unknown command stays where it can be mended.
-    if !is_known && let Some(open) = &mut state.open {
-        open.writing().set_text(text);
+    act::typed(state, text)
+}
+
+/// Puts a command that was not done back where it can be mended, unless something else is being written.
+pub(super) fn mend(state: &mut State, line: &str) {
+    if let Some(open) = &mut state.open
+        && open.writing().is_empty()
+    {
+        open.writing().set_text(line);
     }
-    effects
 }
 
 /// Sends what is written: as a message, as an answer, or in place of what a message says.
@@ -87,10 +88,9 @@ fn say_text(state: &mut State, text: &str) -> Vec<Effect> {
     let Some(open) = &mut state.open else { return vec![] };
     let in_thread = open.thread.as_ref().filter(|thread| thread.has_keys);
     let thread = in_thread.map(|thread| thread.root.clone());
-    let purpose = open.purpose.clone();
+    let purpose = open.draft.purpose.clone();
     open.writing().clear();
-    open.end_edit();
-    open.purpose = Purpose::Say;
+    open.draft.end_purpose();
     open.completion = None;
     match purpose {
         Purpose::Edit(message) => change_text(state, message, text),
@@ -101,9 +101,9 @@ fn say_text(state: &mut State, text: &str) -> Vec<Effect> {
 
 /// Says what is too much for one message.
 fn too_long(state: &mut State, text: &str) -> Option<Vec<Effect>> {
-    let [has, may] = [text.len(), MAX_TEXT].map(|bytes| bytes.div_ceil(1024));
+    let [has, may] = [text.len(), MAX_MESSAGE].map(|bytes| bytes.div_ceil(1024));
     let trouble = format!("This is {has} KiB; a message has at most {may}");
-    (text.len() > MAX_TEXT).then(|| say(state, Weight::Trouble, trouble))
+    (text.len() > MAX_MESSAGE).then(|| say(state, Weight::Trouble, trouble))
 }
 
 /// Gives a message of this user another text.
@@ -123,12 +123,17 @@ pub(super) fn not_changed(
     text: &str,
     error: &CommandError,
 ) -> Vec<Effect> {
-    if let Some(open) = state.open.as_mut().filter(|open| open.target == target)
-        && open.composer.is_empty()
-        && open.purpose == Purpose::Say
-    {
-        open.purpose = Purpose::Edit(message);
-        open.composer.set_text(text);
+    let mut left = None;
+    let draft = match state.open.as_mut().filter(|open| open.target == target) {
+        Some(open) => &mut open.draft,
+        None => left.insert(draft::take(state, target)),
+    };
+    if draft.composer.is_empty() && draft.purpose == Purpose::Say {
+        draft.purpose = Purpose::Edit(message);
+        draft.composer.set_text(text);
+    }
+    if let Some(left) = left {
+        draft::put_aside(state, target.to_owned(), left);
     }
     trouble(state, error)
 }
@@ -148,6 +153,7 @@ pub(super) fn send_text(
     let own = state.own_name().to_owned();
     let Some(open) = &mut state.open else { return vec![] };
     let target = open.target.clone();
+    let written = text.to_owned();
     let text = emoji::expand(text).into_owned();
     open.first_new = None;
     let room =
@@ -169,24 +175,25 @@ pub(super) fn send_text(
         timeout_ms: None,
         no_queue: false,
         reply_to,
-        thread,
+        thread: thread.clone(),
     };
-    let mut effects = vec![ask(state, Want::Sent(target, id), &verb)];
+    let outgoing = Outgoing { target, thread, id, text: written };
+    let mut effects = vec![ask(state, Want::Sent(outgoing), &verb)];
     effects.extend(draft::keep(state));
     state.told_typing_at = None;
     effects
 }
 
-fn echo<'a>(state: &'a mut State, target: &str, id: &str) -> Option<&'a mut Message> {
-    let open = state.open.as_mut().filter(|open| open.target == target)?;
+fn echo<'a>(state: &'a mut State, outgoing: &Outgoing) -> Option<&'a mut Message> {
+    let open = state.open.as_mut().filter(|open| open.target == outgoing.target)?;
     let thread = open.thread.as_mut().map(|thread| &mut thread.window.messages);
     let all = open.window.messages.iter_mut().chain(thread.into_iter().flatten());
-    all.into_iter().find(|message| message.id == id)
+    all.into_iter().find(|message| message.id == outgoing.id)
 }
 
 /// A message has come as far as its home.
-pub(super) fn sent(state: &mut State, target: &str, id: &str, line: &SendLine) -> Vec<Effect> {
-    if let Some(message) = echo(state, target, id)
+pub(super) fn sent(state: &mut State, outgoing: &Outgoing, line: &SendLine) -> Vec<Effect> {
+    if let Some(message) = echo(state, outgoing)
         && message.progress == Progress::Sending
     {
         message.progress = match line.state.as_str() {
@@ -196,44 +203,29 @@ pub(super) fn sent(state: &mut State, target: &str, id: &str, line: &SendLine) -
         };
         message.revise();
     }
-    vec![]
+    // Why it waits is for the status line to say.
+    if line.state == "waiting" { vec![ask(state, Want::Peers, &PeerList {})] } else { vec![] }
 }
 
 /// A message was not sent: it waits, or it is taken back, with the reason.
 pub(super) fn not_sent(
     state: &mut State,
-    target: &str,
-    id: &str,
+    outgoing: &Outgoing,
     error: &CommandError,
 ) -> Vec<Effect> {
-    if error.queued.is_some() {
-        if let Some(message) = echo(state, target, id) {
-            message.progress = Progress::Queued;
-            message.reason = Some(render::field(&error.message));
-            message.revise();
-        }
-        return vec![];
-    }
-    let failed = echo(state, target, id).map(|message| {
-        message.progress = Progress::Failed;
+    if let Some(message) = echo(state, outgoing) {
+        let is_queued = error.queued.is_some();
+        message.progress = if is_queued { Progress::Queued } else { Progress::Failed };
         message.reason = Some(render::field(&error.message));
         message.revise();
-        (message.text.clone(), message.room.thread.is_some())
-    });
-    // What nothing keeps comes back to be sent again, unless something else is being written already; then it stays among the messages.
-    if let Some((text, in_thread)) = failed
-        && let Some(open) = state.open.as_mut().filter(|open| open.target == target)
-    {
-        let (window, composer) = match &mut open.thread {
-            Some(thread) if in_thread => (&mut thread.window, &mut thread.composer),
-            _ => (&mut open.window, &mut open.composer),
-        };
-        if composer.is_empty() {
-            composer.set_text(&text);
-            window.messages.retain(|message| message.id != id);
-        }
     }
-    trouble(state, error)
+    if error.queued.is_some() {
+        return vec![];
+    }
+    // What nothing keeps comes back to be sent again.
+    let mut effects = trouble(state, error);
+    effects.extend(draft::bring_back(state, outgoing));
+    effects
 }
 
 /// The selected message, or the newest of one's own.
@@ -254,11 +246,11 @@ pub(super) fn edit_message(state: &mut State, text: &str) -> Vec<Effect> {
     }
     // It is written where the message stands, and not in the thread beside it.
     open.leave_thread();
-    if !matches!(open.purpose, Purpose::Edit(_)) {
-        open.aside = open.composer.text();
+    if !matches!(open.draft.purpose, Purpose::Edit(_)) {
+        open.draft.aside = open.draft.composer.text();
     }
-    open.purpose = Purpose::Edit(message.id);
-    open.composer.set_text(&message.text);
+    open.draft.purpose = Purpose::Edit(message.id);
+    open.draft.composer.set_text(&message.text);
     vec![]
 }
 
@@ -283,8 +275,13 @@ pub(super) fn edited(state: &mut State, outcome: Result<String, String>) -> Vec<
 
 /// Puts pasted text into the composer: as one message, never sent by itself.
 pub(super) fn paste(state: &mut State, text: String) -> Vec<Effect> {
+    if state.open.is_none() {
+        // It is pasted when there is something to paste it into.
+        state.early.push(Early::Paste(text));
+        return say(state, Weight::Done, "It will be put in where you go next: Ctrl+K");
+    }
     let is_long = text.len() > MAX_PASTE || text.lines().count() > MAX_PASTE_LINES;
-    if is_long && state.open.is_some() {
+    if is_long {
         state.layers.push(Layer::Paste { text });
         return vec![];
     }
@@ -398,11 +395,4 @@ fn choices(state: &State, sigil: char, word: &str) -> Vec<(String, String)> {
         }
         _ => vec![],
     }
-}
-
-/// A composer with a text in it.
-pub(super) fn composer_of(text: &str) -> Composer {
-    let mut composer = Composer::default();
-    composer.set_text(text);
-    composer
 }

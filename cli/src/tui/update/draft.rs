@@ -1,17 +1,13 @@
 //! What is written and not sent: kept in the store, for each room and each thread, and there again when that is opened.
 
-use super::ask;
+use super::{ask, compose::DRAFT};
 use crate::{
     agent::verb::{SettingLine, Settings},
     error::{CommandError, Kind},
     tui::{
-        composer::Composer,
         effect::Effect,
         event::Timer,
-        state::{
-            MAX_DRAFTS, State, Want,
-            conversation::{Purpose, Thread},
-        },
+        state::{Draft, MAX_DRAFTS, Outgoing, State, Want, conversation::Thread},
     },
 };
 
@@ -24,11 +20,8 @@ fn place(target: &str, thread: Option<&str>) -> String {
 pub(super) fn keep(state: &mut State) -> Vec<Effect> {
     let Some(open) = &state.open else { return vec![] };
     let mut due = vec![];
-    // While an earlier message is changed, what was written before stands aside, and is kept already.
-    let text = open.composer.text();
-    if text != last(state, &open.target, None, &open.kept)
-        && !matches!(open.purpose, Purpose::Edit(_))
-    {
+    let text = open.draft.message();
+    if text != last(state, &open.target, None, &open.kept) {
         due.push(Want::Draft(open.target.clone(), None, text));
     }
     if let Some(thread) = &open.thread {
@@ -77,21 +70,74 @@ pub(super) fn kept(
 }
 
 /// A draft could not be kept: it is tried again, where an agent that ended is the reason.
-pub(super) fn not_kept(error: &CommandError) -> Vec<Effect> {
+pub(super) fn not_kept(state: &mut State, error: &CommandError) -> Vec<Effect> {
     match error.kind {
-        Kind::Failed => vec![Effect::Timer(Timer::Draft, super::compose::DRAFT)],
+        Kind::Failed => soon(state),
         _ => vec![],
     }
 }
 
+/// Has what is written kept within a moment.
+pub(super) fn soon(state: &mut State) -> Vec<Effect> {
+    if std::mem::replace(&mut state.keeps_soon, true) {
+        return vec![];
+    }
+    vec![Effect::Timer(Timer::Draft, DRAFT)]
+}
+
+/// The moment has passed.
+pub(super) fn is_due(state: &mut State) -> Vec<Effect> {
+    state.keeps_soon = false;
+    keep(state)
+}
+
 /// What is written for `target`, as it was when that was left, or as the store has it.
-pub(super) fn take(state: &mut State, target: &str) -> Composer {
-    let stored = state.room_called(target).and_then(|room| room.draft.clone());
-    state.drafts.remove(target).unwrap_or_else(|| {
-        let mut composer = Composer::default();
-        composer.set_text(&stored.unwrap_or_default());
-        composer
-    })
+pub(super) fn take(state: &mut State, target: &str) -> Draft {
+    let stored = state.room_called(target).and_then(|room| room.draft.as_deref());
+    let stored = Draft::of(stored.unwrap_or_default());
+    state.drafts.remove(target).unwrap_or(stored)
+}
+
+/// Puts a message that was not sent back to what is being written where it was to go. Where something else is being written on the screen,
+/// it stays among the messages, from which `R` sends it again.
+pub(super) fn bring_back(state: &mut State, outgoing: &Outgoing) -> Vec<Effect> {
+    let Outgoing { target, thread, id, text } = outgoing;
+    if let Some(open) = state.open.as_mut().filter(|open| open.target == *target) {
+        let (window, composer) = match (&mut open.thread, thread) {
+            (Some(side), Some(root)) if side.root == *root => {
+                (&mut side.window, &mut side.composer)
+            }
+            (_, None) => (&mut open.window, &mut open.draft.composer),
+            (_, Some(root)) => {
+                let root = root.clone();
+                return bring_back_elsewhere(state, target, Some(&root), text);
+            }
+        };
+        if composer.is_empty() {
+            composer.set_text(text);
+            window.messages.retain(|message| message.id != *id);
+        }
+        return vec![];
+    }
+    bring_back_elsewhere(state, target, thread.as_deref(), text)
+}
+
+/// The same, where that is not on the screen.
+fn bring_back_elsewhere(
+    state: &mut State,
+    target: &str,
+    thread: Option<&str>,
+    text: &str,
+) -> Vec<Effect> {
+    let place = place(target, thread);
+    let mut draft = match thread {
+        None => take(state, target),
+        Some(_) => state.drafts.remove(&place).unwrap_or_default(),
+    };
+    draft.bring_back(text);
+    let want = Want::Draft(target.to_owned(), thread.map(str::to_owned), draft.message());
+    put_aside(state, place, draft);
+    order(state, want).into_iter().collect()
 }
 
 /// Opens the thread of message `root` beside the open conversation; what is written in it comes out of the store.
@@ -101,7 +147,8 @@ pub(super) fn open_thread(state: &mut State, root: String) -> Vec<Effect> {
     let left = state.drafts.remove(&place(&target, Some(&root)));
     let is_known = left.is_some();
     if let Some(open) = &mut state.open {
-        open.thread = Some(Thread::new(root.clone(), left.unwrap_or_default()));
+        let composer = left.unwrap_or_default().composer;
+        open.thread = Some(Thread::new(root.clone(), composer));
     }
     if !is_known {
         let name = Some(format!("draft/{root}"));
@@ -130,34 +177,44 @@ pub(super) fn took_thread(
     vec![]
 }
 
-/// Closes the thread, if one is open; what is written in it stays.
+/// Closes the thread, if one is open; what is written in it stays, and what was not sent from it.
 pub(super) fn close_thread(state: &mut State) -> Option<Vec<Effect>> {
-    state.open.as_ref()?.thread.as_ref()?;
+    let thread = state.open.as_mut()?.thread.as_mut()?;
+    let mut left = Draft { composer: std::mem::take(&mut thread.composer), ..Draft::default() };
+    for text in thread.window.take_unsent() {
+        left.bring_back(&text);
+    }
+    thread.composer = left.composer.clone();
     let effects = keep(state);
     let open = state.open.as_mut()?;
-    let thread = open.thread.take()?;
-    let place = place(&open.target, Some(&thread.root));
-    put_aside(state, place, thread.composer);
+    let place = place(&open.target, open.thread.take().as_ref().map(|thread| thread.root.as_str()));
+    put_aside(state, place, left);
     Some(effects)
 }
 
-/// Leaves the open conversation; what is written in it and its thread stays.
+/// Leaves the open conversation; what is written in it and its thread stays, and what was not sent from it.
 pub(super) fn leave(state: &mut State) -> Vec<Effect> {
     let mut effects = close_thread(state).unwrap_or_default();
+    if let Some(open) = &mut state.open {
+        for text in open.window.take_unsent() {
+            open.draft.bring_back(&text);
+        }
+    }
     effects.extend(keep(state));
-    if let Some(mut open) = state.open.take() {
-        open.end_edit();
-        put_aside(state, open.target, open.composer);
+    if let Some(open) = state.open.take() {
+        put_aside(state, open.target, open.draft);
     }
     effects
 }
 
-fn put_aside(state: &mut State, place: String, composer: Composer) {
-    if composer.is_empty() {
+/// Keeps what is written in a conversation that is not on the screen.
+pub(super) fn put_aside(state: &mut State, place: String, draft: Draft) {
+    if draft.is_empty() {
         return;
     }
     if state.drafts.len() >= MAX_DRAFTS {
+        // Its text is in the store as well.
         state.drafts.pop_first();
     }
-    state.drafts.insert(place, composer);
+    state.drafts.insert(place, draft);
 }

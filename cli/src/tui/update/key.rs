@@ -5,10 +5,10 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use super::{act, compose, draft, navigate, sheet, welcome};
 use crate::tui::{
     action::{Action, Place},
-    composer::{Composer, Edit},
+    composer::Edit,
     effect::Effect,
     keymap::{Found, Stroke},
-    state::{Editing, Form, Layer, Screen, State, conversation::Purpose},
+    state::{Early, Editing, Form, Layer, Purpose, Screen, State},
     vim::Outcome,
 };
 
@@ -47,7 +47,7 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     match state.keymap.find(place, &state.strokes) {
         Found::Action(action, argument) => {
             state.strokes.clear();
-            return act::run(state, action, &argument);
+            return act::pressed(state, action, &argument);
         }
         Found::Prefix => return vec![],
         Found::Nothing => state.strokes.clear(),
@@ -55,9 +55,6 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     if place == Place::Selecting {
         if key.code == KeyCode::Esc || stroke.letter() == Some('q') {
             return close(state);
-        }
-        if stroke.letter() == Some('/') {
-            return act::run(state, Action::Search, "");
         }
         // Anything else that is written begins a message.
         if stroke.letter().is_none() {
@@ -73,15 +70,19 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
 /// Keeps a key until there is something to write in: nobody waits for a program to be ready before they type.
 fn hold(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     if state.early.len() < MAX_EARLY {
-        state.early.push(key);
+        state.early.push(Early::Key(key));
     }
     vec![]
 }
 
-/// Presses the keys that were held.
+/// Presses the keys that were held, and pastes what was pasted.
 pub(super) fn press_early(state: &mut State) -> Vec<Effect> {
     let early = std::mem::take(&mut state.early);
-    early.into_iter().flat_map(|key| press(state, key)).collect()
+    let press = |early| match early {
+        Early::Key(key) => press(state, key),
+        Early::Paste(text) => paste(state, text),
+    };
+    early.into_iter().flat_map(press).collect()
 }
 
 /// Whether a key ends the program where there is nothing else to end.
@@ -93,12 +94,7 @@ pub(super) fn is_quit(key: KeyEvent) -> bool {
 /// A key where nothing is open to write in: a command, or the beginning of a name to go to.
 fn begin(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     match Stroke::of(key).letter() {
-        Some('/') => {
-            let title = "Command".to_owned();
-            let field = Composer::default();
-            state.layers.push(Layer::Form(Form { title, command: "/".to_owned(), field }));
-            vec![]
-        }
+        Some('/') => act::ask_for(state, "Command", "/"),
         Some(letter) => {
             let effects = act::run(state, Action::Go, "");
             if let Some(Layer::Picker(picker)) = state.layers.last_mut() {
@@ -227,16 +223,14 @@ fn clear(state: &mut State) -> Vec<Effect> {
     let Some(open) = &mut state.open else { return vec![] };
     open.completion = None;
     if open.writing().is_empty() {
-        if open.purpose != Purpose::Say {
-            open.end_edit();
-            open.purpose = Purpose::Say;
+        if open.draft.purpose != Purpose::Say {
+            open.draft.end_purpose();
             return vec![];
         }
         return super::say(state, super::Weight::Done, "Ctrl+Q ends rookery");
     }
     open.writing().clear();
-    open.end_edit();
-    open.purpose = Purpose::Say;
+    open.draft.end_purpose();
     compose::wrote(state)
 }
 
@@ -247,12 +241,8 @@ fn close(state: &mut State) -> Vec<Effect> {
         if open.completion.take().is_some() || open.selecting.take().is_some() {
             return vec![];
         }
-        if let Purpose::Edit(_) = open.purpose {
-            open.end_edit();
-            return vec![];
-        }
-        if open.purpose != Purpose::Say {
-            open.purpose = Purpose::Say;
+        if open.draft.purpose != Purpose::Say {
+            open.draft.end_purpose();
             return vec![];
         }
     }
@@ -280,12 +270,7 @@ fn vim(state: &mut State, key: KeyEvent) -> Option<Vec<Effect>> {
         Outcome::Consumed => Some(compose::wrote(state)),
         Outcome::Pass => None,
         Outcome::Unbound(keys) => Some(vim_sequence(state, &keys)),
-        Outcome::CommandLine => {
-            let field = Composer::default();
-            let form = Form { title: ":".to_owned(), command: "/".to_owned(), field };
-            state.layers.push(Layer::Form(form));
-            Some(vec![])
-        }
+        Outcome::CommandLine => Some(act::ask_for(state, ":", "/")),
         Outcome::List => Some(navigate::select(state, 0)),
         Outcome::Send => Some(compose::send(state)),
         Outcome::CopyToClipboard(text) => Some(vec![Effect::Copy(text)]),
@@ -306,6 +291,10 @@ pub(super) fn paste(state: &mut State, text: String) -> Vec<Effect> {
     if let Screen::Locked(_) | Screen::Welcome(_) = state.screen {
         return welcome::paste(state, &text);
     }
+    if matches!(state.screen, Screen::Opening) || !state.has_rooms {
+        state.early.push(Early::Paste(text));
+        return vec![];
+    }
     match state.layers.last_mut() {
         Some(Layer::Form(Form { field, .. })) => {
             field.apply(Edit::Insert(one_line(&text)));
@@ -314,7 +303,10 @@ pub(super) fn paste(state: &mut State, text: String) -> Vec<Effect> {
             picker.query.apply(Edit::Insert(one_line(&text)));
             picker.narrow();
         }
-        Some(Layer::Confirm { .. } | Layer::Paste { .. }) => {}
+        // It is one paste more, and asked about with the one before.
+        Some(Layer::Paste { text: first }) => first.push_str(&text),
+        // No answer to a question: it goes to what is written behind it.
+        Some(Layer::Confirm { .. }) => return compose::insert(state, text),
         None => return compose::paste(state, text),
     }
     vec![]
@@ -328,15 +320,23 @@ fn one_line(text: &str) -> String {
 fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
     if key.code == KeyCode::Esc || (is_control && key.code == KeyCode::Char('c')) {
-        state.layers.pop();
+        if let Some(Layer::Form(form)) = state.layers.pop() {
+            act::leave_form(state, form);
+        }
         return vec![];
     }
     if is_control && key.code == KeyCode::Char('q') {
         return super::quit(state);
     }
+    // What is about the terminal itself goes on whatever lies over the messages.
+    if let Found::Action(action @ (Action::Suspend | Action::Redraw), _) =
+        state.keymap.find(Place::Everywhere, &[Stroke::of(key)])
+    {
+        return act::run(state, action, "");
+    }
     match state.layers.pop() {
         Some(Layer::Confirm { question, command }) => match key.code {
-            KeyCode::Char('y' | 'Y') => act::run_line(state, &command),
+            KeyCode::Char('y' | 'Y') => act::confirmed(state, &command),
             KeyCode::Char('n' | 'N') => vec![],
             _ => {
                 state.layers.push(Layer::Confirm { question, command });
@@ -355,7 +355,7 @@ fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         Some(Layer::Form(mut form)) => {
             if key.code == KeyCode::Enter {
                 let line = format!("{}{}", form.command, form.field.text().trim_end());
-                return act::run_line(state, &line);
+                return act::typed(state, &line);
             }
             if let Some(change) = edit_of(key) {
                 form.field.apply(change);

@@ -7,7 +7,7 @@ use super::{act, compose, say, sheet, usage, welcome};
 use crate::tui::{
     effect::Effect,
     keymap::Stroke,
-    state::{Layer, Screen, State, Weight, conversation::Purpose},
+    state::{Layer, Purpose, Screen, State, Weight},
 };
 
 /// Takes the line.
@@ -30,13 +30,13 @@ pub(super) fn line(state: &mut State, line: &str) -> Vec<Effect> {
         return effects;
     }
     if line.starts_with('/') && !line.starts_with("//") {
-        return act::command(state, line).0;
+        return act::typed(state, line);
     }
     let Some(open) = &mut state.open else {
         return usage(state, "Open a conversation first: /go NAME");
     };
     // What is being written there elsewhere stays, unless this line is what takes its place.
-    let is_edit = matches!(open.purpose, Purpose::Edit(_));
+    let is_edit = matches!(open.draft.purpose, Purpose::Edit(_));
     let former = open.writing().text();
     open.writing().set_text(line);
     let effects = compose::send(state);
@@ -56,7 +56,7 @@ pub(super) fn line(state: &mut State, line: &str) -> Vec<Effect> {
 fn answer(state: &mut State, layer: Layer, line: &str) -> Vec<Effect> {
     match layer {
         Layer::Confirm { question, command } => match line.to_lowercase().as_str() {
-            "y" | "yes" => act::run_line(state, &command),
+            "y" | "yes" => act::confirmed(state, &command),
             "n" | "no" | "" => say(state, Weight::Done, "Not done"),
             _ => {
                 state.layers.push(Layer::Confirm { question, command });
@@ -65,7 +65,7 @@ fn answer(state: &mut State, layer: Layer, line: &str) -> Vec<Effect> {
         },
         Layer::Paste { text } => compose::insert(state, text),
         Layer::Form(_) if line.is_empty() => say(state, Weight::Done, "Left as it was"),
-        Layer::Form(form) => act::run_line(state, &format!("{}{line}", form.command)),
+        Layer::Form(form) => act::typed(state, &format!("{}{line}", form.command)),
         Layer::Picker(_) if line.is_empty() => say(state, Weight::Done, "Nothing was chosen"),
         Layer::Picker(mut picker) => {
             let Ok(number) = line.parse::<usize>() else {

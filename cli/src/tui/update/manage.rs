@@ -1,12 +1,15 @@
 //! Communities, groups, channels, roles and members.
 
+mod channel;
+mod role;
+
 use super::{ask, sheet, usage};
 use crate::{
     agent::verb::{
-        ChannelCreate, ChannelEdit, ChannelWord, CommunityCreate, CommunityEdit, CommunityInvite,
-        CommunityJoin, CommunityLeave, HistoryWord, MemberAct, MemberChangeOrder, PolicyWord,
-        RoleChange,
+        ChannelEdit, CommunityCreate, CommunityEdit, CommunityInvite, CommunityJoin,
+        CommunityLeave, HistoryWord, MemberAct, MemberChangeOrder, PolicyWord,
     },
+    args::Span,
     tui::{
         action::Action,
         effect::Effect,
@@ -168,9 +171,12 @@ fn inside(state: &mut State, action: Action, argument: &str, community: String) 
         Action::Kick => member(state, community, MemberAct::Kick, argument, "was sent away"),
         Action::Ban => member(state, community, MemberAct::Ban, argument, "was banned"),
         Action::Unban => member(state, community, MemberAct::Unban, argument, "may come again"),
-        Action::Channel => channel(state, community, argument),
-        Action::Role => role(state, community, argument),
+        Action::Channel => channel::run(state, community, argument),
+        Action::Role => role::run(state, community, argument),
+        Action::Approve => member(state, community, MemberAct::Approve, argument, "is in"),
+        Action::Refuse => member(state, community, MemberAct::Refuse, argument, "was turned down"),
         Action::Audit => sheet::open(state, SheetKind::Log(community)),
+        Action::Check => sheet::open(state, SheetKind::Checked(community)),
         Action::Nick => {
             let own = format!("@{}", state.own_name());
             let (who, name) = match split(argument) {
@@ -190,22 +196,49 @@ fn inside(state: &mut State, action: Action, argument: &str, community: String) 
     }
 }
 
-fn invite(state: &mut State, community: String, who: &str, is_group: bool) -> Vec<Effect> {
+fn invite(state: &mut State, community: String, argument: &str, is_group: bool) -> Vec<Effect> {
     if is_group {
-        if who.is_empty() {
+        if argument.is_empty() {
             return super::act::run_line(state, "/invite ");
         }
-        return member(state, community, MemberAct::Add, who, "was added");
+        return member(state, community, MemberAct::Add, argument, "was added");
     }
-    let verb = CommunityInvite {
+    let mut verb = CommunityInvite {
         community,
-        who: some(who),
+        who: None,
         uses: None,
         for_ms: None,
         roles: vec![],
         revoke: None,
     };
-    let want = if who.is_empty() { Want::Invite } else { Want::Done(format!("{who} was invited")) };
+    if let ("revoke", number) = split(argument) {
+        verb.revoke = number.parse().ok();
+        if verb.revoke.is_none() {
+            return usage(state, "/invite revoke NUMBER: /community lists them");
+        }
+        return vec![ask(state, Want::Done(format!("Invitation {number} has ended")), &verb)];
+    }
+    for word in argument.split_whitespace() {
+        match word.split_once('=') {
+            Some(("uses", uses)) if uses.parse::<u32>().is_ok() => verb.uses = uses.parse().ok(),
+            Some(("for", span)) if span.parse::<Span>().is_ok() => {
+                let span = span.parse::<Span>().ok();
+                verb.for_ms = span.and_then(|Span(span)| u64::try_from(span.as_millis()).ok());
+            }
+            Some(("role", role)) => verb.roles.push(role.to_owned()),
+            None if verb.who.is_none() => verb.who = some(word),
+            _ => {
+                return usage(
+                    state,
+                    "/invite [@WHO] [uses=5] [for=7d] [role=NAME], or revoke NUMBER",
+                );
+            }
+        }
+    }
+    let want = match &verb.who {
+        None => Want::Invite,
+        Some(who) => Want::Done(format!("{who} was invited")),
+    };
     vec![ask(state, want, &verb)]
 }
 
@@ -220,148 +253,4 @@ fn member(
     let order =
         MemberChangeOrder { community, who: who.to_owned(), act, name: None, reason: some(reason) };
     vec![ask(state, Want::Done(format!("{who} {said}")), &order)]
-}
-
-fn channel(state: &mut State, community: String, argument: &str) -> Vec<Effect> {
-    let (word, rest) = split(argument);
-    let named = |name: &str| {
-        if name.contains('#') { name.to_owned() } else { format!("{community}#{name}") }
-    };
-    match word {
-        "" | "list" => sheet::open(state, SheetKind::Channels(community)),
-        "create" => {
-            let mut verb = ChannelCreate {
-                community,
-                name: String::new(),
-                kind: ChannelWord::Text,
-                topic: None,
-                private: false,
-                roles: vec![],
-                users: vec![],
-                history: HistoryWord::default(),
-                slow_mode_s: 0,
-            };
-            for word in rest.split_whitespace() {
-                match word {
-                    "private" => verb.private = true,
-                    "voice" => verb.kind = ChannelWord::Voice,
-                    "video" => verb.kind = ChannelWord::Video,
-                    who if who.starts_with('@') => verb.users.push(who.to_owned()),
-                    name if verb.name.is_empty() => name.clone_into(&mut verb.name),
-                    name => verb.name = format!("{} {name}", verb.name),
-                }
-            }
-            if verb.name.is_empty() {
-                return usage(state, "/channel create NAME [private] [voice] [@WHO...]");
-            }
-            let said = format!("#{} is there", verb.name);
-            vec![ask(state, Want::Done(said), &verb)]
-        }
-        "delete" => {
-            let (name, sure) = split(rest);
-            if name.is_empty() {
-                return usage(state, "/channel delete NAME");
-            }
-            if sure != "yes" && state.sheet.is_none() {
-                let command = format!("/channel delete {name} yes");
-                return confirm(state, format!("Delete {}?", named(name)), &command);
-            }
-            let verb = ChannelEdit { channel: named(name), delete: true, ..ChannelEdit::default() };
-            vec![ask(state, Want::Done(format!("{name} is gone")), &verb)]
-        }
-        "slow" => {
-            let target = state.open.as_ref().map(|open| open.target.clone()).unwrap_or_default();
-            let Ok(seconds) = rest.parse() else {
-                return usage(state, "/channel slow SECONDS");
-            };
-            let verb = ChannelEdit {
-                channel: target,
-                slow_mode_s: Some(seconds),
-                ..ChannelEdit::default()
-            };
-            vec![ask(state, Want::Done(format!("Slow mode: {seconds} s")), &verb)]
-        }
-        "move" => {
-            let (name, place) = split(rest);
-            let Ok(position) = place.parse() else {
-                return usage(state, "/channel move NAME PLACE");
-            };
-            let verb = ChannelEdit {
-                channel: named(name),
-                position: Some(position),
-                ..ChannelEdit::default()
-            };
-            vec![ask(state, Want::Done("Moved".to_owned()), &verb)]
-        }
-        other => usage(
-            state,
-            format!("/channel does not know {other:?}: create, delete, slow, move, list"),
-        ),
-    }
-}
-
-fn role(state: &mut State, community: String, argument: &str) -> Vec<Effect> {
-    let (word, rest) = split(argument);
-    match word {
-        "" | "list" => sheet::open(state, SheetKind::Roles(community)),
-        "create" if rest.is_empty() => usage(state, "/role create NAME [rank=N] [PERMISSION...]"),
-        "create" => {
-            let mut change = RoleChange {
-                community,
-                role: None,
-                delete: false,
-                name: None,
-                rank: None,
-                colour: None,
-                permissions: None,
-            };
-            let mut permissions = vec![];
-            for word in rest.split_whitespace() {
-                if let Some(rank) = word.strip_prefix("rank=") {
-                    change.rank = rank.parse().ok();
-                } else if change.name.is_none() {
-                    change.name = Some(word.to_owned());
-                } else {
-                    permissions.push(word.to_owned());
-                }
-            }
-            change.permissions = Some(permissions).filter(|words| !words.is_empty());
-            vec![ask(state, Want::Done("The role is there".to_owned()), &change)]
-        }
-        "delete" => {
-            let change = RoleChange {
-                community,
-                role: some(rest),
-                delete: true,
-                name: None,
-                rank: None,
-                colour: None,
-                permissions: None,
-            };
-            vec![ask(state, Want::Done(format!("The role {rest} is gone")), &change)]
-        }
-        "grant" | "take" => {
-            // The member and the role, in either order.
-            let words: Vec<&str> = rest.split_whitespace().collect();
-            let who = words.iter().find(|word| word.contains('@')).copied();
-            let name = words.iter().find(|word| !word.contains('@')).copied();
-            let (Some(who), Some(name)) = (who, name) else {
-                return usage(state, format!("/role {word} @WHO ROLE"));
-            };
-            let act = if word == "grant" { MemberAct::GiveRole } else { MemberAct::TakeRole };
-            let order = MemberChangeOrder {
-                community,
-                who: who.to_owned(),
-                act,
-                name: some(name),
-                reason: None,
-            };
-            let said = if word == "grant" { "has" } else { "no longer has" };
-            vec![ask(state, Want::Done(format!("{who} {said} the role {name}")), &order)]
-        }
-        other => usage(
-            state,
-            format!("/role does not know {other:?}: create, delete, grant, take, list"),
-        ),
-    }
 }

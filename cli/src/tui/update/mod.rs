@@ -6,6 +6,7 @@ mod agent;
 mod colour;
 mod compose;
 mod draft;
+mod find;
 mod key;
 mod line;
 mod log;
@@ -48,7 +49,7 @@ pub fn update(state: &mut State, at: Timestamp, event: Event) -> Vec<Effect> {
             state.has_focus = has_focus;
             if has_focus { navigate::read_open(state) } else { vec![] }
         }
-        Event::Timer(Timer::Draft) => draft::keep(state),
+        Event::Timer(Timer::Draft) => draft::is_due(state),
         Event::Timer(Timer::Typing) => {
             state.typing.clear();
             vec![]

@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{MouseEvent, MouseEventKind};
 
-use super::{ask, colour, draft, log, sheet};
+use super::{ask, colour, draft, key, log, sheet};
 use crate::{
     agent::verb::{MarkRead, MemberList, Read, Thread as ReadThread},
     tui::{
@@ -35,9 +35,9 @@ pub(super) fn open(state: &mut State, target: &str) -> Vec<Effect> {
     let mut effects = draft::leave(state);
     sheet::let_see(state);
     let unread = state.room_called(target).map_or(0, |room| room.unread);
-    let composer = draft::take(state, target);
+    let left = draft::take(state, target);
     let kept = state.room_called(target).and_then(|room| room.draft.clone());
-    let mut opened = Open::new(target.to_owned(), composer, unread);
+    let mut opened = Open::new(target.to_owned(), left, unread);
     opened.kept = kept.unwrap_or_default();
     state.open = Some(opened);
     effects.push(Effect::Title(format!("rookery {}", state.short_name(target))));
@@ -49,6 +49,7 @@ pub(super) fn open(state: &mut State, target: &str) -> Vec<Effect> {
         effects.push(ask(state, Want::Names(target.to_owned()), &list));
     }
     effects.extend(log::follow(state));
+    effects.extend(key::press_early(state));
     effects
 }
 

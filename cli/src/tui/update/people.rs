@@ -1,25 +1,35 @@
 //! People, this account, and how one is called to.
 
-use super::{act, ask, compose, say, sheet, usage};
+use super::{act, ask, say, sheet, usage};
 use crate::{
     agent::verb::{
-        ContactAct, ContactChange, Conversation, DeviceLink, DeviceRename, DeviceRevoke,
-        MemberLine, PresenceSet, PresenceWord, ProfileSet, RoomKind, Send, SettingLine, Settings,
-        Until, Verify,
+        ContactAct, ContactChange, Conversation, DeviceLink, DeviceRename, DeviceRevoke, Logout,
+        MemberLine, PresenceSet, PresenceWord, ProfileSet, RoomKind, Send, SessionEnd, SettingLine,
+        Settings, Until, Verify,
     },
     tui::{
         action::Action,
         effect::Effect,
         glyphs::Glyphs,
-        state::{Editing, Layer, Message, Picker, SheetKind, State, Want, Weight},
+        state::{Editing, Layer, Message, Outgoing, Picker, SheetKind, State, Want, Weight},
         text::markdown::EmojiStyle,
         theme::BuiltIn,
     },
 };
 
 /// The settings of the account; others are of a conversation.
-const ACCOUNT: [&str; 9] =
-    ["notifications", "theme", "keys", "typing", "glyphs", "ambiguous", "emoji", "links", "events"];
+const ACCOUNT: [&str; 10] = [
+    "notifications",
+    "theme",
+    "keys",
+    "typing",
+    "glyphs",
+    "ambiguous",
+    "emoji",
+    "links",
+    "events",
+    "notices",
+];
 
 /// Does what an action about people or this account says.
 pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
@@ -53,6 +63,18 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
             }
             _ => sheet::open(state, SheetKind::Account),
         },
+        Action::Suggest => sheet::open(state, SheetKind::Suggestions),
+        Action::Peers => sheet::open(state, SheetKind::Peers),
+        Action::Sessions => match argument.split_once(' ') {
+            Some(("end", id)) => {
+                let verb = SessionEnd { id: id.trim().to_owned() };
+                vec![ask(state, Want::Done("That session has ended".to_owned()), &verb)]
+            }
+            _ => sheet::open(state, SheetKind::Sessions),
+        },
+        Action::Logout => {
+            vec![ask(state, Want::Done("Signed out: Ctrl+Q ends rookery".to_owned()), &Logout {})]
+        }
         Action::Set => setting(state, argument),
         Action::Mute => {
             let value = if argument.is_empty() { "on" } else { argument };
@@ -206,6 +228,8 @@ fn wear(state: &mut State, line: &SettingLine) -> Vec<Effect> {
             };
         }
         "events" => look.events = value != "hidden",
+        // For a screen that others see.
+        "notices" => look.notify_names = value != "bare",
         "glyphs" | "ambiguous" => {
             let chosen = |name: &str| state.settings.get(name).map_or("", String::as_str);
             look.glyphs = match (chosen("glyphs"), chosen("ambiguous")) {
@@ -255,9 +279,10 @@ pub(super) fn forward(state: &mut State, target: &str, message: &Message) -> Vec
     let author = state.short_name(&message.from).to_owned();
     let quoted: Vec<String> = message.text.lines().map(|line| format!("> {line}")).collect();
     let id = state.new_id();
+    let text = format!("{author}:\n{}", quoted.join("\n"));
     let verb = Send {
         to: target.to_owned(),
-        text: format!("{author}:\n{}", quoted.join("\n")),
+        text: text.clone(),
         id: Some(id.clone()),
         until: Until::Sent,
         timeout_ms: None,
@@ -266,7 +291,8 @@ pub(super) fn forward(state: &mut State, target: &str, message: &Message) -> Vec
         thread: None,
     };
     let mut effects = say(state, Weight::Done, format!("Forwarded to {target}"));
-    effects.push(ask(state, Want::Sent(target.to_owned(), id), &verb));
+    let outgoing = Outgoing { target: target.to_owned(), thread: None, id, text };
+    effects.push(ask(state, Want::Sent(outgoing), &verb));
     effects
 }
 
@@ -300,14 +326,4 @@ pub(super) fn notify(state: &State, former: &[Conversation]) -> Vec<Effect> {
     // One call is enough, however much came.
     effects.truncate(1);
     effects
-}
-
-/// The composer of a text, for forms that begin with one.
-#[must_use]
-pub(super) fn form(title: &str, command: &str, text: &str) -> Layer {
-    Layer::Form(crate::tui::state::Form {
-        title: title.to_owned(),
-        command: command.to_owned(),
-        field: compose::composer_of(text),
-    })
 }

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use crate::{
     agent::verb::{
         ChannelLine, CommunityDetail, ContactLine, DeviceLine, LogLine, MemberLine, MessageLine,
-        RoleLine, SettingLine, StatusLine, VerifyLine,
+        PeerLine, RoleLine, SessionLine, SettingLine, StatusLine, SuggestionLine, VerifiedLine,
+        VerifyLine,
     },
     render,
     tui::{
@@ -99,13 +100,19 @@ pub(super) fn community(state: &State, detail: &CommunityDetail) -> Vec<Row> {
             format!("{} asks to come in", state.short_name(asking)),
             "",
             asking.clone(),
-            None,
+            Some(format!("/approve @{asking}")),
         ));
     }
     for invite in &detail.invites {
         let uses = invite.uses_left.map_or_else(|| "any".to_owned(), |left| left.to_string());
         let by = state.short_name(&invite.by);
-        rows.push(Row::words(format!("invitation {} by {by}, {uses} uses", invite.invite), ""));
+        let until = invite.expires.as_deref().map(|at| format!("until {}", state.clock(at)));
+        rows.push(Row::choice(
+            format!("invitation {} by {by}, {uses} uses", invite.invite),
+            until.unwrap_or_default(),
+            "",
+            Some(format!("/invite revoke {}", invite.invite)),
+        ));
     }
     rows
 }
@@ -171,6 +178,58 @@ pub(super) fn pins(state: &State, lines: &[MessageLine]) -> Vec<Row> {
         rows.push(Row::words("Nothing is pinned among the newest thousand messages.", ""));
     }
     rows
+}
+
+pub(super) fn checked(line: &VerifiedLine) -> Vec<Row> {
+    let mut rows = vec![match &line.alarm {
+        None => Row::words(format!("Every one of {} statements holds.", line.statements), "")
+            .looking(Role::Good),
+        Some(alarm) => Row::words(format!("! {}", field(alarm)), "").looking(Role::Error),
+    }];
+    rows.push(Row::words(format!("{} members", line.members), ""));
+    if let Some(head) = &line.head {
+        rows.push(Row::words("The last one's hash, the same for every member:", ""));
+        rows.push(Row::words(head.clone(), "").looking(Role::Strong));
+    }
+    rows
+}
+
+pub(super) fn suggestions(state: &State, lines: Vec<SuggestionLine>) -> Vec<Row> {
+    if lines.is_empty() {
+        return vec![Row::words("Nobody who lets it be said.", "")];
+    }
+    let row = |line: SuggestionLine| {
+        let shares = format!("{} communities, {} contacts shared", line.communities, line.contacts);
+        let (name, key) = (state.short_name(&line.name).to_owned(), format!("@{}", line.name));
+        Row::choice(name, shares, key.clone(), Some(format!("/contact {key}")))
+            .looking(theme::author(&line.name))
+    };
+    lines.into_iter().map(row).collect()
+}
+
+pub(super) fn sessions(state: &State, lines: Vec<SessionLine>) -> Vec<Row> {
+    let row = |line: SessionLine| {
+        let here = if line.current { "this one, " } else { "" };
+        let seen = format!("{here}last used {}", state.clock(&line.last_seen));
+        Row::choice(field(&line.device), seen, line.id, None)
+    };
+    lines.into_iter().map(row).collect()
+}
+
+pub(super) fn peers(state: &State) -> Vec<Row> {
+    if state.peers.is_empty() {
+        return vec![Row::words("Your home is in touch with no other server.", "")];
+    }
+    let row = |line: &PeerLine| {
+        let since = format!("{} since {}", line.state, state.clock(&line.since));
+        let waits = match line.waiting {
+            0 => String::new(),
+            count => format!("{count} of your messages wait for it"),
+        };
+        let role = if line.is_up() { Role::Good } else { Role::Warning };
+        Row::words(format!("{}  {since}", field(&line.server)), waits).looking(role)
+    };
+    state.peers.iter().map(row).collect()
 }
 
 pub(super) fn devices(state: &State, lines: Vec<DeviceLine>) -> Vec<Row> {

@@ -3,18 +3,19 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{act, ask, draft, navigate, people, rows, say};
+use super::{act, ask, draft, navigate, rows, say};
 use crate::{
     agent::verb::{
-        Changed, ChannelList, CommunityLog, CommunityShow, ContactList, DeviceLinked, DeviceList,
-        LinkEvent, MemberList, Read, RoleList, Search, Settings, Status, Verify,
+        Changed, ChannelList, CommunityLog, CommunityShow, CommunityVerify, ContactList,
+        ContactSuggest, DeviceLinked, DeviceList, LinkEvent, MemberList, PeerList, Read, RoleList,
+        Search, SessionList, Settings, Status, Verify,
     },
     error::{CommandError, Kind},
     tui::{
         action::{Place, TABLE},
         effect::Effect,
         keymap::Stroke,
-        state::{Layer, Message, Row, Sheet, SheetKind, State, Want, Weight},
+        state::{Message, Row, Sheet, SheetKind, State, Want, Weight},
         theme::Role,
         view::WIDE,
     },
@@ -23,6 +24,9 @@ use ratatui::crossterm::event::KeyCode;
 
 /// How many messages a search lists at first.
 const FOUND: u32 = 50;
+
+/// How many statements of a log are listed: the newest.
+const LOGGED: u32 = 500;
 
 /// Opens a sheet and asks for its rows.
 pub(super) fn open(state: &mut State, kind: SheetKind) -> Vec<Effect> {
@@ -42,8 +46,13 @@ fn request(state: &mut State, kind: SheetKind) -> Effect {
         SheetKind::Channels(community) => ask(state, want, &ChannelList { community }),
         SheetKind::Community(community) => ask(state, want, &CommunityShow { community }),
         SheetKind::Log(community) => {
-            ask(state, want, &CommunityLog { community, ..CommunityLog::default() })
+            let count = Some(LOGGED);
+            ask(state, want, &CommunityLog { community, count, ..CommunityLog::default() })
         }
+        SheetKind::Checked(community) => ask(state, want, &CommunityVerify { community }),
+        SheetKind::Suggestions => ask(state, want, &ContactSuggest {}),
+        SheetKind::Sessions => ask(state, want, &SessionList {}),
+        SheetKind::Peers => ask(state, want, &PeerList {}),
         SheetKind::Search(query) => ask(state, want, &Search { query, count: FOUND, cursor: None }),
         SheetKind::Pins(target) => {
             let read = Read {
@@ -114,6 +123,13 @@ pub(super) fn took(
             let lines: crate::agent::verb::ReadLines = parse(value)?;
             rows::pins(state, &lines.messages)
         }
+        SheetKind::Checked(_) => rows::checked(&parse(value)?),
+        SheetKind::Suggestions => rows::suggestions(state, parse(value)?),
+        SheetKind::Sessions => rows::sessions(state, parse(value)?),
+        SheetKind::Peers => {
+            state.peers = parse(value)?;
+            rows::peers(state)
+        }
         SheetKind::Devices => rows::devices(state, parse(value)?),
         SheetKind::Contacts => rows::contacts(state, parse(value)?),
         SheetKind::Verify(_) => rows::verify(&parse(value)?),
@@ -170,16 +186,10 @@ pub(super) fn press(state: &mut State, stroke: Stroke) -> Option<Vec<Effect>> {
             if found.command.contains("{}") && key.is_empty() {
                 return Some(vec![]);
             }
-            if found.asks {
-                let question = format!("{}: {key}?", capital(found.about));
-                state.layers.push(Layer::Confirm { question, command });
-                return Some(vec![]);
-            }
             if command.ends_with(' ') {
-                state.layers.push(people::form(&capital(found.about), &command, ""));
-                return Some(vec![]);
+                return Some(act::ask_for(state, &capital(found.about), &command));
             }
-            return Some(act::run_line(state, &command));
+            return Some(act::typed(state, &command));
         }
     }
     Some(vec![])
@@ -201,7 +211,7 @@ pub(super) fn enter(state: &mut State, command: &str) -> Vec<Effect> {
         effects.extend(navigate::go_to(state, &id));
         return effects;
     }
-    act::run_line(state, command)
+    act::typed(state, command)
 }
 
 /// Has the open conversation be seen: a sheet that lies over it is closed, one beside it gives up the keys.

@@ -8,7 +8,7 @@ use ratatui::{
 use super::{put, words};
 use crate::tui::{
     composer::Composer,
-    state::{Editing, Open, State, conversation::Purpose},
+    state::{Editing, Open, Purpose, State},
     text::width,
     theme::Role,
 };
@@ -26,8 +26,8 @@ pub(super) fn rows(composer: &Composer, columns: u16) -> u16 {
 /// How many rows the composer takes.
 pub(super) fn height(state: &State, columns: u16) -> u16 {
     let Some(open) = &state.open else { return 1 };
-    let about = u16::from(open.purpose != Purpose::Say);
-    rows(&open.composer, columns).saturating_add(about)
+    let about = u16::from(open.draft.purpose != Purpose::Say);
+    rows(&open.draft.composer, columns).saturating_add(about)
 }
 
 /// Draws a text that is being written.
@@ -82,7 +82,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
         put(frame.buffer_mut(), area, 0, &words(said, Role::Placeholder), state);
         return;
     };
-    let about = match &open.purpose {
+    let about = match &open.draft.purpose {
         Purpose::Say => None,
         Purpose::Reply(_, from) => {
             Some(format!(" replying to {} (Esc: not)", state.short_name(from)))
@@ -99,7 +99,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
         && state.sheet.as_ref().is_none_or(|sheet| !sheet.has_keys)
         && open.selecting.is_none()
         && state.layers.is_empty();
-    field(state, &open.composer, takes_keys, &placeholder(state, open), frame, inner);
+    field(state, &open.draft.composer, takes_keys, &placeholder(state, open), frame, inner);
     if state.editing == Editing::Vim && area.width > 40 {
         let style = state.look.theme.style(Role::Dim);
         super::put_right(frame.buffer_mut(), inner, 0, open.vim.mode().word(), style);

@@ -7,7 +7,7 @@ use crate::{
     agent::verb::Connection,
     tui::{
         action::{Action, Place},
-        state::{Screen, State, Weight, conversation::Purpose},
+        state::{Purpose, Screen, State, Weight},
         text::{TextLine, width::width},
         theme::Role,
     },
@@ -35,6 +35,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
             line.push(&format!(" ({trouble})"), Role::Dim, None);
         }
     }
+    peers(state, &mut line);
     typing(state, &mut line);
     if let Some(room) = state.room() {
         if let Some(since) = &room.waits_since {
@@ -49,7 +50,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let is_kept = state
         .open
         .as_ref()
-        .is_some_and(|open| !open.kept.is_empty() && open.kept == open.composer.text());
+        .is_some_and(|open| !open.kept.is_empty() && open.kept == open.draft.composer.text());
     if is_kept && area.width >= 80 {
         put_right(buffer, area, 0, " draft saved ", state.look.theme.style(Role::Dim));
     }
@@ -61,6 +62,19 @@ pub(super) fn is_calm(state: &State) -> bool {
         .standing
         .as_ref()
         .is_none_or(|standing| standing.connection == Connection::Online && standing.queued == 0)
+}
+
+/// Says which other servers are away, the one with most of one's messages first.
+fn peers(state: &State, line: &mut TextLine) {
+    let mut away: Vec<_> = state.peers.iter().filter(|peer| !peer.is_up()).collect();
+    away.sort_by_key(|peer| std::cmp::Reverse(peer.waiting));
+    let Some(first) = away.first() else { return };
+    let server = crate::render::field(&first.server);
+    let since = first.since.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond);
+    let since = u64::try_from(since).unwrap_or(0);
+    let minutes = state.now.as_millis().saturating_sub(since) / 60_000;
+    let said = format!("   peers: {} {} ({server} {minutes} min)", away.len(), first.state);
+    line.push(&said, Role::Warning, None);
 }
 
 fn connection(state: &State, line: &mut TextLine) {
@@ -149,7 +163,7 @@ pub(super) fn hints(state: &State, frame: &mut Frame<'_>, area: Rect) {
         }
         hints.push(("Esc".to_owned(), "back"));
     } else {
-        let purpose = state.open.as_ref().map(|open| &open.purpose);
+        let purpose = state.open.as_ref().map(|open| &open.draft.purpose);
         let send = match purpose {
             Some(Purpose::Reply(..)) => "send reply",
             Some(Purpose::Edit(_)) => "save",

@@ -47,6 +47,8 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("search", "nest3"),
     ("room", "1"),
     ("fold", "Gardeners"),
+    ("here", "restarting"),
+    ("copy-link", "1"),
     ("goto", "2026-05-01"),
     ("reply", "yes"),
     ("edit", "no"),
@@ -64,6 +66,9 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("kick", "@bo spam"),
     ("ban", "@bo spam"),
     ("unban", "@bo"),
+    ("approve", "@bo"),
+    ("refuse", "@bo"),
+    ("sessions", "end 1"),
     ("mute", "8h"),
     ("notify", "all"),
     ("archive", "off"),
@@ -137,9 +142,9 @@ fn every_action_does_something_by_each_of_its_slash_commands() {
             for command in [Some(format!("/{slash}")), with].into_iter().flatten() {
                 let mut desk = prepared(Place::Everywhere);
                 let before = noticeable(&desk);
-                desk.state.open.as_mut().unwrap().composer.set_text(&command);
+                desk.state.open.as_mut().unwrap().draft.composer.set_text(&command);
                 let effects = desk.keys("enter");
-                desk.state.open.as_mut().unwrap().composer =
+                desk.state.open.as_mut().unwrap().draft.composer =
                     crate::tui::composer::Composer::default();
                 let did = !effects.is_empty() || noticeable(&desk) != before;
                 assert!(did, "{command} does nothing");

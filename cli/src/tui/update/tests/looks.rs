@@ -20,7 +20,7 @@ use crate::{
 };
 
 fn set(desk: &mut Desk, name: &str, value: &str) -> Vec<Effect> {
-    desk.state.open.as_mut().unwrap().composer.set_text(&format!("/set {name} {value}"));
+    desk.state.open.as_mut().unwrap().draft.composer.set_text(&format!("/set {name} {value}"));
     let effects = desk.keys("enter");
     let asked = asks(&effects, "settings");
     assert_eq!((&asked[0]["name"], &asked[0]["value"]), (&json!(name), &json!(value)));

@@ -2,6 +2,7 @@
 
 mod actions;
 mod calling;
+mod drafts;
 mod first_run;
 mod looks;
 mod moving;

@@ -164,3 +164,32 @@ fn a_found_message_of_a_person_is_shown_in_their_conversation_and_the_list_gives
         assert!(desk.state.sheet.as_ref().is_none_or(|sheet| !sheet.has_keys));
     }
 }
+
+#[test]
+fn words_are_found_in_the_room_backwards_and_forwards_and_further_back_by_the_index() {
+    let mut desk = desk();
+    let selected = |desk: &Desk| {
+        let open = desk.state.open.as_ref().unwrap();
+        let one = open.selecting.as_ref().and_then(|one| open.window.get(&one.id));
+        one.map(|message| message.text.clone()).unwrap_or_default()
+    };
+    desk.keys("alt-p /");
+    desk.write("NEST3");
+    desk.keys("enter");
+    let newest = selected(&desk);
+    assert!(newest.to_lowercase().contains("nest3"), "{newest}");
+    desk.keys("n");
+    let older = selected(&desk);
+    assert!(older.contains("nest3") && older != newest, "{older}");
+    desk.keys("N");
+    assert_eq!(selected(&desk), newest);
+    // Until nothing at hand has them: the index knows what is further back.
+    let mut searched = vec![];
+    for _ in 0..10 {
+        searched.extend(asks(&desk.keys("n"), "search").into_iter().cloned());
+        if !searched.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(searched[0]["query"], "in:rookery-devs#ops NEST3");
+}

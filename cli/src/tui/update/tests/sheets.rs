@@ -1,14 +1,14 @@
 //! Sheets and questions.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{asks, desk};
 use crate::{
     agent::verb::LinkEvent,
     tui::{
         effect::Effect,
-        event::Event,
-        state::{Layer, SheetKind},
+        event::{Event, Timer},
+        state::{Layer, Sheet, SheetKind},
     },
 };
 
@@ -90,11 +90,124 @@ fn an_answer_that_is_something_else_is_trouble_and_no_more() {
             "search" => "/search x",
             _ => "/newest",
         };
-        desk.state.open.as_mut().unwrap().composer.set_text(command);
+        desk.state.open.as_mut().unwrap().draft.composer.set_text(command);
         desk.state.sheet = None;
         desk.keys("enter");
         desk.answer(method, json!({ "unexpected": [1, 2, 3] }));
         assert!(desk.said().contains("answered something else"), "{method}: {}", desk.said());
         desk.draw();
     }
+}
+
+#[test]
+fn what_others_lose_by_is_asked_about_however_it_is_reached() {
+    for (line, method) in [
+        ("/kick @bo", "member.change"),
+        ("/ban @bo spam", "member.change"),
+        ("/block @bo", "contact.change"),
+        ("/channel delete staff", "channel.edit"),
+        ("/role delete mods", "role.change"),
+        ("/invite revoke 3", "community.invite"),
+        ("/devices revoke 1", "device.revoke"),
+        ("/sessions end 1", "session.end"),
+        ("/logout", "logout"),
+    ] {
+        for with_sheet in [false, true] {
+            let mut desk = desk();
+            desk.state.sheet = with_sheet.then(|| Sheet::of(SheetKind::Help, vec![]));
+            if let Some(sheet) = &mut desk.state.sheet {
+                sheet.has_keys = false;
+            }
+            desk.write(line);
+            let effects = desk.keys("esc enter");
+            assert!(asks(&effects, method).is_empty(), "{line} was done without a question");
+            assert!(matches!(desk.state.layers.last(), Some(Layer::Confirm { .. })), "{line}");
+            assert!(asks(&desk.keys("n"), method).is_empty(), "{line}");
+            desk.write(line);
+            desk.keys("esc enter");
+            assert_eq!(asks(&desk.keys("y"), method).len(), 1, "{line}");
+        }
+    }
+    let mut desk = desk();
+    desk.keys("ctrl-x Q");
+    assert!(matches!(desk.state.layers.last(), Some(Layer::Confirm { .. })));
+}
+
+#[test]
+fn roles_channels_and_invitations_take_all_that_the_product_knows_of_them() {
+    let mut desk = desk();
+    let mut done = |line: &str, method: &str| {
+        desk.write(line);
+        let effects = desk.keys("esc enter");
+        let asked = asks(&effects, method);
+        assert_eq!(asked.len(), 1, "{line}: {}", desk.said());
+        let asked = asked[0].clone();
+        desk.keys("ctrl-c");
+        asked
+    };
+    let role = done("/role edit mods name=keepers rank=7 colour=#00ff10 kick ban", "role.change");
+    assert_eq!((&role["role"], &role["name"]), (&json!("mods"), &json!("keepers")));
+    assert_eq!((&role["rank"], &role["colour"]), (&json!(7), &json!(0xff10)));
+    assert_eq!(role["permissions"], json!(["kick", "ban"]));
+    let grant = done("/channel deny @bo send react", "channel.grant");
+    assert_eq!(grant["how"], "deny");
+    assert_eq!(grant["what"], json!(["send", "react"]));
+    assert_eq!(grant["channel"], "rookery-devs#ops");
+    let edit = done("/channel history since-join", "channel.edit");
+    assert_eq!(edit["history"], "since-join");
+    let edit = done("/channel rename staff crew", "channel.edit");
+    assert_eq!((&edit["channel"], &edit["name"]), (&json!("rookery-devs#staff"), &json!("crew")));
+    let invite = done("/invite uses=5 for=7d role=mods", "community.invite");
+    assert_eq!((&invite["uses"], &invite["for_ms"]), (&json!(5), &json!(7 * 86_400_000_u64)));
+    assert_eq!((&invite["roles"], &invite["who"]), (&json!(["mods"]), &Value::Null));
+    for wrong in ["/role edit mods colour=red", "/invite uses=many", "/channel allow @bo"] {
+        desk.write(wrong);
+        let effects = desk.keys("esc enter");
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Ask { .. })), "{wrong}");
+        assert_eq!(desk.written(), wrong, "what is wrong can be mended");
+        desk.keys("ctrl-c");
+    }
+}
+
+#[test]
+fn servers_that_are_away_are_told_in_the_status_line_and_by_a_sheet() {
+    let mut desk = desk();
+    let peer = |state: &str, waiting: u64| {
+        json!([{ "v": 1, "server": "garden.example", "state": state,
+            "since": "2026-05-12T10:02:00.000Z", "waiting": waiting }])
+    };
+    desk.write("/peers");
+    desk.keys("esc enter");
+    desk.answer("peer.list", peer("down", 2));
+    desk.keys("esc");
+    let screen = desk.screen();
+    assert!(screen.contains("peers: 1 down (garden.example 4 min)"), "{screen}");
+    // It is asked again while one is away, and no more after that.
+    let effects = desk.tell(Event::Timer(Timer::Clock));
+    assert_eq!(asks(&effects, "peer.list").len(), 1);
+    desk.answer("peer.list", peer("up", 0));
+    assert!(!desk.screen().contains("peers:"));
+    assert!(asks(&desk.tell(Event::Timer(Timer::Clock)), "peer.list").is_empty());
+}
+
+#[test]
+fn the_log_is_checked_people_are_suggested_and_sessions_listed() {
+    let mut desk = desk();
+    desk.write("/check");
+    desk.keys("esc enter");
+    desk.answer(
+        "community.verify",
+        json!({ "v": 1, "id": "x", "holds": false, "statements": 9, "members": 3, "alarm": "a fork" }),
+    );
+    assert!(desk.screen().contains("! a fork"), "{}", desk.screen());
+    desk.keys("esc");
+    desk.write("/suggest");
+    desk.keys("esc enter");
+    desk.answer(
+        "contact.suggest",
+        json!([{ "v": 1, "name": "cy@nest.example", "communities": 2, "contacts": 1 }]),
+    );
+    assert!(desk.screen().contains("2 communities, 1 contacts shared"), "{}", desk.screen());
+    let effects = desk.keys("a");
+    assert_eq!(asks(&effects, "contact.change")[0]["who"], "@cy@nest.example");
 }

@@ -9,9 +9,8 @@ use crate::{
         action::Action,
         effect::Effect,
         event::Event,
-        fixture::{Desk, id, key_events, room, talk},
-        glyphs::Glyphs,
-        state::{Editing, Layer, conversation::Purpose, window::Progress},
+        fixture::{id, key_events},
+        state::{Editing, Layer, Purpose, window::Progress},
     },
 };
 
@@ -46,31 +45,6 @@ fn ids_of_messages_differ() {
 }
 
 #[test]
-fn a_refusal_puts_the_text_back_and_says_why() {
-    let mut desk = desk();
-    desk.write("rolling nest3");
-    desk.keys("enter");
-    desk.refuse("send", CommandError::new(Kind::NotPermitted, "you may not speak here"));
-    assert_eq!(desk.written(), "rolling nest3");
-    assert!(desk.said().contains("you may not speak here"), "{}", desk.said());
-}
-
-#[test]
-fn what_was_refused_while_something_else_was_written_stays_to_be_seen() {
-    let mut desk = desk();
-    desk.write("first");
-    desk.keys("enter");
-    desk.write("second");
-    desk.refuse("send", CommandError::new(Kind::NotPermitted, "no"));
-    assert_eq!(desk.written(), "second");
-    desk.tell(Event::Watched(crate::agent::verb::WatchEvent::Messages { revision: 2 }));
-    desk.answer("read", talk());
-    let open = desk.state.open.as_ref().unwrap();
-    let failed = open.window.messages.iter().find(|message| message.text == "first").unwrap();
-    assert_eq!((&failed.progress, failed.reason.as_deref()), (&Progress::Failed, Some("no")));
-}
-
-#[test]
 fn a_refusal_that_keeps_the_message_shows_it_as_queued() {
     let mut desk = desk();
     desk.write("rolling nest3");
@@ -84,29 +58,6 @@ fn a_refusal_that_keeps_the_message_shows_it_as_queued() {
 }
 
 #[test]
-fn esc_never_deletes_text() {
-    for before in
-        ["", "up r", "up enter", "f1 tab", "ctrl-p", "alt-t", "alt-m tab", "alt-l", "ctrl-f"]
-    {
-        let mut desk = desk();
-        if !before.is_empty() {
-            desk.keys(before);
-        }
-        while !desk.state.layers.is_empty() {
-            desk.keys("esc");
-        }
-        if let Some(thread) = &mut desk.state.open.as_mut().unwrap().thread {
-            thread.has_keys = false;
-        }
-        desk.write("half a thou");
-        for _ in 0..8 {
-            desk.keys("esc");
-        }
-        assert_eq!(desk.written(), "half a thou", "after {before:?}");
-    }
-}
-
-#[test]
 fn esc_while_editing_brings_back_what_was_written_before_and_undo_the_change() {
     let mut desk = desk();
     desk.write("half a thou");
@@ -116,7 +67,7 @@ fn esc_while_editing_brings_back_what_was_written_before_and_undo_the_change() {
     desk.write(" really");
     desk.keys("esc");
     assert_eq!(desk.written(), "half a thou");
-    assert_eq!(desk.state.open.as_ref().unwrap().purpose, Purpose::Say);
+    assert_eq!(desk.state.open.as_ref().unwrap().draft.purpose, Purpose::Say);
     desk.keys("ctrl-_");
     assert_eq!(desk.written(), "restarting now really");
 }
@@ -133,52 +84,6 @@ fn an_edit_asks_for_a_change_and_what_was_written_before_comes_back() {
     assert_eq!(changes[0]["message"], json!(id(7)));
     assert!(changes[0].to_string().contains("restarting now!"), "{changes:?}");
     assert_eq!(desk.written(), "half a thou");
-}
-
-#[test]
-fn ctrl_c_empties_the_line_and_undo_brings_it_back() {
-    let mut desk = desk();
-    desk.write("half a thou");
-    desk.keys("ctrl-c");
-    assert_eq!(desk.written(), "");
-    assert!(!desk.state.is_quitting);
-    desk.keys("ctrl-_");
-    assert_eq!(desk.written(), "half a thou");
-}
-
-#[test]
-fn each_room_keeps_what_is_written_there() {
-    let mut desk = desk();
-    desk.write("for ops");
-    let effects = desk.keys("alt-down");
-    assert_eq!(asks(&effects, "settings")[0]["value"], "for ops", "it is kept in the store too");
-    assert_eq!(desk.written(), "");
-    let other = desk.state.open.as_ref().unwrap().target.clone();
-    desk.write("for the other");
-    desk.keys("alt-up");
-    assert_eq!(desk.written(), "for ops");
-    desk.keys("alt-down");
-    assert_eq!(desk.state.open.as_ref().unwrap().target, other);
-    assert_eq!(desk.written(), "for the other");
-}
-
-#[test]
-fn what_is_typed_before_there_is_a_room_stands_in_the_first_one() {
-    let mut desk = Desk::new(80, 24, Glyphs::Ascii);
-    desk.keys("h i");
-    desk.open_profile();
-    desk.keys("g h");
-    assert!(desk.state.open.is_none() && desk.state.layers.is_empty());
-    desk.list(vec![room("@bo@nest.example", json!({}))]);
-    desk.keys("!");
-    assert_eq!(desk.written(), "high!");
-}
-
-#[test]
-fn a_draft_of_the_store_is_there_when_its_room_is_opened() {
-    let mut desk = Desk::opened(80, 24, Glyphs::Ascii);
-    desk.list(vec![room("@bo@nest.example", json!({ "draft": "from yesterday" }))]);
-    assert_eq!(desk.written(), "from yesterday");
 }
 
 #[test]
@@ -270,85 +175,6 @@ fn a_message_of_two_lines_keeps_them() {
 }
 
 #[test]
-fn pain_16_each_thread_keeps_what_is_written_there() {
-    let mut desk = desk();
-    desk.write("for the room");
-    desk.keys("alt-t");
-    let root = desk.state.open.as_ref().unwrap().thread.as_ref().unwrap().root.clone();
-    assert_eq!(desk.last("settings").unwrap().params["name"], format!("draft/{root}"));
-    desk.answer("settings", json!([{ "v": 1, "name": "draft", "value": "from yesterday" }]));
-    let written = |desk: &Desk| {
-        let thread = desk.state.open.as_ref().unwrap().thread.as_ref();
-        thread.map(|thread| thread.composer.text())
-    };
-    assert_eq!(written(&desk).as_deref(), Some("from yesterday"));
-    desk.write(", and today");
-    let effects = desk.keys("alt-t");
-    let asked = asks(&effects, "settings");
-    let drafts: Vec<_> =
-        asked.iter().map(|one| (one["name"].clone(), one["value"].clone())).collect();
-    assert!(
-        drafts.contains(&(json!(format!("draft/{root}")), json!("from yesterday, and today"))),
-        "{drafts:?}"
-    );
-    assert!(drafts.contains(&(json!("draft"), json!("for the room"))), "{drafts:?}");
-    assert_eq!(written(&desk), None);
-    assert_eq!(desk.written(), "for the room");
-    // It is there again, in another thread and after another room too.
-    desk.keys("alt-t");
-    assert_eq!(written(&desk).as_deref(), Some("from yesterday, and today"));
-    desk.keys("alt-down alt-up");
-    assert_eq!(desk.written(), "for the room");
-    // The other room's page, and then this one's.
-    for _ in 0..2 {
-        desk.answer("read", talk());
-    }
-    desk.keys("alt-t");
-    assert_eq!(written(&desk).as_deref(), Some("from yesterday, and today"));
-}
-
-#[test]
-fn a_draft_counts_as_kept_when_it_is_and_not_when_that_is_asked() {
-    use crate::tui::event::Timer;
-    let mut desk = desk();
-    desk.write("not yet said");
-    let effects = desk.tell(Event::Timer(Timer::Draft));
-    assert_eq!(asks(&effects, "settings").len(), 1);
-    assert!(!desk.screen().contains("draft saved"));
-    let effects = desk.tell(Event::Timer(Timer::Draft));
-    assert!(asks(&effects, "settings").is_empty(), "it is on its way");
-    desk.refuse("settings", CommandError::new(Kind::Failed, "the agent has ended"));
-    assert!(!desk.screen().contains("draft saved"));
-    let effects = desk.tell(Event::Timer(Timer::Draft));
-    assert_eq!(asks(&effects, "settings").len(), 1, "it is tried again");
-    desk.answer("settings", json!([]));
-    assert!(desk.screen().contains("draft saved"));
-}
-
-#[test]
-fn a_draft_that_is_sent_while_it_is_being_kept_does_not_stay() {
-    use crate::tui::event::Timer;
-    let mut desk = desk();
-    desk.write("said at once");
-    desk.tell(Event::Timer(Timer::Draft));
-    let effects = desk.keys("enter");
-    let asked = asks(&effects, "settings");
-    assert_eq!(asked[0]["value"], "", "{effects:?}");
-}
-
-#[test]
-fn a_command_is_no_draft_of_the_room_that_it_leaves() {
-    let mut desk = desk();
-    desk.write("/go @bo@nest.example");
-    let effects = desk.keys("enter");
-    assert!(asks(&effects, "settings").is_empty(), "{effects:?}");
-    desk.write("/go rookery-devs#ops");
-    desk.keys("enter");
-    assert_eq!(desk.written(), "");
-    assert!(desk.state.drafts.is_empty());
-}
-
-#[test]
 fn pain_15_a_long_paste_becomes_text_or_one_block_of_code_and_files_are_said_to_be_for_later() {
     let lines = "a line\n".repeat(21);
     for (key, wanted) in [
@@ -408,20 +234,6 @@ fn an_edit_that_is_begun_beside_a_thread_takes_what_is_written_in_the_room() {
     assert_eq!(changes[0]["act"], json!({ "edit": format!("{before}!") }));
     let thread = desk.state.open.as_ref().unwrap().thread.as_ref().unwrap();
     assert_eq!(thread.composer.text(), "for the thread");
-}
-
-#[test]
-fn an_edit_that_is_refused_comes_back() {
-    let mut desk = desk();
-    act::run(&mut desk.state, Action::Edit, "");
-    desk.write(" and more");
-    let wanted = desk.written();
-    desk.keys("enter");
-    assert_eq!(desk.written(), "");
-    desk.refuse("message.change", CommandError::new(Kind::NotPermitted, "you may not"));
-    assert_eq!(desk.written(), wanted);
-    let effects = desk.keys("enter");
-    assert_eq!(asks(&effects, "message.change")[0]["act"], json!({ "edit": wanted }));
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn poisoned(text: &str) -> Vec<Desk> {
     }
     for (command, method, answer) in sheets(text) {
         let mut desk = base(120);
-        desk.state.open.as_mut().unwrap().composer.set_text(command);
+        desk.state.open.as_mut().unwrap().draft.composer.set_text(command);
         desk.keys("enter");
         desk.answer(method, answer);
         all.push(desk);

@@ -54,11 +54,11 @@ pub(super) fn screens(columns: u16, rows: u16, glyphs: Glyphs) -> Vec<Desk> {
     }
     for (command, method, answer) in sheets("a text") {
         let mut desk = filled();
-        desk.state.open.as_mut().unwrap().composer.set_text(command);
+        desk.state.open.as_mut().unwrap().draft.composer.set_text(command);
         desk.keys("enter");
         // Once before its rows are there, and once with them.
         let mut early = filled();
-        early.state.open.as_mut().unwrap().composer.set_text(command);
+        early.state.open.as_mut().unwrap().draft.composer.set_text(command);
         early.keys("enter");
         all.push(early);
         desk.answer(method, answer);
