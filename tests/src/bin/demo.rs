@@ -82,10 +82,12 @@ async fn perform(world: &World) -> Result<Stage> {
     Ok(stage)
 }
 
-/// Builds the two binaries as this program was built.
+/// Builds the two binaries as this program was built: of all three packages together, since what they need is then built with the same
+/// features, and not once more.
 async fn build() -> Result<()> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--locked", "-p", "rookery-homeserver", "-p", "rookery-cli"]);
+    cargo.args(["build", "--locked", "--bin", "rookery", "--bin", "rookeryd"]);
+    cargo.args(["-p", "rookery-homeserver", "-p", "rookery-cli", "-p", "rookery-tests"]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{act, ask, draft, say, trouble};
+use super::{act, ask, draft, question, say, trouble};
 use crate::{
     agent::verb::{MessageAct, MessageChange, PeerList, RoomLine, Send, SendLine, Typing, Until},
     engine::MAX_MESSAGE,
@@ -68,7 +68,7 @@ fn run_command(state: &mut State, text: &str) -> Vec<Effect> {
         open.writing().clear();
         open.completion = None;
     }
-    act::typed(state, text)
+    question::typed(state, text)
 }
 
 /// Puts a command that was not done back where it can be mended, unless something else is being written.

@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{act, compose, draft, navigate, sheet, welcome};
+use super::{act, compose, draft, navigate, question, sheet, welcome};
 use crate::tui::{
     action::{Action, Place},
     composer::Edit,
@@ -47,7 +47,7 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     match state.keymap.find(place, &state.strokes) {
         Found::Action(action, argument) => {
             state.strokes.clear();
-            return act::pressed(state, action, &argument);
+            return question::pressed(state, action, &argument);
         }
         Found::Prefix => return vec![],
         Found::Nothing => state.strokes.clear(),
@@ -336,7 +336,7 @@ fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     }
     match state.layers.pop() {
         Some(Layer::Confirm { question, command }) => match key.code {
-            KeyCode::Char('y' | 'Y') => act::confirmed(state, &command),
+            KeyCode::Char('y' | 'Y') => question::confirmed(state, &command),
             KeyCode::Char('n' | 'N') => vec![],
             _ => {
                 state.layers.push(Layer::Confirm { question, command });
@@ -355,7 +355,7 @@ fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         Some(Layer::Form(mut form)) => {
             if key.code == KeyCode::Enter {
                 let line = format!("{}{}", form.command, form.field.text().trim_end());
-                return act::typed(state, &line);
+                return question::typed(state, &line);
             }
             if let Some(change) = edit_of(key) {
                 form.field.apply(change);

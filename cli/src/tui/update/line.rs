@@ -3,7 +3,7 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyModifiers};
 
-use super::{act, compose, say, sheet, usage, welcome};
+use super::{act, compose, question, say, sheet, usage, welcome};
 use crate::tui::{
     effect::Effect,
     keymap::Stroke,
@@ -30,7 +30,7 @@ pub(super) fn line(state: &mut State, line: &str) -> Vec<Effect> {
         return effects;
     }
     if line.starts_with('/') && !line.starts_with("//") {
-        return act::typed(state, line);
+        return question::typed(state, line);
     }
     let Some(open) = &mut state.open else {
         return usage(state, "Open a conversation first: /go NAME");
@@ -56,7 +56,7 @@ pub(super) fn line(state: &mut State, line: &str) -> Vec<Effect> {
 fn answer(state: &mut State, layer: Layer, line: &str) -> Vec<Effect> {
     match layer {
         Layer::Confirm { question, command } => match line.to_lowercase().as_str() {
-            "y" | "yes" => act::confirmed(state, &command),
+            "y" | "yes" => question::confirmed(state, &command),
             "n" | "no" | "" => say(state, Weight::Done, "Not done"),
             _ => {
                 state.layers.push(Layer::Confirm { question, command });
@@ -65,7 +65,7 @@ fn answer(state: &mut State, layer: Layer, line: &str) -> Vec<Effect> {
         },
         Layer::Paste { text } => compose::insert(state, text),
         Layer::Form(_) if line.is_empty() => say(state, Weight::Done, "Left as it was"),
-        Layer::Form(form) => act::typed(state, &format!("{}{line}", form.command)),
+        Layer::Form(form) => question::typed(state, &format!("{}{line}", form.command)),
         Layer::Picker(_) if line.is_empty() => say(state, Weight::Done, "Nothing was chosen"),
         Layer::Picker(mut picker) => {
             let Ok(number) = line.parse::<usize>() else {

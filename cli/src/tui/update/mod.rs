@@ -13,6 +13,7 @@ mod log;
 mod manage;
 mod navigate;
 mod people;
+mod question;
 mod rows;
 mod sheet;
 mod welcome;

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{act, ask, draft, navigate, rows, say};
+use super::{act, ask, draft, navigate, question, rows, say};
 use crate::{
     agent::verb::{
         Changed, ChannelList, CommunityLog, CommunityShow, CommunityVerify, ContactList,
@@ -189,7 +189,7 @@ pub(super) fn press(state: &mut State, stroke: Stroke) -> Option<Vec<Effect>> {
             if command.ends_with(' ') {
                 return Some(act::ask_for(state, &capital(found.about), &command));
             }
-            return Some(act::typed(state, &command));
+            return Some(question::typed(state, &command));
         }
     }
     Some(vec![])
@@ -211,7 +211,7 @@ pub(super) fn enter(state: &mut State, command: &str) -> Vec<Effect> {
         effects.extend(navigate::go_to(state, &id));
         return effects;
     }
-    act::typed(state, command)
+    question::typed(state, command)
 }
 
 /// Has the open conversation be seen: a sheet that lies over it is closed, one beside it gives up the keys.

@@ -1,24 +1,29 @@
 //! Many readers of one channel and a few people who post into it.
 
+mod posting;
+mod reader;
+
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        Arc, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use rookery_protocol::{
-    chain::Item,
-    codec,
-    id::{ItemId, SenderKeyId},
-    io::client::{Dialer, FollowReceiver, FollowSender},
-    session::{Follow, FollowDown, FollowedChain},
+    id::SenderKeyId,
+    io::client::Dialer,
+    session::{Follow, FollowedChain},
 };
 use rookery_tests::bare::{Bare, community::Commons, random};
 use tokio::{sync::watch, task::JoinSet};
 
+use self::{
+    posting::{Lane, Posting},
+    reader::{Reader, Tally},
+};
 use crate::server::{CpuTime, Server, cpu_of, now};
 
 /// What a text of 300 bytes weighs once it is padded to 432 bytes with what goes along (PADMÉ), sealed by Megolm (CBC to 448, 79 around it),
@@ -32,28 +37,6 @@ const TIMED: usize = 8;
 const STOPPING: usize = 100;
 /// How long what was posted may take to arrive before it counts as lost.
 const PATIENCE: Duration = Duration::from_mins(2);
-
-/// What the readers of one run count.
-#[derive(Default)]
-struct Tally {
-    /// Posts that reached readers who never stop.
-    delivered: AtomicU64,
-    /// Posts that reached those who do.
-    delivered_late: AtomicU64,
-    duplicates: AtomicU64,
-    reordered: AtomicU64,
-    /// Whether a stopper has come upon its pause.
-    paused: AtomicUsize,
-    /// What the timed readers waited, in microseconds.
-    waited: Mutex<Vec<u64>>,
-}
-
-/// A place from which posts come one after the other: a person with a Sender Key of its own.
-struct Lane {
-    author: Bare,
-    sender_key: SenderKeyId,
-    index: AtomicU32,
-}
 
 /// A server, an open community with one channel, its readers, and who posts.
 pub(crate) struct Crowd {
@@ -308,134 +291,4 @@ async fn populate(server: &Server, count: usize) -> anyhow::Result<Vec<Bare>> {
         }
     };
     futures::stream::iter(0..count).map(one).buffered(4).try_collect().await
-}
-
-/// One member's follow stream.
-struct Reader {
-    down: FollowReceiver,
-    /// Kept: a stream whose sending half is dropped is finished.
-    _up: FollowSender,
-    tally: Arc<Tally>,
-    through: Arc<watch::Sender<u64>>,
-    stop: Option<watch::Receiver<bool>>,
-    is_timed: bool,
-    /// How many entries stand before the first post.
-    announced: u64,
-    /// How many readers never stop.
-    steady: u64,
-    begin: Instant,
-}
-
-impl Reader {
-    async fn read(mut self) -> anyhow::Result<()> {
-        let mut next = 0_u64;
-        loop {
-            self.wait_while_stopped().await?;
-            let FollowDown::Entry(entry) = self.down.recv().await? else { continue };
-            if entry.seq != next {
-                let wrong =
-                    if entry.seq < next { &self.tally.duplicates } else { &self.tally.reordered };
-                wrong.fetch_add(1, Ordering::SeqCst);
-            }
-            next = entry.seq.saturating_add(1);
-            if entry.seq < self.announced {
-                continue;
-            }
-            if self.is_timed && self.stop.is_none() {
-                let item: Item = codec::decode(entry.signed.payload.as_slice())?;
-                self.note(item.item_id);
-            }
-            self.count();
-        }
-    }
-
-    async fn wait_while_stopped(&mut self) -> anyhow::Result<()> {
-        let Some(stop) = &mut self.stop else { return Ok(()) };
-        if *stop.borrow_and_update() {
-            self.tally.paused.fetch_add(1, Ordering::SeqCst);
-            stop.wait_for(|stop| !stop).await?;
-            self.tally.paused.fetch_sub(1, Ordering::SeqCst);
-        }
-        Ok(())
-    }
-
-    fn note(&self, message: ItemId) {
-        let mut sent = [0; 8];
-        sent.copy_from_slice(&message.as_bytes()[..8]);
-        let sent = u64::from_be_bytes(sent);
-        let here = u64::try_from(self.begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let waited = here.saturating_sub(sent) / 1_000;
-        self.tally.waited.lock().unwrap_or_else(PoisonError::into_inner).push(waited);
-    }
-
-    fn count(&self) {
-        if self.stop.is_some() {
-            self.tally.delivered_late.fetch_add(1, Ordering::SeqCst);
-            return;
-        }
-        let delivered = self.tally.delivered.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        if delivered.is_multiple_of(self.steady) {
-            self.through.send_modify(|through| *through = through.saturating_add(1));
-        }
-    }
-}
-
-/// One lane at work.
-struct Posting {
-    commons: Arc<Commons>,
-    lane: Arc<Lane>,
-    posted: Arc<AtomicU64>,
-    through: watch::Receiver<u64>,
-    announced: u64,
-    begin: Instant,
-}
-
-impl Posting {
-    /// Posts, waits until it is stored and as many deliveries were made as all posts up to it ask for, and posts again.
-    async fn run_at_full_rate(mut self, begin: Instant, time: Duration) -> anyhow::Result<()> {
-        while begin.elapsed() < time {
-            let place = self.post().await?;
-            let count = place.saturating_sub(self.announced).saturating_add(1);
-            let arrived = self.through.wait_for(|through| *through >= count);
-            tokio::time::timeout(PATIENCE, arrived).await??;
-        }
-        Ok(())
-    }
-
-    /// Posts at fixed times, however long one takes.
-    async fn at_a_pace(
-        self,
-        begin: Instant,
-        time: Duration,
-        first: Duration,
-        every: Duration,
-    ) -> anyhow::Result<()> {
-        let mut due = first;
-        while due < time {
-            tokio::time::sleep_until(begin.checked_add(due).unwrap_or(begin).into()).await;
-            self.post().await?;
-            due = due.saturating_add(every);
-        }
-        Ok(())
-    }
-
-    /// Posts once; says where it stands.
-    async fn post(&self) -> anyhow::Result<u64> {
-        let Lane { author, sender_key, index } = &*self.lane;
-        let index = index.fetch_add(1, Ordering::SeqCst);
-        let message = id_of(self.begin.elapsed())?;
-        let key = (*sender_key, index);
-        let item = self.commons.message(author, key, message, SEALED_BYTES)?;
-        let posted = self.commons.post(author, vec![item]).await?;
-        self.posted.fetch_add(1, Ordering::SeqCst);
-        posted.places.first().copied().ok_or_else(|| anyhow::anyhow!("no place"))
-    }
-}
-
-/// An id that says when it was sent.
-fn id_of(sent: Duration) -> anyhow::Result<ItemId> {
-    let mut bytes: [u8; 16] = random()?;
-    let nanoseconds = u64::try_from(sent.as_nanos()).unwrap_or(u64::MAX);
-    bytes[..8].copy_from_slice(&nanoseconds.to_be_bytes());
-    Ok(ItemId::from_bytes(bytes))
 }

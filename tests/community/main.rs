@@ -1,0 +1,6 @@
+//! Communities, channels and groups between real processes: what members may read, and what nobody else may.
+
+mod membership;
+mod scene;
+mod shared;
+mod talk;
