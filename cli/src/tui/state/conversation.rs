@@ -1,5 +1,7 @@
 //! The conversation that is open.
 
+use rookery_protocol::time::Timestamp;
+
 use super::{draft::Draft, log::Log, window::Window};
 use crate::tui::{composer::Composer, vim::Vim};
 
@@ -31,10 +33,14 @@ pub struct Open {
     pub thread: Option<Thread>,
     /// The draft as it is kept.
     pub kept: String,
+    /// When it was kept, if that was since the conversation was opened.
+    pub kept_at: Option<Timestamp>,
     /// What can be completed at the cursor.
     pub completion: Option<Completion>,
     /// Members whom completion knows.
     pub names: Vec<String>,
+    /// How many of them, but for this user, were not verified: nothing while nobody else is known.
+    pub unverified: Option<usize>,
     /// What happened in its community.
     pub log: Log,
     /// The words that are looked for in the messages at hand.
@@ -90,6 +96,7 @@ impl Open {
             target,
             window: Window::default(),
             kept: draft.message(),
+            kept_at: None,
             draft,
             vim: Vim::default(),
             selecting: None,
@@ -98,6 +105,7 @@ impl Open {
             thread: None,
             completion: None,
             names: vec![],
+            unverified: None,
             log: Log::default(),
             finding: None,
         }

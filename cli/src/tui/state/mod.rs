@@ -45,6 +45,9 @@ use crate::agent::verb::{
 /// Drafts of conversations that are not open and not stored yet, at most.
 pub const MAX_DRAFTS: usize = 64;
 
+/// A screen of as many columns has room for a pane beside the messages.
+pub const WIDE: u16 = 100;
+
 /// Which screen is shown.
 #[derive(Clone, Debug)]
 pub enum Screen {
@@ -325,6 +328,16 @@ impl State {
         )
     }
 
+    /// A time as a clock here shows it: the minute.
+    #[must_use]
+    pub fn minute(&self, at: Timestamp) -> String {
+        let at = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_millisecond(at).map_or_else(
+            |_| String::new(),
+            |at| at.to_zoned(self.look.zone.clone()).strftime("%H:%M").to_string(),
+        )
+    }
+
     /// What a message waits for, in words.
     #[must_use]
     pub fn waits(&self, message: &Message) -> Option<String> {
@@ -332,6 +345,21 @@ impl State {
         let since = jiff::Timestamp::from_millisecond(*since).ok()?;
         let since = since.to_zoned(self.look.zone.clone()).strftime("%-d %b %H:%M");
         Some(format!("{server} since {since}"))
+    }
+
+    /// Counts again how many members of the open room were not verified.
+    pub(super) fn count_unverified(&mut self) {
+        let own = self.me.as_ref().map(|me| me.name.as_str());
+        let Some(open) = &mut self.open else { return };
+        let mut others: HashSet<&str> = open.names.iter().map(String::as_str).collect();
+        others.retain(|name| Some(*name) != own);
+        let is_alone = others.is_empty();
+        for room in &self.rooms {
+            if room.trust.as_deref() == Some("verified") {
+                others.remove(room.target.trim_start_matches('@'));
+            }
+        }
+        open.unverified = (!is_alone).then_some(others.len());
     }
 
     /// The community of the open conversation, as commands name it.

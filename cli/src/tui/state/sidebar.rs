@@ -1,7 +1,10 @@
 //! The list of rooms: which rows it has, in which order.
 
-use super::State;
+use super::{State, WIDE};
 use crate::agent::verb::{Conversation, RoomKind};
+
+/// How many conversations with something unread stand at the top; what is more stands in its own place.
+const MOST_FRESH: usize = 8;
 
 /// A row of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +38,20 @@ impl State {
     #[must_use]
     pub fn sidebar(&self) -> Vec<Item<'_>> {
         let mut items = vec![];
+        let fresh = self.fresh();
+        if !fresh.is_empty() {
+            items.push(Item::Heading("Unread"));
+            items.extend(fresh.iter().map(|room| Item::Room { room, is_inside: false }));
+        }
         let of = |wanted: RoomKind| self.rooms.iter().filter(move |room| room.kind == wanted);
         let is_open =
             |room: &Conversation| self.open.as_ref().is_some_and(|open| open.target == room.target);
         let mut muted = 0_usize;
         for (heading, kind) in [("Direct", RoomKind::Direct), ("Groups", RoomKind::Group)] {
-            let mut rooms: Vec<_> = of(kind).filter(|room| room.standing != "blocked").collect();
+            let is_listed = |room: &&Conversation| {
+                room.standing != "blocked" && fresh.iter().all(|one| one.target != room.target)
+            };
+            let mut rooms: Vec<_> = of(kind).filter(is_listed).collect();
             let count = rooms.len();
             rooms.retain(|room| !room.muted || room.unread > 0 || is_open(room));
             muted = muted.saturating_add(count.saturating_sub(rooms.len()));
@@ -57,6 +68,20 @@ impl State {
             items.push(Item::Muted(muted));
         }
         items
+    }
+
+    /// What is unread, mentions first, where the screen is wide enough for a list of it. Channels stand with their communities as well.
+    fn fresh(&self) -> Vec<&Conversation> {
+        if self.size.0 < WIDE {
+            return vec![];
+        }
+        let is_fresh = |room: &&Conversation| {
+            room.unread > 0 && (!room.muted || room.mentions > 0) && room.standing != "blocked"
+        };
+        let mut fresh: Vec<_> = self.rooms.iter().filter(is_fresh).collect();
+        fresh.sort_by_key(|room| room.mentions == 0);
+        fresh.truncate(MOST_FRESH);
+        fresh
     }
 
     fn list_communities<'a>(

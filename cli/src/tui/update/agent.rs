@@ -151,6 +151,7 @@ fn took_rooms(state: &mut State, rooms: Vec<Conversation>) -> Vec<Effect> {
     }
     effects.extend(log::follow(state));
     effects.extend(wait_to_open(state));
+    state.count_unverified();
     effects
 }
 

@@ -58,11 +58,12 @@ pub(super) fn kept(
     thread: Option<&str>,
     text: String,
 ) -> Vec<Effect> {
+    let now = state.now;
     let Some(open) = state.open.as_mut().filter(|open| open.target == target) else {
         return vec![];
     };
     match (thread, &mut open.thread) {
-        (None, _) => open.kept = text,
+        (None, _) => (open.kept, open.kept_at) = (text, Some(now)),
         (Some(root), Some(thread)) if thread.root == root => thread.kept = text,
         _ => {}
     }

@@ -257,6 +257,7 @@ pub(super) fn took_names(state: &mut State, target: &str, lines: Vec<MemberLine>
     if let Some(open) = state.open.as_mut().filter(|open| open.target == target) {
         open.names = lines.into_iter().map(|line| line.name).collect();
     }
+    state.count_unverified();
     vec![]
 }
 

@@ -15,9 +15,8 @@ use crate::{
         action::{Place, TABLE},
         effect::Effect,
         keymap::Stroke,
-        state::{Message, Row, Sheet, SheetKind, State, Want, Weight},
+        state::{Message, Row, Sheet, SheetKind, State, WIDE, Want, Weight},
         theme::Role,
-        view::WIDE,
     },
 };
 use ratatui::crossterm::event::KeyCode;

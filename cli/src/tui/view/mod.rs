@@ -20,7 +20,7 @@ use ratatui::{
 };
 
 use super::{
-    state::{Screen, Seen, State},
+    state::{Screen, Seen, State, WIDE},
     text::{TextLine, width},
     theme::Role,
 };
@@ -32,8 +32,6 @@ pub(in crate::tui) use welcome::{choices, question};
 
 /// Below this many columns there is one pane, and the list of rooms lies over it.
 pub const NARROW: u16 = 64;
-/// From this many columns on, a pane stands beside the messages.
-pub const WIDE: u16 = 100;
 /// Below this many rows there are no lines across.
 const LOW: u16 = 17;
 /// The smallest screen that anything fits on.

@@ -7,7 +7,7 @@ use crate::{
     agent::verb::Connection,
     tui::{
         action::{Action, Place},
-        state::{Purpose, Screen, State, Weight},
+        state::{Open, Purpose, Screen, State, Weight},
         text::{TextLine, width::width},
         theme::Role,
     },
@@ -47,12 +47,14 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
         }
     }
     put(buffer, area, 0, &line, state);
-    let is_kept = state
-        .open
-        .as_ref()
-        .is_some_and(|open| !open.kept.is_empty() && open.kept == open.draft.composer.text());
-    if is_kept && area.width >= 80 {
-        put_right(buffer, area, 0, " draft saved ", state.look.theme.style(Role::Dim));
+    let is_kept = |open: &&Open| !open.kept.is_empty() && !open.draft.composer.is_empty();
+    if area.width >= 80
+        && let Some(open) = state.open.as_ref().filter(is_kept)
+    {
+        // When, rather than whether all of it: so a letter more changes nothing here.
+        let at = open.kept_at.map_or_else(String::new, |at| format!("{} ", state.minute(at)));
+        let said = format!(" draft saved {at}");
+        put_right(buffer, area, 0, &said, state.look.theme.style(Role::Dim));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     agent::verb::{Conversation, RoomKind},
     tui::{
         glyphs::Mark,
-        state::State,
+        state::{State, WIDE},
         text::{TextLine, width},
         theme::Role,
     },
@@ -26,19 +26,9 @@ pub(in crate::tui) fn seal(state: &State, room: &Conversation) -> (Mark, Role) {
     if room.kind == RoomKind::Direct {
         return glyph(room.trust.as_deref());
     }
-    // A room is as sure as the least sure person in it whom this user knows about.
-    let names: Vec<&str> =
-        state.open.iter().flat_map(|open| open.names.iter().map(String::as_str)).collect();
-    let trust_of = |name: &&str| {
-        let target = format!("@{name}");
-        state.room_called(&target).and_then(|person| person.trust.clone())
-    };
-    let others = names.iter().filter(|name| **name != state.own_name());
-    let mut all = others.map(trust_of).peekable();
-    if all.peek().is_some() && all.all(|trust| trust.as_deref() == Some("verified")) {
-        return (Mark::Verified, Role::Verified);
-    }
-    glyph(None)
+    // A room is as sure as the least sure person in it.
+    let is_sure = state.open.as_ref().and_then(|open| open.unverified) == Some(0);
+    glyph(is_sure.then_some("verified"))
 }
 
 /// Draws it.
@@ -89,11 +79,15 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect, list: u16) 
         line.push(word, Role::Warning, None);
     } else if area.width >= super::NARROW {
         line.push(&format!("  {} members", room.members), Role::Dim, None);
+        let unverified = state.open.as_ref().and_then(|open| open.unverified);
+        if let Some(count) = unverified.filter(|count| *count > 0) {
+            line.push(&format!("  {count} unverified"), Role::Unverified, None);
+        }
     }
     if room.archived {
         line.push("  archived", Role::Warning, None);
     }
-    if let Some(topic) = room.topic.as_ref().filter(|_| area.width >= super::WIDE) {
+    if let Some(topic) = room.topic.as_ref().filter(|_| area.width >= WIDE) {
         line.push(&format!("  {topic}"), Role::Dim, None);
     }
     put(buffer, area, 0, &line, state);

@@ -162,7 +162,10 @@ fn a_draft_counts_as_kept_when_it_is_and_not_when_that_is_asked() {
     let effects = desk.tell(Event::Timer(Timer::Draft));
     assert_eq!(asks(&effects, "settings").len(), 1, "it is tried again");
     desk.answer("settings", json!([]));
-    assert!(desk.screen().contains("draft saved"));
+    assert!(desk.screen().contains("draft saved 10:06"));
+    // A letter more does not change what is said of it: it is as true as before.
+    desk.write("!");
+    assert!(desk.screen().contains("draft saved 10:06"));
 }
 
 #[test]

@@ -193,3 +193,25 @@ fn words_are_found_in_the_room_backwards_and_forwards_and_further_back_by_the_in
     }
     assert_eq!(searched[0]["query"], "in:rookery-devs#ops NEST3");
 }
+
+#[test]
+fn on_a_wide_screen_what_is_unread_stands_first_mentions_before_the_rest() {
+    use crate::tui::{fixture::rooms, state::Item};
+    let mut desk = Desk::opened(120, 40, Glyphs::Unicode);
+    desk.list(rooms());
+    let top = |desk: &Desk| -> Vec<String> {
+        let named = |item: Item<'_>| match item {
+            Item::Heading(heading) => heading.to_owned(),
+            Item::Room { room, .. } => room.target.clone(),
+            _ => String::new(),
+        };
+        desk.state.sidebar().into_iter().map(named).collect()
+    };
+    let listed = top(&desk);
+    let wanted = ["Unread", "@alice@nest.example", "rookery-devs#ops", "+weekend"];
+    assert_eq!(listed[..4], wanted, "{listed:?}");
+    assert_eq!(listed.iter().filter(|one| *one == "@alice@nest.example").count(), 1);
+    assert_eq!(listed.iter().filter(|one| *one == "rookery-devs#ops").count(), 2);
+    desk.tell(Event::Resized(80, 24));
+    assert_eq!(top(&desk)[0], "Direct");
+}
