@@ -230,7 +230,7 @@ async fn garbage_costs_its_sender_only() {
         let client = scene.connect().await;
         let (mut send, mut recv) = client.connection().open().await.unwrap();
         send.write(garbage).await.unwrap();
-        send.finish();
+        send.finish().await;
         // An answer, a reset or a close: anything but a wait.
         drop(
             tokio::time::timeout(std::time::Duration::from_secs(10), recv.read_frame(1024))

@@ -70,7 +70,7 @@ async fn a_call_gets_its_reply_its_refusal_or_the_reason_of_the_end() {
             assert_eq!(recv.read_frame(64).await.unwrap().unwrap(), ListDevices::METHOD.as_bytes());
             assert_eq!(recv.read_frame(64).await.unwrap().unwrap(), codec::encode(&ListDevices {}));
             send.write_frame(&codec::encode(&answer)).await.unwrap();
-            send.finish();
+            send.finish().await;
         }
         let exporter = connection.exporter();
         connection.accept().await.unwrap();

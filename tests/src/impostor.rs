@@ -133,7 +133,7 @@ impl Invented {
         let entries = Entries { entries: vec![self.genesis.clone()], head: None, more: false };
         let answer: Answer<Entries, ReadError> = Answer::Reply(entries);
         send.write_frame(&codec::encode(&answer)).await?;
-        send.finish();
+        send.finish().await;
         Ok(())
     }
 }

@@ -10,6 +10,7 @@
 pub mod bare;
 pub mod chaos;
 pub mod faults;
+pub mod gate;
 pub mod homeserver;
 pub mod impostor;
 pub mod liar;

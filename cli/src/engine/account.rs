@@ -73,15 +73,16 @@ impl Engine {
         let resets = unit.value(Name::Resets).await?.unwrap_or_default();
         drop(unit);
         let account = self.account();
-        let connection = match &*self.link.borrow() {
-            Link::Online(_) => Connection::Online,
-            Link::Connecting => Connection::Connecting,
-            Link::Offline(_) => Connection::Offline,
-            Link::Ended(_) => Connection::Ended,
+        let (connection, carrier) = match &*self.link.borrow() {
+            Link::Online(online) => (Connection::Online, Some(online.client.carrier())),
+            Link::Connecting => (Connection::Connecting, None),
+            Link::Offline(_) => (Connection::Offline, None),
+            Link::Ended(_) => (Connection::Ended, None),
         };
         Ok(StatusLine {
             v: 1,
             connection,
+            carrier: carrier.map(str::to_owned),
             reason: trouble.map(|trouble| trouble.message),
             caught_up,
             queued,

@@ -209,10 +209,14 @@ impl Engine {
             }
         });
         let mut frames = Vec::with_capacity(DOWN);
+        let mut better = std::pin::pin!(client.until_quic_works());
         loop {
             frames.clear();
             // Taking what is there is cancel-safe: what was not taken stays in the channel.
-            let taken = tokio::time::timeout(QUIET, down_queue.recv_many(&mut frames, DOWN)).await;
+            let taken = tokio::select! {
+                taken = tokio::time::timeout(QUIET, down_queue.recv_many(&mut frames, DOWN)) => taken,
+                () = &mut better => return broken(),
+            };
             match taken {
                 Ok(0) => return broken(),
                 Ok(_) => {}

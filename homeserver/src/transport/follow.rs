@@ -58,7 +58,7 @@ pub(super) async fn serve(
                 outcome => codec::encode(&Answer::from(outcome)).into(),
             };
             send.write_frame(&answer).await?;
-            send.finish();
+            send.finish().await;
             return Ok(());
         }
     };
@@ -86,7 +86,7 @@ pub(super) async fn serve(
         Err(End::Storage(error)) => {
             // The device comes back to its cursors.
             tracing::warn!(%error, "a follow stream ended");
-            send.finish();
+            send.finish().await;
             Ok(())
         }
     }
@@ -274,7 +274,7 @@ impl Down<'_> {
         let retry_after_ms = follow::come_back(self.services.clock.now());
         self.put(&codec::encode(&FollowDown::GoingAway { retry_after_ms })).await?;
         self.flush().await?;
-        self.send.finish();
+        self.send.finish().await;
         Ok(())
     }
 

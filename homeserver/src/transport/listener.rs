@@ -245,7 +245,7 @@ impl Stream {
 
     async fn finish(&mut self, answer: &[u8]) {
         if self.send.write_frame(answer).await.is_ok() {
-            self.send.finish();
+            self.send.finish().await;
             if self.lifecycle.drain.is_cancelled() {
                 // The connection is about to be closed, and what it still holds would be lost.
                 tokio::time::timeout(LAST_WORDS, self.send.stopped()).await.ok();

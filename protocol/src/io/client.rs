@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 pub use super::tls::{Protocol, Trust};
 use super::{
-    CloseReason, ConnectError, Connection, ConnectionLost, RecvStream, SendStream,
+    CloseReason, ConnectError, Connection, ConnectionLost, RecvStream, SendStream, dial,
     frame::{self, FrameError},
     quic,
 };
@@ -27,6 +27,9 @@ pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 pub const CALL_PATIENCE: Duration = Duration::from_secs(40);
 /// How long the other end may be silent before it is asked whether it is there, and how long that may take.
 pub const SUSPICION: Duration = Duration::from_secs(2);
+/// How soon a connection over TCP finds out whether QUIC works again; twice as long each further time, up to [`LONGEST_BACK_TO_QUIC`].
+const BACK_TO_QUIC: Duration = Duration::from_secs(5);
+const LONGEST_BACK_TO_QUIC: Duration = Duration::from_mins(1);
 /// An answer with a page of entries is at most this long.
 const MAX_ANSWER: usize = MAX_BATCH + MAX_FRAME;
 
@@ -93,7 +96,7 @@ impl Dialer {
             .socket
             .connect(self.server, &name, (trust, Protocol::Device), CONNECT_PATIENCE)
             .await?;
-        Ok(Client { connection, server })
+        Ok(Client { connection: connection.into(), server, dialled: None })
     }
 }
 
@@ -102,27 +105,29 @@ impl Dialer {
 pub struct Client {
     connection: Connection,
     server: Option<ServerId>,
+    /// Where it was dialled, and can be again.
+    dialled: Option<HostPort>,
 }
 
 impl Client {
-    /// Connects to `server` and makes sure, as `trust` says, that it is the right one.
-    pub async fn connect(server: &HostPort, trust: Trust) -> Result<Self, ConnectError> {
+    /// Connects to the server at `server_at` and makes sure, as `trust` says, that it is the right one.
+    pub async fn connect(server_at: &HostPort, trust: Trust) -> Result<Self, ConnectError> {
         let how = (trust, Protocol::Device);
-        let (connection, server) = quic::connect(server, how, CONNECT_PATIENCE).await?;
-        Ok(Self { connection, server })
+        let (connection, server) = dial::connect(server_at, how, CONNECT_PATIENCE).await?;
+        Ok(Self { connection, server, dialled: Some(server_at.clone()) })
     }
 
     /// Connects to another homeserver. Nobody is proven to anybody yet ([`crate::session::peer`]).
-    pub async fn connect_peer(server: &HostPort) -> Result<Self, ConnectError> {
+    pub async fn connect_peer(server_at: &HostPort) -> Result<Self, ConnectError> {
         let how = (Trust::Proof, Protocol::Peer);
-        let (connection, server) = quic::connect(server, how, CONNECT_PATIENCE).await?;
-        Ok(Self { connection, server })
+        let (connection, server) = dial::connect(server_at, how, CONNECT_PATIENCE).await?;
+        Ok(Self { connection, server, dialled: Some(server_at.clone()) })
     }
 
     /// Calls over a connection that the other side has made, or that is in use otherwise.
     #[must_use]
     pub const fn over(connection: Connection) -> Self {
-        Self { connection, server: None }
+        Self { connection, server: None, dialled: None }
     }
 
     /// The server's root, when its certificate showed it (it does not under [`Trust::WebPki`]).
@@ -137,6 +142,12 @@ impl Client {
         &self.connection
     }
 
+    /// What carries the connection, in a word: `quic` or `tcp`.
+    #[must_use]
+    pub const fn carrier(&self) -> &'static str {
+        if self.connection.is_fallback() { "tcp" } else { "quic" }
+    }
+
     /// The exporter that a device's proof covers.
     #[must_use]
     pub fn exporter(&self) -> [u8; 32] {
@@ -148,7 +159,7 @@ impl Client {
         let exchange = async {
             let (mut send, mut recv) = self.connection.open().await?;
             begin::<R>(&mut send, request).await?;
-            send.finish();
+            send.finish().await;
             read_answer::<R>(&mut recv).await
         };
         tokio::time::timeout(CALL_PATIENCE, exchange).await.unwrap_or(Err(CallError::TimedOut))
@@ -204,6 +215,26 @@ impl Client {
     pub async fn is_there(&self) -> bool {
         let answer = tokio::time::timeout(SUSPICION, self.call(&ServerInfo {})).await;
         matches!(answer, Ok(Ok(_) | Err(CallError::Refused(_))))
+    }
+
+    /// Where the connection goes over TCP and was made from here, waits until the server takes QUIC connections, and then ends it: whoever keeps
+    /// a connection makes the next one, which is better. Otherwise waits without end.
+    pub async fn until_quic_works(&self) {
+        let Some(server) = self.dialled.as_ref().filter(|_| self.connection.is_fallback()) else {
+            return std::future::pending().await;
+        };
+        let how = (Trust::Proof, self.connection.protocol());
+        let mut wait = BACK_TO_QUIC;
+        loop {
+            tokio::time::sleep(wait).await;
+            wait = wait.saturating_mul(2).min(LONGEST_BACK_TO_QUIC);
+            match dial::takes_quic(server, how, SUSPICION).await {
+                Ok(()) => break,
+                Err(error) => tracing::debug!(%error, "still no QUIC"),
+            }
+        }
+        tracing::info!(%server, "QUIC works again");
+        self.close();
     }
 
     /// Waits until the connection is gone.

@@ -2,17 +2,16 @@
 
 mod dial;
 mod listen;
-mod reason;
 mod runtime;
 
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-pub(super) use dial::{Socket, connect};
+pub(super) use dial::Socket;
 pub(super) use listen::{Attempt, Endpoint};
-pub use reason::{CloseReason, ConnectError, ConnectionLost};
 
 use super::{
+    CloseReason, ConnectionLost,
     frame::{self, FrameError, FrameReader},
     tls::Protocol,
 };
@@ -35,7 +34,7 @@ const CONNECTION_WINDOW: u32 = 4_000_000;
 
 /// One connection. Copies are the same connection.
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub(in crate::io) struct Connection {
     inner: quinn::Connection,
     /// Keeps a client's own socket for as long as the connection.
     _endpoint: Option<quinn::Endpoint>,
@@ -43,40 +42,40 @@ pub struct Connection {
 
 /// The sending half of a stream.
 #[derive(Debug)]
-pub struct SendStream(quinn::SendStream);
+pub(in crate::io) struct SendStream(quinn::SendStream);
 
 /// The receiving half of a stream.
 #[derive(Debug)]
-pub struct RecvStream(FrameReader<quinn::RecvStream>);
+pub(in crate::io) struct RecvStream(FrameReader<quinn::RecvStream>);
 
 impl Connection {
     /// Opens a stream; waits while as many are open as the other side allows.
-    pub async fn open(&self) -> Result<(SendStream, RecvStream), ConnectionLost> {
+    pub(in crate::io) async fn open(&self) -> Result<(SendStream, RecvStream), ConnectionLost> {
         let (send, recv) = self.inner.open_bi().await?;
         Ok((SendStream(send), RecvStream(FrameReader::new(recv))))
     }
 
     /// Waits for the other side to open a stream. Cancel-safe.
-    pub async fn accept(&self) -> Result<(SendStream, RecvStream), ConnectionLost> {
+    pub(in crate::io) async fn accept(&self) -> Result<(SendStream, RecvStream), ConnectionLost> {
         let (send, recv) = self.inner.accept_bi().await?;
         Ok((SendStream(send), RecvStream(FrameReader::new(recv))))
     }
 
     /// Sends a datagram: it may be lost, and old ones are dropped when there are too many.
-    pub fn send_datagram(&self, datagram: Bytes) -> Result<(), ConnectionLost> {
+    pub(in crate::io) fn send_datagram(&self, datagram: Bytes) -> Result<(), ConnectionLost> {
         self.inner
             .send_datagram(datagram)
             .map_err(|error| ConnectionLost::Broken(error.to_string()))
     }
 
     /// Waits for a datagram. Cancel-safe.
-    pub async fn read_datagram(&self) -> Result<Bytes, ConnectionLost> {
+    pub(in crate::io) async fn read_datagram(&self) -> Result<Bytes, ConnectionLost> {
         Ok(self.inner.read_datagram().await?)
     }
 
     /// What the connection is for.
     #[must_use]
-    pub fn protocol(&self) -> Protocol {
+    pub(in crate::io) fn protocol(&self) -> Protocol {
         let data = self.inner.handshake_data();
         let data =
             data.and_then(|data| data.downcast::<quinn::crypto::rustls::HandshakeData>().ok());
@@ -88,13 +87,13 @@ impl Connection {
 
     /// What a device's proof on this connection covers.
     #[must_use]
-    pub fn exporter(&self) -> [u8; 32] {
+    pub(in crate::io) fn exporter(&self) -> [u8; 32] {
         self.export(EXPORTER_DEVICE, &[])
     }
 
     /// What the proofs of two homeservers on this connection cover.
     #[must_use]
-    pub fn peer_exporters(&self) -> Exporters {
+    pub(in crate::io) fn peer_exporters(&self) -> Exporters {
         Exporters {
             initiator: self.export(EXPORTER_PEER, Role::Initiator.context()),
             responder: self.export(EXPORTER_PEER, Role::Responder.context()),
@@ -120,81 +119,97 @@ impl Connection {
 
     /// Where the other end is now; it may move.
     #[must_use]
-    pub fn remote(&self) -> SocketAddr {
+    pub(in crate::io) fn remote(&self) -> SocketAddr {
         self.inner.remote_address()
     }
 
     /// Ends the connection at once; what is under way is lost.
-    pub fn close(&self, reason: CloseReason) {
+    pub(in crate::io) fn close(&self, reason: CloseReason) {
         self.inner.close(reason.code().into(), b"");
     }
 
     /// Waits for the end.
-    pub async fn closed(&self) -> ConnectionLost {
+    pub(in crate::io) async fn closed(&self) -> ConnectionLost {
         self.inner.closed().await.into()
     }
 
     /// Why the connection is gone, if it is.
     #[must_use]
-    pub fn lost(&self) -> Option<ConnectionLost> {
+    pub(in crate::io) fn lost(&self) -> Option<ConnectionLost> {
         self.inner.close_reason().map(Into::into)
     }
 
     /// How many packets have come on it so far, as many as there were UDP datagrams.
     #[must_use]
-    pub fn packets_received(&self) -> u64 {
+    pub(in crate::io) fn packets_received(&self) -> u64 {
         self.inner.stats().udp_rx.datagrams
     }
 
     /// A number that no other connection of this process has.
     #[must_use]
-    pub fn stable_id(&self) -> usize {
+    pub(in crate::io) fn stable_id(&self) -> usize {
         self.inner.stable_id()
     }
 }
 
 impl SendStream {
     /// Writes bytes as they are. Not cancel-safe.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
+    pub(in crate::io) async fn write(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
         self.0.write_all(bytes).await.map_err(|error| FrameError::Broken(error.into()))
     }
 
     /// Writes bytes without copying them. Not cancel-safe.
-    pub async fn write_chunk(&mut self, bytes: Bytes) -> Result<(), FrameError> {
+    pub(in crate::io) async fn write_chunk(&mut self, bytes: Bytes) -> Result<(), FrameError> {
         self.0.write_chunk(bytes).await.map_err(|error| FrameError::Broken(error.into()))
     }
 
     /// Writes one frame. Not cancel-safe.
-    pub async fn write_frame(&mut self, payload: &[u8]) -> Result<(), FrameError> {
+    pub(in crate::io) async fn write_frame(&mut self, payload: &[u8]) -> Result<(), FrameError> {
         frame::write_frame(&mut self.0, payload).await
     }
 
     /// Says that nothing more comes.
-    pub fn finish(&mut self) {
+    pub(in crate::io) fn finish(&mut self) {
         // Fails only when the stream was finished or reset before, which is as good.
         self.0.finish().ok();
     }
 
     /// Breaks the stream off, so that the other side does not take it for finished.
-    pub fn reset(&mut self) {
+    pub(in crate::io) fn reset(&mut self) {
         self.0.reset(0_u32.into()).ok();
     }
 
     /// Waits until the other side has everything, or wants no more.
-    pub async fn stopped(&mut self) {
+    pub(in crate::io) async fn stopped(&mut self) {
         self.0.stopped().await.ok();
     }
 }
 
 impl RecvStream {
     /// Reads one frame of at most `limit` bytes; `None` when the stream ended before it. Not cancel-safe.
-    pub async fn read_frame(&mut self, limit: usize) -> Result<Option<Vec<u8>>, FrameError> {
+    pub(in crate::io) async fn read_frame(
+        &mut self,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, FrameError> {
         self.0.read_frame(limit).await
     }
 
     /// Tells the other side to send no more.
-    pub fn stop(&mut self) {
+    pub(in crate::io) fn stop(&mut self) {
         self.0.stream().stop(0_u32.into()).ok();
+    }
+}
+
+impl From<quinn::ConnectionError> for ConnectionLost {
+    fn from(error: quinn::ConnectionError) -> Self {
+        match error {
+            quinn::ConnectionError::ApplicationClosed(close) => {
+                CloseReason::told(close.error_code.into_inner())
+            }
+            quinn::ConnectionError::TimedOut => Self::TimedOut,
+            quinn::ConnectionError::LocallyClosed => Self::ClosedHere,
+            other => Self::Broken(other.to_string()),
+        }
     }
 }
 

@@ -1,43 +1,65 @@
-//! The listening end.
+//! The listening end: QUIC, and TCP on the same port for those who are let no UDP through.
 
 use std::net::SocketAddr;
 
-use super::{
-    CloseReason, ConnectError, Connection, ConnectionLost,
-    quic::{Attempt, Endpoint},
-    tls::ServerTls,
-};
+use super::{CloseReason, ConnectError, Connection, ConnectionLost, quic, tcp, tls::ServerTls};
+
+/// How many ports are tried where any will do, since each has to be free for both carriers.
+const TRIES: usize = 16;
 
 /// Takes connections on one address.
-pub struct Listener(Endpoint);
+pub struct Listener {
+    quic: quic::Endpoint,
+    tcp: tcp::Endpoint,
+}
 
 /// Somebody who wants to connect. Nothing has been spent on them yet.
 pub struct Incoming(Attempt);
 
+enum Attempt {
+    Quic(Box<quic::Attempt>),
+    Tcp(tcp::Attempt),
+}
+
 impl Listener {
-    /// Binds `address`; port 0 takes any that is free.
+    /// Binds `address`, for UDP and for TCP; port 0 takes any that is free.
     pub fn bind(address: SocketAddr, tls: &ServerTls) -> Result<Self, ConnectError> {
-        Endpoint::bind(address, tls).map(Self)
+        let mut tries = if address.port() == 0 { TRIES } else { 1 };
+        loop {
+            let quic = quic::Endpoint::bind(address, tls)?;
+            match tcp::Endpoint::bind(quic.local()?, tls) {
+                Ok(tcp) => return Ok(Self { quic, tcp }),
+                Err(error) => {
+                    tries = tries.saturating_sub(1);
+                    if tries == 0 {
+                        return Err(error);
+                    }
+                }
+            }
+        }
     }
 
     /// The address that was bound.
     pub fn local(&self) -> Result<SocketAddr, ConnectError> {
-        self.0.local()
+        self.quic.local()
     }
 
     /// Waits for the next who wants to connect; `None` once closed. Cancel-safe.
     pub async fn accept(&self) -> Option<Incoming> {
-        self.0.accept().await.map(Incoming)
+        tokio::select! {
+            attempt = self.quic.accept() => attempt.map(|attempt| Incoming(Attempt::Quic(Box::new(attempt)))),
+            attempt = self.tcp.accept() => Some(Incoming(Attempt::Tcp(attempt))),
+        }
     }
 
-    /// Closes all connections and takes no more.
+    /// Closes all connections over QUIC and takes no more; who holds one over TCP closes it.
     pub fn close(&self, reason: CloseReason) {
-        self.0.close(reason);
+        self.quic.close(reason);
     }
 
     /// Waits until the other ends have heard that their connections are closed.
     pub async fn drained(&self) {
-        self.0.wait_idle().await;
+        self.quic.wait_idle().await;
     }
 }
 
@@ -45,27 +67,40 @@ impl Incoming {
     /// Where they claim to be.
     #[must_use]
     pub fn remote(&self) -> SocketAddr {
-        self.0.remote()
+        match &self.0 {
+            Attempt::Quic(attempt) => attempt.remote(),
+            Attempt::Tcp(attempt) => attempt.remote(),
+        }
     }
 
     /// Whether they have shown that they receive at that address.
     #[must_use]
     pub fn is_validated(&self) -> bool {
-        self.0.is_validated()
+        match &self.0 {
+            Attempt::Quic(attempt) => attempt.is_validated(),
+            Attempt::Tcp(_) => true,
+        }
     }
 
     /// Has them show that they receive at their address (RFC 9000 §8.1.2), at the price of one round trip.
     pub fn retry(self) {
-        self.0.retry();
+        if let Attempt::Quic(attempt) = self.0 {
+            attempt.retry();
+        }
     }
 
     /// Turns them away.
     pub fn refuse(self) {
-        self.0.refuse();
+        if let Attempt::Quic(attempt) = self.0 {
+            attempt.refuse();
+        }
     }
 
     /// Completes the handshake.
     pub async fn establish(self) -> Result<Connection, ConnectionLost> {
-        self.0.establish().await
+        match self.0 {
+            Attempt::Quic(attempt) => attempt.establish().await.map(Into::into),
+            Attempt::Tcp(attempt) => attempt.establish().await.map(Into::into),
+        }
     }
 }

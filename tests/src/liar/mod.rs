@@ -254,7 +254,7 @@ impl Liar {
             _ => honest.to_vec(),
         };
         send.write_frame(&answer).await?;
-        send.finish();
+        send.finish().await;
         Ok(())
     }
 

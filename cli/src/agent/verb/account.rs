@@ -70,6 +70,9 @@ pub struct StatusLine {
     pub v: u32,
     /// The connection to the home.
     pub connection: Connection,
+    /// What carries it: `quic`, or `tcp` where no UDP comes through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
     /// Why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

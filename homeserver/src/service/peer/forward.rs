@@ -65,6 +65,7 @@ pub async fn run(
 ) -> Outcome {
     let mut compare_at = tokio::time::Instant::now();
     let mut is_proven = false;
+    let mut better = std::pin::pin!(client.until_quic_works());
     loop {
         if compare_at <= tokio::time::Instant::now() {
             match compare(services, peer, client).await {
@@ -102,6 +103,7 @@ pub async fn run(
                 Ended::Lost("the peer has fallen silent".to_owned())
             }
             lost = client.closed() => Ended::Lost(lost.to_string()),
+            () = &mut better => Ended::Lost("it can be reached in a better way".to_owned()),
             () = peer.arrived.notified() => Ended::Replaced,
             () = peer.changed.notified() => Ended::Changed,
             () = peer.end.cancelled() => Ended::Stopped,

@@ -1,4 +1,4 @@
-//! A client's side: finding the server, and telling one that is not trusted from one that does not answer.
+//! A client's side: telling a server that is not trusted from one that does not answer.
 
 use std::{
     net::SocketAddr,
@@ -7,17 +7,18 @@ use std::{
 };
 
 use super::{
-    super::tls::{self, Protocol, TlsError, Trust},
-    ConnectError, Connection, ConnectionLost, bind,
+    super::{
+        ConnectError, ConnectionLost,
+        tls::{self, Protocol, TlsError, Trust},
+    },
+    Connection, bind,
     runtime::Patient,
     transport,
 };
-use crate::{id::ServerId, name::HostPort};
+use crate::id::ServerId;
 
 /// How often a quiet connection says that it is there. Below the shortest NAT binding that is common (30 s, RFC 4787 §4.3).
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// How many of a host's addresses are tried.
-const MAX_ADDRESSES: usize = 8;
 
 /// A UDP socket of a client. Any number of connections can share it; copies are the same socket.
 #[derive(Clone, Debug)]
@@ -88,31 +89,6 @@ async fn refused(address: SocketAddr) {
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
         _ => std::future::pending().await,
     }
-}
-
-/// Connects to the first address of `host` that answers.
-pub(in crate::io) async fn connect(
-    to: &HostPort,
-    (trust, protocol): (Trust, Protocol),
-    patience: Duration,
-) -> Result<(Connection, Option<ServerId>), ConnectError> {
-    let addresses =
-        tokio::net::lookup_host((to.host.as_str(), to.port)).await.map_err(|source| {
-            ConnectError::NoAddress { host: to.host.clone(), source: Some(source) }
-        })?;
-    let mut last = ConnectError::NoAddress { host: to.host.clone(), source: None };
-    for address in addresses.take(MAX_ADDRESSES) {
-        match Socket::towards(address)?
-            .connect(address, &to.host, (trust, protocol), patience)
-            .await
-        {
-            Err(error @ (ConnectError::NoAddress { .. } | ConnectError::Unreachable(_))) => {
-                last = error;
-            }
-            decided => return decided,
-        }
-    }
-    Err(last)
 }
 
 /// Tells a server that is not trusted from one that does not answer.

@@ -9,8 +9,11 @@ use std::{
 };
 
 use super::{
-    super::tls::{ServerTls, TlsError},
-    CloseReason, ConnectError, Connection, ConnectionLost, bind,
+    super::{
+        CloseReason, ConnectError, ConnectionLost,
+        tls::{ServerTls, TlsError},
+    },
+    Connection, bind,
     runtime::Patient,
     transport,
 };

@@ -5,6 +5,7 @@
 
 mod catch_up;
 mod crowd;
+mod fallback;
 mod fanout;
 mod messages;
 mod server;
@@ -52,6 +53,12 @@ enum What {
         /// How many.
         #[arg(long, default_value_t = 4_000)]
         count: usize,
+    },
+    /// Time to a working connection where no UDP comes through.
+    Fallback {
+        /// How often.
+        #[arg(long, default_value_t = 20)]
+        times: usize,
     },
     /// One channel with many readers: deliveries a second, and what one costs.
     Fanout {
@@ -154,6 +161,7 @@ fn main() -> anyhow::Result<()> {
             }
             What::Connections { count, at_once } => sockets::connections(count, at_once).await,
             What::Idle { count } => sockets::idle(count).await,
+            What::Fallback { times } => fallback::measure(times).await,
             What::Fanout { size } => fanout::measure(size.into()).await,
             What::Stopped { size } => fanout::stopped(size.into()).await,
             What::CatchUp { messages, statements } => {
@@ -172,6 +180,7 @@ fn main() -> anyhow::Result<()> {
                 messages::measure(100, 8, Duration::from_secs(10)).await?;
                 sockets::connections(4_000, 16).await?;
                 sockets::idle(4_000).await?;
+                fallback::measure(20).await?;
                 fanout::measure(size(10)).await?;
                 fanout::stopped(size(60)).await?;
                 catch_up::channel(10_000).await?;

@@ -1,6 +1,6 @@
 //! Why there is no connection, or not any more.
 
-use super::super::tls::TlsError;
+use super::tls::TlsError;
 use crate::id::ServerId;
 
 /// Why a connection ends, as its other end is told.
@@ -31,6 +31,15 @@ impl CloseReason {
             Self::Misbehaved => 4,
         }
     }
+
+    /// What the other end was told when it was told `code`.
+    pub(super) fn told(code: u64) -> ConnectionLost {
+        let reason = Self::ALL.into_iter().find(|reason| u64::from(reason.code()) == code);
+        reason.map_or_else(
+            || ConnectionLost::Broken(format!("closed with code {code}")),
+            ConnectionLost::Closed,
+        )
+    }
 }
 
 /// Why a connection is gone.
@@ -51,23 +60,6 @@ pub enum ConnectionLost {
     /// Anything else.
     #[error("the connection broke: {0}")]
     Broken(String),
-}
-
-impl From<quinn::ConnectionError> for ConnectionLost {
-    fn from(error: quinn::ConnectionError) -> Self {
-        match error {
-            quinn::ConnectionError::ApplicationClosed(close) => {
-                let code = close.error_code.into_inner();
-                let reason =
-                    CloseReason::ALL.into_iter().find(|reason| u64::from(reason.code()) == code);
-                reason
-                    .map_or_else(|| Self::Broken(format!("closed with code {code}")), Self::Closed)
-            }
-            quinn::ConnectionError::TimedOut => Self::TimedOut,
-            quinn::ConnectionError::LocallyClosed => Self::ClosedHere,
-            other => Self::Broken(other.to_string()),
-        }
-    }
 }
 
 /// Why there is no connection.
@@ -94,7 +86,7 @@ pub enum ConnectError {
     /// Nobody answers.
     #[error("the server does not answer: {0}")]
     Unreachable(ConnectionLost),
-    /// No UDP socket.
+    /// No socket.
     #[error("no socket could be opened")]
     Socket(#[from] std::io::Error),
     /// TLS cannot be set up.

@@ -1,0 +1,179 @@
+//! What moves a connection's bytes: one task, as long as the connection lives.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::{compat::FuturesAsyncReadCompatExt as _, task::TaskTracker};
+
+use super::{
+    Ask, Connection, Facts, MAX_STREAMS, Shared,
+    own::{Ends, own},
+};
+use crate::io::ConnectionLost;
+
+/// Streams of both sides, the connection's own, and some that are just ending.
+const MOST_STREAMS: usize = 2 * MAX_STREAMS + 8;
+/// What all streams together may have on the way towards us.
+const WINDOW: usize = MOST_STREAMS * yamux::DEFAULT_CREDIT as usize;
+/// How long the last words may take to get out.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The stream that the dialling side opens first.
+const OWN: &str = "1";
+
+/// Runs a connection over `socket`, as the side that dialled or the one that was.
+pub(super) fn drive<T>(socket: T, facts: Facts, mode: yamux::Mode) -> Connection
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(MOST_STREAMS);
+    config.set_max_connection_receive_window(Some(WINDOW));
+    let (asks, asked) = mpsc::channel(MAX_STREAMS);
+    let (opened_sender, opened) = mpsc::channel(MAX_STREAMS);
+    let (lost_sender, lost) = watch::channel(None);
+    let (own, ends) = own();
+    let driver = Driver {
+        mux: yamux::Connection::new(socket, config, mode),
+        asked,
+        waiting: None,
+        opened: opened_sender,
+    };
+    TaskTracker::new().spawn(driver.run(mode, ends, lost_sender));
+    Connection(std::sync::Arc::new(Shared {
+        facts,
+        asks,
+        may_open: std::sync::Arc::new(Semaphore::new(MAX_STREAMS)),
+        opened: tokio::sync::Mutex::new(opened),
+        own,
+        lost,
+        closed_here: std::sync::Mutex::new(false),
+    }))
+}
+
+struct Driver<T> {
+    mux: yamux::Connection<T>,
+    asked: mpsc::Receiver<Ask>,
+    waiting: Option<Ask>,
+    opened: mpsc::Sender<yamux::Stream>,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
+    async fn run(
+        mut self,
+        mode: yamux::Mode,
+        ends: Ends,
+        lost: watch::Sender<Option<ConnectionLost>>,
+    ) {
+        let broken = match self.own_stream(mode).await {
+            Ok(stream) => self.run_with(stream, ends, &lost).await,
+            Err(broken) => Some(broken),
+        };
+        let why = broken.unwrap_or(ConnectionLost::ClosedHere);
+        lost.send_if_modified(|lost| lost.is_none() && lost.replace(why).is_none());
+        // Whoever still waits for a stream is told by the channels' end.
+        self.asked.close();
+        let close = poll_fn(|context| self.mux.poll_close(context));
+        tokio::time::timeout(LAST_WORDS, close).await.ok();
+    }
+
+    /// Runs until one side ends the connection, or it breaks.
+    async fn run_with(
+        &mut self,
+        own: yamux::Stream,
+        ends: Ends,
+        lost: &watch::Sender<Option<ConnectionLost>>,
+    ) -> Option<ConnectionLost> {
+        let (read, write) = tokio::io::split(own.compat());
+        let outlet = ends.outlet();
+        let mut writing = pin!(Ends::write(&outlet, write));
+        let mut reading = pin!(ends.read(read, lost));
+        let mut has_read = false;
+        loop {
+            tokio::select! {
+                broken = poll_fn(|context| self.poll(context)) => {
+                    if !has_read {
+                        // What came before the end is here, the reason of the end among it.
+                        tokio::time::timeout(LAST_WORDS, reading).await.ok();
+                    }
+                    return Some(broken);
+                }
+                () = &mut writing => return None,
+                () = &mut reading, if !has_read => {
+                    has_read = true;
+                    if lost.borrow().is_some() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens the connection's own stream, or waits for it.
+    async fn own_stream(&mut self, mode: yamux::Mode) -> Result<yamux::Stream, ConnectionLost> {
+        let mux = &mut self.mux;
+        let stream = match mode {
+            yamux::Mode::Client => poll_fn(|context| mux.poll_new_outbound(context)).await,
+            yamux::Mode::Server => {
+                let first = poll_fn(|context| mux.poll_next_inbound(context)).await;
+                first.unwrap_or(Err(yamux::ConnectionError::Closed))
+            }
+        };
+        let stream = stream.map_err(|error| broken(&error))?;
+        if stream.id().to_string() == OWN {
+            return Ok(stream);
+        }
+        Err(ConnectionLost::Broken("it does not begin with its own stream".to_owned()))
+    }
+
+    /// Moves everything that can be moved; ready when nothing can any more.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ConnectionLost> {
+        loop {
+            let mut has_moved = false;
+            if self.waiting.is_none()
+                && let Poll::Ready(Some(ask)) = self.asked.poll_recv(context)
+            {
+                self.waiting = Some(ask);
+            }
+            if self.waiting.is_some()
+                && let Poll::Ready(stream) = self.mux.poll_new_outbound(context)
+            {
+                has_moved = true;
+                if let Some(ask) = self.waiting.take() {
+                    // Whoever asked may have gone.
+                    ask.send(stream.map_err(|error| broken(&error))).ok();
+                }
+            }
+            match self.mux.poll_next_inbound(context) {
+                Poll::Ready(Some(Ok(stream))) => {
+                    has_moved = true;
+                    // One too many is reset by being dropped.
+                    self.opened.try_send(stream).ok();
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(broken(&error)),
+                Poll::Ready(None) => {
+                    let why = "the other side has gone without a word".to_owned();
+                    return Poll::Ready(ConnectionLost::Broken(why));
+                }
+                Poll::Pending => {}
+            }
+            if !has_moved {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+fn broken(error: &yamux::ConnectionError) -> ConnectionLost {
+    match error {
+        yamux::ConnectionError::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            ConnectionLost::TimedOut
+        }
+        other => ConnectionLost::Broken(other.to_string()),
+    }
+}
