@@ -221,7 +221,11 @@ async fn dial(
         client.connection().close(CloseReason::TooMany);
         return Err(DialError::Own(Refusal::Unavailable));
     };
-    services.seats.raise_peer(&seat, record.root.server_id());
+    if !services.seats.raise_peer(&seat, record.root.server_id()) {
+        services.seats.leave(&seat);
+        client.close();
+        return Err(DialError::Own(Refusal::Unavailable));
+    }
     let connection = client.connection().clone();
     let (router, lifecycle) = (Arc::clone(router), Arc::new(lifecycle.clone()));
     lifecycle.tasks.clone().spawn(async move {

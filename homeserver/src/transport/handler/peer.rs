@@ -79,9 +79,9 @@ async fn forward(context: Context, peer: Homeserver, request: PeerForward) -> Ou
 async fn list_outstanding(
     context: Context,
     who: Authenticated,
-    _: ListOutstanding,
+    request: ListOutstanding,
 ) -> Outcome<ListOutstanding> {
-    Ok(outstanding::list(&context.services, who).await?)
+    Ok(outstanding::list(&context.services, who, request.after.as_ref()).await?)
 }
 
 async fn dismiss(
