@@ -131,8 +131,13 @@ async fn test(context: Context, _: Administrator, request: TestPeer) -> Outcome<
     Ok(match outcome {
         Ok((client, _)) => {
             client.connection().close(CloseReason::Done);
-            PeerTest { is_proven: true, took_ms, reason: None }
+            PeerTest { is_proven: true, took_ms, reason: None, failed: None }
         }
-        Err(error) => PeerTest { is_proven: false, took_ms, reason: Some(peer::explain(&error)) },
+        Err(error) => PeerTest {
+            is_proven: false,
+            took_ms,
+            reason: Some(peer::explain(&error)),
+            failed: Some(error.step()),
+        },
     })
 }
