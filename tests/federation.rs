@@ -440,9 +440,11 @@ async fn people_of_a_server_that_was_set_up_anew_are_strangers_until_its_key_is_
 #[tokio::test]
 async fn what_waits_for_a_server_that_is_removed_has_failed() -> Result<()> {
     let mut pair = Pair::of_friends().await?;
-    pair.garden.kill().await?;
     let mut agent = pair.alice.start_agent()?;
     pair.alice.wait_until_connected().await?;
+    // A session is begun, so that the next can be sealed though nobody answers.
+    pair.alice.ask(&["send", BOB, "good day"]).await?;
+    pair.garden.kill().await?;
     let sent = pair.alice.ask(&["send", BOB, "are you there?"]).await?;
     let id = text(&sent, "id");
     wait_for_state(&pair.alice, BOB, id, "waiting").await?;

@@ -345,12 +345,11 @@ impl Engine {
             Some(contact) => contact,
             None => ContactRow::met(state.user, None, state.home.clone(), self.now()),
         };
-        let pin = match contact.pin.take() {
-            Some(pin) => Pin { head: state.head.into(), ..pin },
-            None => {
-                self.pin_server(unit, state).await?;
-                Pin::of(state, How::FirstUse)
-            }
+        let pin = if let Some(pin) = contact.pin.take() {
+            Pin { head: state.head.into(), ..pin }
+        } else {
+            self.pin_server(unit, state).await?;
+            Pin::of(state, How::FirstUse)
         };
         contact.pin = Some(pin);
         contact.server = state.home.clone();
