@@ -327,7 +327,10 @@ async fn a_server_that_nobody_named_is_turned_away() -> Result<()> {
     nest.wait_for_peer("garden.example", "down").await?;
     let shown = nest.peer("garden.example").await?;
     ensure!(text(&shown, "reason").contains("not on the other's list"), "{shown}");
-    nest.admin(&["peer", "test", "garden.example"]).await?.exit(6)?;
+    let tested = nest.admin(&["peer", "test", "garden.example"]).await?.exit(6)?.json()?;
+    let steps = tested.pointer("/data/steps").context("no steps")?.to_string();
+    ensure!(steps.contains(r#"{"state":"ok","step":"record"}"#), "{steps}");
+    ensure!(steps.contains(r#"{"state":"failed","step":"proof"}"#), "{steps}");
     // A name that is known with another root is nobody else's.
     turned_away(&impostor, &nest, PeerProveError::OtherRoot).await?;
     ensure!(text(&nest.peer("garden.example").await?, "state") == "down", "nobody's word did that");
@@ -403,6 +406,78 @@ async fn a_server_with_another_root_is_in_quarantine_until_it_is_accepted() -> R
     pair.nest.wait_for_peer("garden.example", "up").await?;
     // Whoever Bob was lived on the server that was: the new one has nobody of that id.
     wait_for_state(&pair.alice, BOB, text(&sent, "id"), "failed").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn people_of_a_server_that_was_set_up_anew_are_strangers_until_its_key_is_trusted()
+-> Result<()> {
+    let mut pair = Pair::of_friends().await?;
+    let known = pair.world.profile("dora", "laptop")?;
+    known.register(&pair.garden.invite(1).await?).await?;
+    pair.alice.ask(&["send", "@dora@garden.example", "of the same server"]).await?;
+    pair.garden.kill().await?;
+    fs::rename(pair.garden.data(), pair.garden.data().with_extension("former"))?;
+    pair.garden.start().await?;
+    let second = pair.garden.ready().fingerprint.clone();
+    pair.nest.wait_for_peer("garden.example", "quarantined").await?;
+    let accept = ["peer", "accept", "garden.example", "--root", &second];
+    pair.nest.admin(&accept).await?.success()?;
+    pair.garden.know(&pair.nest).await?;
+    pair.nest.wait_for_peer("garden.example", "up").await?;
+    let eve = pair.world.profile("eve", "laptop")?;
+    eve.register(&pair.garden.invite(1).await?).await?;
+    // What the administrator of Alice's home has accepted, her home could have made up.
+    let words = ["send", "@eve@garden.example", "who are you?", "--json"];
+    let refused = pair.alice.run(&words).await?;
+    ensure!(refused.code() == 4, "{refused}");
+    ensure!(refused.to_string().contains("another root key"), "{refused}");
+    pair.alice.run(&["peers", "--trust", "garden.example", "--root", &second]).await?.success()?;
+    pair.alice.run(&words).await?.success()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_waits_for_a_server_that_is_removed_has_failed() -> Result<()> {
+    let mut pair = Pair::of_friends().await?;
+    let mut agent = pair.alice.start_agent()?;
+    pair.alice.wait_until_connected().await?;
+    // A session is begun, so that the next can be sealed though nobody answers.
+    pair.alice.ask(&["send", BOB, "good day"]).await?;
+    pair.garden.kill().await?;
+    let sent = pair.alice.ask(&["send", BOB, "are you there?"]).await?;
+    let id = text(&sent, "id");
+    wait_for_state(&pair.alice, BOB, id, "waiting").await?;
+    pair.nest.admin(&["peer", "remove", "garden.example", "--yes"]).await?.success()?;
+    let line = wait_for_state(&pair.alice, BOB, id, "failed").await?;
+    ensure!(line.to_string().contains("nothing to do with garden.example"), "{line}");
+    agent.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_is_blocked_stays_so_whatever_their_server_calls_them() -> Result<()> {
+    let world = World::new()?;
+    let nest = world.homeserver("nest.example").start().await?;
+    let bob = world.profile("bob", "laptop")?;
+    bob.register(&nest.invite(1).await?).await?;
+    let impostor = Impostor::new("garden.example")?;
+    let root = impostor.root().to_string();
+    nest.admin(&["peer", "add", "garden.example", "127.0.0.1:9", &root]).await?.success()?;
+    let client = impostor.connect(&nest.ready().address, "nest.example").await?;
+    let theirs = Invented::new("garden.example", impostor.root())?;
+    let forward = PeerForward { items: vec![request_to_bob(&theirs, "carol")?] };
+    let (answer, shown) =
+        tokio::join!(client.call(&forward), theirs.show_chain(client.connection()));
+    shown?;
+    ensure!(matches!(answer?.outcomes.as_slice(), [ForwardOutcome::Taken { .. }]));
+    bob.ask(&["contact", "block", "@carol@garden.example"]).await?;
+    let again = Forwarded { id: ItemId::from_bytes([9; 16]), ..request_to_bob(&theirs, "dave")? };
+    client.call(&PeerForward { items: vec![again] }).await?;
+    let listed = bob.run(&["contact", "list", "--json"]).await?.success()?.json_lines()?;
+    let states: Vec<_> =
+        listed.iter().map(|line| (text(line, "name"), text(line, "state"))).collect();
+    ensure!(states == [("carol@garden.example", "blocked")], "{states:?}");
     Ok(())
 }
 

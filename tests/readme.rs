@@ -92,6 +92,11 @@ const COMMANDS: &[(&str, &str)] = &[
         "rookeryd peer accept",
         "rookeryd peer accept garden.example --root aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4qa",
     ),
+    (
+        "rookery peers --trust",
+        "rookery peers --trust garden.example --root aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4qa",
+    ),
+    ("rookeryd peer test NAME", "rookeryd peer test garden.example || [ $? = 6 ]"),
     ("rookeryd peer list", "rookeryd peer list | grep -q garden.example"),
     // What it would build is there already.
     ("cargo demo --headless", "CARGO=true demo --headless"),

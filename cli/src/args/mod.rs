@@ -142,7 +142,14 @@ pub enum Verb {
         unread: bool,
     },
     /// List the other servers that your server is in touch with, and what of yours waits for them
-    Peers,
+    Peers {
+        /// First take another root key for this server's, after it was set up anew
+        #[arg(long, value_name = "SERVER", requires = "root")]
+        trust: Option<String>,
+        /// That key's fingerprint, as the server's administrator has it
+        #[arg(long, value_name = "FINGERPRINT", requires = "trust")]
+        root: Option<String>,
+    },
     /// Follow messages as they come
     Tail(TailArgs),
     /// Find messages, offline, newest first

@@ -7,8 +7,8 @@ use serde_json::json;
 use super::Context;
 use crate::{
     agent::verb::{
-        AccountDelete, AccountPassword, Connection, Logout, PeerList, PresenceSet, PresenceShow,
-        ProfileLine, ProfileShow, SessionEnd, SessionList, Settings, Status, Whoami,
+        AccountDelete, AccountPassword, Connection, Logout, PeerList, PeerTrust, PresenceSet,
+        PresenceShow, ProfileLine, ProfileShow, SessionEnd, SessionList, Settings, Status, Whoami,
     },
     args::{AccountVerb, PresenceVerb, ProfileVerb, SessionVerb, ask_secret, read_secret},
     error::{CommandError, Kind},
@@ -47,7 +47,13 @@ pub(super) async fn status(context: &Context) -> Result<(), CommandError> {
 }
 
 /// The other servers that the home is in touch with.
-pub(super) async fn peers(context: &Context) -> Result<(), CommandError> {
+pub(super) async fn peers(
+    context: &Context,
+    trust: Option<(String, String)>,
+) -> Result<(), CommandError> {
+    if let Some((server, root)) = trust {
+        context.ask(PeerTrust { server, root }).await?;
+    }
     for peer in context.ask(PeerList {}).await? {
         let waiting = format!("waiting {}", peer.waiting);
         context.line(&peer, &[&peer.server, &peer.state, &peer.since, &waiting])?;

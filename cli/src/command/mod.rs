@@ -102,7 +102,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
         Verb::Settings { name, value, of } => account::settings(&context, name, value, of).await,
         Verb::MarkRead { room, through } => message::mark_read(&context, room, through).await,
         Verb::Rooms { unread } => message::rooms(&context, unread).await,
-        Verb::Peers => account::peers(&context).await,
+        Verb::Peers { trust, root } => account::peers(&context, trust.zip(root)).await,
         Verb::Tail(args) => watch::tail(&context, args).await,
         Verb::Keys { verb } => keys::keys(&context, &verb),
         Verb::Daemon => agent::daemon(&context).await,

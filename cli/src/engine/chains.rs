@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use rookery_protocol::{
     chain::{Entry, HeadRef},
-    id::{ChainId, UserId},
+    id::{ChainId, ServerId, UserId},
     io::client::{CallError, Client},
+    name::ServerName,
     request::{
         account::FetchBoxes,
         chain::{ReadChain, ReadError},
@@ -44,6 +45,16 @@ pub(super) enum ChainError {
     /// The home shows an entry that the rules forbid, or another one than before.
     #[error("the server shows a chain that does not hold: {0}")]
     Denied(#[from] user::Denied),
+    /// Somebody new is said to live on a server that is known by another root key.
+    #[error(
+        "somebody is said to live on {server}, which is known here by another root key than theirs: {root}"
+    )]
+    OtherRoot {
+        /// Which server.
+        server: ServerName,
+        /// The root key that they were founded under.
+        root: ServerId,
+    },
     /// There is no such chain for this user to read.
     #[error("there is no such user for you to read")]
     NotFound,
@@ -62,6 +73,12 @@ impl From<ChainError> for CommandError {
             ChainError::Call(error) | ChainError::Ended(error) => error,
             ChainError::Denied(_) => Self::of(Kind::Trust, &error)
                 .hint("nothing was taken over; this is what a server that lies about somebody's devices looks like"),
+            ChainError::OtherRoot { ref server, ref root } => {
+                let hint = format!(
+                    "if {server} was set up anew, and its administrator says that this is its key: rookery peers --trust {server} --root {root}"
+                );
+                Self::of(Kind::Trust, &error).hint(&hint)
+            }
             ChainError::NotFound => Self::of(Kind::NotFound, &error),
             ChainError::GoingAway(_) => Self::of(Kind::NoConnection, &error),
         }
@@ -320,7 +337,7 @@ impl Engine {
     }
 
     /// Pins who is seen for the first time, and moves the pin along.
-    async fn note_state(&self, unit: &mut Unit, state: &State) -> Result<(), StoreError> {
+    async fn note_state(&self, unit: &mut Unit, state: &State) -> Result<(), ChainError> {
         if state.user == self.user {
             return Ok(());
         }
@@ -328,13 +345,15 @@ impl Engine {
             Some(contact) => contact,
             None => ContactRow::met(state.user, None, state.home.clone(), self.now()),
         };
-        let pin = match contact.pin.take() {
-            Some(pin) => Pin { head: state.head.into(), ..pin },
-            None => Pin::of(state, How::FirstUse),
+        let pin = if let Some(pin) = contact.pin.take() {
+            Pin { head: state.head.into(), ..pin }
+        } else {
+            self.pin_server(unit, state).await?;
+            Pin::of(state, How::FirstUse)
         };
         contact.pin = Some(pin);
         contact.server = state.home.clone();
-        unit.put_contact(&contact).await
+        Ok(unit.put_contact(&contact).await?)
     }
 
     /// What a new state of one's own chain calls for.

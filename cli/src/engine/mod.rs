@@ -29,6 +29,7 @@ mod receipts;
 mod receive;
 mod refusal;
 mod rooms;
+mod roots;
 mod seal;
 mod search;
 mod send;

@@ -54,7 +54,7 @@ impl From<ChainError> for Undelivered {
             ChainError::NotFound => {
                 Self::Failed("there is nobody of that name whom you can write to".to_owned())
             }
-            ChainError::Denied(_) => Self::Failed(error.to_string()),
+            ChainError::Denied(_) | ChainError::OtherRoot { .. } => Self::Failed(error.to_string()),
             error => Self::Later(error.to_string(), None),
         }
     }

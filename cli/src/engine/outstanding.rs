@@ -25,6 +25,39 @@ use crate::{
 /// How many are remembered: more than one list of the home's has.
 const MAX_AWAITED: usize = 10_000;
 
+/// How many pages of the home's list are asked for: more than a home keeps for one device.
+const MAX_PAGES: usize = 1_000;
+/// How many are dismissed at once.
+const DISMISSED: usize = 250;
+
+/// What is done about something that came back.
+enum TakenBack {
+    /// It is sent again.
+    Again(Box<Outgoing>),
+    /// It is being sent again.
+    UnderWay,
+    /// It has failed.
+    Failed,
+}
+
+/// All that the home has, page by page, and whether that is all.
+async fn list(client: &Client) -> Result<(Vec<Outstanding>, bool), CommandError> {
+    let (mut listed, mut after) = (vec![], None);
+    for _ in 0..MAX_PAGES {
+        let page = client.call(&ListOutstanding { after }).await;
+        let mut page = page.map_err(|error| failed(Kind::Failed, error))?;
+        listed.append(&mut page.messages);
+        if !page.more {
+            return Ok((listed, true));
+        }
+        if page.last.is_none() {
+            return Ok((listed, false));
+        }
+        after = page.last;
+    }
+    Ok((listed, false))
+}
+
 impl Engine {
     /// Notes that a message is with this user's home, on its way to another.
     pub(super) async fn note_awaited(
@@ -47,22 +80,24 @@ impl Engine {
 
     /// Asks the home what is outstanding, and has what is here follow that.
     pub(super) async fn refresh_outstanding(&self, client: &Client) -> Result<(), CommandError> {
-        let listed = client.call(&ListOutstanding {}).await;
-        let listed = listed.map_err(|error| failed(Kind::Failed, error))?;
+        // What is noted while the home is asked need not be in what it says.
+        let before: BTreeSet<_> = self.store.read().await?.awaited().await?.into_iter().collect();
+        let (listed, is_whole) = list(client).await?;
         let mut unit = self.store.write().await?;
         let mut awaited = unit.awaited().await?;
         let there: BTreeSet<(UserId, ItemId)> =
-            listed.messages.iter().map(|one| (one.to, one.message)).collect();
+            listed.iter().map(|one| (one.to, one.message)).collect();
         let mut changed = false;
-        if !listed.more {
-            for (to, item) in awaited.iter().filter(|one| !there.contains(one)) {
+        if is_whole {
+            let is_gone = |one: &(UserId, ItemId)| before.contains(one) && !there.contains(one);
+            for (to, item) in awaited.iter().filter(|one| is_gone(one)) {
                 changed |= self.note_arrived(&mut unit, *to, *item).await?;
             }
-            awaited.retain(|one| there.contains(one));
+            awaited.retain(|one| !is_gone(one));
         }
         let mut back: BTreeMap<UserId, Vec<Outgoing>> = BTreeMap::new();
         let mut dismissed = vec![];
-        for one in &listed.messages {
+        for one in &listed {
             let is_known = awaited.contains(&(one.to, one.message));
             match &one.returned {
                 None if is_known => {
@@ -78,8 +113,11 @@ impl Engine {
                     changed = true;
                     awaited.retain(|known| *known != (one.to, one.message));
                     match self.taken_back(&mut unit, one, returned).await? {
-                        Some(outgoing) => back.entry(one.to).or_default().push(outgoing),
-                        None => dismissed.push(one.message),
+                        TakenBack::Again(outgoing) => {
+                            back.entry(one.to).or_default().push(*outgoing);
+                        }
+                        TakenBack::UnderWay => {}
+                        TakenBack::Failed => dismissed.push(one.message),
                     }
                 }
             }
@@ -93,8 +131,8 @@ impl Engine {
             self.timeline_changed();
             self.outbox_wake.notify_one();
         }
-        if !dismissed.is_empty() {
-            let dismiss = DismissReturned { messages: dismissed };
+        for some in dismissed.chunks(DISMISSED) {
+            let dismiss = DismissReturned { messages: some.to_vec() };
             client.call(&dismiss).await.map_err(|error| failed(Kind::Failed, error))?;
         }
         Ok(())
@@ -121,7 +159,7 @@ impl Engine {
         unit: &mut Unit,
         one: &Outstanding,
         returned: &Returned,
-    ) -> Result<Option<Outgoing>, StoreError> {
+    ) -> Result<TakenBack, StoreError> {
         let (to, item) = (one.to, one.message);
         let is_stale = matches!(returned, Returned::Stale { .. });
         let kept = unit.unconfirmed(to).await?.into_iter().find(|kept| kept.item == item);
@@ -131,21 +169,25 @@ impl Engine {
             let purpose = if is_message { Purpose::Message } else { Purpose::Receipt };
             unit.move_message(to, self.user, item, MessageState::Queued, None).await?;
             let outgoing = self.outgoing(to, item, purpose, &payload);
-            return Ok(Some(Outgoing { since: kept.written.unwrap_or(kept.sent), ..outgoing }));
+            let since = kept.written.unwrap_or(kept.sent);
+            return Ok(TakenBack::Again(Box::new(Outgoing { since, ..outgoing })));
         }
         if unit.outgoing(self.user, to, item).await?.is_some() && is_stale {
-            // It is in the outbox already.
-            return Ok(None);
+            // It is in the outbox already, and takes the place of what came back there: dismissed before that, it would seem to have arrived.
+            return Ok(TakenBack::UnderWay);
         }
         let why = match returned {
             Returned::Expired => {
                 format!("{} did not answer for too long", one.awaits.server)
             }
+            Returned::Removed => {
+                format!("your server has nothing to do with {} any more", one.awaits.server)
+            }
             returned => returned.to_string(),
         };
         unit.move_message(to, self.user, item, MessageState::Failed, Some(&why)).await?;
         unit.confirm(self.user, to, item).await?;
-        Ok(None)
+        Ok(TakenBack::Failed)
     }
 
     /// The other servers that this user's home is in touch with.

@@ -79,7 +79,10 @@ impl Engine {
                 unit.mark_mailbox(letter.position.saturating_sub(1)).await?;
                 unit.commit().await?;
                 match self.fetch_chain(client, person).await {
-                    Ok(_) | Err(ChainError::NotFound | ChainError::Denied(_)) => {}
+                    Ok(_)
+                    | Err(
+                        ChainError::NotFound | ChainError::Denied(_) | ChainError::OtherRoot { .. },
+                    ) => {}
                     Err(error) => return Err(error),
                 }
                 fetched.insert(person);

@@ -33,6 +33,8 @@ pub enum Name {
     Mailbox,
     /// What is with this user's home, on its way to another: receivers and messages.
     Awaited,
+    /// The root keys that other servers are known by.
+    ServerRoots,
     /// Where the journal stands.
     Journal,
     /// The device's prekeys.
@@ -59,6 +61,7 @@ impl Name {
             Self::PerUserKeys => "per-user-keys",
             Self::Mailbox => "mailbox",
             Self::Awaited => "awaited",
+            Self::ServerRoots => "server-roots",
             Self::Journal => "journal",
             Self::Prekeys => "prekeys",
             Self::Refused => "refused",

@@ -63,11 +63,13 @@ pub(super) struct Failed {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    /// What was found all the same, for programs.
+    data: Option<Value>,
 }
 
 impl Failed {
     pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: message.into(), hint: None, data: None }
     }
 
     pub(super) fn because(message: impl Into<String>) -> Self {
@@ -80,6 +82,11 @@ impl Failed {
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn data(mut self, data: Value) -> Self {
+        self.data = Some(data);
         self
     }
 }
@@ -175,11 +182,15 @@ pub(super) fn print(json: bool, report: Result<Report, Failed>) -> ExitCode {
             }
             if partial { ExitCode::from(7) } else { ExitCode::SUCCESS }
         }
-        Err(Failed { kind, message, hint }) => {
+        Err(Failed { kind, message, hint, data }) => {
             let (exit, code) = kind.code();
             if json {
                 let error = json!({ "code": code, "message": message, "hint": hint });
-                say(&json!({ "schema": SCHEMA, "ok": false, "error": error }).to_string());
+                let mut said = json!({ "schema": SCHEMA, "ok": false, "error": error });
+                if let (Some(said), Some(data)) = (said.as_object_mut(), data) {
+                    said.insert("data".to_owned(), data);
+                }
+                say(&said.to_string());
             } else {
                 eprintln!("rookeryd: {message}");
                 if let Some(hint) = hint {

@@ -8,7 +8,7 @@ use rookery_protocol::{
         Answer,
         peering::{
             AcceptPeer, AddPeer, ChangePeer, ListPeers, PeerChange, PeerEntry, PeerLink,
-            PeerStanding, PeeringError, ShowPeer, TestPeer,
+            PeerStanding, PeerStep, PeerTest, PeeringError, ShowPeer, TestPeer,
         },
     },
 };
@@ -111,22 +111,7 @@ pub(super) async fn peer(cli: &Cli, verb: &Peer) -> Result<Report, Failed> {
         Peer::Retry { name } => change(cli, name, PeerChange::Retry, "tried again").await,
         Peer::Test { name } => {
             let tested = asked(admin::call(cli, &TestPeer { name: name.clone() }).await?)?;
-            let value = json!({
-                "name": name.to_string(),
-                "proven": tested.is_proven,
-                "took_ms": tested.took_ms,
-                "reason": tested.reason,
-            });
-            match tested.reason {
-                None => {
-                    let text = format!("{name} was reached and proven in {} ms", tested.took_ms);
-                    Ok(Report::new(value, text))
-                }
-                Some(reason) => {
-                    let text = format!("{name} was not reached: {reason}");
-                    Err(Failed::new(Kind::Unavailable, text))
-                }
-            }
+            tried(name, &tested)
         }
         Peer::Accept { name, root } => {
             let request = AcceptPeer { name: name.clone(), root: *root };
@@ -134,6 +119,61 @@ pub(super) async fn peer(cli: &Cli, verb: &Peer) -> Result<Report, Failed> {
             Ok(Report::new(shown(&found), line(&found)))
         }
     }
+}
+
+/// The steps to a peer, as they are called.
+const STEPS: [(PeerStep, &str); 5] = [
+    (PeerStep::Name, "name"),
+    (PeerStep::Udp, "udp"),
+    (PeerStep::Tls, "tls"),
+    (PeerStep::Record, "record"),
+    (PeerStep::Proof, "proof"),
+];
+
+/// What to do about a step that does not go well.
+const fn advice(step: PeerStep) -> &'static str {
+    match step {
+        PeerStep::Name => "give it an address that resolves: `rookeryd peer add NAME ADDRESS ROOT`",
+        PeerStep::Udp => {
+            "nobody answers there: see that it runs, and that UDP to its port gets through"
+        }
+        PeerStep::Tls => "something else answers there, or something in between ends TLS",
+        PeerStep::Record => {
+            "ask its administrator for its root key's fingerprint; `rookeryd peer accept` pins another"
+        }
+        PeerStep::Proof => {
+            "it has to know this server too: its administrator adds it by `peer add`"
+        }
+    }
+}
+
+/// Step by step how a test went.
+fn tried(name: &ServerName, tested: &PeerTest) -> Result<Report, Failed> {
+    let mut went_well = true;
+    let steps = STEPS.map(|(step, word)| {
+        let state = match tested.failed {
+            Some(failed) if failed == step => "failed",
+            _ if !went_well => "not tried",
+            _ => "ok",
+        };
+        went_well &= state == "ok";
+        (word, state)
+    });
+    let data = json!({
+        "name": name.to_string(),
+        "proven": tested.is_proven,
+        "took_ms": tested.took_ms,
+        "reason": tested.reason,
+        "steps": steps.map(|(word, state)| json!({ "step": word, "state": state })),
+    });
+    let shown = steps.map(|(word, state)| format!("{word} {state}")).join(", ");
+    let Some(reason) = &tested.reason else {
+        let text = format!("{shown}\n{name} was reached and proven in {} ms", tested.took_ms);
+        return Ok(Report::new(data, text));
+    };
+    let failed = Failed::new(Kind::Unavailable, format!("{name} was not reached: {reason}"));
+    let hint = tested.failed.map_or(shown.clone(), |step| format!("{shown}: {}", advice(step)));
+    Err(failed.hint(hint).data(data))
 }
 
 async fn change(
@@ -218,4 +258,24 @@ fn details(entry: &PeerEntry) -> String {
     ];
     let rows = rows.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
     [line(entry)].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_says_what_is_well_what_is_not_and_what_was_not_tried() {
+        let name: ServerName = "garden.example".parse().unwrap();
+        let tested = |failed: Option<PeerStep>| PeerTest {
+            is_proven: failed.is_none(),
+            took_ms: 3,
+            reason: failed.map(|_| "no".to_owned()),
+            failed,
+        };
+        assert!(tried(&name, &tested(None)).is_ok());
+        let failed = format!("{:?}", tried(&name, &tested(Some(PeerStep::Tls))).unwrap_err());
+        let steps = "name ok, udp ok, tls failed, record not tried, proof not tried";
+        assert!(failed.contains(steps), "{failed}");
+    }
 }

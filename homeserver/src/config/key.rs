@@ -96,6 +96,8 @@ keys! {
         "How many messages and contact requests wait for one other homeserver that is away; beyond that, senders are told to wait.";
     "storage.peer_bytes" => peer_bytes, "268435456",
         "How many bytes of them wait: 256 MiB, so that one dead server cannot fill the disk.";
+    "storage.peer_foreigners" => peer_foreigners, "20000",
+        "How many users of one other homeserver are known here, by a copy of what they state about their devices: about 2 KiB each.";
     "tls.certificate" => certificate, "",
         "A certificate chain of the public web in PEM. When empty, the server signs its own, and links pin its root key.";
     "tls.certificate_key" => certificate_key, "",
@@ -170,6 +172,12 @@ keys! {
         "Messages that one other homeserver hands over: what gathered while it could not reach this one comes at once.";
     "limits.peer_strangers" => limits.peer_strangers, "30/h",
         "First messages and contact requests from people of one other homeserver to people here who have nothing to do with them yet.";
+    "limits.peer_copies" => limits.peer_copies, "20/s burst 2000",
+        "What is written down here of the users of one other homeserver: new devices, names, and users who were not known.";
+    "limits.peer_sender" => limits.peer_sender, "50/s burst 2000",
+        "Messages that one other homeserver hands over for one of its users, so that none of them takes what is the others'.";
+    "limits.peer_contacts" => limits.peer_contacts, "5/s burst 300",
+        "Requests, agreements and ends of contacts that one other homeserver hands over.";
     "limits.connections_per_device" => limits.connections_per_device, "2",
         "Connections of one device: the one in use, and the one that replaces it. The oldest is closed for a third.";
     "limits.connections_per_user" => limits.connections_per_user, "20",
@@ -205,6 +213,7 @@ pub(super) fn defaults() -> Config {
         communities: 0,
         peer_items: 0,
         peer_bytes: 0,
+        peer_foreigners: 0,
         keep_outbound: Duration::ZERO,
         limits: Limits::default(),
     };

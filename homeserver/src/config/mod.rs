@@ -69,6 +69,8 @@ pub struct Config {
     pub peer_items: u64,
     /// How many bytes wait for one peer.
     pub peer_bytes: u64,
+    /// How many users of one peer are copied.
+    pub peer_foreigners: u64,
     /// How long something waits for a peer.
     pub keep_outbound: Duration,
     /// How often things may be done.
@@ -108,6 +110,9 @@ pub struct Limits {
     pub peer_claim: Option<Rate>,
     pub peer_forward: Option<Rate>,
     pub peer_strangers: Option<Rate>,
+    pub peer_copies: Option<Rate>,
+    pub peer_sender: Option<Rate>,
+    pub peer_contacts: Option<Rate>,
     pub connections_per_device: Option<u32>,
     pub connections_per_user: Option<u32>,
     pub connections_per_address: Option<u32>,

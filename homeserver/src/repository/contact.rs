@@ -46,7 +46,14 @@ pub trait ContactView {
         who: &Address,
     ) -> Result<Option<StoredContact>, StorageError>;
 
-    /// How two users stand to each other.
+    /// What stands in the list of `owner` about `user`, by name: their server may have called them by several.
+    async fn contacts_with(
+        &mut self,
+        owner: UserId,
+        user: UserId,
+    ) -> Result<Vec<StoredContact>, StorageError>;
+
+    /// How two users stand to each other. Of several rows about one user the one counts that [`binding`] says.
     async fn standings(&mut self, user: UserId, other: UserId) -> Result<Standings, StorageError>;
 
     /// The list of `owner`, by name.
@@ -67,6 +74,21 @@ pub trait ContactRepository: ContactView {
 
     /// Takes the contact out. Says whether there was one.
     async fn remove_contact(&mut self, owner: UserId, who: &Address) -> Result<bool, StorageError>;
+}
+
+/// Which of two standings counts, where one user is known by two names: a block outlasts whatever is agreed under another name.
+#[must_use]
+pub fn binding(one: Standing, other: Standing) -> Standing {
+    const fn weight(standing: Standing) -> u8 {
+        match standing {
+            Standing::Blocked => 4,
+            Standing::Accepted => 3,
+            Standing::Asked => 2,
+            Standing::Asking => 1,
+            Standing::Stranger => 0,
+        }
+    }
+    if weight(other) > weight(one) { other } else { one }
 }
 
 impl StoredContact {

@@ -134,16 +134,22 @@ laws! {
     contact:
         a_contact_is_put_and_replaced,
         both_standings_are_found,
+        a_block_by_any_name_is_a_block,
         accepted_contacts_are_users,
         a_name_of_each_server_is_another;
     peer:
-        a_peer_is_put_and_replaced_and_its_roots_stay,
+        a_peer_is_put_once_and_its_roots_stay,
+        a_change_of_a_peer_undoes_no_other,
         a_forgotten_peer_leaves_no_queue_and_no_rights,
         foreigners_are_found_by_id_and_by_server,
         a_queue_keeps_its_order_until_it_is_settled,
         a_lane_waits_as_one,
+        what_joins_a_lane_meanwhile_waits_with_it,
         what_comes_back_stays_until_it_is_replaced_or_dismissed,
-        what_waits_for_too_long_comes_back;
+        what_waits_for_too_long_comes_back,
+        what_waits_for_a_removed_peer_has_come_back,
+        what_is_outstanding_is_listed_page_by_page,
+        a_lane_comes_back_as_one;
     retention:
         what_is_over_is_forgotten_in_slices,
         what_belongs_to_no_community_is_forgotten,

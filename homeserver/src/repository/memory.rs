@@ -10,6 +10,7 @@ mod community;
 mod contact;
 mod device;
 mod mailbox;
+mod outstanding;
 mod peer;
 mod prekey;
 mod session;
@@ -42,6 +43,7 @@ use super::{
     contact::StoredContact,
     invite::{InviteHash, StoredInvite},
     mailbox::{MailboxHead, Waiting},
+    outstanding::StoredOutstanding,
     peer::{StoredForeigner, StoredOutbound, StoredPeer},
     prekey::ClaimedKeys,
     session::StoredSession,
@@ -90,6 +92,7 @@ struct Rows {
     peer_readers: BTreeSet<(ServerName, UserId)>,
     foreigners: BTreeMap<UserId, StoredForeigner>,
     outbound: BTreeMap<(ServerName, u64), StoredOutbound>,
+    undelivered: BTreeMap<(UserId, ItemId), (DeviceId, StoredOutstanding)>,
 }
 
 #[derive(Clone, Debug)]

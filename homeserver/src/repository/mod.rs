@@ -28,6 +28,7 @@ pub mod invite;
 pub mod mailbox;
 pub mod memory;
 mod migrate;
+pub mod outstanding;
 pub mod peer;
 
 #[expect(clippy::duplicate_mod, reason = "the same queries, compiled once per database")]
@@ -50,6 +51,7 @@ pub use self::{
     device::{DeviceRepository, DeviceView},
     invite::{InviteRepository, InviteView},
     mailbox::{MailboxRepository, MailboxView},
+    outstanding::{OutstandingRepository, OutstandingView},
     peer::{PeerRepository, PeerView},
     prekey::{PrekeyRepository, PrekeyView},
     retention::{RetentionRepository, RetentionView},
@@ -71,6 +73,7 @@ pub trait View:
     + CommunityView
     + BlobView
     + PeerView
+    + OutstandingView
     + RetentionView
     + Send
 {
@@ -97,6 +100,7 @@ pub trait Repository:
     + CommunityRepository
     + BlobRepository
     + PeerRepository
+    + OutstandingRepository
     + RetentionRepository
 {
     /// Makes it lasting. When this returns `Ok`, everything of the unit is on disk, and every later question sees it.

@@ -92,6 +92,36 @@ pub struct Backlog {
     pub oldest: Option<Timestamp>,
 }
 
+/// A change of one peer: of what is decided together, and of nothing else, so that two who change different things never undo each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerEdit {
+    /// What was decided about it.
+    Standing(PeerStanding),
+    /// Where it is dialled, and its root: the pinned one, or the first.
+    Place {
+        /// Where.
+        address: HostPort,
+        /// Which.
+        root: ServerId,
+    },
+    /// Another root is pinned, or the same one again, which ends a quarantine. Records are counted by each root anew.
+    Root(ServerId),
+    /// A newer record was shown.
+    Record {
+        /// By the root that is pinned.
+        root: ServerId,
+        /// Its number.
+        number: u64,
+    },
+    /// It shows another root than the pinned one.
+    Offered {
+        /// The one that was pinned when that was seen.
+        pinned: ServerId,
+        /// The one that it showed.
+        offered: ServerId,
+    },
+}
+
 /// What can be asked about peers.
 #[async_trait]
 pub trait PeerView {
@@ -107,6 +137,13 @@ pub trait PeerView {
 
     /// The user of another server.
     async fn foreigner(&mut self, user: UserId) -> Result<Option<StoredForeigner>, StorageError>;
+
+    /// The user whom `peer` calls `name`.
+    async fn foreigner_named(
+        &mut self,
+        peer: &ServerName,
+        name: &UserName,
+    ) -> Result<Option<UserId>, StorageError>;
 
     /// Users of `peer`, by id, after `after`.
     async fn foreigners_of(
@@ -130,14 +167,6 @@ pub trait PeerView {
     /// When the next is to be handed over; nothing while there is none.
     async fn outbound_next(&mut self, peer: &ServerName)
     -> Result<Option<Timestamp>, StorageError>;
-
-    /// What a device has in all queues, in order of number, what has come back too.
-    async fn outbound_of(
-        &mut self,
-        sender: UserId,
-        device: DeviceId,
-        limit: u32,
-    ) -> Result<Vec<StoredOutbound>, StorageError>;
 
     /// How much of what a user has sent waits for `peer`.
     async fn outbound_count(
@@ -167,14 +196,28 @@ pub trait PeerView {
 /// What can be done about peers.
 #[async_trait]
 pub trait PeerRepository: PeerView {
-    /// Puts a peer in, or in place of the one of that name. Its root joins those it was known by.
-    async fn put_peer(&mut self, peer: &StoredPeer) -> Result<(), StorageError>;
+    /// Puts a peer in, unless there is one of that name. Says whether it did.
+    async fn put_peer(&mut self, peer: &StoredPeer) -> Result<bool, StorageError>;
+
+    /// Changes a peer, if it is as the change takes it to be; says whether it was. A root that is pinned joins those it was known by.
+    async fn edit_peer(&mut self, name: &ServerName, edit: &PeerEdit)
+    -> Result<bool, StorageError>;
 
     /// Forgets a peer, with its queue. Says whether there was one.
     async fn remove_peer(&mut self, name: &ServerName) -> Result<bool, StorageError>;
 
     /// From now on `peer` may read the chain of `user`.
     async fn let_peer_read(&mut self, peer: &ServerName, user: UserId) -> Result<(), StorageError>;
+
+    /// From now on `peer` may not read the chain of `user`.
+    async fn end_peer_reading(
+        &mut self,
+        peer: &ServerName,
+        user: UserId,
+    ) -> Result<(), StorageError>;
+
+    /// Notes by which name a user of another server is known there, and nothing else of them.
+    async fn name_foreigner(&mut self, user: UserId, name: &UserName) -> Result<(), StorageError>;
 
     /// Notes a user of another server, in place of what was noted before.
     async fn put_foreigner(&mut self, foreigner: &StoredForeigner) -> Result<(), StorageError>;
@@ -194,7 +237,7 @@ pub trait PeerRepository: PeerView {
         numbers: &[u64],
     ) -> Result<(), StorageError>;
 
-    /// Something has come back.
+    /// Something has come back. Its content is forgotten.
     async fn return_outbound(
         &mut self,
         peer: &ServerName,
@@ -222,13 +265,11 @@ pub trait PeerRepository: PeerView {
         items: &[ItemId],
     ) -> Result<u64, StorageError>;
 
-    /// Has come back what waits since before `before`, and forgets what nobody asks about, or came back and waits since before `forgotten`.
-    /// Gives the devices whose things came back.
+    /// Has come back what waits since before `before`, and forgets what of it nobody asks about. Gives the devices whose things came back.
     async fn expire_outbound(
         &mut self,
         peer: &ServerName,
         before: Timestamp,
-        forgotten: Timestamp,
     ) -> Result<Vec<(UserId, DeviceId)>, StorageError>;
 }
 

@@ -256,6 +256,9 @@ pub async fn resolve_abroad(
         Ok(foreigner) => foreigner,
         Err(CopyError::Storage(error)) => return Err(error.into()),
         Err(CopyError::Unreachable(_)) => return Err(away()),
+        Err(CopyError::Throttled { retry_after_ms }) => {
+            return Err(Refusal::Throttled { retry_after_ms }.into());
+        }
         Err(error) => {
             tracing::warn!(peer = %server, user = %resolved.user, %error, "a peer showed a user that does not hold");
             return Err(Failure::Error(ReadError::NotFound));

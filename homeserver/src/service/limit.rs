@@ -48,6 +48,12 @@ pub enum Bucket {
     Handshake,
     /// People of a peer who write to somebody here for the first time.
     PeerStrangers,
+    /// What is written down of a peer's users: their chains and names.
+    PeerCopies,
+    /// What one user of a peer hands over.
+    PeerSender,
+    /// Changes of contacts that a peer hands over.
+    PeerContacts,
 }
 
 /// Who is limited.
@@ -146,11 +152,11 @@ impl Limiter {
     #[must_use]
     pub fn new(limits: &Limits, clock: Arc<dyn Clock>) -> Self {
         use Bucket::{
-            ClaimPairs, ClaimTarget, Class, Handshake, Open, Password, PeerStrangers, Places,
-            Registrations, Statements,
+            ClaimPairs, ClaimTarget, Class, Handshake, Open, Password, PeerContacts, PeerCopies,
+            PeerSender, PeerStrangers, Places, Registrations, Statements,
         };
         let clock = Watch(clock);
-        let rows: [(Bucket, Scope, Option<Rate>); 29] = [
+        let rows: [(Bucket, Scope, Option<Rate>); 32] = [
             (Class(RateClass::Read), Scope::Device, limits.read_device),
             (Class(RateClass::Read), Scope::User, limits.read_user),
             (Class(RateClass::Read), Scope::Address, limits.read_address),
@@ -180,6 +186,9 @@ impl Limiter {
             (Class(RateClass::PeerClaim), Scope::Peer, limits.peer_claim),
             (Class(RateClass::PeerForward), Scope::Peer, limits.peer_forward),
             (PeerStrangers, Scope::Peer, limits.peer_strangers),
+            (PeerCopies, Scope::Peer, limits.peer_copies),
+            (PeerSender, Scope::User, limits.peer_sender),
+            (PeerContacts, Scope::Peer, limits.peer_contacts),
         ];
         let mut buckets = HashMap::new();
         let handshake = (Handshake, Scope::Address, limits.handshake_address);

@@ -246,7 +246,7 @@ pub fn check_envelopes(
     Ok(letters)
 }
 
-/// A [`FollowDown::Envelope`] around an envelope that is encoded already.
+/// A [`FollowDown::Envelope`](rookery_protocol::session::FollowDown::Envelope) around an envelope that is encoded already.
 #[must_use]
 pub fn frame(position: u64, at: Timestamp, envelope: &[u8]) -> Bytes {
     let mut encoder = Encoder::new(Vec::with_capacity(envelope.len().saturating_add(32)));

@@ -9,7 +9,11 @@ use rookery_protocol::time::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Services, peer::forward, presence, seen};
+use super::{
+    Services,
+    peer::{forward, outstanding},
+    presence, seen,
+};
 use crate::repository::{
     StorageError,
     retention::{Purge, Purged},
@@ -99,6 +103,9 @@ pub async fn run(services: Weak<Services>, stop: CancellationToken) {
             }
         }
         expire_outbound(&services).await;
+        if let Err(error) = outstanding::forget(&services).await {
+            tracing::warn!(%error, "what came back to devices that are gone was not forgotten");
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -75,6 +75,8 @@ pub struct Seat {
     end: CancellationToken,
     /// Cancelled when the seat is raised.
     raised: CancellationToken,
+    /// Whether the connection is gone. Changed under [`Seats::rows`] alone.
+    gone: AtomicBool,
 }
 
 impl Seat {
@@ -200,17 +202,21 @@ impl Seats {
             ended: Mutex::new(None),
             end: CancellationToken::new(),
             raised: CancellationToken::new(),
+            gone: AtomicBool::new(false),
         }
     }
 
-    /// Raises a seat. The oldest connections beyond `crowd` are ended: the newest is the one that works.
+    /// Raises a seat, unless its connection is gone. The oldest connections beyond `crowd` are ended: the newest is the one that works.
     pub fn raise(&self, seat: &Arc<Seat>, principal: Principal, crowd: Crowd) {
         let (Principal::Device(who) | Principal::Uncertified(who)) = principal else { return };
+        let mut rows = self.rows();
+        if seat.gone.load(Ordering::Relaxed) {
+            return;
+        }
         let former = {
             let mut current = seat.principal.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *current, principal)
         };
-        let mut rows = self.rows();
         match former {
             Principal::Anonymous => rows.anonymous = rows.anonymous.saturating_sub(1),
             Principal::Device(old) | Principal::Uncertified(old) => {
@@ -238,22 +244,28 @@ impl Seats {
         seat.raised.cancel();
     }
 
-    /// Raises a connection between homeservers, whose other end has proven that root. The oldest beyond a few are ended.
-    pub fn raise_peer(&self, seat: &Arc<Seat>, root: ServerId) {
-        let former = {
-            let mut current = seat.principal.write().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *current, Principal::Peer(root))
-        };
+    /// Raises a connection between homeservers, whose other end has proven that root, and says whether it did: one that is gone, or that
+    /// somebody has proven something on already, stays what it is. The oldest beyond a few are ended.
+    pub fn raise_peer(&self, seat: &Arc<Seat>, root: ServerId) -> bool {
         let mut rows = self.rows();
-        if former == Principal::Anonymous {
-            rows.anonymous = rows.anonymous.saturating_sub(1);
+        if seat.gone.load(Ordering::Relaxed) {
+            return false;
         }
+        {
+            let mut current = seat.principal.write().unwrap_or_else(PoisonError::into_inner);
+            if *current != Principal::Anonymous {
+                return false;
+            }
+            *current = Principal::Peer(root);
+        }
+        rows.anonymous = rows.anonymous.saturating_sub(1);
         let seats = rows.by_peer.entry(root).or_default();
         seats.push(Arc::clone(seat));
         let too_many = seats.len().saturating_sub(PER_PEER);
         seats.iter().take(too_many).for_each(|seat| seat.end(Ended::Replaced));
         drop(rows);
         seat.raised.cancel();
+        true
     }
 
     /// Ends all connections with a peer; how many there were.
@@ -266,6 +278,9 @@ impl Seats {
     /// The connection is gone.
     pub fn leave(&self, seat: &Arc<Seat>) {
         let mut rows = self.rows();
+        if seat.gone.swap(true, Ordering::Relaxed) {
+            return;
+        }
         rows.taken = rows.taken.saturating_sub(1);
         if let Some(count) = rows.by_address.get_mut(&seat.address) {
             *count = count.saturating_sub(1);
@@ -410,6 +425,35 @@ mod tests {
         seats.leave(&two);
         assert_eq!(seats.count(), (0, 0));
         assert!(seats.rows().by_user.is_empty() && seats.rows().by_address.is_empty());
+    }
+
+    #[test]
+    fn a_connection_that_is_gone_is_not_raised() {
+        let seats = Seats::default();
+        let seat = seats.sit(IpAddr::from([127, 0, 0, 1]), [0; 32], None).unwrap();
+        let other = seats.sit(IpAddr::from([127, 0, 0, 1]), [0; 32], None).unwrap();
+        seats.leave(&seat);
+        // Its proof was under way, and is done only now.
+        seats.raise_peer(&seat, ServerId::from_bytes([1; 32]));
+        seats.raise(&seat, Principal::Device(who(1, 1)), CROWD);
+        assert_eq!(seats.count(), (1, 1), "the other one's place was given away");
+        assert!(seats.rows().by_peer.is_empty() && seats.rows().by_user.is_empty());
+        seats.leave(&other);
+        assert_eq!(seats.count(), (0, 0));
+    }
+
+    #[test]
+    fn a_connection_is_one_server_s_for_ever() {
+        let seats = Seats::default();
+        let seat = seats.sit(IpAddr::from([127, 0, 0, 1]), [0; 32], None).unwrap();
+        let [one, two] = [1, 2].map(|root| ServerId::from_bytes([root; 32]));
+        for root in [one, two, one] {
+            seats.raise_peer(&seat, root);
+        }
+        assert_eq!(seat.principal(), Principal::Peer(one));
+        assert_eq!((seats.cut_peer(one), seats.cut_peer(two)), (1, 0));
+        seats.leave(&seat);
+        assert!(seats.rows().by_peer.is_empty() && seats.count() == (0, 0));
     }
 
     #[test]

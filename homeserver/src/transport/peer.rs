@@ -13,6 +13,7 @@ use rookery_protocol::{
     request::{
         Refusal,
         peer::{PeerHelloError, PeerProveError},
+        peering::PeerStep,
         server::ServerRecord,
     },
     session::peer::{Dialling, Unproven},
@@ -80,6 +81,30 @@ pub enum DialError {
     /// The database.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl DialError {
+    /// What did not go well.
+    #[must_use]
+    pub fn step(&self) -> PeerStep {
+        match self {
+            Self::NoAddress | Self::Connect(ConnectError::NoAddress { .. }) => PeerStep::Name,
+            Self::Connect(ConnectError::Unreachable(_) | ConnectError::Socket(_)) => PeerStep::Udp,
+            Self::Connect(
+                ConnectError::WrongServer { .. }
+                | ConnectError::Untrusted(_)
+                | ConnectError::Tls(_),
+            ) => PeerStep::Tls,
+            Self::Unproven(Unproven::Forged)
+            | Self::NotTaken(_)
+            | Self::TimedOut
+            | Self::Own(_)
+            | Self::Storage(_) => PeerStep::Proof,
+            Self::TurnedAway(_) | Self::Unproven(_) | Self::OtherRoot { .. } | Self::OldRecord => {
+                PeerStep::Record
+            }
+        }
+    }
 }
 
 /// Keeps a task for each peer, until the lifecycle drains.
@@ -221,7 +246,11 @@ async fn dial(
         client.connection().close(CloseReason::TooMany);
         return Err(DialError::Own(Refusal::Unavailable));
     };
-    services.seats.raise_peer(&seat, record.root.server_id());
+    if !services.seats.raise_peer(&seat, record.root.server_id()) {
+        services.seats.leave(&seat);
+        client.close();
+        return Err(DialError::Own(Refusal::Unavailable));
+    }
     let connection = client.connection().clone();
     let (router, lifecycle) = (Arc::clone(router), Arc::new(lifecycle.clone()));
     lifecycle.tasks.clone().spawn(async move {

@@ -112,7 +112,22 @@ request!(SendMessage: "message/send/1", Post, Authenticated => Sent, SendError, 
 
 wire_struct! {
     /// Lists what this device has sent to people of other servers that is not there yet, or has come back.
-    pub struct ListOutstanding {}
+    pub struct ListOutstanding {
+        /// Only what comes after this place; from the beginning when absent.
+        #[n(0)] pub after: Option<OutstandingPlace>,
+    }
+}
+
+wire_struct! {
+    /// Where something stands in the list of what is outstanding.
+    pub struct OutstandingPlace {
+        /// For which server.
+        #[n(0)] pub server: ServerName,
+        /// Its number in what waits for that.
+        #[n(1)] pub number: u64,
+        /// Which message.
+        #[n(2)] pub message: ItemId,
+    }
 }
 
 wire_enum! {
@@ -141,6 +156,10 @@ wire_enum! {
         #[n(4)]
         #[error("the receiver's server did not answer for too long")]
         Expired,
+        /// The sender's home has nothing to do with the receiver's home any more.
+        #[n(5)]
+        #[error("this server has nothing to do with the receiver's server any more")]
+        Removed,
     }
 }
 
@@ -163,10 +182,12 @@ wire_struct! {
 wire_struct! {
     /// All of them.
     pub struct OutstandingMessages {
-        /// In the order in which they were sent; at most 500.
+        /// By server, and of each in the order in which they were sent; at most 250.
         #[n(0)] pub messages: Vec<Outstanding>,
         /// Whether there are more.
         #[n(1)] pub more: bool,
+        /// Where the last of them stands, to go on from.
+        #[n(2)] pub last: Option<OutstandingPlace>,
     }
 }
 

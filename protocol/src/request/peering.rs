@@ -167,6 +167,22 @@ wire_struct! {
     }
 }
 
+wire_index! {
+    /// What has to go well, one after the other, until two servers have proven themselves to each other.
+    pub enum PeerStep {
+        /// It is known where the peer listens, and its host's name has an address.
+        #[n(1)] Name,
+        /// Somebody answers there over UDP.
+        #[n(2)] Udp,
+        /// A connection is set up and encrypted.
+        #[n(3)] Tls,
+        /// The server there shows the record of the peer, under the root that is pinned.
+        #[n(4)] Record,
+        /// Both sides have proven that they are who they say, and take each other.
+        #[n(5)] Proof,
+    }
+}
+
 wire_struct! {
     /// How it went.
     pub struct PeerTest {
@@ -176,6 +192,8 @@ wire_struct! {
         #[n(1)] pub took_ms: u64,
         /// What went wrong.
         #[n(2)] pub reason: Option<String>,
+        /// Where it went wrong: what comes before that is well, and what comes after it was not tried.
+        #[n(3)] pub failed: Option<PeerStep>,
     }
 }
 

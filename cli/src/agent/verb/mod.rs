@@ -51,7 +51,7 @@ pub use member::{
     MemberAct, MemberChangeOrder, MemberLine, MemberList, RoleChange, RoleLine, RoleList,
 };
 pub use message::{MessageLine, Read, ReadLines, Send, SendLine, Tail, Until};
-pub use peer::{PeerLine, PeerList};
+pub use peer::{PeerLine, PeerList, PeerTrust};
 pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
@@ -209,6 +209,7 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<ContactChange>(),
             Entry::of::<Verify>(),
             Entry::of::<PeerList>(),
+            Entry::of::<PeerTrust>(),
             Entry::of::<DeviceList>(),
             Entry::of::<DeviceLink>(),
             Entry::of::<DeviceRevoke>(),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Call, Nothing, Verb};
-use crate::error::CommandError;
+use crate::error::{CommandError, Kind};
 
 /// Asks which other servers the home is in touch with.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -41,5 +41,28 @@ impl Verb for PeerList {
 
     async fn run(self, call: Call) -> Result<Self::Reply, CommandError> {
         call.engine.peers().await
+    }
+}
+
+/// Takes a root key for a server's, beside those that it is known by.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PeerTrust {
+    /// The server's name.
+    pub server: String,
+    /// Its root key's fingerprint.
+    pub root: String,
+}
+
+impl Verb for PeerTrust {
+    const METHOD: &'static str = "peer.trust";
+    const ABOUT: &'static str = "Takes a root key for another server's, after it was set up anew and its administrator has said so.";
+    type Reply = ();
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Self::Reply, CommandError> {
+        let wrong = |what: &str| CommandError::new(Kind::Usage, format!("that is no {what}"));
+        let server = self.server.parse().map_err(|_| wrong("server's name"))?;
+        let root = self.root.parse().map_err(|_| wrong("root key's fingerprint"))?;
+        call.engine.trust_root(server, root).await
     }
 }

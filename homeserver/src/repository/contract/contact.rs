@@ -56,6 +56,23 @@ pub(super) async fn both_standings_are_found(storage: &dyn Storage) {
     );
 }
 
+pub(super) async fn a_block_by_any_name_is_a_block(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    for (number, [one, two]) in [(7, ["aaron", "zoe"]), (8, ["zora", "abel"])] {
+        unit.put_contact(&contact(1, one, Some(number), Standing::Blocked)).await.unwrap();
+        unit.put_contact(&contact(1, two, Some(number), Standing::Accepted)).await.unwrap();
+        let standings = unit.standings(user(1), user(number)).await.unwrap();
+        assert_eq!(standings.ours, Some(Standing::Blocked), "{one} and {two}");
+        let standings = unit.standings(user(number), user(1)).await.unwrap();
+        assert_eq!(standings.theirs, Some(Standing::Blocked), "{one} and {two}");
+        let rows = unit.contacts_with(user(1), user(number)).await.unwrap();
+        let mut names = [one, two];
+        names.sort_unstable();
+        assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), names);
+    }
+}
+
 pub(super) async fn accepted_contacts_are_users(storage: &dyn Storage) {
     open_accounts(storage).await;
     let mut unit = storage.begin().await.unwrap();

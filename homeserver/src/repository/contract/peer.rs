@@ -9,7 +9,7 @@ use rookery_protocol::{
 use super::{at, device, item, user};
 use crate::repository::{
     Limit, Repository, Storage,
-    peer::{Backlog, Outbound, StoredForeigner, StoredPeer},
+    peer::{Backlog, Outbound, PeerEdit, StoredForeigner, StoredPeer},
 };
 
 const ALL: Limit = Limit { rows: 1_000, bytes: usize::MAX };
@@ -64,21 +64,15 @@ async fn due(unit: &mut dyn Repository, seconds: u64) -> Vec<rookery_protocol::i
     due.into_iter().map(|one| one.outbound.item).collect()
 }
 
-pub(super) async fn a_peer_is_put_and_replaced_and_its_roots_stay(storage: &dyn Storage) {
+pub(super) async fn a_peer_is_put_once_and_its_roots_stay(storage: &dyn Storage) {
     let mut unit = with_peer(storage).await;
     assert_eq!(unit.peers().await.unwrap(), [peer(1)]);
-    let moved = StoredPeer {
-        address: None,
-        root: Some(root(2)),
-        standing: PeerStanding::Paused,
-        offered: Some(root(3)),
-        record: 9,
-        added: at(99),
-        ..peer(1)
-    };
-    unit.put_peer(&moved).await.unwrap();
+    let again = StoredPeer { root: Some(root(2)), standing: PeerStanding::Paused, ..peer(1) };
+    assert!(!unit.put_peer(&again).await.unwrap());
+    assert_eq!(unit.peers().await.unwrap(), [peer(1)], "it was there already");
+    assert!(unit.edit_peer(&garden(), &PeerEdit::Root(root(2))).await.unwrap());
     let roots = vec![root(1), root(2)];
-    let stands = StoredPeer { added: at(0), roots, ..moved };
+    let stands = StoredPeer { root: Some(root(2)), record: 0, roots, ..peer(1) };
     assert_eq!(unit.peers().await.unwrap(), [stands]);
     // A name that is only blocked has no root.
     let name: ServerName = "aviary.example".parse().unwrap();
@@ -90,9 +84,38 @@ pub(super) async fn a_peer_is_put_and_replaced_and_its_roots_stay(storage: &dyn 
         roots: vec![],
         ..peer(1)
     };
-    unit.put_peer(&blocked).await.unwrap();
+    assert!(unit.put_peer(&blocked).await.unwrap());
     assert_eq!(unit.peers().await.unwrap().first(), Some(&blocked), "by name");
     assert!(unit.remove_peer(&name).await.unwrap() && !unit.remove_peer(&name).await.unwrap());
+}
+
+pub(super) async fn a_change_of_a_peer_undoes_no_other(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    let name = garden();
+    let mut stands = StoredPeer { standing: PeerStanding::Blocked, ..peer(1) };
+    let blocked = PeerEdit::Standing(PeerStanding::Blocked);
+    assert!(unit.edit_peer(&name, &blocked).await.unwrap());
+    // What others do who have not heard of that yet.
+    assert!(!unit.put_peer(&peer(1)).await.unwrap());
+    let record = |by, number| PeerEdit::Record { root: root(by), number };
+    assert!(unit.edit_peer(&name, &record(1, 9)).await.unwrap());
+    assert!(!unit.edit_peer(&name, &record(1, 8)).await.unwrap(), "an older one");
+    assert!(!unit.edit_peer(&name, &record(2, 10)).await.unwrap(), "another root's");
+    stands.record = 9;
+    let place = |by| PeerEdit::Place { address: "192.0.2.9:1".parse().unwrap(), root: root(by) };
+    assert!(!unit.edit_peer(&name, &place(2)).await.unwrap(), "another root is pinned");
+    assert!(unit.edit_peer(&name, &place(1)).await.unwrap());
+    stands.address = Some("192.0.2.9:1".parse().unwrap());
+    let offered = |by| PeerEdit::Offered { pinned: root(by), offered: root(7) };
+    assert!(!unit.edit_peer(&name, &offered(2)).await.unwrap(), "it was not pinned");
+    assert!(unit.edit_peer(&name, &offered(1)).await.unwrap());
+    stands.offered = Some(root(7));
+    assert_eq!(unit.peers().await.unwrap(), [stands.clone()]);
+    assert!(unit.edit_peer(&name, &PeerEdit::Root(root(1))).await.unwrap());
+    stands.offered = None;
+    assert_eq!(unit.peers().await.unwrap(), [stands], "records go on under the same root");
+    let nobody = "aviary.example".parse().unwrap();
+    assert!(!unit.edit_peer(&nobody, &blocked).await.unwrap());
 }
 
 pub(super) async fn a_forgotten_peer_leaves_no_queue_and_no_rights(storage: &dyn Storage) {
@@ -101,6 +124,9 @@ pub(super) async fn a_forgotten_peer_leaves_no_queue_and_no_rights(storage: &dyn
     unit.let_peer_read(&garden(), user(1)).await.unwrap();
     unit.let_peer_read(&garden(), user(1)).await.unwrap();
     assert!(unit.peer_may_read(&garden(), user(1)).await.unwrap());
+    assert!(!unit.peer_may_read(&garden(), user(2)).await.unwrap());
+    unit.let_peer_read(&garden(), user(2)).await.unwrap();
+    unit.end_peer_reading(&garden(), user(2)).await.unwrap();
     assert!(!unit.peer_may_read(&garden(), user(2)).await.unwrap());
     assert!(unit.remove_peer(&garden()).await.unwrap());
     unit.put_peer(&peer(2)).await.unwrap();
@@ -123,6 +149,11 @@ pub(super) async fn foreigners_are_found_by_id_and_by_server(storage: &dyn Stora
     unit.put_foreigner(&one(2, Some("dee"))).await.unwrap();
     assert_eq!(unit.foreigner(user(2)).await.unwrap(), Some(one(2, Some("dee"))));
     assert_eq!(unit.foreigner(user(4)).await.unwrap(), None);
+    let named = |name: &str| name.parse().unwrap();
+    unit.name_foreigner(user(1), &named("ann")).await.unwrap();
+    assert_eq!(unit.foreigner(user(1)).await.unwrap(), Some(one(1, Some("ann"))));
+    assert_eq!(unit.foreigner_named(&garden(), &named("ann")).await.unwrap(), Some(user(1)));
+    assert_eq!(unit.foreigner_named(&garden(), &named("ben")).await.unwrap(), None);
     assert_eq!(unit.foreigners_of(&garden(), None, 2).await.unwrap(), [user(1), user(2)]);
     assert_eq!(unit.foreigners_of(&garden(), Some(user(2)), 2).await.unwrap(), [user(3)]);
     assert_eq!(unit.foreigner_count(&garden()).await.unwrap(), 3);
@@ -167,6 +198,29 @@ pub(super) async fn a_lane_waits_as_one(storage: &dyn Storage) {
     assert_eq!(due(&mut *unit, 0).await, [item(1), item(3)]);
 }
 
+pub(super) async fn what_joins_a_lane_meanwhile_waits_with_it(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    unit.put_outbound(&garden(), &[outbound(1)]).await.unwrap();
+    unit.commit().await.unwrap();
+    // Two units at one moment: something joins the lane, and the lane is delayed.
+    let mut joining = storage.begin().await.unwrap();
+    joining.put_outbound(&garden(), &[outbound(2)]).await.unwrap();
+    let delaying = async {
+        let mut unit = storage.begin().await.unwrap();
+        unit.delay_lane(&garden(), lane(1), at(50), "its mailbox is full").await.unwrap();
+        unit.commit().await.unwrap();
+    };
+    let joining = async {
+        // Long enough for the other to be through, where nothing holds it.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        joining.commit().await.unwrap();
+    };
+    tokio::join!(delaying, joining);
+    let mut unit = storage.begin().await.unwrap();
+    assert_eq!(due(&mut *unit, 49).await, [], "the second overtakes the first");
+    assert_eq!(due(&mut *unit, 50).await, [item(1), item(2)]);
+}
+
 pub(super) async fn what_comes_back_stays_until_it_is_replaced_or_dismissed(storage: &dyn Storage) {
     let mut unit = with_peer(storage).await;
     unit.put_outbound(&garden(), &[outbound(1), outbound(2), outbound(3)]).await.unwrap();
@@ -178,9 +232,9 @@ pub(super) async fn what_comes_back_stays_until_it_is_replaced_or_dismissed(stor
     returned.sort();
     assert_eq!(returned, [item(1), item(2)]);
     assert_eq!(unit.backlog(&garden()).await.unwrap().count, 1);
-    let listed = unit.outbound_of(user(1), device(1), 100).await.unwrap();
+    let listed = unit.outstanding(user(1), device(1), None, 100).await.unwrap();
     let states: Vec<_> =
-        listed.iter().map(|one| (one.outbound.item, one.returned.is_some())).collect();
+        listed.iter().map(|one| (one.place.message, one.returned.is_some())).collect();
     assert_eq!(states, [(item(1), true), (item(2), true), (item(3), false)]);
     // The same again, sealed anew, takes its place behind the others.
     let anew = Outbound { content: vec![8; 10], ..outbound(1) };
@@ -191,19 +245,81 @@ pub(super) async fn what_comes_back_stays_until_it_is_replaced_or_dismissed(stor
     let all = [item(1), item(2), item(3)];
     assert_eq!(unit.dismiss_returned(user(1), device(2), &all).await.unwrap(), 0);
     assert_eq!(unit.dismiss_returned(user(1), device(1), &all).await.unwrap(), 1);
-    assert_eq!(unit.outbound_of(user(1), device(1), 100).await.unwrap().len(), 2);
+    assert_eq!(unit.outstanding(user(1), device(1), None, 100).await.unwrap().len(), 2);
 }
 
 pub(super) async fn what_waits_for_too_long_comes_back(storage: &dyn Storage) {
     let mut unit = with_peer(storage).await;
     let nobodys = Outbound { device: None, receiver: None, ..outbound(2) };
     unit.put_outbound(&garden(), &[outbound(1), nobodys, outbound(30)]).await.unwrap();
-    let expired = unit.expire_outbound(&garden(), at(10), at(0)).await.unwrap();
+    let expired = unit.expire_outbound(&garden(), at(10)).await.unwrap();
     assert_eq!(expired, [(user(1), device(1))]);
     assert_eq!(due(&mut *unit, 99).await, [item(30)]);
     let returned = unit.outbound_item(user(1), item(1)).await.unwrap().unwrap().returned;
     assert_eq!(returned, Some(Returned::Expired));
     assert_eq!(unit.outbound_item(user(1), item(2)).await.unwrap(), None, "nobody asks for it");
-    assert_eq!(unit.expire_outbound(&garden(), at(10), at(10)).await.unwrap(), []);
-    assert_eq!(unit.outbound_item(user(1), item(1)).await.unwrap(), None, "it was not fetched");
+    // It stays until its device has taken note, or is no device any more.
+    assert_eq!(unit.expire_outbound(&garden(), at(99)).await.unwrap(), [(user(1), device(1))]);
+    assert_eq!(unit.returned_before(at(0)).await.unwrap(), []);
+    assert_eq!(unit.returned_before(at(50)).await.unwrap(), [(user(1), device(1))]);
+    unit.forget_returned(user(1), device(2)).await.unwrap();
+    assert_eq!(unit.outstanding(user(1), device(1), None, 100).await.unwrap().len(), 2);
+    unit.forget_returned(user(1), device(1)).await.unwrap();
+    assert_eq!(unit.outstanding(user(1), device(1), None, 100).await.unwrap(), []);
+}
+
+pub(super) async fn what_waits_for_a_removed_peer_has_come_back(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    let nobodys = Outbound { device: None, receiver: None, ..outbound(3) };
+    unit.put_outbound(&garden(), &[outbound(1), outbound(2), nobodys]).await.unwrap();
+    unit.return_outbound(&garden(), 2, &Returned::NotFound).await.unwrap();
+    let owners = unit.keep_undelivered(&garden(), &Returned::Removed).await.unwrap();
+    assert_eq!(owners, [(user(1), device(1))]);
+    assert!(unit.remove_peer(&garden()).await.unwrap());
+    let listed = unit.outstanding(user(1), device(1), None, 100).await.unwrap();
+    let why: Vec<_> = listed.into_iter().map(|one| (one.place.message, one.returned)).collect();
+    let expected = [(item(1), Some(Returned::Removed)), (item(2), Some(Returned::NotFound))];
+    assert_eq!(why, expected);
+    assert!(unit.is_undelivered(user(1), item(1)).await.unwrap());
+    assert_eq!(unit.returned_before(at(9)).await.unwrap(), [(user(1), device(1))]);
+    assert_eq!(unit.dismiss_returned(user(1), device(1), &[item(2)]).await.unwrap(), 1);
+    // Sent again to the same name, it waits as anything does.
+    unit.put_peer(&peer(1)).await.unwrap();
+    unit.put_outbound(&garden(), &[outbound(1)]).await.unwrap();
+    assert!(!unit.is_undelivered(user(1), item(1)).await.unwrap());
+    let listed = unit.outstanding(user(1), device(1), None, 100).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert!(listed.iter().all(|one| one.returned.is_none()));
+}
+
+pub(super) async fn what_is_outstanding_is_listed_page_by_page(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    let aviary: ServerName = "aviary.example".parse().unwrap();
+    let other = StoredPeer { name: aviary.clone(), root: None, roots: vec![], ..peer(2) };
+    unit.put_peer(&other).await.unwrap();
+    let anothers = Outbound { device: Some(device(2)), ..outbound(9) };
+    unit.put_outbound(&garden(), &[outbound(1), outbound(2), anothers]).await.unwrap();
+    unit.put_outbound(&aviary, &[outbound(3), outbound(4)]).await.unwrap();
+    let (mut after, mut seen) = (None, vec![]);
+    for _ in 0..9 {
+        let page = unit.outstanding(user(1), device(1), after.as_ref(), 1).await.unwrap();
+        let Some(last) = page.into_iter().next() else { break };
+        seen.push((last.place.server.clone(), last.place.message));
+        after = Some(last.place);
+    }
+    let expected = [(&aviary, 3), (&aviary, 4), (&garden(), 1), (&garden(), 2)]
+        .map(|(server, number)| (server.clone(), item(number)));
+    assert_eq!(seen, expected);
+}
+
+pub(super) async fn a_lane_comes_back_as_one(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    let apart = Outbound { lane: lane(2), ..outbound(4) };
+    unit.put_outbound(&garden(), &[outbound(1), outbound(2), outbound(3), apart]).await.unwrap();
+    let recalled = unit.return_lane(&garden(), lane(1), 1, &Returned::NotFound).await.unwrap();
+    let mut items: Vec<_> = recalled.iter().map(|one| (one.item, one.size)).collect();
+    items.sort();
+    assert_eq!(items, [(item(2), 100), (item(3), 100)]);
+    assert_eq!(due(&mut *unit, 0).await, [item(1), item(4)]);
+    assert_eq!(unit.return_lane(&garden(), lane(1), 1, &Returned::NotFound).await.unwrap(), []);
 }

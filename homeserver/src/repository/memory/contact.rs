@@ -6,7 +6,7 @@ use rookery_protocol::{id::UserId, name::Address, request::contact::Standing};
 use super::{Handle, Rows};
 use crate::repository::{
     StorageError,
-    contact::{ContactRepository, ContactView, Standings, StoredContact},
+    contact::{ContactRepository, ContactView, Standings, StoredContact, binding},
 };
 
 #[async_trait]
@@ -17,6 +17,15 @@ impl ContactView for Handle {
         who: &Address,
     ) -> Result<Option<StoredContact>, StorageError> {
         Ok(self.rows().contacts.get(&(owner, who.clone())).cloned())
+    }
+
+    async fn contacts_with(
+        &mut self,
+        owner: UserId,
+        user: UserId,
+    ) -> Result<Vec<StoredContact>, StorageError> {
+        let rows = self.rows();
+        Ok(rows.list(owner).filter(|contact| contact.user == Some(user)).cloned().collect())
     }
 
     async fn standings(&mut self, user: UserId, other: UserId) -> Result<Standings, StorageError> {
@@ -60,6 +69,7 @@ impl Rows {
     }
 
     fn standing(&self, owner: UserId, other: UserId) -> Option<Standing> {
-        self.list(owner).find(|contact| contact.user == Some(other)).map(|contact| contact.standing)
+        let rows = self.list(owner).filter(|contact| contact.user == Some(other));
+        rows.map(|contact| contact.standing).reduce(binding)
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use rookery_protocol::{
-    id::{DeviceId, Digest, ItemId, UserId},
-    name::ServerName,
+    id::{DeviceId, Digest, ItemId, ServerId, UserId},
+    name::{ServerName, UserName},
     request::message::Returned,
     time::Timestamp,
 };
@@ -14,7 +14,8 @@ use super::{Handle, Rows};
 use crate::repository::{
     Limit, StorageError,
     peer::{
-        Backlog, Outbound, PeerRepository, PeerView, StoredForeigner, StoredOutbound, StoredPeer,
+        Backlog, Outbound, PeerEdit, PeerRepository, PeerView, StoredForeigner, StoredOutbound,
+        StoredPeer,
     },
 };
 
@@ -34,6 +35,16 @@ impl PeerView for Handle {
 
     async fn foreigner(&mut self, user: UserId) -> Result<Option<StoredForeigner>, StorageError> {
         Ok(self.rows().foreigners.get(&user).cloned())
+    }
+
+    async fn foreigner_named(
+        &mut self,
+        peer: &ServerName,
+        name: &UserName,
+    ) -> Result<Option<UserId>, StorageError> {
+        let rows = self.rows();
+        let mut theirs = rows.foreigners.values().filter(|one| one.peer == *peer);
+        Ok(theirs.find(|one| one.name.as_ref() == Some(name)).map(|one| one.user))
     }
 
     async fn foreigners_of(
@@ -79,23 +90,6 @@ impl PeerView for Handle {
         peer: &ServerName,
     ) -> Result<Option<Timestamp>, StorageError> {
         Ok(self.rows().queue(peer).map(|one| one.not_before).min())
-    }
-
-    async fn outbound_of(
-        &mut self,
-        sender: UserId,
-        device: DeviceId,
-        limit: u32,
-    ) -> Result<Vec<StoredOutbound>, StorageError> {
-        let rows = self.rows();
-        let theirs = rows
-            .outbound
-            .values()
-            .filter(|one| one.outbound.sender == sender && one.outbound.device == Some(device));
-        let mut found: Vec<_> = theirs.cloned().collect();
-        found.sort_by_key(|one| one.number);
-        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(found)
     }
 
     async fn outbound_count(
@@ -146,21 +140,65 @@ impl PeerView for Handle {
 
 #[async_trait]
 impl PeerRepository for Handle {
-    async fn put_peer(&mut self, peer: &StoredPeer) -> Result<(), StorageError> {
+    async fn put_peer(&mut self, peer: &StoredPeer) -> Result<bool, StorageError> {
         let rows = self.change()?;
-        let mut peer = peer.clone();
-        let former = rows.peers.get(&peer.name);
-        let last = former.map_or(0, |(_, last)| *last);
-        let mut roots: BTreeSet<_> =
-            former.into_iter().flat_map(|(former, _)| former.roots.iter().copied()).collect();
-        peer.added = former.map_or(peer.added, |(former, _)| former.added);
-        let is_others = |root| {
-            rows.peers.values().any(|(one, _)| one.name != peer.name && one.roots.contains(&root))
+        if rows.peers.contains_key(&peer.name) {
+            return Ok(false);
+        }
+        let stored = StoredPeer { roots: vec![], ..peer.clone() };
+        rows.peers.insert(peer.name.clone(), (stored, 0));
+        if let Some(root) = peer.root {
+            rows.put_root(&peer.name, root);
+        }
+        Ok(true)
+    }
+
+    async fn edit_peer(
+        &mut self,
+        name: &ServerName,
+        edit: &PeerEdit,
+    ) -> Result<bool, StorageError> {
+        let rows = self.change()?;
+        let Some((peer, _)) = rows.peers.get_mut(name) else { return Ok(false) };
+        let pinned = match edit {
+            PeerEdit::Standing(standing) => {
+                peer.standing = *standing;
+                None
+            }
+            PeerEdit::Place { address, root } => {
+                if peer.root.is_some_and(|known| known != *root) {
+                    return Ok(false);
+                }
+                peer.address = Some(address.clone());
+                Some(*root)
+            }
+            PeerEdit::Root(root) => {
+                if peer.root != Some(*root) {
+                    peer.record = 0;
+                }
+                peer.offered = None;
+                Some(*root)
+            }
+            PeerEdit::Record { root, number } => {
+                if peer.root != Some(*root) || peer.record >= *number {
+                    return Ok(false);
+                }
+                peer.record = *number;
+                None
+            }
+            PeerEdit::Offered { pinned, offered } => {
+                if peer.root != Some(*pinned) {
+                    return Ok(false);
+                }
+                peer.offered = Some(*offered);
+                None
+            }
         };
-        roots.extend(peer.root.filter(|root| !is_others(*root)));
-        peer.roots = roots.into_iter().collect();
-        rows.peers.insert(peer.name.clone(), (peer, last));
-        Ok(())
+        if let Some(root) = pinned {
+            peer.root = Some(root);
+            rows.put_root(name, root);
+        }
+        Ok(true)
     }
 
     async fn remove_peer(&mut self, name: &ServerName) -> Result<bool, StorageError> {
@@ -172,6 +210,22 @@ impl PeerRepository for Handle {
 
     async fn let_peer_read(&mut self, peer: &ServerName, user: UserId) -> Result<(), StorageError> {
         self.change()?.peer_readers.insert((peer.clone(), user));
+        Ok(())
+    }
+
+    async fn end_peer_reading(
+        &mut self,
+        peer: &ServerName,
+        user: UserId,
+    ) -> Result<(), StorageError> {
+        self.change()?.peer_readers.remove(&(peer.clone(), user));
+        Ok(())
+    }
+
+    async fn name_foreigner(&mut self, user: UserId, name: &UserName) -> Result<(), StorageError> {
+        if let Some(foreigner) = self.change()?.foreigners.get_mut(&user) {
+            foreigner.name = Some(name.clone());
+        }
         Ok(())
     }
 
@@ -190,6 +244,7 @@ impl PeerRepository for Handle {
             rows.outbound.retain(|_, former| {
                 former.outbound.sender != one.sender || former.outbound.item != one.item
             });
+            rows.undelivered.remove(&(one.sender, one.item));
             let behind = rows.queue(peer).filter(|former| former.outbound.lane == one.lane);
             let not_before = behind.map(|former| former.not_before).max();
             let Some((_, last)) = rows.peers.get_mut(peer) else {
@@ -230,6 +285,7 @@ impl PeerRepository for Handle {
     ) -> Result<(), StorageError> {
         if let Some(one) = self.change()?.outbound.get_mut(&(peer.clone(), number)) {
             one.returned = Some(returned.clone());
+            one.outbound.content = vec![];
         }
         Ok(())
     }
@@ -267,24 +323,29 @@ impl PeerRepository for Handle {
             let is_theirs = one.outbound.sender == sender && one.outbound.device == Some(device);
             !(is_theirs && one.returned.is_some() && items.contains(&one.outbound.item))
         });
-        Ok(u64::try_from(before.saturating_sub(rows.outbound.len())).unwrap_or(u64::MAX))
+        let mut dismissed = before.saturating_sub(rows.outbound.len());
+        let before = rows.undelivered.len();
+        rows.undelivered.retain(|(user, item), (owner, _)| {
+            *user != sender || *owner != device || !items.contains(item)
+        });
+        dismissed = dismissed.saturating_add(before.saturating_sub(rows.undelivered.len()));
+        Ok(u64::try_from(dismissed).unwrap_or(u64::MAX))
     }
 
     async fn expire_outbound(
         &mut self,
         peer: &ServerName,
         before: Timestamp,
-        forgotten: Timestamp,
     ) -> Result<Vec<(UserId, DeviceId)>, StorageError> {
         let rows = self.change()?;
         rows.outbound.retain(|(name, _), one| {
             let is_nobodys = one.outbound.device.is_none() && one.outbound.at < before;
-            let is_forgotten = one.returned.is_some() && one.outbound.at < forgotten;
-            name != peer || !(is_nobodys || is_forgotten)
+            name != peer || !is_nobodys
         });
         let mut devices = BTreeSet::new();
         for one in rows.waiting_mut(peer).filter(|one| one.outbound.at < before) {
             one.returned = Some(Returned::Expired);
+            one.outbound.content = vec![];
             devices.extend(one.outbound.device.map(|device| (one.outbound.sender, device)));
         }
         Ok(devices.into_iter().collect())
@@ -292,13 +353,27 @@ impl PeerRepository for Handle {
 }
 
 impl Rows {
+    /// A root that a peer is known by, unless it is another's.
+    fn put_root(&mut self, name: &ServerName, root: ServerId) {
+        if self.peers.values().any(|(peer, _)| peer.roots.contains(&root)) {
+            return;
+        }
+        if let Some((peer, _)) = self.peers.get_mut(name) {
+            peer.roots.push(root);
+            peer.roots.sort_unstable();
+        }
+    }
+
     /// What is to be handed over to a peer, in order.
     fn queue(&self, peer: &ServerName) -> impl Iterator<Item = &StoredOutbound> {
         let theirs = self.outbound.values().filter(move |one| one.peer == *peer);
         theirs.filter(|one| one.returned.is_none())
     }
 
-    fn waiting_mut(&mut self, peer: &ServerName) -> impl Iterator<Item = &mut StoredOutbound> {
+    pub(super) fn waiting_mut(
+        &mut self,
+        peer: &ServerName,
+    ) -> impl Iterator<Item = &mut StoredOutbound> {
         let theirs = self.outbound.values_mut().filter(move |one| one.peer == *peer);
         theirs.filter(|one| one.returned.is_none())
     }

@@ -7,7 +7,7 @@ use sqlx::query;
 use super::{Handle, Row, row::Cells};
 use crate::repository::{
     StorageError,
-    contact::{ContactRepository, ContactView, Standings, StoredContact},
+    contact::{ContactRepository, ContactView, Standings, StoredContact, binding},
 };
 
 #[async_trait]
@@ -23,6 +23,17 @@ impl ContactView for Handle {
         row.as_ref().map(contact_of).transpose()
     }
 
+    async fn contacts_with(
+        &mut self,
+        owner: UserId,
+        user: UserId,
+    ) -> Result<Vec<StoredContact>, StorageError> {
+        let text = "SELECT owner, name, user_id, standing, since FROM contact
+                    WHERE owner = $1 AND user_id = $2 ORDER BY name";
+        let select = query(text).bind(&owner.as_bytes()[..]).bind(&user.as_bytes()[..]);
+        self.all(select).await?.iter().map(contact_of).collect()
+    }
+
     async fn standings(&mut self, user: UserId, other: UserId) -> Result<Standings, StorageError> {
         let text = "SELECT owner, standing FROM contact
                     WHERE (owner = $1 AND user_id = $2) OR (owner = $2 AND user_id = $1)";
@@ -31,9 +42,10 @@ impl ContactView for Handle {
         let mut standings = Standings::default();
         for row in &rows {
             let cells = Cells::of("contact", row);
-            let standing = Some(cells.choice(1, Standing::from_number)?);
+            let standing = cells.choice(1, Standing::from_number)?;
             let ours = cells.id(0, UserId::from_slice)? == user;
-            *(if ours { &mut standings.ours } else { &mut standings.theirs }) = standing;
+            let known = if ours { &mut standings.ours } else { &mut standings.theirs };
+            *known = Some(known.map_or(standing, |known| binding(known, standing)));
         }
         Ok(standings)
     }

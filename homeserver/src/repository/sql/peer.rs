@@ -19,7 +19,8 @@ use super::{
 use crate::repository::{
     Limit, StorageError,
     peer::{
-        Backlog, Outbound, PeerRepository, PeerView, StoredForeigner, StoredOutbound, StoredPeer,
+        Backlog, Outbound, PeerEdit, PeerRepository, PeerView, StoredForeigner, StoredOutbound,
+        StoredPeer,
     },
 };
 
@@ -79,6 +80,18 @@ impl PeerView for Handle {
         row.as_ref().map(foreigner_of).transpose()
     }
 
+    async fn foreigner_named(
+        &mut self,
+        peer: &ServerName,
+        name: &UserName,
+    ) -> Result<Option<UserId>, StorageError> {
+        let text = "SELECT user_id FROM foreigner WHERE peer = $1 AND name = $2
+                    ORDER BY user_id LIMIT 1";
+        let row = self.first(query(text).bind(peer.as_str()).bind(name.as_str())).await?;
+        let row = row.as_ref();
+        row.map(|row| Cells::of("foreigner", row).id(0, UserId::from_slice)).transpose()
+    }
+
     async fn foreigners_of(
         &mut self,
         peer: &ServerName,
@@ -127,24 +140,6 @@ impl PeerView for Handle {
         let text = "SELECT MIN(not_before) FROM outbound WHERE peer = $1 AND returned IS NULL";
         let row = self.first(query(text).bind(peer.as_str())).await?;
         row.as_ref().map_or(Ok(None), |row| Cells::of("outbound", row).time_if_any(0))
-    }
-
-    async fn outbound_of(
-        &mut self,
-        sender: UserId,
-        device: DeviceId,
-        limit: u32,
-    ) -> Result<Vec<StoredOutbound>, StorageError> {
-        let text = concat!(
-            "SELECT ",
-            outbound_columns!(),
-            " FROM outbound WHERE sender = $1 AND device = $2 ORDER BY number LIMIT $3"
-        );
-        let select = query(text)
-            .bind(&sender.as_bytes()[..])
-            .bind(&device.as_bytes()[..])
-            .bind(i64::from(limit));
-        self.all(select).await?.iter().map(outbound_of).collect()
     }
 
     async fn outbound_count(
@@ -203,13 +198,9 @@ impl PeerView for Handle {
 
 #[async_trait]
 impl PeerRepository for Handle {
-    async fn put_peer(&mut self, peer: &StoredPeer) -> Result<(), StorageError> {
+    async fn put_peer(&mut self, peer: &StoredPeer) -> Result<bool, StorageError> {
         let text = "INSERT INTO peer (name, address, root, standing, offered, record, added)
-                    VALUES ($1, $2, $3, $4, $5, $6, $7)
-                    ON CONFLICT (name) DO UPDATE
-                    SET address = excluded.address, root = excluded.root,
-                        standing = excluded.standing, offered = excluded.offered,
-                        record = excluded.record";
+                    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING";
         let put = query(text)
             .bind(peer.name.as_str())
             .bind(peer.address.as_ref().map(ToString::to_string))
@@ -218,13 +209,57 @@ impl PeerRepository for Handle {
             .bind(peer.offered.as_ref().map(|root| &root.as_bytes()[..]))
             .bind(to_row(peer.record))
             .bind(peer.added.to_row());
-        self.execute(put).await?;
-        if let Some(root) = peer.root {
-            let text = "INSERT INTO peer_root (root, peer) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-            let put = query(text).bind(&root.as_bytes()[..]).bind(peer.name.as_str());
-            self.execute(put).await?;
+        let is_new = self.execute(put).await? > 0;
+        if let (true, Some(root)) = (is_new, peer.root) {
+            self.put_root(&peer.name, root).await?;
         }
-        Ok(())
+        Ok(is_new)
+    }
+
+    async fn edit_peer(
+        &mut self,
+        name: &ServerName,
+        edit: &PeerEdit,
+    ) -> Result<bool, StorageError> {
+        let (text, pinned) = match edit {
+            PeerEdit::Standing(_) => ("UPDATE peer SET standing = $2 WHERE name = $1", None),
+            PeerEdit::Place { root, .. } => (
+                "UPDATE peer SET address = $2, root = $3
+                 WHERE name = $1 AND (root IS NULL OR root = $3)",
+                Some(*root),
+            ),
+            PeerEdit::Root(root) => (
+                "UPDATE peer SET record = CASE WHEN root = $2 THEN record ELSE 0 END,
+                                 root = $2, offered = NULL
+                 WHERE name = $1",
+                Some(*root),
+            ),
+            PeerEdit::Record { .. } => {
+                ("UPDATE peer SET record = $3 WHERE name = $1 AND root = $2 AND record < $3", None)
+            }
+            PeerEdit::Offered { .. } => {
+                ("UPDATE peer SET offered = $3 WHERE name = $1 AND root = $2", None)
+            }
+        };
+        let update = query(text).bind(name.as_str());
+        let update = match edit {
+            PeerEdit::Standing(standing) => update.bind(i64::from(standing.number())),
+            PeerEdit::Place { address, root } => {
+                update.bind(address.to_string()).bind(&root.as_bytes()[..])
+            }
+            PeerEdit::Root(root) => update.bind(&root.as_bytes()[..]),
+            PeerEdit::Record { root, number } => {
+                update.bind(&root.as_bytes()[..]).bind(to_row(*number))
+            }
+            PeerEdit::Offered { pinned, offered } => {
+                update.bind(&pinned.as_bytes()[..]).bind(&offered.as_bytes()[..])
+            }
+        };
+        let is_done = self.execute(update).await? > 0;
+        if let (true, Some(root)) = (is_done, pinned) {
+            self.put_root(name, root).await?;
+        }
+        Ok(is_done)
     }
 
     async fn remove_peer(&mut self, name: &ServerName) -> Result<bool, StorageError> {
@@ -243,6 +278,22 @@ impl PeerRepository for Handle {
         let text = "INSERT INTO peer_reader (peer, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         let put = query(text).bind(peer.as_str()).bind(&user.as_bytes()[..]);
         self.execute(put).await.map(|_| ())
+    }
+
+    async fn end_peer_reading(
+        &mut self,
+        peer: &ServerName,
+        user: UserId,
+    ) -> Result<(), StorageError> {
+        let text = "DELETE FROM peer_reader WHERE peer = $1 AND user_id = $2";
+        let delete = query(text).bind(peer.as_str()).bind(&user.as_bytes()[..]);
+        self.execute(delete).await.map(|_| ())
+    }
+
+    async fn name_foreigner(&mut self, user: UserId, name: &UserName) -> Result<(), StorageError> {
+        let text = "UPDATE foreigner SET name = $2 WHERE user_id = $1";
+        let update = query(text).bind(&user.as_bytes()[..]).bind(name.as_str());
+        self.execute(update).await.map(|_| ())
     }
 
     async fn put_foreigner(&mut self, foreigner: &StoredForeigner) -> Result<(), StorageError> {
@@ -269,7 +320,10 @@ impl PeerRepository for Handle {
         };
         let last: u64 = Cells::of("peer", &row).number(0)?;
         let count = u64::try_from(new.len()).unwrap_or(u64::MAX);
-        let replace = "DELETE FROM outbound WHERE sender = $1 AND item = $2";
+        let replace = [
+            "DELETE FROM outbound WHERE sender = $1 AND item = $2",
+            "DELETE FROM undelivered WHERE sender = $1 AND item = $2",
+        ];
         let put = "INSERT INTO outbound
                        (peer, number, sender, device, item, receiver, lane, at, not_before, size,
                         content)
@@ -279,7 +333,9 @@ impl PeerRepository for Handle {
                           $9, $10";
         for (number, one) in (last.saturating_sub(count).saturating_add(1)..).zip(new) {
             let (sender, item) = (&one.sender.as_bytes()[..], &one.item.as_bytes()[..]);
-            self.execute(query(replace).bind(sender).bind(item)).await?;
+            for text in replace {
+                self.execute(query(text).bind(sender).bind(item)).await?;
+            }
             let put = query(put)
                 .bind(peer.as_str())
                 .bind(to_row(number))
@@ -314,9 +370,14 @@ impl PeerRepository for Handle {
         number: u64,
         returned: &Returned,
     ) -> Result<(), StorageError> {
-        let text = "UPDATE outbound SET returned = $3 WHERE peer = $1 AND number = $2";
-        let update =
-            query(text).bind(peer.as_str()).bind(to_row(number)).bind(codec::encode(returned));
+        // It is sealed again, or given up: nobody reads it any more.
+        let text = "UPDATE outbound SET returned = $3, content = $4
+                    WHERE peer = $1 AND number = $2";
+        let update = query(text)
+            .bind(peer.as_str())
+            .bind(to_row(number))
+            .bind(codec::encode(returned))
+            .bind(Vec::<u8>::new());
         self.execute(update).await.map(|_| ())
     }
 
@@ -327,6 +388,7 @@ impl PeerRepository for Handle {
         not_before: Timestamp,
         reason: &str,
     ) -> Result<(), StorageError> {
+        self.hold_queue(peer).await?;
         let text = "UPDATE outbound SET not_before = $3, reason = $4
                     WHERE peer = $1 AND lane = $2 AND returned IS NULL";
         let update = query(text)
@@ -348,10 +410,13 @@ impl PeerRepository for Handle {
         device: DeviceId,
         items: &[ItemId],
     ) -> Result<u64, StorageError> {
-        let text = "DELETE FROM outbound
-                    WHERE sender = $1 AND device = $2 AND item = $3 AND returned IS NOT NULL";
+        let texts = [
+            "DELETE FROM outbound
+             WHERE sender = $1 AND device = $2 AND item = $3 AND returned IS NOT NULL",
+            "DELETE FROM undelivered WHERE sender = $1 AND device = $2 AND item = $3",
+        ];
         let mut dismissed = 0_u64;
-        for item in items {
+        for (item, text) in items.iter().flat_map(|item| texts.map(|text| (item, text))) {
             let delete = query(text)
                 .bind(&sender.as_bytes()[..])
                 .bind(&device.as_bytes()[..])
@@ -365,19 +430,16 @@ impl PeerRepository for Handle {
         &mut self,
         peer: &ServerName,
         before: Timestamp,
-        forgotten: Timestamp,
     ) -> Result<Vec<(UserId, DeviceId)>, StorageError> {
-        let forget = "DELETE FROM outbound WHERE peer = $1 AND (
-                          (device IS NULL AND at < $2) OR (returned IS NOT NULL AND at < $3))";
-        let forget =
-            query(forget).bind(peer.as_str()).bind(before.to_row()).bind(forgotten.to_row());
-        self.execute(forget).await?;
-        let text = "UPDATE outbound SET returned = $3
+        let forget = "DELETE FROM outbound WHERE peer = $1 AND device IS NULL AND at < $2";
+        self.execute(query(forget).bind(peer.as_str()).bind(before.to_row())).await?;
+        let text = "UPDATE outbound SET returned = $3, content = $4
                     WHERE peer = $1 AND at < $2 AND returned IS NULL RETURNING sender, device";
         let expire = query(text)
             .bind(peer.as_str())
             .bind(before.to_row())
-            .bind(codec::encode(&Returned::Expired));
+            .bind(codec::encode(&Returned::Expired))
+            .bind(Vec::<u8>::new());
         let mut devices = BTreeSet::new();
         for row in &self.all(expire).await? {
             let cells = Cells::of("outbound", row);
@@ -386,6 +448,15 @@ impl PeerRepository for Handle {
             }
         }
         Ok(devices.into_iter().collect())
+    }
+}
+
+impl Handle {
+    /// A root that a peer is known by, unless it is another's.
+    async fn put_root(&mut self, peer: &ServerName, root: ServerId) -> Result<(), StorageError> {
+        let text = "INSERT INTO peer_root (root, peer) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        let put = query(text).bind(&root.as_bytes()[..]).bind(peer.as_str());
+        self.execute(put).await.map(|_| ())
     }
 }
 

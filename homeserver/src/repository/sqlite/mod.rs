@@ -25,6 +25,8 @@ mod invite;
 mod mailbox;
 #[path = "../sql/many.rs"]
 mod many;
+#[path = "../sql/outstanding.rs"]
+mod outstanding;
 #[path = "../sql/peer.rs"]
 mod peer;
 #[path = "../sql/prekey.rs"]

@@ -67,6 +67,7 @@ fn came_back(returned: Returned, own_head: HeadRef) -> SendError {
         Returned::Stale { to_head } => SendError::Stale { to_head, own_head },
         Returned::NotFound => SendError::NotFound,
         Returned::Refused { reason } => SendError::Refused { reason },
+        Returned::Removed => SendError::UnknownServer,
         Returned::Expired => {
             SendError::Refused { reason: "the receiver's server did not answer".to_owned() }
         }

@@ -148,9 +148,9 @@ async fn refuse(services: &Services, job: Job, failure: Failure<SendError>) {
         Ok(_) => Ok(None),
         Err(error) => Err(error),
     };
-    if let (Ok(None) | Err(_), Some(lane), Failure::Refused(_)) =
-        (&before, job.from.lane(), &failure)
-    {
+    let is_for_now =
+        matches!(failure, Failure::Refused(_) | Failure::Error(SendError::Stale { .. }));
+    if let (Ok(None) | Err(_), Some(lane), true) = (&before, job.from.lane(), is_for_now) {
         lane.block();
     }
     drop(job.answer.send(match before {

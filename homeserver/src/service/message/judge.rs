@@ -25,7 +25,11 @@ use crate::{
         Services,
         chain::WritesAs,
         directory::Resident,
-        peer::{Peer, copy::Foreigner},
+        peer::{
+            self, Peer,
+            copy::Foreigner,
+            standing::{self, Known},
+        },
     },
 };
 
@@ -114,7 +118,7 @@ async fn judge_abroad(
             return Ok(Verdict::Known(Sent { at, awaits: awaits(at) }));
         }
         Some(_) => true,
-        None => false,
+        None => view.is_undelivered(own.user, job.message).await?,
     };
     if !has_come_back && let Some(at) = view.deposited(own.user, job.message).await? {
         return Ok(Verdict::Known(Sent { at, awaits: None }));
@@ -176,15 +180,29 @@ async fn judge_foreign(
     if writes != WritesAs::NewStranger {
         return Ok(Verdict::Store);
     }
-    let note = StoredContact {
-        owner: to.user,
-        name: name.clone(),
-        server: Some(foreigner.stored.peer.clone()),
-        user: Some(user),
-        standing: Standing::Stranger,
-        since: at,
+    let address = peer::contact::address_of(&foreigner.stored.peer, name);
+    let mut view = services.storage.read().await?;
+    let note = match standing::known_as(&mut *view, to.user, user, &address).await? {
+        Known::Row(Some(row)) if row.standing != Standing::Blocked => {
+            // They were asked by that name, and it is known now who bears it.
+            StoredContact { user: Some(user), ..row }
+        }
+        Known::Row(None) => StoredContact {
+            owner: to.user,
+            name: address.name,
+            server: address.server,
+            user: Some(user),
+            standing: Standing::Stranger,
+            since: at,
+        },
+        Known::Row(Some(_)) | Known::Blocked => return Err(not_found()),
+        Known::Another => {
+            let reason = standing::ANOTHER.to_owned();
+            return Err(Failure::Error(SendError::Refused { reason }));
+        }
     };
-    let standings = (note, Standings { ours: Some(Standing::Stranger), theirs: None });
+    let standings = Standings { ours: Some(note.standing), theirs: None };
+    let standings = (note, standings);
     Ok(Verdict::StoreStranger(Box::new(standings)))
 }
 

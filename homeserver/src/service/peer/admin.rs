@@ -5,6 +5,7 @@ use rookery_protocol::{
     name::ServerName,
     request::{
         Failure,
+        message::Returned,
         peering::{
             AddPeer, ChangePeer, PeerChange, PeerEntry, PeerLink, PeerList, PeerStanding,
             PeeringError,
@@ -12,10 +13,13 @@ use rookery_protocol::{
     },
 };
 
-use super::{Services, handshake};
+use super::{Services, handshake, outstanding};
 use crate::{
     config::Federation,
-    repository::{StorageError, View, peer::StoredPeer},
+    repository::{
+        StorageError, View,
+        peer::{PeerEdit, StoredPeer},
+    },
 };
 
 fn refused(reason: &str) -> Failure<PeeringError> {
@@ -92,28 +96,27 @@ pub async fn add(
     if peers.iter().any(|peer| peer.name != request.name && peer.roots.contains(&request.root)) {
         return Err(refused("another peer has that root key"));
     }
+    let is_pinned = |peer: &StoredPeer| peer.root.is_some_and(|root| root != request.root);
     let former = peers.into_iter().find(|peer| peer.name == request.name);
-    let peer = match former {
-        Some(former) if former.root.is_some_and(|root| root != request.root) => {
-            return Err(refused(
-                "that peer is pinned to another root key: `peer accept` pins this one instead",
-            ));
-        }
-        Some(former) => {
-            StoredPeer { address: Some(request.address), root: Some(request.root), ..former }
-        }
-        None => StoredPeer {
-            name: request.name.clone(),
-            address: Some(request.address),
-            root: Some(request.root),
-            standing: PeerStanding::Active,
-            offered: None,
-            record: 0,
-            added: services.clock.now(),
-            roots: vec![],
-        },
+    if former.as_ref().is_some_and(is_pinned) {
+        return Err(refused(
+            "that peer is pinned to another root key: `peer accept` pins this one instead",
+        ));
+    }
+    let new = StoredPeer {
+        name: request.name.clone(),
+        address: Some(request.address.clone()),
+        root: Some(request.root),
+        standing: PeerStanding::Active,
+        offered: None,
+        record: 0,
+        added: services.clock.now(),
+        roots: vec![],
     };
-    handshake::store(services, peer).await?;
+    handshake::store(services, new).await?;
+    // One that was there before has the new place, and is what it was otherwise.
+    let place = PeerEdit::Place { address: request.address, root: request.root };
+    handshake::edit(services, &request.name, place).await?;
     show(services, &request.name).await
 }
 
@@ -125,18 +128,15 @@ pub async fn change(services: &Services, request: ChangePeer) -> Result<(), Fail
     match change {
         PeerChange::Remove => {
             let former = former.ok_or_else(not_found)?;
-            // Whatever is queued for it meanwhile is judged before or after, never in between.
-            let turn = services.order.lock().await;
-            let mut unit = services.storage.begin().await?;
-            unit.remove_peer(&name).await?;
-            unit.commit().await?;
-            services.peers.remove(&name);
-            drop(turn);
+            remove(services, &name).await?;
             cut(services, &former);
         }
         PeerChange::Block => {
-            let blocked = former.unwrap_or_else(|| StoredPeer {
-                name,
+            if let Some(former) = &former {
+                cut(services, former);
+            }
+            let blocked = StoredPeer {
+                name: name.clone(),
                 address: None,
                 root: None,
                 standing: PeerStanding::Blocked,
@@ -144,24 +144,21 @@ pub async fn change(services: &Services, request: ChangePeer) -> Result<(), Fail
                 record: 0,
                 added: services.clock.now(),
                 roots: vec![],
-            });
-            cut(services, &blocked);
-            let blocked = StoredPeer { standing: PeerStanding::Blocked, ..blocked };
+            };
             handshake::store(services, blocked).await?;
+            handshake::edit(services, &name, PeerEdit::Standing(PeerStanding::Blocked)).await?;
         }
         PeerChange::Pause => {
             let former = former.ok_or_else(not_found)?;
             cut(services, &former);
-            let paused = StoredPeer { standing: PeerStanding::Paused, ..former };
-            handshake::store(services, paused).await?;
+            handshake::edit(services, &name, PeerEdit::Standing(PeerStanding::Paused)).await?;
         }
         PeerChange::Resume => {
             let former = former.ok_or_else(not_found)?;
             if former.root.is_none() {
                 return Err(refused("only its name is known: `peer add` says where it is"));
             }
-            let resumed = StoredPeer { standing: PeerStanding::Active, ..former };
-            handshake::store(services, resumed).await?;
+            handshake::edit(services, &name, PeerEdit::Standing(PeerStanding::Active)).await?;
         }
         PeerChange::Retry => {
             former.ok_or_else(not_found)?;
@@ -189,12 +186,26 @@ pub async fn accept(
         return Err(refused("the peer shows another root key than that: `peer show` says which"));
     }
     cut(services, &former);
-    // Records are counted by each root anew.
-    let record = if former.root == Some(root) { former.record } else { 0 };
     tracing::info!(peer = %name, %root, "a peer's root key was accepted");
-    handshake::store(services, StoredPeer { root: Some(root), offered: None, record, ..former })
-        .await?;
+    handshake::edit(services, name, PeerEdit::Root(root)).await?;
     show(services, name).await
+}
+
+/// Forgets a peer. What devices here have on the way to it has come back to them, with the reason.
+async fn remove(services: &Services, name: &ServerName) -> Result<(), StorageError> {
+    // Whatever is queued for it meanwhile is judged before or after, never in between.
+    let turn = services.order.lock().await;
+    let editing = services.peers.editing.lock().await;
+    let mut unit = services.storage.begin().await?;
+    let owners = unit.keep_undelivered(name, &Returned::Removed).await?;
+    unit.remove_peer(name).await?;
+    unit.commit().await?;
+    services.peers.remove(name);
+    drop((editing, turn));
+    for (_, device) in owners {
+        outstanding::tell(services, device);
+    }
+    Ok(())
 }
 
 /// Ends the connections with a peer.

@@ -39,6 +39,7 @@ async fn vouched(
         Ok(_) => Ok(()),
         Err(CopyError::Storage(error)) => Err(super::super::refusal(&error)),
         Err(CopyError::Unreachable(_)) => Err(Refusal::Unavailable),
+        Err(CopyError::Throttled { retry_after_ms }) => Err(Refusal::Throttled { retry_after_ms }),
         Err(error) => {
             tracing::debug!(peer = %peer.name, user = %asker, %error, "a peer asked for somebody who is not its user");
             Err(Refusal::NotPermitted)

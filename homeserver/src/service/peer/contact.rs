@@ -18,7 +18,11 @@ use rookery_protocol::{
     time::Timestamp,
 };
 
-use super::{Peer, Services, copy::Foreigner};
+use super::{
+    Peer, Services,
+    copy::Foreigner,
+    standing::{self, Known},
+};
 use crate::{
     repository::{
         Repository, StorageError,
@@ -32,6 +36,9 @@ use crate::{
         message::lane_of,
     },
 };
+
+/// When to come again while there is no room for the answer, in milliseconds.
+const FULL: u64 = 60_000;
 
 /// Asks somebody on another server to be a contact.
 pub async fn request(
@@ -81,17 +88,22 @@ pub async fn change(
             ContactChange::Decline | ContactChange::Remove,
             Some(Standing::Asking | Standing::Stranger),
         )
-        | (ContactChange::Unblock, Some(Standing::Blocked)) => act.remove().await?,
+        | (ContactChange::Unblock, Some(Standing::Blocked)) => {
+            act.remove().await?;
+            act.close().await?;
+        }
         (ContactChange::Block, row) => {
             if row.is_none() && act.unit.contact_count(who.user).await? >= services.config.contacts
             {
                 return Err(Failure::Error(ContactError::Full));
             }
-            act.put(Standing::Blocked).await?;
+            act.block().await?;
+            act.close().await?;
         }
         (ContactChange::Remove, Some(Standing::Accepted | Standing::Asked)) => {
             act.remove().await?;
             act.hand_over(ContactAct::End).await?;
+            act.close().await?;
         }
         _ => return Err(Failure::Error(ContactError::NotFound)),
     }
@@ -106,6 +118,8 @@ struct Acting<'s> {
     address: Address,
     unit: Box<dyn Repository>,
     row: Option<StoredContact>,
+    /// Who was blocked.
+    blocked: Option<UserId>,
     queued: usize,
     now: Timestamp,
     _turn: tokio::sync::MutexGuard<'s, ()>,
@@ -125,7 +139,18 @@ impl<'s> Acting<'s> {
         let mut unit = services.storage.begin().await?;
         let row = unit.contact(who.user, address).await?;
         let (address, now) = (address.clone(), services.clock.now());
-        Ok(Self { services, peer, me, address, unit, row, queued: 0, now, _turn: turn })
+        Ok(Self {
+            services,
+            peer,
+            me,
+            address,
+            unit,
+            row,
+            blocked: None,
+            queued: 0,
+            now,
+            _turn: turn,
+        })
     }
 
     async fn put(&mut self, standing: Standing) -> Result<(), StorageError> {
@@ -138,6 +163,32 @@ impl<'s> Acting<'s> {
             since: self.now,
         };
         self.unit.put_contact(&row).await
+    }
+
+    /// Blocks whoever bears the name, as far as that is known: a block is of a user, and the name is what their server says.
+    async fn block(&mut self) -> Result<(), StorageError> {
+        let known = self.row.as_ref().and_then(|row| row.user);
+        let user = match known {
+            Some(user) => Some(user),
+            None => self.unit.foreigner_named(&self.peer.name, &self.address.name).await?,
+        };
+        self.unit
+            .put_contact(&StoredContact {
+                owner: self.me.user,
+                name: self.address.name.clone(),
+                server: self.address.server.clone(),
+                user,
+                standing: Standing::Blocked,
+                since: self.now,
+            })
+            .await?;
+        self.blocked = user;
+        Ok(())
+    }
+
+    /// The other's server may not read the chain any more, unless somebody else there has to do with this user.
+    async fn close(&mut self) -> Result<(), StorageError> {
+        standing::close(&mut *self.unit, &self.peer.name, self.me.user).await
     }
 
     async fn remove(&mut self) -> Result<(), StorageError> {
@@ -161,7 +212,7 @@ impl<'s> Acting<'s> {
             self.peer.wake.notify_one();
         }
         self.services.feeds.push_user(self.me.user, &Live::notice(&FollowDown::ContactsChanged));
-        if let Some(user) = self.row.and_then(|row| row.user) {
+        if let Some(user) = self.row.and_then(|row| row.user).or(self.blocked) {
             renew(self.services, self.me.user, user).await;
         }
         Ok(())
@@ -228,11 +279,12 @@ pub(super) async fn take(
     if let Some(Deposited::Duplicate { at }) = outcome.first() {
         return Ok(ForwardOutcome::Taken { at: *at });
     }
-    let row = unit.contact(them.user, address).await?;
-    if row.as_ref().and_then(|row| row.user).is_some_and(|known| known != user) {
-        let reason = "the name is known here as another user's".to_owned();
-        return Ok(ForwardOutcome::Refused { reason });
-    }
+    let row = match standing::known_as(&mut *unit, them.user, user, address).await? {
+        Known::Row(row) => row,
+        // Whoever is blocked is so by whatever name, and is not told.
+        Known::Blocked => return Ok(taken),
+        Known::Another => return Ok(ForwardOutcome::Refused { reason: standing::ANOTHER.into() }),
+    };
     let standing = row.as_ref().map(|row| row.standing);
     let (after, reply) = answer(standing, request.act);
     let is_new = standing.is_none() && after == Some(Standing::Asking);
@@ -246,12 +298,14 @@ pub(super) async fn take(
             return Ok(taken);
         }
     }
+    // What is known under one name goes on under that one.
+    let known = row.as_ref().map_or_else(|| address.clone(), StoredContact::who);
     match after {
         Some(standing) => {
             let row = StoredContact {
                 owner: them.user,
-                name: address.name.clone(),
-                server: address.server.clone(),
+                name: known.name,
+                server: known.server,
                 user: Some(user),
                 standing,
                 since: now,
@@ -259,18 +313,25 @@ pub(super) async fn take(
             unit.put_contact(&row).await?;
         }
         None => {
-            unit.remove_contact(them.user, address).await?;
+            unit.remove_contact(them.user, &known).await?;
         }
     }
     let mut queued = 0;
     if let Some(act) = reply
         && let Ok(outbound) = signal(&them.name, them.user, address, act, now)
     {
+        if !peer.has_room(&services.config, outbound.content.len()) {
+            let reason = "too much waits for your server here".to_owned();
+            return Ok(ForwardOutcome::Later { retry_after_ms: FULL, reason });
+        }
         queued = outbound.content.len();
         unit.put_outbound(&peer.name, &[outbound]).await?;
     }
-    // Their side asked for this one, or agrees to it: their home may read the chain.
-    unit.let_peer_read(&peer.name, them.user).await?;
+    if after.is_some_and(standing::is_live) {
+        unit.let_peer_read(&peer.name, them.user).await?;
+    } else {
+        standing::close(&mut *unit, &peer.name, them.user).await?;
+    }
     unit.commit().await?;
     if queued > 0 {
         peer.note_queued(queued);

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use rookery_protocol::{
-    chain::{Entry, HeadRef, SignedHead},
+    chain::{Entry, HeadRef, OwnerHead, SignedHead},
     codec,
     id::{ChainId, DeviceId, UserId},
     io::client::{CallError, Client},
@@ -20,7 +20,7 @@ use rookery_protocol::{
     user::{self, Denied, State},
 };
 
-use super::{Peer, Services};
+use super::{Peer, Services, share};
 use crate::{
     repository::{
         StorageError,
@@ -34,6 +34,8 @@ use crate::{
 const PAGE: u32 = 256;
 /// Pages of one chain: a user's chain has tens of entries, and a home that sends more is up to something.
 const MAX_PAGES: usize = 16;
+/// How far a user's chain goes at most that is copied here.
+const MAX_SEQ: u64 = 10_000;
 /// Chains in one comparison of heads.
 const HEADS: u32 = 2_000;
 
@@ -75,6 +77,15 @@ pub enum CopyError {
     /// The chain begins at another server: the peer does not speak for this user.
     #[error("the user lives on another server")]
     NotTheirs,
+    /// The peer has had as much copied here as it may, for now.
+    #[error("as much was copied from the peer as may be for now")]
+    Throttled {
+        /// When there is room again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// No user's chain is so long.
+    #[error("the peer shows a chain of more than {MAX_SEQ} statements")]
+    TooLong,
     /// What the peer says of its chain is not signed by it.
     #[error("the peer's head is not signed by the peer")]
     Forged,
@@ -168,7 +179,14 @@ pub async fn fetch(
         {
             return Err(CopyError::NotTheirs);
         }
+        let throttled = |retry_after_ms| CopyError::Throttled { retry_after_ms };
+        if known.is_none() {
+            share::admit_foreigner(services, peer).await?.map_err(throttled)?;
+        }
         let after = known.as_ref().map(|known| known.head.seq);
+        if after.is_some_and(|seq| seq >= MAX_SEQ) {
+            return Err(CopyError::TooLong);
+        }
         let request = PeerReadChain { user, after, limit: PAGE, asker };
         let page = match client.call_watched(&request).await {
             Ok(page) => page,
@@ -186,7 +204,10 @@ pub async fn fetch(
         let is_last = !page.more || page.entries.is_empty();
         let state = states.into_iter().next_back();
         let foreigner = match (state, known) {
-            (Some(state), _) => keep(services, stored, state, page.entries).await?,
+            (Some(state), _) => {
+                share::take_copy(services, peer).map_err(throttled)?;
+                keep(services, stored, state, page.entries).await?
+            }
             (None, Some(known)) => known,
             (None, None) => return Err(CopyError::NotFound),
         };
@@ -228,7 +249,7 @@ fn check(
 }
 
 /// Stores checked entries, and tells who follows.
-async fn keep(
+pub(super) async fn keep(
     services: &Services,
     stored: StoredForeigner,
     state: State,
@@ -244,6 +265,15 @@ async fn keep(
         rows.push(StoredEntry { entry, item: item.item_id, kind: item.kind, author, at: now });
     }
     let turn = services.order.lock().await;
+    // The name may have been told meanwhile, and the older of two words for where the chain stands is none.
+    let stored = match services.foreigner(user).await? {
+        Some(known) => StoredForeigner {
+            name: known.stored.name.clone().or(stored.name),
+            head: newer(known.stored.head.clone(), stored.head),
+            ..stored
+        },
+        None => stored,
+    };
     let mut unit = services.storage.begin().await?;
     unit.create_chain(chain, ChainKind::User, user, 0, now).await?;
     match unit.append_entries(chain, &rows).await? {
@@ -263,21 +293,44 @@ async fn keep(
     Ok(foreigner)
 }
 
-/// Notes by which name a foreigner is known at home.
+/// The newer of two words for where a chain stands. Both were checked when they came.
+fn newer(known: Option<SignedHead>, other: Option<SignedHead>) -> Option<SignedHead> {
+    let place = |signed: &SignedHead| {
+        let heads = codec::decode::<OwnerHead>(signed.payload.as_slice()).ok()?.heads;
+        heads.into_iter().map(|head| head.seq).max()
+    };
+    match (known, other) {
+        (Some(known), Some(other)) if place(&known) > place(&other) => Some(known),
+        (known, other) => other.or(known),
+    }
+}
+
+/// Notes by which name a foreigner is known at home, and nothing else: `foreigner` may be older than what is known of their chain by now. A
+/// server that gives out new names all the time is not followed.
 pub async fn note_name(
     services: &Services,
-    foreigner: &Arc<Foreigner>,
+    foreigner: &Foreigner,
     name: &UserName,
 ) -> Result<(), StorageError> {
-    if foreigner.stored.name.as_ref() == Some(name) {
+    let user = foreigner.stored.user;
+    let is_noted = |known: &Foreigner| known.stored.name.as_ref() == Some(name);
+    if services.foreigner(user).await?.is_none_or(|known| is_noted(&known)) {
         return Ok(());
     }
-    let stored = StoredForeigner { name: Some(name.clone()), ..foreigner.stored.clone() };
+    let peer = services.peers.named(&foreigner.stored.peer);
+    if peer.is_some_and(|peer| share::take_copy(services, &peer).is_err()) {
+        return Ok(());
+    }
+    let turn = services.order.lock().await;
     let mut unit = services.storage.begin().await?;
-    unit.put_foreigner(&stored).await?;
+    unit.name_foreigner(user, name).await?;
     unit.commit().await?;
-    let named = Foreigner { stored, ..Foreigner::clone(foreigner) };
-    services.peers.foreigners.insert(foreigner.stored.user, Arc::new(named));
+    if let Some(known) = services.foreigner(user).await? {
+        let stored = StoredForeigner { name: Some(name.clone()), ..known.stored.clone() };
+        let named = Foreigner { stored, ..Foreigner::clone(&known) };
+        services.peers.foreigners.insert(user, Arc::new(named));
+    }
+    drop(turn);
     Ok(())
 }
 
@@ -308,6 +361,8 @@ pub async fn compare(services: &Services, peer: &Peer, client: &Client) -> Resul
             };
             match fetch(services, peer, client, *user, None).await {
                 Ok(_) => {}
+                // The rest is found a minute later.
+                Err(CopyError::Throttled { .. }) => return Ok(()),
                 Err(error @ (CopyError::Storage(_) | CopyError::Unreachable(_))) => {
                     return Err(error);
                 }

@@ -3,11 +3,14 @@
 //! One batch is under way at a time. What is handed over stays in the queue until the peer's answer is here and written down, so that a kill of
 //! either side at any moment loses nothing; what is handed over twice has one id and is taken once.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use rookery_protocol::{
     codec::{self, MAX_BATCH},
-    id::DeviceId,
+    id::{DeviceId, Digest},
     io::client::Client,
     request::{
         message::Returned,
@@ -17,12 +20,14 @@ use rookery_protocol::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Peer, Services, copy, outstanding, receive};
-use crate::repository::{Limit, StorageError, peer::StoredOutbound};
+use super::{Peer, Services, copy, outstanding, receive, standing};
+use crate::repository::{Limit, StorageError, outstanding::Recalled, peer::StoredOutbound};
 
-/// How much goes in one batch: as many as the peer takes, and no more bytes than fit into one request beside their frame. One item alone
 /// How many characters of a peer's reason are kept.
 const MAX_REASON: usize = 200;
+/// How long what the peer takes only behind something else waits, when it does not say for what.
+const BEHIND: Duration = Duration::from_secs(2);
+/// How much goes in one batch: as many as the peer takes, and no more bytes than fit into one request beside their frame. One item alone
 /// is below 500 KiB.
 const BATCH: Limit = Limit { rows: 256, bytes: 400 * 1024 };
 /// How often the heads of copies are compared: what any failure detector misses is found then.
@@ -31,8 +36,6 @@ const COMPARE: Duration = Duration::from_mins(1);
 const QUIET: Duration = Duration::from_secs(10);
 /// The wait after the database could not be used.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long what came back is kept for a device that does not ask.
-const KEEP_RETURNED: Duration = Duration::from_hours(35 * 24);
 
 /// Why handing over ended.
 #[derive(Debug)]
@@ -131,8 +134,8 @@ pub async fn expire(services: &Services, peer: &Peer) -> Result<(), StorageError
         Timestamp::from_millis(now.saturating_sub(kept))
     };
     let mut unit = services.storage.begin().await?;
-    let (late, forgotten) = (before(services.config.keep_outbound), before(KEEP_RETURNED));
-    let devices = unit.expire_outbound(&peer.name, late, forgotten).await?;
+    let late = before(services.config.keep_outbound);
+    let devices = unit.expire_outbound(&peer.name, late).await?;
     let backlog = unit.backlog(&peer.name).await?;
     unit.commit().await?;
     peer.note_queue(backlog.count, backlog.bytes);
@@ -173,11 +176,17 @@ async fn step(services: &Services, peer: &Peer, client: &Client) -> Result<Step,
     let mut items = Vec::with_capacity(due.len());
     let mut outcomes: Vec<(StoredOutbound, ForwardOutcome)> = vec![];
     let mut handed = Vec::with_capacity(due.len());
+    let mut stale: BTreeSet<Digest> = BTreeSet::new();
     for row in due.drain(..) {
+        if stale.contains(&row.outbound.lane) {
+            // It was written later than something that comes back, and comes back with it.
+            continue;
+        }
         let limit = MAX_BATCH;
         let item: Forwarded = codec::decode_within(&row.outbound.content, limit)
             .map_err(|_| StorageError::Inconsistent { table: "outbound" })?;
         if let Some(outcome) = outdated(services, &item).await? {
+            stale.insert(row.outbound.lane);
             outcomes.push((row, outcome));
         } else {
             items.push(item);
@@ -195,8 +204,10 @@ async fn step(services: &Services, peer: &Peer, client: &Client) -> Result<Step,
         }
         outcomes.extend(handed.into_iter().zip(answered.into_iter().map(curbed)));
     }
+    let (outcomes, recalled) = write(services, peer, outcomes).await?;
+    // Only now: whoever had the new chain before it is written down that something came back would overtake that.
     refresh(services, peer, client, &outcomes).await;
-    note(services, peer, outcomes).await?;
+    tell(services, peer, &outcomes, &recalled);
     Ok(Step::Went)
 }
 
@@ -227,43 +238,105 @@ async fn refresh(
         if !seen.insert(user) {
             continue;
         }
-        if let Err(error) = copy::reach(services, peer, client, user, Some(*to_head)).await {
+        let known = services.foreigner(user).await;
+        if known.is_ok_and(|known| known.is_some_and(|known| known.head.seq >= to_head.seq)) {
+            continue;
+        }
+        let asker = Some(row.outbound.sender);
+        if let Err(error) = copy::fetch(services, peer, client, user, asker).await {
             tracing::debug!(peer = %peer.name, %user, %error, "a chain that has gone on was not fetched");
         }
     }
 }
 
-/// Writes down what became of a batch, and tells who waits for it.
-async fn note(
+/// What became of what was handed over.
+type Outcomes = Vec<(StoredOutbound, ForwardOutcome)>;
+
+/// Writes down what became of a batch. What has to be sealed again takes along whatever of its lane stands behind it: sealed again, both go
+/// in their order.
+async fn write(
     services: &Services,
     peer: &Peer,
-    outcomes: Vec<(StoredOutbound, ForwardOutcome)>,
-) -> Result<(), StorageError> {
+    outcomes: Outcomes,
+) -> Result<(Outcomes, Vec<(Recalled, Returned)>), StorageError> {
+    let (outcomes, stale) = in_order(outcomes);
+    // Whoever is judged to overtake nothing is judged before or after, never in between.
+    let turn = if stale.is_empty() { None } else { Some(services.order.lock().await) };
     let now = services.clock.now();
     let mut unit = services.storage.begin().await?;
-    let mut settled = vec![];
+    let (mut settled, mut senders) = (vec![], BTreeSet::new());
+    let mut delayed: BTreeSet<Digest> = BTreeSet::new();
     for (row, outcome) in &outcomes {
-        match fate(outcome) {
-            Fate::Back(returned) if row.outbound.device.is_some() => {
+        let lane = row.outbound.lane;
+        match (fate(outcome), outcome) {
+            (Fate::Back(returned), _) if row.outbound.device.is_some() => {
                 unit.return_outbound(&peer.name, row.number, &returned).await?;
             }
-            Fate::Back(_) | Fate::Arrived => settled.push(row.number),
-            Fate::Waits => {
-                if let ForwardOutcome::Later { retry_after_ms, reason } = outcome {
-                    let wait = Duration::from_millis((*retry_after_ms).clamp(100, 3_600_000));
-                    let lane = row.outbound.lane;
-                    unit.delay_lane(&peer.name, lane, now.plus(wait), reason).await?;
+            (Fate::Back(_) | Fate::Arrived, _) => {
+                settled.push(row.number);
+                if row.outbound.device.is_none() {
+                    senders.insert(row.outbound.sender);
                 }
             }
+            (Fate::Waits, ForwardOutcome::Later { retry_after_ms, reason }) => {
+                let wait = Duration::from_millis((*retry_after_ms).clamp(100, 3_600_000));
+                unit.delay_lane(&peer.name, lane, now.plus(wait), reason).await?;
+                delayed.insert(lane);
+            }
+            (Fate::Waits, _) if delayed.insert(lane) => {
+                let reason = "it waits for something that was sent before it";
+                unit.delay_lane(&peer.name, lane, now.plus(BEHIND), reason).await?;
+            }
+            (Fate::Waits, _) => {}
         }
     }
     unit.settle_outbound(&peer.name, &settled).await?;
+    let mut recalled = vec![];
+    for (lane, (number, returned)) in &stale {
+        let behind = unit.return_lane(&peer.name, *lane, *number, returned).await?;
+        recalled.extend(behind.into_iter().map(|one| (one, returned.clone())));
+    }
+    // With the last word to somebody there, their server has read enough.
+    for sender in senders {
+        standing::close(&mut *unit, &peer.name, sender).await?;
+    }
     unit.commit().await?;
+    drop(turn);
     for (row, _) in outcomes.iter().filter(|(_, outcome)| !matches!(fate(outcome), Fate::Waits)) {
         peer.note_gone(row.outbound.content.len());
     }
+    for (one, _) in &recalled {
+        peer.note_gone(usize::try_from(one.size).unwrap_or(usize::MAX));
+    }
+    Ok((outcomes, recalled))
+}
+
+/// The outcomes, with those that wait behind something stale of their lane made as stale; and the first such place of each lane.
+fn in_order(outcomes: Outcomes) -> (Outcomes, BTreeMap<Digest, (u64, Returned)>) {
+    let mut stale: BTreeMap<Digest, (u64, Returned)> = BTreeMap::new();
+    let mut ordered = Vec::with_capacity(outcomes.len());
+    for (row, outcome) in outcomes {
+        let before = stale.get(&row.outbound.lane);
+        let outcome = match (before, &outcome) {
+            (
+                Some((_, Returned::Stale { to_head })),
+                ForwardOutcome::Behind | ForwardOutcome::Later { .. },
+            ) => ForwardOutcome::Stale { to_head: *to_head },
+            _ => outcome,
+        };
+        if let (None, ForwardOutcome::Stale { to_head }) = (before, &outcome) {
+            let returned = Returned::Stale { to_head: *to_head };
+            stale.insert(row.outbound.lane, (row.number, returned));
+        }
+        ordered.push((row, outcome));
+    }
+    (ordered, stale)
+}
+
+/// Tells who waits for it what became of a batch.
+fn tell(services: &Services, peer: &Peer, outcomes: &Outcomes, recalled: &[(Recalled, Returned)]) {
     let mut devices: BTreeSet<DeviceId> = BTreeSet::new();
-    for (row, outcome) in &outcomes {
+    for (row, outcome) in outcomes {
         let counted = ("peer", peer.name.to_string());
         metrics::counter!(
             "rookery_peer_forwarded_total",
@@ -278,10 +351,13 @@ async fn note(
         }
         devices.extend(row.outbound.device);
     }
+    for (one, returned) in recalled {
+        peer.tell(one.sender, one.item, Some(returned));
+        devices.insert(one.device);
+    }
     for device in devices {
         outstanding::tell(services, device);
     }
-    Ok(())
 }
 
 /// An outcome whose reason is short, and one line: a peer's words are kept for each row, and shown to people.
@@ -322,7 +398,71 @@ fn fate(outcome: &ForwardOutcome) -> Fate {
 
 #[cfg(test)]
 mod tests {
+    use rookery_protocol::{
+        chain::HeadRef,
+        id::{ItemId, UserId},
+    };
+
     use super::*;
+    use crate::{
+        repository::peer::Outbound,
+        service::{peer::tests::with_garden, testing::item},
+    };
+
+    fn sent(number: u32) -> Outbound {
+        Outbound {
+            sender: UserId::from_bytes([1; 32]),
+            device: Some(DeviceId::from_bytes([1; 32])),
+            item: item(number),
+            receiver: Some(UserId::from_bytes([9; 32])),
+            lane: Digest::from_bytes([1; 32]),
+            at: Timestamp::from_millis(1),
+            content: vec![7; 10],
+        }
+    }
+
+    async fn due(services: &Services, peer: &Peer) -> Vec<StoredOutbound> {
+        let mut view = services.storage.read().await.unwrap();
+        view.outbound_due(&peer.name, services.clock.now(), BATCH).await.unwrap()
+    }
+
+    async fn queue(services: &Services, peer: &Peer, items: &[Outbound]) {
+        let mut unit = services.storage.begin().await.unwrap();
+        unit.put_outbound(&peer.name, items).await.unwrap();
+        unit.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nothing_overtakes_what_has_to_be_sealed_again() {
+        let (bench, peer) = with_garden(&[]).await;
+        let services = &bench.services;
+        let apart = Outbound { lane: Digest::from_bytes([2; 32]), ..sent(4) };
+        queue(services, &peer, &[sent(1), sent(2), sent(3), apart]).await;
+        let first = due(services, &peer).await.remove(0);
+        let to_head = HeadRef { seq: 1, hash: Digest::from_bytes([3; 32]) };
+        write(services, &peer, vec![(first, ForwardOutcome::Stale { to_head })]).await.unwrap();
+        let left: Vec<ItemId> =
+            due(services, &peer).await.into_iter().map(|row| row.outbound.item).collect();
+        assert_eq!(left, [item(4)], "what was written later goes on without it");
+        let mut view = services.storage.read().await.unwrap();
+        for number in 1..4 {
+            let row = view.outbound_item(sent(1).sender, item(number)).await.unwrap().unwrap();
+            assert_eq!(row.returned, Some(Returned::Stale { to_head }), "{number}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_always_behind_is_asked_now_and_then() {
+        let (bench, peer) = with_garden(&[]).await;
+        let services = &bench.services;
+        queue(services, &peer, &[sent(1), sent(2)]).await;
+        let rows = due(services, &peer).await;
+        let behind = rows.into_iter().map(|row| (row, ForwardOutcome::Behind)).collect();
+        write(services, &peer, behind).await.unwrap();
+        assert!(due(services, &peer).await.is_empty(), "it is asked again at once");
+        bench.clock.advance(Duration::from_mins(1));
+        assert_eq!(due(services, &peer).await.len(), 2);
+    }
 
     #[test]
     fn a_peer_s_reason_is_cut_and_cannot_drive_a_terminal() {

@@ -2,6 +2,7 @@
 
 use rookery_protocol::{
     id::ServerId,
+    name::ServerName,
     request::{
         Failure, Refusal,
         peer::{PeerHello, PeerHelloError, PeerHelloReply, PeerProve, PeerProveError},
@@ -14,7 +15,10 @@ use rookery_protocol::{
 use super::{Peer, Services};
 use crate::{
     config::Federation,
-    repository::{StorageError, peer::StoredPeer},
+    repository::{
+        Repository, StorageError,
+        peer::{PeerEdit, StoredPeer},
+    },
     service::seat::Seat,
 };
 
@@ -120,7 +124,10 @@ pub async fn prove(
         store(services, stored).await?
     };
     note_record(services, &peer, &record).await?;
-    services.seats.raise_peer(seat, record.root.server_id());
+    // What was proven on it before stays, and one that is gone meanwhile is nobody's to take up.
+    if !services.seats.raise_peer(seat, record.root.server_id()) {
+        return Err(unproven());
+    }
     peer.arrive(side.client.clone(), record.online);
     Ok(())
 }
@@ -131,9 +138,9 @@ pub async fn note_record(
     peer: &Peer,
     record: &ServerRecord,
 ) -> Result<(), StorageError> {
-    let stored = peer.stored();
-    if record.number > stored.record {
-        store(services, StoredPeer { record: record.number, ..stored }).await?;
+    if record.number > peer.stored().record {
+        let newer = PeerEdit::Record { root: record.root.server_id(), number: record.number };
+        edit(services, &peer.name, newer).await?;
     }
     peer.prove(record.online);
     Ok(())
@@ -155,19 +162,43 @@ pub async fn quarantine(
     );
     metrics::counter!("rookery_peer_quarantined_total", "peer" => peer.name.to_string())
         .increment(1);
-    store(services, StoredPeer { offered: Some(found), ..stored }).await?;
+    if let Some(pinned) = stored.root {
+        edit(services, &peer.name, PeerEdit::Offered { pinned, offered: found }).await?;
+    }
     Ok(())
 }
 
-/// Stores a peer, and keeps it in memory as it is stored.
+/// Stores a peer, unless there is one of that name, and keeps in memory what is stored.
 pub async fn store(
     services: &Services,
     stored: StoredPeer,
 ) -> Result<std::sync::Arc<Peer>, StorageError> {
+    let _turn = services.peers.editing.lock().await;
     let mut unit = services.storage.begin().await?;
     unit.put_peer(&stored).await?;
-    let stored = unit.peers().await?.into_iter().find(|one| one.name == stored.name);
+    let kept = kept(services, unit, &stored.name).await?;
+    kept.ok_or(StorageError::Inconsistent { table: "peer" })
+}
+
+/// Changes a peer, and keeps in memory what is stored: nothing is written but what is changed, so that whatever else is decided meanwhile
+/// stands. Gives nothing when there is no peer of that name.
+pub async fn edit(
+    services: &Services,
+    name: &ServerName,
+    edit: PeerEdit,
+) -> Result<Option<std::sync::Arc<Peer>>, StorageError> {
+    let _turn = services.peers.editing.lock().await;
+    let mut unit = services.storage.begin().await?;
+    unit.edit_peer(name, &edit).await?;
+    kept(services, unit, name).await
+}
+
+async fn kept(
+    services: &Services,
+    mut unit: Box<dyn Repository>,
+    name: &ServerName,
+) -> Result<Option<std::sync::Arc<Peer>>, StorageError> {
+    let stored = unit.peers().await?.into_iter().find(|one| one.name == *name);
     unit.commit().await?;
-    let stored = stored.ok_or(StorageError::Inconsistent { table: "peer" })?;
-    Ok(services.peers.put(stored, services.clock.now()))
+    Ok(stored.map(|stored| services.peers.put(stored, services.clock.now())))
 }

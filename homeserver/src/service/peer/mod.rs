@@ -14,6 +14,10 @@ pub mod forward;
 pub mod handshake;
 pub mod outstanding;
 pub mod receive;
+mod share;
+pub(super) mod standing;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -252,6 +256,8 @@ pub struct Peers {
     rows: RwLock<BTreeMap<ServerName, Arc<Peer>>>,
     /// A peer was added.
     pub added: Notify,
+    /// Held while a peer's row is changed, so that what is in memory is what was stored last.
+    editing: tokio::sync::Mutex<()>,
     foreigners: Cache<UserId, Arc<Foreigner>>,
     /// Local users who may read foreigners' chains by their homes' word.
     grants: Cache<(UserId, UserId), ()>,
@@ -266,6 +272,7 @@ impl Peers {
             next: AtomicU64::new(0),
             rows: RwLock::default(),
             added: Notify::new(),
+            editing: tokio::sync::Mutex::default(),
             foreigners: Cache::new(MAX_FOREIGNERS),
             grants: Cache::builder().max_capacity(MAX_GRANTS).time_to_live(GRANT).build(),
         }

@@ -19,6 +19,8 @@ use tokio::sync::oneshot;
 use super::{
     Peer, Services, answer, contact,
     copy::{self, CopyError, Foreigner},
+    share,
+    standing::{self, Known},
 };
 use crate::{
     repository::StorageError,
@@ -125,6 +127,10 @@ impl Taking<'_> {
         }
         let class = Bucket::Class(rookery_protocol::request::RateClass::PeerForward);
         let charged = self.services.limiter.take(class, &Subject::Peer(self.root));
+        let charged = charged.and_then(|()| {
+            let share = share::take_sender(self.services, self.peer, item.from);
+            share.map_err(|retry_after_ms| Refusal::Throttled { retry_after_ms })
+        });
         let outcome = match charged {
             Err(Refusal::Throttled { retry_after_ms }) => {
                 Some(later(retry_after_ms, "that server takes no more from yours for now"))
@@ -199,6 +205,10 @@ impl Taking<'_> {
             ForwardedContent::Contact(request) => {
                 // What was handed over before it is judged before it.
                 self.settle().await;
+                if let Err(retry_after_ms) = share::take_contact(self.services, self.peer) {
+                    let reason = "too many of your server's people change their contacts";
+                    return Some(later(retry_after_ms, reason));
+                }
                 let address = contact::address_of(&self.peer.name, &item.name);
                 let (peer, who) = ((self.peer, self.root), (&*foreigner, &address));
                 let taken = contact::take(self.services, peer, who, item.id, &request).await;
@@ -224,6 +234,9 @@ impl Taking<'_> {
         let known = reached.map_err(|error| match error {
             CopyError::Storage(error) => failed(&error),
             CopyError::Unreachable(_) => later(SOON, "the sender's chain could not be fetched"),
+            CopyError::Throttled { retry_after_ms } => {
+                later(retry_after_ms, "too many of your server's people are new here for now")
+            }
             CopyError::NotTheirs => {
                 metrics::counter!("rookery_peer_refused_total", "reason" => "other server's user")
                     .increment(1);
@@ -277,10 +290,17 @@ impl Taking<'_> {
         let storage = |error| failed(&error);
         let address = contact::address_of(&self.peer.name, name);
         let mut view = self.services.storage.read().await.map_err(storage)?;
-        // A block by name, from before it was known who bears it.
-        let row = view.contact(to, &address).await.map_err(storage)?;
-        if row.is_some_and(|row| row.standing == Standing::Blocked) {
-            return Err(ForwardOutcome::NotFound);
+        let user = foreigner.stored.user;
+        match standing::known_as(&mut *view, to, user, &address).await.map_err(storage)? {
+            Known::Blocked => return Err(ForwardOutcome::NotFound),
+            Known::Another => return Err(refused(standing::ANOTHER)),
+            // A block by name, from before it was known who bears it.
+            Known::Row(Some(row)) if row.standing == Standing::Blocked => {
+                drop(view);
+                standing::bind(self.services, row, user).await.map_err(storage)?;
+                return Err(ForwardOutcome::NotFound);
+            }
+            Known::Row(_) => {}
         }
         // What is known already costs nothing.
         let known = view.deposited(foreigner.stored.user, id).await.map_err(storage)?;
@@ -326,7 +346,8 @@ fn outcome_of(answer: Answer, lane: &Lane) -> ForwardOutcome {
         }
         Err(Failure::Refused(refusal)) => later(SOON, &refusal.to_string()),
     };
-    if matches!(outcome, ForwardOutcome::Later { .. }) {
+    // What was written later than something that has to be sealed again waits for that.
+    if matches!(outcome, ForwardOutcome::Later { .. } | ForwardOutcome::Stale { .. }) {
         lane.block();
     }
     outcome

@@ -79,9 +79,9 @@ async fn forward(context: Context, peer: Homeserver, request: PeerForward) -> Ou
 async fn list_outstanding(
     context: Context,
     who: Authenticated,
-    _: ListOutstanding,
+    request: ListOutstanding,
 ) -> Outcome<ListOutstanding> {
-    Ok(outstanding::list(&context.services, who).await?)
+    Ok(outstanding::list(&context.services, who, request.after.as_ref()).await?)
 }
 
 async fn dismiss(
@@ -131,8 +131,13 @@ async fn test(context: Context, _: Administrator, request: TestPeer) -> Outcome<
     Ok(match outcome {
         Ok((client, _)) => {
             client.connection().close(CloseReason::Done);
-            PeerTest { is_proven: true, took_ms, reason: None }
+            PeerTest { is_proven: true, took_ms, reason: None, failed: None }
         }
-        Err(error) => PeerTest { is_proven: false, took_ms, reason: Some(peer::explain(&error)) },
+        Err(error) => PeerTest {
+            is_proven: false,
+            took_ms,
+            reason: Some(peer::explain(&error)),
+            failed: Some(error.step()),
+        },
     })
 }
