@@ -15,6 +15,7 @@
 //! - **Run a unit again on [`StorageError::Conflict`]**, from the beginning. With SQLite and in memory there is none; PostgreSQL's nodes
 //!   can meet.
 
+pub mod abroad;
 pub mod account;
 mod backup;
 pub mod blob;
@@ -42,6 +43,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 pub use self::{
+    abroad::{AbroadRepository, AbroadView},
     account::{AccountRepository, AccountView},
     blob::{BlobRepository, BlobView},
     chain::{ChainRepository, ChainView},
@@ -71,6 +73,7 @@ pub trait View:
     + CommunityView
     + BlobView
     + PeerView
+    + AbroadView
     + RetentionView
     + Send
 {
@@ -97,6 +100,7 @@ pub trait Repository:
     + CommunityRepository
     + BlobRepository
     + PeerRepository
+    + AbroadRepository
     + RetentionRepository
 {
     /// Makes it lasting. When this returns `Ok`, everything of the unit is on disk, and every later question sees it.

@@ -25,7 +25,7 @@ use crate::repository::{
 /// The file of rows in a copy.
 const FILE: &str = "rows.copy";
 /// All tables but that of one-time keys, which no copy has; each after those that it refers to.
-pub(super) const TABLES: [&str; 26] = [
+pub(super) const TABLES: [&str; 28] = [
     "server",
     "account",
     "invite",
@@ -52,6 +52,8 @@ pub(super) const TABLES: [&str; 26] = [
     "peer_reader",
     "foreigner",
     "outbound",
+    "copied_head",
+    "peer_farewell",
 ];
 /// PostgreSQL sends a row a frame, and no row of ours is near to this.
 const MAX_FRAME: usize = 16 * 1024 * 1024;

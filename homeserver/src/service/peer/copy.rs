@@ -103,6 +103,7 @@ impl Services {
         let user = foreigner.stored.user;
         let standings = self.standings(caller, user).await?;
         Ok(contact::are_partners(standings.ours, standings.theirs)
+            || self.is_named_to(caller, &[user]).await?.contains(&user)
             || self.peers.grants.contains_key(&(caller, user)))
     }
 
@@ -228,7 +229,7 @@ fn check(
 }
 
 /// Stores checked entries, and tells who follows.
-async fn keep(
+pub(super) async fn keep(
     services: &Services,
     stored: StoredForeigner,
     state: State,
