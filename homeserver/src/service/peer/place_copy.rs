@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use rookery_protocol::{
@@ -12,6 +13,7 @@ use rookery_protocol::{
     id::{ChainId, CommunityId, UserId},
     io::client::{CallError, Client},
     request::{
+        Refusal, Request,
         blob::{BLOB_BYTES, GetBlob, PART_BYTES, PutBlob},
         chain::{Entries, ReadError},
         peer_place::{Guest, PeerGetBlob, PeerListPlaces, PeerReadPlace, PlaceHead},
@@ -37,6 +39,10 @@ const PAGE: u32 = 256;
 const MAX_PAGES: usize = 4_096;
 /// Pages of a list of places.
 const MAX_LISTS: usize = 1_024;
+
+/// The waits before the hub is asked again that cannot answer now.
+const PATIENCE: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
 
 /// Why something was not fetched.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +82,11 @@ pub(super) async fn compare(
     let mut after = None;
     for _ in 0..MAX_LISTS {
         let request = PeerListPlaces { after, only: None };
-        let page = client.call_watched(&request).await.map_err(unreachable)?;
+        let page = match ask(client, &request).await {
+            // An older server has no communities for others.
+            Err(CallError::Refused(Refusal::UnknownMethod)) => return Ok(()),
+            page => page.map_err(unreachable)?,
+        };
         let moved = page.places.into_iter().map(|place| (spot(&place), place.head)).collect();
         fetch_moved(services, peer, client, moved).await;
         after = page.next;
@@ -85,6 +95,24 @@ pub(super) async fn compare(
         }
     }
     Ok(())
+}
+
+/// Asks the hub, and once more a moment later what it cannot answer now: its other work has come in between, or it asks for patience.
+pub(super) async fn ask<R: Request>(
+    client: &Client,
+    request: &R,
+) -> Result<R::Reply, CallError<R::Error>> {
+    for wait in PATIENCE {
+        match client.call_watched(request).await {
+            Err(CallError::Refused(Refusal::Unavailable)) => tokio::time::sleep(wait).await,
+            Err(CallError::Refused(Refusal::Throttled { retry_after_ms })) => {
+                tokio::time::sleep(wait.max(Duration::from_millis(retry_after_ms.min(1_000))))
+                    .await;
+            }
+            answer => return answer,
+        }
+    }
+    client.call_watched(request).await
 }
 
 fn spot(place: &PlaceHead) -> Spot {
@@ -137,7 +165,7 @@ async fn fetch_community(
         if is_behind && fetch_log(services, peer, client, community, None).await? {
             // What may be read may have changed with it.
             let request = PeerListPlaces { after: None, only: Some(community) };
-            let page = client.call_watched(&request).await.map_err(unreachable)?;
+            let page = ask(client, &request).await.map_err(unreachable)?;
             let of_it = page.places.iter().filter(|place| place.community == community);
             moved.extend(of_it.map(|place| (spot(place), place.head)));
         }
@@ -251,7 +279,7 @@ async fn read(
     guest: Option<&Guest>,
 ) -> Result<Entries, FetchError> {
     let request = PeerReadPlace { community, channel, after, limit: PAGE, guest: guest.cloned() };
-    client.call_watched(&request).await.map_err(|error| match error {
+    ask(client, &request).await.map_err(|error| match error {
         CallError::Request(ReadError::NotFound) => FetchError::NotFound,
         error => unreachable(error),
     })
@@ -379,7 +407,7 @@ pub(super) async fn fetch_blob(
     loop {
         let request = GetBlob { community, blob, offset, length };
         let request = PeerGetBlob { request, guest: guest.cloned() };
-        let part = client.call_watched(&request).await.map_err(|error| match error {
+        let part = ask(client, &request).await.map_err(|error| match error {
             CallError::Request(_) => FetchError::NotFound,
             error => unreachable(error),
         })?;

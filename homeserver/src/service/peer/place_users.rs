@@ -17,7 +17,7 @@ use rookery_protocol::{
 use super::{
     Peer, Services,
     copy::{self, CopyError, Foreigner},
-    place_copy::FetchError,
+    place_copy::{FetchError, ask},
 };
 use crate::repository::peer::StoredForeigner;
 
@@ -39,16 +39,18 @@ pub(super) async fn fetch(
         if services.resident(user).await?.is_some() {
             continue;
         }
-        let known = services.foreigner(user).await?.map(|known| known.head.seq);
-        if known.is_none_or(|known| known < seq) {
-            missing.push(WantedUser { user, after: known });
+        let known = services.foreigner(user).await?;
+        // Names come with the chains.
+        if known.as_ref().is_none_or(|known| known.head.seq < seq || known.stored.name.is_none()) {
+            let after = known.map(|known| known.head.seq);
+            missing.push(WantedUser { user, after });
         }
     }
     for users in missing.chunks(USERS) {
         let mut users = users.to_vec();
         for _ in 0..MAX_ROUNDS {
             let request = PeerReadUsers { community, users: users.clone(), guest: guest.cloned() };
-            let page = client.call_watched(&request).await;
+            let page = ask(client, &request).await;
             let page = page.map_err(|error| FetchError::Unreachable(error.to_string()))?;
             let mut by_user = BTreeMap::<UserId, Vec<Entry>>::new();
             for entry in page.entries {
