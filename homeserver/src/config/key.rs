@@ -170,6 +170,8 @@ keys! {
         "Messages that one other homeserver hands over: what gathered while it could not reach this one comes at once.";
     "limits.peer_strangers" => limits.peer_strangers, "30/h",
         "First messages and contact requests from people of one other homeserver to people here who have nothing to do with them yet.";
+    "limits.peer_joins" => limits.peer_joins, "50/min",
+        "People of one other homeserver who join communities here, or ask to.";
     "limits.connections_per_device" => limits.connections_per_device, "2",
         "Connections of one device: the one in use, and the one that replaces it. The oldest is closed for a third.";
     "limits.connections_per_user" => limits.connections_per_user, "20",

@@ -108,6 +108,7 @@ pub struct Limits {
     pub peer_claim: Option<Rate>,
     pub peer_forward: Option<Rate>,
     pub peer_strangers: Option<Rate>,
+    pub peer_joins: Option<Rate>,
     pub connections_per_device: Option<u32>,
     pub connections_per_user: Option<u32>,
     pub connections_per_address: Option<u32>,

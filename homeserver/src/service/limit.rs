@@ -48,6 +48,8 @@ pub enum Bucket {
     Handshake,
     /// People of a peer who write to somebody here for the first time.
     PeerStrangers,
+    /// People of a peer who join communities.
+    PeerJoins,
 }
 
 /// Who is limited.
@@ -146,11 +148,11 @@ impl Limiter {
     #[must_use]
     pub fn new(limits: &Limits, clock: Arc<dyn Clock>) -> Self {
         use Bucket::{
-            ClaimPairs, ClaimTarget, Class, Handshake, Open, Password, PeerStrangers, Places,
-            Registrations, Statements,
+            ClaimPairs, ClaimTarget, Class, Handshake, Open, Password, PeerJoins, PeerStrangers,
+            Places, Registrations, Statements,
         };
         let clock = Watch(clock);
-        let rows: [(Bucket, Scope, Option<Rate>); 29] = [
+        let rows: [(Bucket, Scope, Option<Rate>); 30] = [
             (Class(RateClass::Read), Scope::Device, limits.read_device),
             (Class(RateClass::Read), Scope::User, limits.read_user),
             (Class(RateClass::Read), Scope::Address, limits.read_address),
@@ -180,6 +182,7 @@ impl Limiter {
             (Class(RateClass::PeerClaim), Scope::Peer, limits.peer_claim),
             (Class(RateClass::PeerForward), Scope::Peer, limits.peer_forward),
             (PeerStrangers, Scope::Peer, limits.peer_strangers),
+            (PeerJoins, Scope::Peer, limits.peer_joins),
         ];
         let mut buckets = HashMap::new();
         let handshake = (Handshake, Scope::Address, limits.handshake_address);

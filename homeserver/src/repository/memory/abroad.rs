@@ -54,14 +54,14 @@ impl AbroadView for Handle {
         let rows = self.rows();
         let is_of_peer =
             |user: &UserId| rows.foreigners.get(user).is_some_and(|one| one.peer == *peer);
-        let has_to_do = rows
+        let present = rows
             .belongings
             .iter()
             .filter(|((_, user), standing)| is_of_peer(user) && **standing != Belonging::Named)
             .map(|((community, _), _)| *community);
-        let had_to_do = rows.farewells.keys().filter(|(other, _)| other == peer);
+        let past = rows.farewells.keys().filter(|(other, _)| other == peer);
         let all: BTreeSet<CommunityId> =
-            has_to_do.chain(had_to_do.map(|(_, community)| *community)).collect();
+            present.chain(past.map(|(_, community)| *community)).collect();
         let is_here = |community: &CommunityId| {
             rows.communities.get(community).is_some_and(|one| one.hub.is_none())
         };

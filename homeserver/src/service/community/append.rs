@@ -33,7 +33,7 @@ use crate::{
         StorageError, View,
         blob::BlobKey,
         chain::{Append, ChainKind, StoredEntry},
-        community::{ChainPlace, StoredCommunity},
+        community::{Belonging, ChainPlace, StoredCommunity},
     },
     service::{
         Services,
@@ -68,6 +68,8 @@ pub(super) struct Batch {
     pub(super) named: Vec<BlobKey>,
     /// The hub's word for where the log stands, of a copy.
     pub(super) copied: Option<SignedHead>,
+    /// Users here who do not want to have to do with it, of a copy.
+    pub(super) unwanted: Vec<UserId>,
 }
 
 /// One statement of a batch.
@@ -245,7 +247,7 @@ async fn judge(
     if state.is_none_or(|state| !state.owed.is_empty()) {
         return Err(incomplete("a new epoch goes with them in one batch"));
     }
-    Ok(Batch { before, steps, named, copied: None })
+    Ok(Batch { before, steps, named, copied: None, unwanted: vec![] })
 }
 
 /// Refuses a statement that its author meant for another place than the next one here.
@@ -428,7 +430,13 @@ pub(super) async fn keep(
     if state.is_deleted {
         unit.end_community(community).await?;
     } else {
-        unit.put_belongings(community, &belonging::changes(batch)).await?;
+        let mut changes = belonging::changes(batch);
+        for (user, belonging) in &mut changes {
+            if batch.unwanted.contains(user) {
+                *belonging = Belonging::Named;
+            }
+        }
+        unit.put_belongings(community, &changes).await?;
     }
     if let Some(head) = &batch.copied {
         unit.put_copied_head(chain, head).await?;

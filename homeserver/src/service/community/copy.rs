@@ -115,18 +115,32 @@ pub async fn take_log(
         _ => None,
     });
     let epochs = epochs.collect();
-    let batch = Batch { before, steps, named: vec![], copied: Some(head) };
+    let unwanted = unwanted(services, &steps).await?;
+    let batch = Batch { before, steps, named: vec![], copied: Some(head), unwanted };
     let turn = services.order.lock().await;
-    match append::keep(services, row, &batch).await {
-        Ok(hosted) => tell::appended(services, &batch, &hosted),
-        Err(_) => {
-            // Whatever was there first is read anew.
-            services.hub.folds.invalidate(&community);
-            return Err(CopyFault::Raced);
-        }
-    }
+    let Ok(hosted) = append::keep(services, row, &batch).await else {
+        // Whatever was there first is read anew.
+        services.hub.folds.invalidate(&community);
+        return Err(CopyFault::Raced);
+    };
+    tell::appended(services, &batch, &hosted);
     drop(turn);
     Ok(epochs)
+}
+
+/// Users here whom somebody has brought in who may not write to them: for them there is no such community.
+async fn unwanted(services: &Services, steps: &[Step]) -> Result<Vec<UserId>, StorageError> {
+    let mut unwanted = vec![];
+    for Step { statement, .. } in steps {
+        let Action::Add(add) = &statement.action else { continue };
+        let Some(added) = services.resident(add.user).await? else { continue };
+        let is_own = services.resident(statement.author).await?.is_some();
+        if !is_own && services.may_write(statement.author, &added).await?.is_none() {
+            tracing::info!(user = %add.user, by = %statement.author, "somebody was brought into a community by whom they do not let write to them");
+            unwanted.push(add.user);
+        }
+    }
+    Ok(unwanted)
 }
 
 /// Runs the rules, from which the hub is not exempt.

@@ -119,7 +119,7 @@ pub(super) fn log_moved(services: &Services, hosted: &Hosted, farewells: &[(Serv
     services.hub.spread.moved(ChainId::of_log(community));
     for (name, _) in farewells {
         if let Some(peer) = services.peers.named(name) {
-            peer.places.note_moved(PlaceHead { community, channel: None, head });
+            peer.places.note_moved(&PlaceHead { community, channel: None, head });
         }
     }
 }
@@ -198,7 +198,7 @@ fn tell(
     head: HeadRef,
 ) {
     if let Some(peer) = services.peer(peer) {
-        peer.places.note_moved(PlaceHead { community, channel, head });
+        peer.places.note_moved(&PlaceHead { community, channel, head });
     }
 }
 

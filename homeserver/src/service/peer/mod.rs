@@ -16,8 +16,8 @@ pub mod outstanding;
 pub mod place;
 pub mod place_answer;
 pub mod place_ask;
-mod place_copy;
-mod place_users;
+pub(in crate::service) mod place_copy;
+pub(in crate::service) mod place_users;
 pub mod receive;
 
 use std::{

@@ -94,7 +94,7 @@ impl Default for Queue {
 
 impl Queue {
     /// Tells the peer that a log or a channel has gone on.
-    pub fn note_moved(&self, place: PlaceHead) {
+    pub fn note_moved(&self, place: &PlaceHead) {
         lock(&self.to_tell).moved.insert((place.community, place.channel), place.head);
         self.some_to_tell.notify_one();
     }

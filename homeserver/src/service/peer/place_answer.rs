@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rookery_protocol::{
     chain::{HeadRef, Item},
     codec,
-    community::{Action, Statement},
     id::{ChainId, ChannelId, CommunityId, ServerId, UserId},
     request::{
         Failure, RateClass, Refusal,
@@ -147,13 +146,12 @@ pub async fn list(
 ) -> Result<Places, Refusal> {
     let peer = peer_of(services, root)?;
     let storage = |error: StorageError| super::super::refusal(&error);
-    let communities = match request.only {
-        Some(community) => vec![community],
-        None => {
-            let mut view = services.storage.read().await.map_err(storage)?;
-            let found = view.communities_for(&peer.name, request.after, COMMUNITIES).await;
-            found.map_err(storage)?
-        }
+    let communities = if let Some(community) = request.only {
+        vec![community]
+    } else {
+        let mut view = services.storage.read().await.map_err(storage)?;
+        let found = view.communities_for(&peer.name, request.after, COMMUNITIES).await;
+        found.map_err(storage)?
     };
     let is_full = communities.len() >= usize::try_from(COMMUNITIES).unwrap_or(usize::MAX);
     let (mut places, mut last, mut is_cut) = (vec![], None, false);
@@ -344,17 +342,10 @@ pub async fn append(
     if request.chains.len() > MAX_CHAIN_ENTRIES {
         return Err(Refusal::Malformed.into());
     }
-    let added: Vec<UserId> = request
-        .request
-        .statements
-        .iter()
-        .filter_map(|submission| codec::decode::<Statement>(submission.body.as_slice()).ok())
-        .filter_map(|statement| match statement.action {
-            Action::Add(add) => Some(add.user),
-            _ => None,
-        })
-        .collect();
-    for user in added {
+    if place_ask::right_of(&request.request.statements).is_some() {
+        services.limiter.take(Bucket::PeerJoins, &Subject::Peer(root))?;
+    }
+    for user in place_ask::added(&request.request.statements).into_iter().map(|add| add.user) {
         let chain = ChainId::of_user(user);
         let entries = request.chains.iter().filter(|entry| entry.chain == chain).cloned();
         let adopted = place_users::adopt(services, user, entries.collect()).await;
@@ -449,13 +440,12 @@ async fn take_sign(services: &Services, peer: &Peer, sign: Sign) -> Result<(), S
     let (Sign::Typing { community, channel, user } | Sign::Read { community, channel, user, .. }) =
         &sign;
     let Some(hosted) = services.hosted(*community).await? else { return Ok(()) };
-    let is_theirs = match &hosted.row.hub {
+    let is_theirs = if let Some(hub) = &hosted.row.hub {
         // The hub passes on what others have shown it.
-        Some(hub) => *hub == peer.name,
-        None => {
-            let foreigner = services.foreigner(*user).await?;
-            foreigner.is_some_and(|foreigner| speaks_for(peer, &foreigner))
-        }
+        *hub == peer.name
+    } else {
+        let foreigner = services.foreigner(*user).await?;
+        foreigner.is_some_and(|foreigner| speaks_for(peer, &foreigner))
     };
     if is_theirs && hosted.may_read(*user, Some(*channel)) {
         reads::take_sign(services, &hosted, sign, Some(peer.name.clone()));

@@ -163,7 +163,7 @@ pub(super) fn added(statements: &[Submission]) -> Vec<Add> {
 }
 
 /// By what right somebody comes in, if the statements are of that kind.
-fn right_of(statements: &[Submission]) -> Option<JoinBy> {
+pub(super) fn right_of(statements: &[Submission]) -> Option<JoinBy> {
     let body = &statements.first()?.body;
     match codec::decode::<Statement>(body.as_slice()).ok()?.action {
         Action::Join(join) => Some(join.by),

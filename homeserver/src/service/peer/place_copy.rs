@@ -46,7 +46,7 @@ const PATIENCE: [Duration; 3] =
 
 /// Why something was not fetched.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FetchError {
+pub(in crate::service) enum FetchError {
     /// The database.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -119,6 +119,7 @@ fn spot(place: &PlaceHead) -> Spot {
     (place.community, place.channel)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 fn unreachable<E: std::error::Error + 'static>(error: CallError<E>) -> FetchError {
     FetchError::Unreachable(error.to_string())
 }
@@ -411,7 +412,7 @@ pub(super) async fn fetch_blob(
             CallError::Request(_) => FetchError::NotFound,
             error => unreachable(error),
         })?;
-        if part.size > BLOB_BYTES || part.bytes.len() == 0 {
+        if part.size > BLOB_BYTES || part.bytes.as_slice().is_empty() {
             return Err(broken("a blob of another size"));
         }
         let put = PutBlob { community, blob, size: part.size, offset, bytes: part.bytes };

@@ -77,7 +77,7 @@ pub(super) async fn fetch(
 
 /// Checks entries of a user's chain that follow what is here, and stores them; gives where the copy stands then. Users who live here have
 /// their chains here.
-pub(super) async fn adopt(
+pub(in crate::service) async fn adopt(
     services: &Services,
     user: UserId,
     entries: Vec<Entry>,
