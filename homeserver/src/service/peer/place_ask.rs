@@ -17,6 +17,7 @@ use rookery_protocol::{
         channel::{ListReads, PostChannel, PostError, Posted, Reads, ReadsError},
         community::{AppendLog, AppendLogError, PreviewError, PreviewLog},
         peer_place::{Guest, OnBehalf, PeerAppendLog, PeerListReads, PeerPostChannel, PeerPutBlob},
+        peering::PeerLink,
     },
     session::Authenticated,
     time::Timestamp,
@@ -35,6 +36,11 @@ use crate::{
 const SOON: u64 = 500;
 /// How long an answer waits for the copy to reach what it speaks of.
 const CATCH_UP: Duration = Duration::from_secs(10);
+
+/// How long a connection that has just ended is waited for: two that are made at the same time end one of them.
+const FLAP: Duration = Duration::from_secs(2);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A hub that can be asked.
 struct Hub {
@@ -56,13 +62,33 @@ async fn hub_of(
     Ok(services.hosted(community).await?.and_then(|hosted| hosted.row.hub.clone()))
 }
 
-fn reach(services: &Services, name: &ServerName) -> Result<Hub, Away> {
-    let peer = services.peer(name);
-    let since = peer.as_ref().map_or_else(|| services.clock.now(), |peer| peer.state().1);
-    let away = || Away { hub: name.clone(), since };
-    let peer = peer.ok_or_else(away)?;
-    let client = peer.client().ok_or_else(away)?;
-    Ok(Hub { peer, client })
+async fn reach(services: &Services, name: &ServerName) -> Result<Hub, Away> {
+    let away = |since| Away { hub: name.clone(), since };
+    let peer = services.peer(name).ok_or_else(|| away(services.clock.now()))?;
+    match connection(services, &peer).await {
+        Some(client) => Ok(Hub { peer, client }),
+        None => Err(away(peer.state().1)),
+    }
+}
+
+/// The connection with a peer; where it ended a moment ago, the next one if that comes at once.
+async fn connection(services: &Services, peer: &Peer) -> Option<Client> {
+    let deadline = tokio::time::Instant::now().checked_add(FLAP)?;
+    while tokio::time::Instant::now() < deadline {
+        if let Some(client) = peer.client().filter(|client| client.connection().lost().is_none()) {
+            return Some(client);
+        }
+        let (link, since, _) = peer.state();
+        let is_recent = services.clock.now().since(since) < FLAP;
+        match link {
+            // Lost, and not noted yet.
+            PeerLink::Up => {}
+            PeerLink::Down if is_recent => {}
+            PeerLink::Down | PeerLink::Off => return None,
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    None
 }
 
 impl Hub {
@@ -76,7 +102,13 @@ impl Hub {
         let Some(room) = self.peer.places.enter() else {
             return Err(Refusal::Throttled { retry_after_ms: SOON }.into());
         };
-        let answer = self.client.call_watched(request).await;
+        let mut answer = self.client.call_watched(request).await;
+        // The same thing twice is one: whatever is handed in has an id.
+        if matches!(answer, Err(CallError::Lost(_) | CallError::Broken(_)))
+            && let Some(client) = connection(services, &self.peer).await
+        {
+            answer = client.call_watched(request).await;
+        }
         drop(room);
         let word = match &answer {
             Ok(_) => "answered",
@@ -130,13 +162,20 @@ impl Hub {
         community: CommunityId,
         guest: Option<Guest>,
     ) -> Result<(), FetchError> {
-        let (services_, peer, client) =
+        let (services_, peer, mut client) =
             (Arc::clone(services), Arc::clone(&self.peer), self.client.clone());
         // Apart from the device's request, which may be given up: what has been stored is to be told to who follows.
         let fetched = services.tasks.spawn(async move {
             let turn = services_.hub.copying(community).await;
             let (services, guest) = (&services_, guest.as_ref());
-            let done = place_copy::fetch_log(services, &peer, &client, community, guest).await;
+            let mut done = place_copy::fetch_log(services, &peer, &client, community, guest).await;
+            if matches!(done, Err(FetchError::Unreachable(_)))
+                && client.connection().lost().is_some()
+                && let Some(next) = connection(services, &peer).await
+            {
+                client = next;
+                done = place_copy::fetch_log(services, &peer, &client, community, guest).await;
+            }
             drop(turn);
             done
         });
@@ -205,7 +244,7 @@ pub async fn append(
         return append::append(services, who, request).await;
     };
     let away = |Away { hub, since }| AppendLogError::HubAway { hub, since };
-    let hub = reach(services, &name).map_err(|gone| Failure::Error(away(gone)))?;
+    let hub = reach(services, &name).await.map_err(|gone| Failure::Error(away(gone)))?;
     let from = hub.on_behalf(services, who.user).await?;
     let by = right_of(&request.statements);
     let guest = by.map(|by| Guest { user: from.clone(), by });
@@ -234,7 +273,7 @@ pub async fn post(
         return post::post(services, who, request).await;
     };
     let away = |Away { hub, since }| PostError::HubAway { hub, since };
-    let hub = reach(services, &name).map_err(|gone| Failure::Error(away(gone)))?;
+    let hub = reach(services, &name).await.map_err(|gone| Failure::Error(away(gone)))?;
     let from = hub.on_behalf(services, who.user).await?;
     let answer = hub.ask(services, &PeerPostChannel { from, request }, away).await;
     if matches!(answer, Err(Failure::Error(PostError::Stale { .. })))
@@ -255,7 +294,7 @@ pub async fn put_blob(
         return blob::put(services, who, request).await;
     };
     let away = |Away { hub, since }| PutBlobError::HubAway { hub, since };
-    let hub = reach(services, &name).map_err(|gone| Failure::Error(away(gone)))?;
+    let hub = reach(services, &name).await.map_err(|gone| Failure::Error(away(gone)))?;
     let from = hub.on_behalf(services, who.user).await?;
     hub.ask(services, &PeerPutBlob { from, request }, away).await
 }
@@ -272,7 +311,7 @@ pub async fn get_blob(
         && services.storage.read().await?.whole_blob(community, id).await?.is_none()
     {
         let away = |Away { hub, since }| GetBlobError::HubAway { hub, since };
-        let hub = reach(services, &name).map_err(|gone| Failure::Error(away(gone)))?;
+        let hub = reach(services, &name).await.map_err(|gone| Failure::Error(away(gone)))?;
         let Some(room) = hub.peer.places.enter() else {
             return Err(Refusal::Throttled { retry_after_ms: SOON }.into());
         };
@@ -317,7 +356,7 @@ pub async fn preview(
         if services.peer(&name).is_none() {
             return Err(Failure::Error(PreviewError::UnknownHub { hub: name }));
         }
-        let hub = reach(services, &name).map_err(away)?;
+        let hub = reach(services, &name).await.map_err(away)?;
         let user = hub.on_behalf(services, who.user).await?;
         let guest = Guest { user, by: request.by.clone() };
         match hub.catch_up(services, community, Some(guest)).await {
@@ -326,7 +365,8 @@ pub async fn preview(
                 return Err(Failure::Error(PreviewError::NotFound));
             }
             Err(FetchError::Storage(error)) => return Err(error.into()),
-            Err(FetchError::Unreachable(_)) => {
+            Err(FetchError::Unreachable(reason)) => {
+                tracing::info!(peer = %name, %community, reason, "a community that somebody looks at was not fetched");
                 return Err(away(Away { hub: name, since: services.clock.now() }));
             }
             Err(error) => {
@@ -345,7 +385,7 @@ pub async fn list_reads(
     request: ListReads,
 ) -> Result<Reads, Failure<ReadsError>> {
     if let Some(name) = hub_of(services, request.community).await?
-        && let Ok(hub) = reach(services, &name)
+        && let Ok(hub) = reach(services, &name).await
     {
         let from = hub.on_behalf(services, who.user).await?;
         let away = |Away { hub, since }| ReadsError::HubAway { hub, since };
