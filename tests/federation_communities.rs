@@ -138,6 +138,20 @@ async fn talk_in_a_club(scene: Scene) -> Result<()> {
         read_until(who, "club#plans", &["a picnic?"]).await?;
     }
     ensure!(seen.first() == seen.last(), "the channel differs: {seen:?}");
+    // How far each has read is told across.
+    for (who, other) in [(alice, "bob@garden.example"), (bob, "alice@nest.example")] {
+        eventually(PATIENCE, async || {
+            let shown = who.read("club#general", 10).await?;
+            let mut own = shown.iter().filter(|message| message.from.starts_with(who.user()));
+            let is_told = own.any(|message| {
+                let readers = message.more.get("read_by");
+                readers.is_some_and(|readers| readers.to_string().contains(other))
+            });
+            ensure!(is_told, "{}: {shown:?}", who.user());
+            Ok(())
+        })
+        .await?;
+    }
     Ok(())
 }
 
