@@ -16,7 +16,9 @@ pub mod outstanding;
 pub mod place;
 pub mod place_answer;
 pub mod place_ask;
+mod place_blob;
 pub(in crate::service) mod place_copy;
+pub mod place_take;
 pub(in crate::service) mod place_users;
 pub mod receive;
 

@@ -3,20 +3,20 @@
 //! The *hub* of a community orders it; the home of a member is a follower. It keeps a copy of the log and of those channels that somebody of
 //! its users may read, one for all of them, in the tables in which its own communities stand: so its users' devices read, page and follow as
 //! ever, also while the hub is away. What they hand in goes through their home to the hub and the hub's answer back to the device, which keeps
-//! what could not be handed in ([`ask`](super::place_ask)). Nothing is queued in between: an epoch that ends while a post waits would have it
+//! what could not be handed in (`place_ask.rs`; `place_take.rs` is the hub's side). Nothing is queued in between: an epoch that ends while a post waits would have it
 //! sealed anew by the device in any case.
 //!
 //! - **Who may what.** A peer reads a chain while one of its users may (by the hub's fold of the log, asked at each page), and of a log that
-//!   its last user was parted from, the statements up to that one and nothing after ([`answer`](super::place_answer)). It speaks for users
+//!   its last user was parted from, the statements up to that one and nothing after (`place_answer.rs`). It speaks for users
 //!   whose chains begin at one of its roots. A user who does not belong yet is a *guest*, by an invitation's right, for the log and what goes
 //!   with it.
 //! - **What is trusted.** Nothing: entries are taken in when they follow what is there, their authors' signatures hold, the rules allow the
-//!   statement, and the hub's signed head contains them ([`copy`](super::place_copy)). Users' chains that the log speaks of come from the
+//!   statement, and the hub's signed head contains them (`place_copy.rs`). Users' chains that the log speaks of come from the
 //!   hub, wherever the users live; they prove themselves from their genesis on.
 //! - **When.** Heads are compared at each connection and every minute. In between the hub tells of chains that have gone on, newest head for
 //!   each, and the home fetches. What is told and lost is found by comparing.
 //! - **Bounds.** One task a connection, sequential; 256 entries or 1 MiB a page; one row a chain in what is to be told or fetched; at most
-//!   [`MAX_COPIES`] communities of one hub; so many requests under way for devices at one hub, beyond which they are throttled. All charged to
+//!   20,000 communities of one hub; so many requests under way for devices at one hub, beyond which they are throttled. All charged to
 //!   the peer's rate.
 
 use std::{

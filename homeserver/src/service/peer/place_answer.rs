@@ -1,21 +1,18 @@
-//! What a hub answers the homes of its communities' members: what their users may read, and what becomes of what those hand in.
+//! What a hub shows the homes of its communities' members: what their users may read.
 
 use std::sync::Arc;
 
 use rookery_protocol::{
-    chain::{HeadRef, Item},
     codec,
     id::{ChainId, ChannelId, CommunityId, ServerId, UserId},
     request::{
-        Failure, RateClass, Refusal,
-        blob::{BlobPart, BlobProgress, GetBlobError, PutBlobError},
+        Failure, Refusal,
+        blob::{BlobPart, GetBlobError},
         chain::{Entries, ReadError},
-        channel::{PostError, Posted, Reads, ReadsError},
-        community::{AppendLogError, NamedUser},
+        community::NamedUser,
         peer_place::{
-            Guest, OnBehalf, PeerAppendLog, PeerGetBlob, PeerListPlaces, PeerListReads,
-            PeerPostChannel, PeerPutBlob, PeerReadPlace, PeerReadUsers, PeerTellPlaces, PlaceHead,
-            Places, Sign, UserChains,
+            Guest, OnBehalf, PeerGetBlob, PeerListPlaces, PeerReadPlace, PeerReadUsers, PlaceHead,
+            Places, UserChains,
         },
     },
 };
@@ -24,16 +21,13 @@ use super::{
     Peer, Services,
     answer::peer_of,
     copy::{self, CopyError, Foreigner},
-    place::{SIGNS_AT_ONCE, TOLD_AT_ONCE},
-    place_ask, place_copy,
-    place_users::{self, speaks_for},
+    place_users::speaks_for,
 };
 use crate::{
     repository::{Limit, StorageError, chain::StoredChain},
     service::{
         chain,
-        community::{Hosted, append, author::Side, blob, post, read, reads},
-        limit::{Bucket, Subject},
+        community::{Hosted, blob, read},
         seat::Seat,
     },
 };
@@ -46,8 +40,6 @@ const MAX_USERS: usize = 256;
 /// What one reply carries of users' chains, in bytes, and of one chain in entries.
 const PAGE_BYTES: usize = 900 * 1024;
 const PAGE_ROWS: u32 = 256;
-/// Users' chains that come with a statement, in entries.
-const MAX_CHAIN_ENTRIES: usize = 256;
 
 /// How much of a log a peer may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +51,7 @@ enum Right {
 }
 
 /// Makes sure that the peer speaks for whom it asks, and knows their chain as far as it says.
-async fn vouched(
+pub(super) async fn vouched(
     services: &Services,
     seat: &Seat,
     peer: &Peer,
@@ -81,12 +73,6 @@ async fn vouched(
     let noted = copy::note_name(services, &foreigner, &from.name).await;
     noted.map_err(|error| super::super::refusal(&error))?;
     Ok(foreigner)
-}
-
-/// Charges the peer for what one request holds beside its first item, which every request is charged for.
-fn charge(services: &Services, root: ServerId, items: usize) -> Result<(), Refusal> {
-    let class = Bucket::Class(RateClass::PeerForward);
-    (1..items).try_for_each(|_| services.limiter.take(class, &Subject::Peer(root)))
 }
 
 /// What the peer may read of a log (all or nothing of a channel).
@@ -327,146 +313,4 @@ pub async fn get_blob(
         return Err(Failure::Error(GetBlobError::NotFound));
     }
     blob::part(services, request).await
-}
-
-/// Statements of a user of the peer.
-pub async fn append(
-    services: &Services,
-    seat: &Seat,
-    root: ServerId,
-    request: PeerAppendLog,
-) -> Result<HeadRef, Failure<AppendLogError>> {
-    let peer = peer_of(services, root)?;
-    charge(services, root, request.request.statements.len())?;
-    let from = vouched(services, seat, &peer, &request.from).await?;
-    if request.chains.len() > MAX_CHAIN_ENTRIES {
-        return Err(Refusal::Malformed.into());
-    }
-    if place_ask::right_of(&request.request.statements).is_some() {
-        services.limiter.take(Bucket::PeerJoins, &Subject::Peer(root))?;
-    }
-    for user in place_ask::added(&request.request.statements).into_iter().map(|add| add.user) {
-        let chain = ChainId::of_user(user);
-        let entries = request.chains.iter().filter(|entry| entry.chain == chain).cloned();
-        let adopted = place_users::adopt(services, user, entries.collect()).await;
-        adopted.map_err(|_| Refusal::Unavailable)?;
-    }
-    append::append_by(services, (from.stored.user, Side::Abroad), request.request).await
-}
-
-/// Posts of a user of the peer.
-pub async fn post(
-    services: &Services,
-    seat: &Seat,
-    root: ServerId,
-    request: PeerPostChannel,
-) -> Result<Posted, Failure<PostError>> {
-    let peer = peer_of(services, root)?;
-    charge(services, root, request.request.items.len())?;
-    let from = vouched(services, seat, &peer, &request.from).await?;
-    // Their chain is needed as far as what they post names it.
-    let named = request.request.items.iter().filter_map(|submission| {
-        let item: Item = codec::decode(submission.signed.payload.as_slice()).ok()?;
-        let (user, seq) = place_copy::named_in_post(item.kind, submission.body.as_slice())?;
-        (user == from.stored.user).then_some(seq)
-    });
-    if let (Some(seq), Some(side)) = (named.max(), seat.peer_side())
-        && seq > from.head.seq
-    {
-        let fetched = copy::fetch(services, &peer, &side.client, from.stored.user, None).await;
-        if let Err(error) = fetched {
-            tracing::debug!(peer = %peer.name, %error, "a chain that a post names was not fetched");
-            return Err(Refusal::Unavailable.into());
-        }
-    }
-    post::post_by(services, (from.stored.user, Side::Abroad), request.request).await
-}
-
-/// A part of a blob, from a user of the peer who may read the community's log.
-pub async fn put_blob(
-    services: &Services,
-    seat: &Seat,
-    root: ServerId,
-    request: PeerPutBlob,
-) -> Result<BlobProgress, Failure<PutBlobError>> {
-    let peer = peer_of(services, root)?;
-    let from = vouched(services, seat, &peer, &request.from).await?;
-    let hosted = services.hosted(request.request.community).await?;
-    let may = hosted
-        .is_some_and(|hosted| hosted.row.hub.is_none() && hosted.may_read(from.stored.user, None));
-    if !may {
-        return Err(Refusal::NotPermitted.into());
-    }
-    blob::put_by(services, from.stored.user, request.request).await
-}
-
-/// How far members have read, for a user of the peer.
-pub async fn list_reads(
-    services: &Services,
-    seat: &Seat,
-    root: ServerId,
-    request: PeerListReads,
-) -> Result<Reads, Failure<ReadsError>> {
-    let peer = peer_of(services, root)?;
-    let from = vouched(services, seat, &peer, &request.from).await?;
-    let hosted = services.hosted(request.request.community).await?;
-    if hosted.is_none_or(|hosted| hosted.row.hub.is_some()) {
-        return Err(Failure::Error(ReadsError::NotFound));
-    }
-    reads::list_by(services, from.stored.user, request.request).await
-}
-
-/// Takes note of what has gone on at the peer, and passes signs of life on.
-pub async fn tell(
-    services: &Services,
-    root: ServerId,
-    request: PeerTellPlaces,
-) -> Result<(), Refusal> {
-    let peer = peer_of(services, root)?;
-    if request.moved.len() > TOLD_AT_ONCE || request.signs.len() > SIGNS_AT_ONCE {
-        return Err(Refusal::Malformed);
-    }
-    if !request.moved.is_empty() {
-        peer.places.fetch(request.moved);
-    }
-    for sign in request.signs {
-        let taken = take_sign(services, &peer, sign).await;
-        taken.map_err(|error| super::super::refusal(&error))?;
-    }
-    Ok(())
-}
-
-async fn take_sign(services: &Services, peer: &Peer, sign: Sign) -> Result<(), StorageError> {
-    let (Sign::Typing { community, channel, user } | Sign::Read { community, channel, user, .. }) =
-        &sign;
-    let Some(hosted) = services.hosted(*community).await? else { return Ok(()) };
-    let is_theirs = if let Some(hub) = &hosted.row.hub {
-        // The hub passes on what others have shown it.
-        *hub == peer.name
-    } else {
-        let foreigner = services.foreigner(*user).await?;
-        foreigner.is_some_and(|foreigner| speaks_for(peer, &foreigner))
-    };
-    if is_theirs && hosted.may_read(*user, Some(*channel)) {
-        reads::take_sign(services, &hosted, sign, Some(peer.name.clone()));
-    }
-    Ok(())
-}
-
-/// The chains of users whom statements bring in, for a hub that need not have met them.
-pub(super) async fn chains_of_added(
-    services: &Services,
-    statements: &[rookery_protocol::chain::Submission],
-) -> Result<Vec<rookery_protocol::chain::Entry>, StorageError> {
-    let mut chains = vec![];
-    for add in place_ask::added(statements) {
-        let limit = Limit { rows: PAGE_ROWS, bytes: PAGE_BYTES / 4 };
-        let mut view = services.storage.read().await?;
-        let page = view.entries(ChainId::of_user(add.user), None, limit).await?;
-        if chains.len().saturating_add(page.rows.len()) > MAX_CHAIN_ENTRIES {
-            break;
-        }
-        chains.extend(page.rows.into_iter().map(|stored| stored.entry));
-    }
-    Ok(chains)
 }

@@ -24,8 +24,9 @@ use rookery_protocol::{
 };
 
 use super::{
-    Peer, Services, place_answer,
+    Peer, Services, place_blob,
     place_copy::{self, FetchError},
+    place_take,
 };
 use crate::{
     repository::StorageError,
@@ -248,7 +249,7 @@ pub async fn append(
     let from = hub.on_behalf(services, who.user).await?;
     let by = right_of(&request.statements);
     let guest = by.map(|by| Guest { user: from.clone(), by });
-    let chains = place_answer::chains_of_added(services, &request.statements).await?;
+    let chains = place_take::chains_of_added(services, &request.statements).await?;
     let answer = hub.ask(services, &PeerAppendLog { from, request, chains }, away).await;
     let guest = match &answer {
         Ok(_) => None,
@@ -317,7 +318,7 @@ pub async fn get_blob(
         };
         let turn = services.hub.copying(community).await;
         let fetched =
-            place_copy::fetch_blob(services, &hub.client, (community, id), who.user, None).await;
+            place_blob::fetch_blob(services, &hub.client, (community, id), who.user, None).await;
         drop((turn, room));
         match fetched {
             Ok(()) => {}

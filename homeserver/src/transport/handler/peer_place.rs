@@ -9,7 +9,7 @@ use rookery_protocol::request::{
 };
 
 use crate::{
-    service::peer::place_answer,
+    service::peer::{place_answer, place_take},
     transport::router::{Context, Router},
 };
 
@@ -55,7 +55,7 @@ async fn tell(
     peer: Homeserver,
     request: PeerTellPlaces,
 ) -> Outcome<PeerTellPlaces> {
-    Ok(place_answer::tell(&context.services, peer.0, request).await?)
+    Ok(place_take::tell(&context.services, peer.0, request).await?)
 }
 
 async fn append(
@@ -63,7 +63,7 @@ async fn append(
     peer: Homeserver,
     request: PeerAppendLog,
 ) -> Outcome<PeerAppendLog> {
-    place_answer::append(&context.services, &context.seat, peer.0, request).await
+    place_take::append(&context.services, &context.seat, peer.0, request).await
 }
 
 async fn post(
@@ -71,7 +71,7 @@ async fn post(
     peer: Homeserver,
     request: PeerPostChannel,
 ) -> Outcome<PeerPostChannel> {
-    place_answer::post(&context.services, &context.seat, peer.0, request).await
+    place_take::post(&context.services, &context.seat, peer.0, request).await
 }
 
 async fn put_blob(
@@ -79,7 +79,7 @@ async fn put_blob(
     peer: Homeserver,
     request: PeerPutBlob,
 ) -> Outcome<PeerPutBlob> {
-    place_answer::put_blob(&context.services, &context.seat, peer.0, request).await
+    place_take::put_blob(&context.services, &context.seat, peer.0, request).await
 }
 
 async fn get_blob(
@@ -95,5 +95,5 @@ async fn list_reads(
     peer: Homeserver,
     request: PeerListReads,
 ) -> Outcome<PeerListReads> {
-    place_answer::list_reads(&context.services, &context.seat, peer.0, request).await
+    place_take::list_reads(&context.services, &context.seat, peer.0, request).await
 }
