@@ -1,5 +1,7 @@
 //! A homeserver that we play: it has keys of its own, and says and answers what it likes.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, bail};
 use rookery_cli::e2ee::{
     OsRandom,
@@ -8,6 +10,7 @@ use rookery_cli::e2ee::{
     recovery::RecoveryKey,
     statement::{Founder, found},
 };
+use rookery_homeserver::identity::{Absent, DataDir};
 use rookery_protocol::{
     chain::{Entry, HeadRef},
     codec,
@@ -17,9 +20,10 @@ use rookery_protocol::{
     key::SigningKey,
     name::{HostPort, ServerName},
     request::{
-        Answer, Request as _,
+        Answer, Never, Refusal, Request as _,
         chain::{Entries, ReadError},
         peer::{PeerHelloReply, PeerProve, PeerReadChain},
+        peer_place::{PeerListPlaces, Places},
         server::{ServerRecord, SignedServerRecord},
     },
     session::peer::{Dialling, Oneself},
@@ -59,6 +63,14 @@ impl Impostor {
             since: SystemClock.now(),
         };
         Ok(Self { signed: record.sign(&root)?, record, online })
+    }
+
+    /// The server whose data directory that is, which must not run.
+    pub fn in_place_of(data: &Path) -> Result<Self> {
+        let directory = DataDir::take(data, Absent::Refuse)?;
+        let identity = directory.identity(None, SystemClock.now())?;
+        let record = identity.record.verify(identity.server())?;
+        Ok(Self { signed: identity.record, record, online: identity.online })
     }
 
     /// Itself, with the record that another one has shown to it.
@@ -122,13 +134,21 @@ impl Invented {
         Ok(Self { user: founding.user, device, head, genesis })
     }
 
-    /// Answers one question about their chain on `connection`, whoever asks.
+    /// Answers one question about their chain on `connection`, whoever asks; of communities it knows nothing.
     pub async fn show_chain(&self, connection: &Connection) -> Result<()> {
-        let (mut send, mut recv) = connection.accept().await?;
-        let method = recv.read_frame(64).await?.context("no method")?;
-        if method != PeerReadChain::METHOD.as_bytes() {
-            bail!("it asks {}", String::from_utf8_lossy(&method));
-        }
+        let (mut send, mut recv) = loop {
+            let (mut send, mut recv) = connection.accept().await?;
+            let method = recv.read_frame(64).await?.context("no method")?;
+            if method == PeerReadChain::METHOD.as_bytes() {
+                break (send, recv);
+            }
+            if method != PeerListPlaces::METHOD.as_bytes() {
+                bail!("it asks {}", String::from_utf8_lossy(&method));
+            }
+            let unknown: Answer<Places, Never> = Answer::Refused(Refusal::UnknownMethod);
+            send.write_frame(&codec::encode(&unknown)).await?;
+            send.finish().await;
+        };
         recv.read_frame(MAX_BATCH).await?.context("no request")?;
         let entries = Entries { entries: vec![self.genesis.clone()], head: None, more: false };
         let answer: Answer<Entries, ReadError> = Answer::Reply(entries);

@@ -210,7 +210,7 @@ impl Profile {
         // Whoever looks at the exit code alone must not be told anything else: 0 is a promise that it was sent, 3 that it is kept. Of one that
         // was killed, what it had said counts.
         let agree = match said.as_deref() {
-            Some("sent" | "waiting" | "delivered" | "read") => finished.code() <= 0,
+            Some("sent" | "waiting" | "delivered" | "read" | "posted") => finished.code() <= 0,
             Some(state) => finished.code() != 0 && state == "queued",
             None => ![0, 3].contains(&finished.code()),
         };

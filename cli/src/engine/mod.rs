@@ -101,6 +101,7 @@ pub struct Engine {
     /// Held while something of a channel is taken in.
     channel_turn: tokio::sync::Mutex<()>,
     postings_wake: Notify,
+    hubs_away: community::HubsAway,
     keeper_wake: Notify,
     tasks: TaskTracker,
     drain: CancellationToken,
@@ -158,6 +159,7 @@ impl Engine {
             followed_chains: Mutex::default(),
             channel_turn: tokio::sync::Mutex::default(),
             postings_wake: Notify::new(),
+            hubs_away: community::HubsAway::default(),
             keeper_wake: Notify::new(),
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),

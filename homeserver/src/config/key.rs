@@ -178,6 +178,8 @@ keys! {
         "Messages that one other homeserver hands over for one of its users, so that none of them takes what is the others'.";
     "limits.peer_contacts" => limits.peer_contacts, "5/s burst 300",
         "Requests, agreements and ends of contacts that one other homeserver hands over.";
+    "limits.peer_joins" => limits.peer_joins, "50/min",
+        "People of one other homeserver who join communities here, or ask to.";
     "limits.connections_per_device" => limits.connections_per_device, "2",
         "Connections of one device: the one in use, and the one that replaces it. The oldest is closed for a third.";
     "limits.connections_per_user" => limits.connections_per_user, "20",

@@ -113,6 +113,7 @@ pub struct Limits {
     pub peer_copies: Option<Rate>,
     pub peer_sender: Option<Rate>,
     pub peer_contacts: Option<Rate>,
+    pub peer_joins: Option<Rate>,
     pub connections_per_device: Option<u32>,
     pub connections_per_user: Option<u32>,
     pub connections_per_address: Option<u32>,

@@ -1,4 +1,4 @@
-//! Communities as their hub finds them: which there are, whose chains they have, and who has to do with which.
+//! Communities as their hub, and their members' homes, find them: which there are, whose chains they have, and who has to do with which.
 //!
 //! What a community *is* follows from its log alone. What is here can be made from it again, but for the administrator's flag and for how far
 //! members have read.
@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use rookery_protocol::{
     community::{CommunityKind, SenderKeyUse},
     id::{ChainId, ChannelId, CommunityId, SenderKeyId, UserId},
+    name::ServerName,
     time::Timestamp,
 };
 
 use super::StorageError;
 
-/// A community that this server is the hub of.
+/// A community that this server is the hub of, or that there is a copy of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredCommunity {
     /// Which.
@@ -27,8 +28,10 @@ pub struct StoredCommunity {
     pub is_frozen: bool,
     /// It has ended; its id is never given again.
     pub is_deleted: bool,
-    /// When it was made.
+    /// When it was made, or the copy begun.
     pub created: Timestamp,
+    /// The peer that is its hub; absent when this server is.
+    pub hub: Option<ServerName>,
 }
 
 /// How a user has to do with a community.
@@ -109,7 +112,7 @@ pub trait CommunityView {
         community: CommunityId,
     ) -> Result<Option<StoredCommunity>, StorageError>;
 
-    /// Communities by id, after `after`, at most `most`.
+    /// Communities that this server is the hub of, by id, after `after`, at most `most`.
     async fn communities(
         &mut self,
         after: Option<CommunityId>,
@@ -131,7 +134,7 @@ pub trait CommunityView {
         user: UserId,
     ) -> Result<Vec<(StoredCommunity, Belonging)>, StorageError>;
 
-    /// How many communities the user owns that have not ended.
+    /// How many communities of this server the user owns that have not ended.
     async fn owned_communities(&mut self, user: UserId) -> Result<u32, StorageError>;
 
     /// Whether both belong to one community that has not ended.

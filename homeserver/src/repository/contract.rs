@@ -3,6 +3,7 @@
 //! PostgreSQL is found by the variable `ROOKERY_TEST_POSTGRES`, which `tests/postgres run` sets. Without it those tests fail and say so: a
 //! law that was not tried does not hold. Each test makes a database of its own and takes it away again.
 
+mod abroad;
 mod account;
 mod blob;
 pub(super) mod chain;
@@ -150,6 +151,10 @@ laws! {
         what_waits_for_a_removed_peer_has_come_back,
         what_is_outstanding_is_listed_page_by_page,
         a_lane_comes_back_as_one;
+    abroad:
+        who_has_to_do_with_a_community_is_found_by_home,
+        a_farewell_never_falls_and_goes_with_its_peer,
+        a_copy_is_counted_for_its_hub_and_owned_by_nobody;
     retention:
         what_is_over_is_forgotten_in_slices,
         what_belongs_to_no_community_is_forgotten,

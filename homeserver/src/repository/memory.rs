@@ -3,6 +3,7 @@
 //! A unit works on a copy, made when it first writes, and a commit puts the copy into place; so a unit that is dropped leaves nothing. It can
 //! be told to fail ([`Memory::fail_with`]), as a full disk does.
 
+mod abroad;
 mod account;
 mod blob;
 mod chain;
@@ -26,6 +27,7 @@ use std::{
 
 use async_trait::async_trait;
 use rookery_protocol::{
+    chain::SignedHead,
     id::{ChainId, CommunityId, DeviceId, ItemId, SenderKeyId, UserId},
     name::{Address, ServerName, UserName},
     prekey::{EcPrekey, KemPrekey},
@@ -93,6 +95,8 @@ struct Rows {
     foreigners: BTreeMap<UserId, StoredForeigner>,
     outbound: BTreeMap<(ServerName, u64), StoredOutbound>,
     undelivered: BTreeMap<(UserId, ItemId), (DeviceId, StoredOutstanding)>,
+    copied_heads: BTreeMap<ChainId, SignedHead>,
+    farewells: BTreeMap<(ServerName, CommunityId), u64>,
 }
 
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ const SQLITE: &Steps = &[
     (1, "begin", include_str!("../../../migrations/homeserver/sqlite/0001_begin.sql")),
     (2, "communities", include_str!("../../../migrations/homeserver/sqlite/0002_communities.sql")),
     (3, "peers", include_str!("../../../migrations/homeserver/sqlite/0003_peers.sql")),
+    (4, "abroad", include_str!("../../../migrations/homeserver/sqlite/0004_abroad.sql")),
     (5, "undelivered", include_str!("../../../migrations/homeserver/sqlite/0005_undelivered.sql")),
 ];
 const POSTGRES: &Steps = &[
@@ -27,6 +28,7 @@ const POSTGRES: &Steps = &[
         include_str!("../../../migrations/homeserver/postgres/0002_communities.sql"),
     ),
     (3, "peers", include_str!("../../../migrations/homeserver/postgres/0003_peers.sql")),
+    (4, "abroad", include_str!("../../../migrations/homeserver/postgres/0004_abroad.sql")),
     (
         5,
         "undelivered",

@@ -15,6 +15,7 @@
 //! - **Run a unit again on [`StorageError::Conflict`]**, from the beginning. With SQLite and in memory there is none; PostgreSQL's nodes
 //!   can meet.
 
+pub mod abroad;
 pub mod account;
 mod backup;
 pub mod blob;
@@ -43,6 +44,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 pub use self::{
+    abroad::{AbroadRepository, AbroadView},
     account::{AccountRepository, AccountView},
     blob::{BlobRepository, BlobView},
     chain::{ChainRepository, ChainView},
@@ -74,6 +76,7 @@ pub trait View:
     + BlobView
     + PeerView
     + OutstandingView
+    + AbroadView
     + RetentionView
     + Send
 {
@@ -101,6 +104,7 @@ pub trait Repository:
     + BlobRepository
     + PeerRepository
     + OutstandingRepository
+    + AbroadRepository
     + RetentionRepository
 {
     /// Makes it lasting. When this returns `Ok`, everything of the unit is on disk, and every later question sees it.

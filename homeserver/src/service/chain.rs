@@ -1,6 +1,7 @@
 //! Reading chains: who may read which, and what they get.
 
 use rookery_protocol::{
+    chain::SignedHead,
     id::{ChainId, UserId},
     io::client::CallError,
     name::{ServerName, UserName},
@@ -20,7 +21,10 @@ use super::{
     feed::Live,
     peer::copy::{self, CopyError},
 };
-use crate::repository::{Limit, StorageError, chain::ChainKind};
+use crate::repository::{
+    Limit, StorageError,
+    chain::{ChainKind, StoredChain},
+};
 
 /// A reply is a frame of at most a batch: this leaves room for places, hashes and signatures beside the bodies.
 const PAGE_BYTES: usize = 900 * 1024;
@@ -80,6 +84,10 @@ impl Services {
         if contact::are_partners(standings.ours, standings.theirs) {
             return Ok(true);
         }
+        // Whoever reads a community's log checks it by the chains of all whom it names, whatever they think of the reader.
+        if self.is_named_to(caller, &[owner]).await?.contains(&owner) {
+            return Ok(true);
+        }
         let resident = self.resident(owner).await?;
         if resident.is_none()
             && let Some(foreigner) = self.foreigner(owner).await?
@@ -90,8 +98,27 @@ impl Services {
             && resident.is_some_and(|owner| {
                 owner.can_receive() && owner.settings.writers == Writers::Everyone
             });
-        // Whoever reads a community's log checks it by the chains of all whom it names, whatever they think of the reader.
-        Ok(is_open || self.is_named_to(caller, &[owner]).await?.contains(&owner))
+        Ok(is_open)
+    }
+
+    /// The word of a chain's owner for where it stands: of a foreigner's chain that is their home, and of a copied log or channel its hub.
+    pub async fn head_of(&self, stored: &StoredChain) -> Result<Option<SignedHead>, Refusal> {
+        let storage = |error| super::refusal(&error);
+        match stored.kind {
+            ChainKind::User => {
+                if let Some(foreigner) = self.foreigner(stored.owner).await.map_err(storage)? {
+                    return Ok(foreigner.stored.head.clone());
+                }
+            }
+            ChainKind::Log | ChainKind::Channel => {
+                let mut view = self.storage.read().await.map_err(storage)?;
+                if let Some(head) = view.copied_head(stored.chain).await.map_err(storage)? {
+                    return Ok(Some(head));
+                }
+            }
+            ChainKind::Journal => {}
+        }
+        self.sign_head(stored)
     }
 
     /// Whether `sender` may write to `receiver`, and whether as a stranger.
@@ -176,14 +203,7 @@ pub async fn page(
     let limit = Limit { rows: limit.clamp(1, PAGE_ROWS), bytes: PAGE_BYTES };
     let page = view.entries(chain, after, limit).await.map_err(storage)?;
     drop(view);
-    // Where a foreigner's chain stands is their home's word, not this server's.
-    let head = match stored.kind {
-        ChainKind::User => match services.foreigner(stored.owner).await.map_err(storage)? {
-            Some(foreigner) => foreigner.stored.head.clone(),
-            None => services.sign_head(&stored)?,
-        },
-        _ => services.sign_head(&stored)?,
-    };
+    let head = services.head_of(&stored).await?;
     let entries = page.rows.into_iter().map(|stored| stored.entry).collect();
     Ok(Some(Entries { entries, head, more: page.more }))
 }

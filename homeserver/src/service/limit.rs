@@ -54,6 +54,8 @@ pub enum Bucket {
     PeerSender,
     /// Changes of contacts that a peer hands over.
     PeerContacts,
+    /// People of a peer who join communities.
+    PeerJoins,
 }
 
 /// Who is limited.
@@ -153,10 +155,10 @@ impl Limiter {
     pub fn new(limits: &Limits, clock: Arc<dyn Clock>) -> Self {
         use Bucket::{
             ClaimPairs, ClaimTarget, Class, Handshake, Open, Password, PeerContacts, PeerCopies,
-            PeerSender, PeerStrangers, Places, Registrations, Statements,
+            PeerJoins, PeerSender, PeerStrangers, Places, Registrations, Statements,
         };
         let clock = Watch(clock);
-        let rows: [(Bucket, Scope, Option<Rate>); 32] = [
+        let rows: [(Bucket, Scope, Option<Rate>); 33] = [
             (Class(RateClass::Read), Scope::Device, limits.read_device),
             (Class(RateClass::Read), Scope::User, limits.read_user),
             (Class(RateClass::Read), Scope::Address, limits.read_address),
@@ -189,6 +191,7 @@ impl Limiter {
             (PeerCopies, Scope::Peer, limits.peer_copies),
             (PeerSender, Scope::User, limits.peer_sender),
             (PeerContacts, Scope::Peer, limits.peer_contacts),
+            (PeerJoins, Scope::Peer, limits.peer_joins),
         ];
         let mut buckets = HashMap::new();
         let handshake = (Handshake, Scope::Address, limits.handshake_address);

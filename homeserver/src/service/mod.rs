@@ -87,7 +87,7 @@ pub struct Services {
     pub outbox: Outbox,
     /// Other homeservers.
     pub peers: Peers,
-    /// Communities that this server is the hub of.
+    /// Communities, and copies of them.
     pub hub: Hub,
     /// Held while something is stored that depends on who may get what, or changes it.
     pub order: tokio::sync::Mutex<()>,
@@ -119,7 +119,7 @@ impl Services {
     pub fn start(parts: Parts) -> Arc<Self> {
         let Parts { clock, storage, identity, config, advertised, passwords, tasks } = parts;
         let (outbox, inlet) = message::queue();
-        let (hub, posts) = community::hub();
+        let (hub, posts, outlet) = community::hub();
         let (feeds, waker) = Feeds::new();
         let services = Arc::new(Self {
             since: clock.now(),
@@ -146,6 +146,7 @@ impl Services {
         services.tasks.spawn(waker.run());
         services.tasks.spawn(message::store_all(Arc::downgrade(&services), inlet));
         services.tasks.spawn(community::post::store_all(Arc::downgrade(&services), posts));
+        services.tasks.spawn(community::spread::run(Arc::downgrade(&services), outlet));
         services
     }
 

@@ -35,9 +35,13 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 pub(crate) const PASSWORD: &str = "correct horse";
 
 pub(crate) fn identity(seed: u8) -> Identity {
+    identity_of("nest.example", seed)
+}
+
+pub(crate) fn identity_of(name: &str, seed: u8) -> Identity {
     let (root, online) =
         (SigningKey::from_seed(&[seed; 32]), SigningKey::from_seed(&[seed ^ 0x80; 32]));
-    let name: rookery_protocol::name::ServerName = "nest.example".parse().unwrap();
+    let name: rookery_protocol::name::ServerName = name.parse().unwrap();
     let (root_key, online_key) = (root.verifying_key(), online.verifying_key());
     let record = ServerRecord {
         name: name.clone(),
@@ -69,12 +73,17 @@ pub(crate) fn config(settings: &[(&str, &str)]) -> Config {
 }
 
 pub(crate) fn bench(settings: &[(&str, &str)]) -> Bench {
+    bench_of(identity(1), settings)
+}
+
+/// A server of that identity.
+pub(crate) fn bench_of(identity: Identity, settings: &[(&str, &str)]) -> Bench {
     let clock = Arc::new(ManualClock::at(NOW));
     let storage = Memory::new(7);
     let services = Services::start(Parts {
         clock: clock.clone(),
         storage: Arc::new(storage.clone()),
-        identity: identity(1),
+        identity,
         config: config(settings),
         advertised: "nest.example".parse().unwrap(),
         passwords: Passwords::cheap(),

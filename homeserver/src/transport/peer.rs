@@ -29,7 +29,7 @@ use crate::{
         peer::{
             Link, Peer,
             forward::{self, Ended},
-            handshake,
+            handshake, place,
         },
         seat::PeerSide,
     },
@@ -174,7 +174,10 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
         };
         peer.set_link(Link::Up(client.clone()), now);
         let ended = loop {
-            let outcome = forward::run(&services, &peer, &client, &lifecycle.drain).await;
+            let outcome = tokio::select! {
+                outcome = forward::run(&services, &peer, &client, &lifecycle.drain) => outcome,
+                never = place::run(&services, &peer, &client) => match never {},
+            };
             if outcome.is_proven {
                 breaker.handle_success();
             }

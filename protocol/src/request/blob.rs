@@ -3,8 +3,10 @@
 use crate::{
     codec::{MAX_BATCH, Octets},
     id::{BlobId, CommunityId},
+    name::ServerName,
     request,
     session::Authenticated,
+    time::Timestamp,
     wire_enum, wire_struct,
 };
 
@@ -64,6 +66,15 @@ wire_enum! {
         #[n(4)]
         #[error("too many blobs are under way")]
         TooMany,
+        /// The community's hub is another server, which does not answer this one.
+        #[n(5)]
+        #[error("the community's hub {hub} does not answer your server")]
+        HubAway {
+            /// Which.
+            #[n(0)] hub: ServerName,
+            /// Since when.
+            #[n(1)] since: Timestamp
+        },
     }
 }
 
@@ -101,6 +112,15 @@ wire_enum! {
         #[n(1)]
         #[error("there is no such blob for you")]
         NotFound,
+        /// The community's hub is another server, which does not answer this one.
+        #[n(2)]
+        #[error("the community's hub {hub} does not answer your server")]
+        HubAway {
+            /// Which.
+            #[n(0)] hub: ServerName,
+            /// Since when.
+            #[n(1)] since: Timestamp
+        },
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     chain::{HeadRef, Submission},
     codec::MAX_BATCH,
     id::{ChannelId, CommunityId, UserId},
+    name::ServerName,
     request,
     session::Authenticated,
     time::Timestamp,
@@ -70,6 +71,15 @@ wire_enum! {
         #[n(6)]
         #[error("the sender key was used further elsewhere")]
         UsedKey,
+        /// The community's hub is another server, which does not answer this one.
+        #[n(7)]
+        #[error("the community's hub {hub} does not answer your server")]
+        HubAway {
+            /// Which.
+            #[n(0)] hub: ServerName,
+            /// Since when.
+            #[n(1)] since: Timestamp
+        },
     }
 }
 
@@ -115,6 +125,15 @@ wire_enum! {
         #[n(2)]
         #[error("the channel has too many readers for receipts")]
         TooMany,
+        /// The community's hub is another server, which does not answer this one.
+        #[n(3)]
+        #[error("the community's hub {hub} does not answer your server")]
+        HubAway {
+            /// Which.
+            #[n(0)] hub: ServerName,
+            /// Since when.
+            #[n(1)] since: Timestamp
+        },
     }
 }
 

@@ -5,10 +5,11 @@ use crate::{
     codec::MAX_BATCH,
     community::{CommunityKind, JoinBy},
     id::{ChainId, CommunityId, UserId},
-    name::UserName,
+    name::{ServerName, UserName},
     request,
     request::Never,
     session::Authenticated,
+    time::Timestamp,
     wire_enum, wire_index, wire_struct,
 };
 
@@ -71,6 +72,15 @@ wire_enum! {
         #[n(8)]
         #[error("the invitation has expired")]
         Expired,
+        /// The community's hub is another server, which does not answer this one.
+        #[n(9)]
+        #[error("the community's hub {hub} does not answer your server")]
+        HubAway {
+            /// Which.
+            #[n(0)] hub: ServerName,
+            /// Since when.
+            #[n(1)] since: Timestamp
+        },
     }
 }
 
@@ -128,6 +138,8 @@ wire_struct! {
         #[n(2)] pub after: Option<u64>,
         /// At most this many.
         #[n(3)] pub limit: u32,
+        /// Its hub, when that is another server than the one that is asked.
+        #[n(4)] pub hub: Option<ServerName>,
     }
 }
 
@@ -139,6 +151,22 @@ wire_enum! {
         #[n(1)]
         #[error("the invitation has ended, or there is no such community")]
         NotFound,
+        /// The community's hub is another server, which does not answer this one.
+        #[n(2)]
+        #[error("the community's hub {hub} does not answer your server")]
+        HubAway {
+            /// Which.
+            #[n(0)] hub: ServerName,
+            /// Since when.
+            #[n(1)] since: Timestamp
+        },
+        /// This home has nothing to do with the hub.
+        #[n(3)]
+        #[error("your server is not in touch with the community's hub {hub}: its administrator can add it by `rookeryd peer add`")]
+        UnknownHub {
+            /// Which.
+            #[n(0)] hub: ServerName
+        },
     }
 }
 
@@ -189,6 +217,8 @@ wire_struct! {
         #[n(0)] pub user: UserId,
         /// The account's name.
         #[n(1)] pub name: UserName,
+        /// Their home, when that is another server than the one that answers.
+        #[n(2)] pub server: Option<ServerName>,
     }
 }
 

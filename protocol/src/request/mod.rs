@@ -14,6 +14,7 @@ pub mod device;
 pub mod link;
 pub mod message;
 pub mod peer;
+pub mod peer_place;
 pub mod peering;
 pub mod prekey;
 pub mod presence;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Caller, RateClass, Refusal, Request, account, admin, blob, chain, channel, community, contact,
-    device, link, message, peer, peering, prekey, presence, server, session,
+    device, link, message, peer, peer_place, peering, prekey, presence, server, session,
 };
 use crate::{
     schema::{Catalogue, Schema},
@@ -113,6 +113,15 @@ impl Registry {
             .with::<peer::PeerHeads>()
             .with::<peer::PeerClaim>()
             .with::<peer::PeerForward>()
+            .with::<peer_place::PeerListPlaces>()
+            .with::<peer_place::PeerReadPlace>()
+            .with::<peer_place::PeerReadUsers>()
+            .with::<peer_place::PeerTellPlaces>()
+            .with::<peer_place::PeerAppendLog>()
+            .with::<peer_place::PeerPostChannel>()
+            .with::<peer_place::PeerPutBlob>()
+            .with::<peer_place::PeerGetBlob>()
+            .with::<peer_place::PeerListReads>()
             .with::<peering::ListKnownServers>()
             .with::<peering::ListPeers>()
             .with::<peering::ShowPeer>()

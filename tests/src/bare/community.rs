@@ -92,6 +92,7 @@ impl Commons {
                 by: JoinBy::Open,
                 after: head.map(|head: Seen| head.seq),
                 limit: 256,
+                hub: None,
             };
             let page = person.client.call(&request).await?;
             head = page.entries.last().map(rookery_protocol::chain::Entry::seen).or(head);

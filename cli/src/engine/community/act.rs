@@ -7,7 +7,6 @@ use rookery_protocol::{
         InviteCreate, JoinPolicy, Permissions, PukPin,
     },
     id::{AudienceId, ChannelId, CommunityId, InviteId, ServerId},
-    name::HostPort,
     time::Timestamp,
 };
 
@@ -112,7 +111,7 @@ impl Engine {
     }
 
     /// The root key of one's own home.
-    async fn home_key(&self) -> Result<ServerId, CommandError> {
+    pub(super) async fn home_key(&self) -> Result<ServerId, CommandError> {
         let own = self.store.read().await?.person(self.user).await?;
         own.map(|own| own.home_key)
             .ok_or_else(|| CommandError::new(Kind::Locked, "this account's chain is not here yet"))
@@ -247,11 +246,8 @@ impl Engine {
         .await?;
         let invite = made.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let link = if user.is_none() {
-            let account = self.account();
-            let host: HostPort = account.address.parse()?;
-            let key = account.pin;
             let secret = Some((*secret.to_bytes(), invite));
-            Some(CommunityLink { host, key, community, secret }.to_string())
+            Some(CommunityLink { secret, ..self.link_to(&book)? }.to_string())
         } else {
             None
         };

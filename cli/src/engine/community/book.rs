@@ -10,6 +10,7 @@ use rookery_protocol::{
     codec,
     community::{self, Chains, Epoch, Missing, Refused, State},
     id::{AudienceId, ChainId, ChannelId, CommunityId, DeviceId, UserId},
+    name::ServerName,
     user,
 };
 
@@ -70,6 +71,12 @@ impl Histories {
     pub(super) fn reaches(&self, user: UserId) -> Option<u64> {
         let histories = self.0.read().unwrap_or_else(PoisonError::into_inner);
         histories.get(&user)?.latest().map(|state| state.head.seq)
+    }
+
+    /// The server on which somebody lives whose chain is at hand.
+    pub(super) fn home_of(&self, user: UserId) -> Option<ServerName> {
+        let histories = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        histories.get(&user)?.latest().map(|state| state.home.clone())
     }
 
     /// Whose device it is or was, among the users whose chains are at hand.

@@ -38,9 +38,11 @@ impl Engine {
     pub(crate) async fn join(&self, text: &str) -> Result<(CommunityId, Joined), CommandError> {
         let client = self.online().await?;
         self.load_books().await?;
+        let (mut hub, mut key) = (None, None);
         let (community, link) = match text.parse::<CommunityLink>() {
             Ok(link) => {
-                self.check_hub(&link)?;
+                hub = self.hub_of_link(&link).await?;
+                key = link.key;
                 (link.community, link.secret)
             }
             Err(_) if text.starts_with("rookery://") => {
@@ -56,7 +58,8 @@ impl Engine {
         }
         self.know(community, CommunityKind::Community, Standing::Invited, link).await?;
         let by = self.right_to_join(community, link).await?;
-        match self.fetch_log(&client, community, &Reader::Guest(by)).await {
+        let guest = |by| Reader::Guest { by, hub: hub.clone() };
+        match self.fetch_log(&client, community, &guest(by)).await {
             Ok(()) => {}
             Err(ChainError::NotFound) => {
                 return Err(CommandError::new(
@@ -67,6 +70,7 @@ impl Engine {
             Err(error) => return Err(error.into()),
         }
         let book = self.trusted(community).await?;
+        Self::check_hub(&book, key)?;
         let kind = book.state.as_ref().map_or(CommunityKind::Community, |state| state.kind);
         self.know(community, kind, Standing::Invited, link).await?;
         for _ in 0..8 {
@@ -86,7 +90,7 @@ impl Engine {
                 Ok(()) => {
                     let standing = if is_asking { Standing::Asking } else { Standing::Member };
                     self.know(community, kind, standing, link).await?;
-                    let reader = if is_asking { Reader::Guest(by) } else { Reader::Member };
+                    let reader = if is_asking { guest(by) } else { Reader::Member };
                     self.fetch_log(&client, community, &reader).await?;
                     self.keep_soon(community);
                     let joined = if is_asking { Joined::Asked } else { Joined::Member };
@@ -96,7 +100,7 @@ impl Engine {
                     return Ok((community, joined));
                 }
                 Err(CallError::Request(AppendLogError::Stale { .. })) => {
-                    self.fetch_log(&client, community, &Reader::Guest(by)).await?;
+                    self.fetch_log(&client, community, &guest(by)).await?;
                 }
                 Err(error) => return Err(append_failed(error)),
             }
@@ -129,22 +133,6 @@ impl Engine {
             }
         };
         tokio::time::timeout(patience, wait).await.unwrap_or(false)
-    }
-
-    fn check_hub(&self, link: &CommunityLink) -> Result<(), CommandError> {
-        let account = self.account();
-        let same_pin = link.key.is_none() || link.key == account.pin;
-        let same_place = link.host.to_string() == account.address;
-        if same_pin && (same_place || link.key.is_some()) {
-            return Ok(());
-        }
-        Err(CommandError::new(
-            Kind::NotFound,
-            format!(
-                "{} is another server than {}, and this version reaches communities of one's own server only",
-                link.host, account.server
-            ),
-        ))
     }
 
     async fn right_to_join(

@@ -11,11 +11,12 @@ use rookery_protocol::{
     id::{AudienceId, CommunityId},
     io::client::{CallError, Client},
     key::HpkeBox,
-    request::blob::GetBlob,
+    request::blob::{GetBlob, GetBlobError},
 };
 
 use super::{
     super::{Engine, refusal::failed_as},
+    abroad::hub_away,
     book::Book,
 };
 use crate::{
@@ -224,6 +225,9 @@ impl Engine {
             Ok(part) => Ok(wrap_at(part.bytes.as_slice(), 0)),
             Err(error @ (CallError::Lost(_) | CallError::TimedOut | CallError::Refused(_))) => {
                 Err(failed_as(error, |_| Kind::Failed))
+            }
+            Err(CallError::Request(GetBlobError::HubAway { hub, since })) => {
+                Err(hub_away(&hub, since))
             }
             // The hub has lost it, or withholds it: any member can wrap the epoch again.
             Err(error) => {

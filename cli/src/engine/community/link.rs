@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use rookery_protocol::{
     id::{CommunityId, InviteId, ServerId},
-    name::HostPort,
+    name::{HostPort, ServerName},
 };
 
 use crate::error::{CommandError, Kind};
@@ -13,6 +13,7 @@ use crate::error::{CommandError, Kind};
 #[derive(Clone, Debug)]
 pub(crate) struct CommunityLink {
     pub(crate) host: HostPort,
+    pub(crate) server: Option<ServerName>,
     pub(crate) key: Option<ServerId>,
     pub(crate) community: CommunityId,
     pub(crate) secret: Option<([u8; 32], InviteId)>,
@@ -21,6 +22,9 @@ pub(crate) struct CommunityLink {
 impl fmt::Display for CommunityLink {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "rookery://{}/c#community={}", self.host, self.community)?;
+        if let Some(server) = &self.server {
+            write!(formatter, "&server={server}")?;
+        }
         if let Some(key) = &self.key {
             write!(formatter, "&key={key}")?;
         }
@@ -40,10 +44,12 @@ impl FromStr for CommunityLink {
         let rest = text.strip_prefix("rookery://").ok_or_else(broken)?;
         let (place, fragment) = rest.split_once('#').ok_or_else(broken)?;
         let host = place.strip_suffix("/c").ok_or_else(broken)?.parse().map_err(|_| broken())?;
-        let (mut key, mut community, mut invite, mut secret) = (None, None, None, None);
+        let (mut server, mut key, mut community) = (None, None, None);
+        let (mut invite, mut secret) = (None, None);
         for part in fragment.split('&') {
             let (name, value) = part.split_once('=').ok_or_else(broken)?;
             match name {
+                "server" => server = Some(value.parse().map_err(|_| broken())?),
                 "key" => key = Some(value.parse().map_err(|_| broken())?),
                 "community" => community = Some(value.parse().map_err(|_| broken())?),
                 "invite" => {
@@ -60,7 +66,7 @@ impl FromStr for CommunityLink {
             }
         }
         let community = community.ok_or_else(broken)?;
-        Ok(Self { host, key, community, secret: secret.zip(invite) })
+        Ok(Self { host, server, key, community, secret: secret.zip(invite) })
     }
 }
 
@@ -72,6 +78,7 @@ mod tests {
     fn a_link_is_read_back() {
         let link = CommunityLink {
             host: "127.0.0.1:7665".parse().unwrap(),
+            server: Some("nest.example".parse().unwrap()),
             key: Some(ServerId::from_bytes([1; 32])),
             community: CommunityId::from_bytes([2; 32]),
             secret: Some(([3; 32], InviteId::from_number(7))),
@@ -79,6 +86,7 @@ mod tests {
         let read: CommunityLink = link.to_string().parse().unwrap();
         assert_eq!(read.to_string(), link.to_string());
         assert_eq!(read.secret, link.secret);
+        assert_eq!(read.server, link.server);
         for broken in [
             "",
             "rookery://x/c#",

@@ -8,6 +8,7 @@ use rookery_protocol::{
     community::{self, Action, Denied, JoinBy, Refused, State, Statement},
     id::{ChainId, CommunityId, UserId},
     io::client::{CallError, Client},
+    name::ServerName,
     request::{
         chain::{Entries, ReadChain},
         community::{NamesOfUsers, PreviewError, PreviewLog, ReadChains, WantedChain},
@@ -15,7 +16,10 @@ use rookery_protocol::{
     user,
 };
 
-use super::super::{Engine, chains::ChainError, refusal::failed_as};
+use super::{
+    super::{Engine, chains::ChainError, refusal::failed_as},
+    abroad::hub_away,
+};
 use crate::{
     error::{CommandError, Kind},
     store::{CommunityRow, StoreError},
@@ -36,7 +40,12 @@ pub(super) enum Reader {
     /// As a member, or as somebody whom the log names.
     Member,
     /// As somebody who may join.
-    Guest(JoinBy),
+    Guest {
+        /// By what right.
+        by: JoinBy,
+        /// The hub, when that is another server than one's home.
+        hub: Option<ServerName>,
+    },
 }
 
 /// What taking in an entry came to.
@@ -116,10 +125,17 @@ impl Engine {
                 let request = ReadChain { chain: ChainId::of_log(community), after, limit: PAGE };
                 Ok(client.call_watched(&request).await?)
             }
-            Reader::Guest(by) => {
-                let request = PreviewLog { community, by: by.clone(), after, limit: PAGE };
+            Reader::Guest { by, hub } => {
+                let (by, hub) = (by.clone(), hub.clone());
+                let request = PreviewLog { community, by, after, limit: PAGE, hub };
                 client.call_watched(&request).await.map_err(|error| match error {
                     CallError::Request(PreviewError::NotFound) => ChainError::NotFound,
+                    CallError::Request(PreviewError::HubAway { hub, since }) => {
+                        ChainError::Call(hub_away(&hub, since))
+                    }
+                    CallError::Request(unknown @ PreviewError::UnknownHub { .. }) => {
+                        ChainError::Call(CommandError::of(Kind::NotFound, &unknown))
+                    }
                     error => ChainError::Call(failed_as(error, |_| Kind::Failed)),
                 })
             }

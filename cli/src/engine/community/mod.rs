@@ -1,9 +1,10 @@
 //! Communities: logs that are checked, secrets that are had and given, channels that are read and written.
 //!
 //! [`book`] holds what the logs come to; [`log`] and [`channel`] take in what the hub sends; [`keys`] gets the epochs' secrets; [`draft`] makes
-//! statements and [`post`] messages; [`keep`] does what a member owes the others. What people ask for is in [`act`], [`join`], [`moderate`] and
+//! statements and [`post`] messages; [`keep`] does what a member owes the others; [`abroad`] is about hubs on other servers. What people ask for is in [`act`], [`join`], [`moderate`] and
 //! [`say`]; what they see in [`view`], [`list`] and [`history`] (a message with all that is about it by [`merge`](mod@merge)); what they call things in [`target`] and [`link`].
 
+mod abroad;
 mod act;
 mod book;
 mod channel;
@@ -32,6 +33,15 @@ use rookery_protocol::{
 };
 
 use self::log::Reader;
+pub(super) use self::{
+    abroad::HubsAway,
+    book::{Book, Books},
+    keep::Owed,
+    keys::MetadataKeys,
+    list::standing_word,
+    merge::merge,
+    target::handle,
+};
 pub(crate) use self::{
     act::{FoundOrder, InviteOrder},
     history::LogOrder,
@@ -40,14 +50,6 @@ pub(crate) use self::{
     say::SayOrder,
     target::{Room, is_room},
     view::{ReadOrder, Spot},
-};
-pub(super) use self::{
-    book::{Book, Books},
-    keep::Owed,
-    keys::MetadataKeys,
-    list::standing_word,
-    merge::merge,
-    target::handle,
 };
 use super::{Engine, chains::ChainError};
 use crate::store::{Standing, StoreError};

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 
 use super::{
     super::{Engine, draw, queue::Queued},
+    abroad::hub_away,
     log::Reader,
 };
 use crate::{
@@ -36,6 +37,9 @@ const BATCH: u32 = 16;
 /// How often one attempt follows a log that goes on meanwhile.
 const MAX_STALE: usize = 6;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_mins(1));
+
+/// How long it is waited at most before a hub that is away is asked for again.
+const AWAY: Duration = Duration::from_secs(4);
 
 /// Why nothing was placed.
 #[derive(Debug)]
@@ -63,6 +67,11 @@ impl From<CommandError> for Unplaced {
             _ => Self::Later(error.message, None),
         }
     }
+}
+
+/// Between a half and one: not all come at once when a hub is back.
+fn spread() -> f64 {
+    f64::from(draw() >> 16).mul_add(1.0 / 131_072.0, 0.5)
 }
 
 impl Queued for Posting {
@@ -124,7 +133,12 @@ impl Engine {
             }
             let (batch, items) = self.seal_batch(community, channel, batch).await?;
             let request = PostChannel { community, channel, items };
-            match client.call_watched(&request).await {
+            let answer = client.call_watched(&request).await;
+            let is_away = matches!(answer, Err(CallError::Request(PostError::HubAway { .. })));
+            if matches!(answer, Ok(_) | Err(CallError::Request(_))) && !is_away {
+                self.hubs_away.forget(community);
+            }
+            match answer {
                 Ok(_) => return Ok(self.note_posted(&batch).await?),
                 Err(CallError::Request(PostError::Stale { .. })) => {
                     self.unseal(&batch).await?;
@@ -148,6 +162,13 @@ impl Engine {
                         "the channel is in slow mode".to_owned(),
                         Some(wait),
                     ));
+                }
+                Err(CallError::Request(PostError::HubAway { hub, since })) => {
+                    let trouble = hub_away(&hub, since);
+                    let why = trouble.message.clone();
+                    self.hubs_away.note(community, trouble);
+                    // One's own home is asked again, which answers at once and knows when the hub is back.
+                    return Err(Unplaced::Later(why, Some(AWAY.mul_f64(spread()))));
                 }
                 Err(CallError::Request(_)) if batch.len() > 1 => return Err(Unplaced::Apart),
                 Err(CallError::Request(error)) => return Err(Unplaced::Failed(error.to_string())),

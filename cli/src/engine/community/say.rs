@@ -263,6 +263,11 @@ impl Engine {
                     }
                     _ => return Ok(placed),
                 }
+                if let Some(trouble) = self.hubs_away.trouble(room.community)
+                    && is_queued
+                {
+                    return Err(CommandError { queued: Some(item.to_string()), ..trouble });
+                }
                 if let Link::Offline(trouble) | Link::Ended(trouble) = &*link.borrow()
                     && is_queued
                 {

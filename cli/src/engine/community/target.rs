@@ -220,7 +220,9 @@ impl Engine {
         text: &str,
     ) -> Result<UserId, CommandError> {
         let address: Address = text.parse()?;
-        if address.name == self.account().name {
+        let account = self.account();
+        let is_home = address.server.as_ref().is_none_or(|server| *server == account.server);
+        if is_home && address.name == account.name {
             return Ok(self.user);
         }
         let users: Vec<UserId> = book
@@ -234,13 +236,26 @@ impl Engine {
         if let Ok(client) = self.online().await {
             self.learn_names(&client, &users).await?;
         }
+        let mut found = vec![];
         let mut unit = self.store.read().await?;
         for user in users {
             if unit.name_of(user).await?.as_ref() == Some(&address.name) {
-                return Ok(user);
+                found.push(user);
             }
         }
         drop(unit);
+        // A bare name is somebody's of one's own server, or else of the only server on which somebody bears it.
+        let mut abroad = vec![];
+        for user in found {
+            let home = self.home_of(user).await?;
+            if home == *address.server.as_ref().unwrap_or(&account.server) {
+                return Ok(user);
+            }
+            abroad.push(user);
+        }
+        if let (None, [only]) = (&address.server, abroad.as_slice()) {
+            return Ok(*only);
+        }
         Err(CommandError::new(Kind::NotFound, format!("nobody called {text} belongs to it")))
     }
 

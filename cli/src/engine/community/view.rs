@@ -260,13 +260,17 @@ impl Engine {
         }
         let mut unit = self.store.read().await?;
         if let Some(name) = unit.name_of(user).await? {
-            return Ok(format!("{name}@{}", account.server));
+            drop(unit);
+            return Ok(format!("{name}@{}", self.home_of(user).await?));
         }
         let contact = unit.contact(user).await?;
         drop(unit);
         Ok(match contact {
             Some(contact) if contact.name.is_some() => contact.address(),
-            _ => format!("{}@{}", user.to_string().get(..10).unwrap_or("?"), account.server),
+            _ => {
+                let home = self.home_of(user).await?;
+                format!("{}@{home}", user.to_string().get(..10).unwrap_or("?"))
+            }
         })
     }
 

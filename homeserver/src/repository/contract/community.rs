@@ -30,6 +30,7 @@ pub(in crate::repository) fn community(number: u8) -> StoredCommunity {
         is_frozen: false,
         is_deleted: false,
         created: at(u64::from(number)),
+        hub: None,
     }
 }
 

@@ -32,7 +32,10 @@ impl CommunityView for Handle {
         most: u32,
     ) -> Result<Vec<StoredCommunity>, StorageError> {
         let rows = self.rows();
-        let later = rows.communities.values().filter(|one| Some(one.community) > after);
+        let later = rows
+            .communities
+            .values()
+            .filter(|one| Some(one.community) > after && one.hub.is_none());
         Ok(later.take(most as usize).cloned().collect())
     }
 
@@ -76,7 +79,9 @@ impl CommunityView for Handle {
 
     async fn owned_communities(&mut self, user: UserId) -> Result<u32, StorageError> {
         let rows = self.rows();
-        let owned = rows.communities.values().filter(|one| one.owner == user && !one.is_deleted);
+        let is_owned =
+            |one: &&StoredCommunity| one.owner == user && !one.is_deleted && one.hub.is_none();
+        let owned = rows.communities.values().filter(is_owned);
         Ok(u32::try_from(owned.count()).unwrap_or(u32::MAX))
     }
 

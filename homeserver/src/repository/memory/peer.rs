@@ -205,6 +205,7 @@ impl PeerRepository for Handle {
         let rows = self.change()?;
         rows.outbound.retain(|(peer, _), _| peer != name);
         rows.peer_readers.retain(|(peer, _)| peer != name);
+        rows.farewells.retain(|(peer, _), _| peer != name);
         Ok(rows.peers.remove(name).is_some())
     }
 

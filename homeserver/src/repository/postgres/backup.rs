@@ -25,7 +25,7 @@ use crate::repository::{
 /// The file of rows in a copy.
 const FILE: &str = "rows.copy";
 /// All tables but that of one-time keys, which no copy has; each after those that it refers to.
-pub(super) const TABLES: [&str; 27] = [
+pub(super) const TABLES: [&str; 29] = [
     "server",
     "account",
     "invite",
@@ -52,6 +52,8 @@ pub(super) const TABLES: [&str; 27] = [
     "peer_reader",
     "foreigner",
     "outbound",
+    "copied_head",
+    "peer_farewell",
     "undelivered",
 ];
 /// PostgreSQL sends a row a frame, and no row of ours is near to this.

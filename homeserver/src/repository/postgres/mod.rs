@@ -9,6 +9,8 @@ mod backup;
 #[cfg(test)]
 mod tests;
 
+#[path = "../sql/abroad.rs"]
+mod abroad;
 #[path = "../sql/account.rs"]
 mod account;
 #[path = "../sql/blob.rs"]

@@ -5,6 +5,7 @@ use rookery_protocol::{
     chain::Seen,
     community::{CommunityKind, SenderKeyUse},
     id::{ChainId, ChannelId, CommunityId, DeviceId, Digest, SenderKeyId, UserId},
+    name::ServerName,
     request::contact::Standing,
 };
 use sqlx::query;
@@ -28,7 +29,8 @@ impl CommunityView for Handle {
         &mut self,
         community: CommunityId,
     ) -> Result<Option<StoredCommunity>, StorageError> {
-        let text = "SELECT community, kind, founder, owner, frozen, deleted, created FROM community
+        let text =
+            "SELECT community, kind, founder, owner, frozen, deleted, created, hub FROM community
                     WHERE community = $1";
         let row = self.first(query(text).bind(&community.as_bytes()[..])).await?;
         row.as_ref().map(community_of).transpose()
@@ -39,8 +41,9 @@ impl CommunityView for Handle {
         after: Option<CommunityId>,
         most: u32,
     ) -> Result<Vec<StoredCommunity>, StorageError> {
-        let text = "SELECT community, kind, founder, owner, frozen, deleted, created FROM community
-                    WHERE community > $1 ORDER BY community LIMIT $2";
+        let text =
+            "SELECT community, kind, founder, owner, frozen, deleted, created, hub FROM community
+                    WHERE community > $1 AND hub IS NULL ORDER BY community LIMIT $2";
         let after = after.map_or_else(Vec::new, |after| after.as_bytes().to_vec());
         let rows = self.all(query(text).bind(after).bind(i64::from(most))).await?;
         rows.iter().map(community_of).collect()
@@ -85,7 +88,7 @@ impl CommunityView for Handle {
         user: UserId,
     ) -> Result<Vec<(StoredCommunity, Belonging)>, StorageError> {
         let text =
-            "SELECT community.community, kind, founder, owner, frozen, deleted, created, standing
+            "SELECT community.community, kind, founder, owner, frozen, deleted, created, hub, standing
                     FROM membership JOIN community ON community.community = membership.community
                     WHERE user_id = $1 AND standing <> $2 AND NOT deleted
                     ORDER BY community.community";
@@ -93,13 +96,14 @@ impl CommunityView for Handle {
         let rows = self.all(query(text).bind(&user.as_bytes()[..]).bind(named)).await?;
         let read = |row: &Row| {
             let cells = Cells::of("membership", row);
-            Ok((community_of(row)?, cells.choice(7, Belonging::from_number)?))
+            Ok((community_of(row)?, cells.choice(8, Belonging::from_number)?))
         };
         rows.iter().map(read).collect()
     }
 
     async fn owned_communities(&mut self, user: UserId) -> Result<u32, StorageError> {
-        let text = "SELECT COUNT(*) FROM community WHERE owner = $1 AND NOT deleted";
+        let text =
+            "SELECT COUNT(*) FROM community WHERE owner = $1 AND NOT deleted AND hub IS NULL";
         let row = self.first(query(text).bind(&user.as_bytes()[..])).await?;
         row.as_ref().map_or(Ok(0), |row| Cells::of("community", row).number(0))
     }
@@ -219,8 +223,8 @@ impl CommunityView for Handle {
 impl CommunityRepository for Handle {
     async fn create_community(&mut self, new: &StoredCommunity) -> Result<bool, StorageError> {
         let text =
-            "INSERT INTO community (community, kind, founder, owner, frozen, deleted, created)
-                    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+            "INSERT INTO community (community, kind, founder, owner, frozen, deleted, created, hub)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
         let insert = query(text)
             .bind(&new.community.as_bytes()[..])
             .bind(i64::from(new.kind.number()))
@@ -228,7 +232,8 @@ impl CommunityRepository for Handle {
             .bind(&new.owner.as_bytes()[..])
             .bind(new.is_frozen)
             .bind(new.is_deleted)
-            .bind(new.created.to_row());
+            .bind(new.created.to_row())
+            .bind(new.hub.as_ref().map(ServerName::as_str));
         Ok(self.execute(insert).await? > 0)
     }
 
@@ -347,6 +352,10 @@ fn community_of(row: &Row) -> Result<StoredCommunity, StorageError> {
         is_frozen: cells.flag(4)?,
         is_deleted: cells.flag(5)?,
         created: cells.time(6)?,
+        hub: match cells.text_if_any(7)? {
+            Some(name) => Some(name.parse().map_err(|_| cells.impossible())?),
+            None => None,
+        },
     })
 }
 

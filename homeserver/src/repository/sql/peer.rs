@@ -268,6 +268,7 @@ impl PeerRepository for Handle {
             "DELETE FROM outbound WHERE peer = $1",
             "DELETE FROM peer_reader WHERE peer = $1",
             "DELETE FROM peer_root WHERE peer = $1",
+            "DELETE FROM peer_farewell WHERE peer = $1",
         ] {
             self.execute(query(text).bind(name.as_str())).await?;
         }

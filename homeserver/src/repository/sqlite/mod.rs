@@ -7,6 +7,8 @@ mod backup;
 mod tests;
 mod writer;
 
+#[path = "../sql/abroad.rs"]
+mod abroad;
 #[path = "../sql/account.rs"]
 mod account;
 #[path = "../sql/blob.rs"]

@@ -74,7 +74,12 @@ pub async fn change(
 ) -> Result<(), Failure<AdminError>> {
     let turn = services.order.lock().await;
     let row = services.storage.read().await?.community(community).await?;
-    if row.ok_or_else(no_community)?.is_deleted {
+    let row = row.ok_or_else(no_community)?;
+    if let Some(hub) = row.hub {
+        let reason = format!("this is a copy of a community whose hub is {hub}");
+        return Err(Failure::Error(AdminError::Precondition { reason }));
+    }
+    if row.is_deleted {
         let reason = "the community has been deleted already".to_owned();
         return Err(Failure::Error(AdminError::Precondition { reason }));
     }

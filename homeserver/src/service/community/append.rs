@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use rookery_protocol::{
-    chain::{HeadRef, Item, Kind, Seen, Submission},
+    chain::{HeadRef, Item, Kind, Seen, SignedHead, Submission},
     codec,
     community::{
         Action, BASE_WINDOW, CommunityKind, EpochReason, EpochStart, JoinBy, Permissions, Place,
         Refused, State, Statement, apply,
     },
-    id::{BlobId, ChainId, ChannelId, CommunityId, ItemId},
+    id::{BlobId, ChainId, ChannelId, CommunityId, ItemId, UserId},
     request::{
         Failure, Refusal,
         community::{AppendLog, AppendLogError},
@@ -21,17 +21,22 @@ use rookery_protocol::{
     time::Timestamp,
 };
 
-use super::{Hosted, belonging, chains::Known, tell};
+use super::{
+    Hosted,
+    author::{Author, Side},
+    belonging,
+    chains::Known,
+    spread, tell,
+};
 use crate::{
     repository::{
         StorageError, View,
         blob::BlobKey,
         chain::{Append, ChainKind, StoredEntry},
-        community::{ChainPlace, StoredCommunity},
+        community::{Belonging, ChainPlace, StoredCommunity},
     },
     service::{
         Services,
-        directory::Resident,
         limit::{Bucket, Subject},
     },
 };
@@ -60,7 +65,11 @@ pub(super) struct Batch {
     /// Each entry with what it says and what the community is after it.
     pub(super) steps: Vec<Step>,
     /// Blobs that are named.
-    named: Vec<BlobKey>,
+    pub(super) named: Vec<BlobKey>,
+    /// The hub's word for where the log stands, of a copy.
+    pub(super) copied: Option<SignedHead>,
+    /// Users here who do not want to have to do with it, of a copy.
+    pub(super) unwanted: Vec<UserId>,
 }
 
 /// One statement of a batch.
@@ -78,20 +87,28 @@ fn incomplete(reason: &str) -> Error {
     Failure::Error(AppendLogError::Incomplete { reason: reason.to_owned() })
 }
 
-/// Appends statements to a community's log: all or none.
+/// Appends statements to the log of a community of this server: all or none.
 pub async fn append(
     services: &Services,
     who: Authenticated,
     request: AppendLog,
 ) -> Result<HeadRef, Error> {
+    append_by(services, (who.user, Side::Here), request).await
+}
+
+/// The same for a user of either side, who has proven to be that user, or whose home has.
+pub async fn append_by(
+    services: &Services,
+    (user, side): (UserId, Side),
+    request: AppendLog,
+) -> Result<HeadRef, Error> {
     let AppendLog { community, statements } = request;
-    let drafts = read(who, community, statements)?;
+    let drafts = read(user, community, statements)?;
     for _ in &drafts {
-        services.limiter.take(Bucket::Statements, &Subject::User(who.user))?;
+        services.limiter.take(Bucket::Statements, &Subject::User(user))?;
     }
     let turn = services.order.lock().await;
-    let author = services.resident(who.user).await?.filter(|author| author.is_active());
-    let author = author.ok_or(Refusal::NotAuthenticated)?;
+    let author = services.author(user, side).await?.ok_or(Refusal::NotAuthenticated)?;
     if let Some(head) = already(services, &author, community, &drafts).await? {
         return Ok(head);
     }
@@ -107,7 +124,7 @@ pub async fn append(
 
 /// Reads the statements, and checks their signatures.
 fn read(
-    who: Authenticated,
+    user: UserId,
     community: CommunityId,
     statements: Vec<Submission>,
 ) -> Result<Vec<Draft>, Error> {
@@ -121,7 +138,7 @@ fn read(
             return Err(denied("another kind of entry"));
         }
         let statement: Statement = codec::decode(submission.body.as_slice()).map_err(denied)?;
-        if statement.author != who.user {
+        if statement.author != user {
             return Err(denied("everybody hands in their own statements"));
         }
         Ok(Draft { submission, item, statement })
@@ -132,7 +149,7 @@ fn read(
 /// Where the last of the statements stands, if all are in the log: a retry after a lost answer.
 async fn already(
     services: &Services,
-    author: &Resident,
+    author: &Author,
     community: CommunityId,
     drafts: &[Draft],
 ) -> Result<Option<HeadRef>, Error> {
@@ -141,7 +158,7 @@ async fn already(
         drafts.iter().map(|draft| (chain, draft.item.item_id)).collect();
     let mut view = services.storage.read().await?;
     let notes = view.notes_of(&items).await?;
-    let are_own = notes.iter().all(|note| author.state.devices.contains_key(&note.author));
+    let are_own = notes.iter().all(|note| author.state().devices.contains_key(&note.author));
     if notes.len() < drafts.len() || !are_own {
         return Ok(None);
     }
@@ -153,23 +170,27 @@ async fn already(
 async fn find(
     services: &Services,
     community: CommunityId,
-    author: &Resident,
+    author: &Author,
     drafts: &[Draft],
 ) -> Result<Option<Arc<Hosted>>, Error> {
     let first = drafts.first().map(|draft| &draft.statement.action);
     let hosted = services.hosted(community).await?;
+    if hosted.as_ref().is_some_and(|hosted| hosted.row.hub.is_some()) {
+        return Err(Failure::Error(AppendLogError::NotFound));
+    }
     let Some(hosted) = hosted else {
-        if !matches!(first, Some(Action::Create(_))) {
+        let founds = matches!((first, author), (Some(Action::Create(_)), Author::Here(_)));
+        if !founds {
             return Err(Failure::Error(AppendLogError::NotFound));
         }
-        let owned = services.storage.read().await?.owned_communities(author.user).await?;
+        let owned = services.storage.read().await?.owned_communities(author.user()).await?;
         if owned >= services.config.communities {
             return Err(Failure::Error(AppendLogError::TooMany));
         }
         return Ok(None);
     };
     let comes = matches!(first, Some(Action::Join(_) | Action::Ask(_)));
-    if !comes && !hosted.may_read_log(author.user) {
+    if !comes && !hosted.may_read_log(author.user()) {
         return Err(Failure::Error(AppendLogError::NotFound));
     }
     if hosted.row.is_frozen {
@@ -181,7 +202,7 @@ async fn find(
 /// Runs the rules, and the hub's own.
 async fn judge(
     services: &Services,
-    author: &Resident,
+    author: &Author,
     community: CommunityId,
     hosted: Option<&Hosted>,
     drafts: Vec<Draft>,
@@ -194,7 +215,7 @@ async fn judge(
     let mut state = before.clone();
     let (mut steps, mut named) = (Vec::with_capacity(drafts.len()), vec![]);
     for Draft { submission, item, statement } in drafts {
-        let signer = submission.signed.author().and_then(|key| author.state.signer(key));
+        let signer = submission.signed.author().and_then(|key| author.state().signer(key));
         let (signer, _) = signer.ok_or_else(|| denied("a live device of the author's signs"))?;
         check_stands(state.as_ref(), head, &statement)?;
         if let Some(state) = &state {
@@ -226,7 +247,7 @@ async fn judge(
     if state.is_none_or(|state| !state.owed.is_empty()) {
         return Err(incomplete("a new epoch goes with them in one batch"));
     }
-    Ok(Batch { before, steps, named })
+    Ok(Batch { before, steps, named, copied: None, unwanted: vec![] })
 }
 
 /// Refuses a statement that its author meant for another place than the next one here.
@@ -261,7 +282,7 @@ fn check_hub(
 /// What the hub sees to beyond the rules.
 struct Policy<'s> {
     services: &'s Services,
-    author: &'s Resident,
+    author: &'s Author,
     state: &'s State,
     at: Timestamp,
 }
@@ -272,10 +293,13 @@ impl Policy<'_> {
             Action::Join(join) => self.check_time(&join.by),
             Action::Ask(ask) => self.check_time(&ask.by),
             Action::Add(add) => {
-                let added = self.services.resident(add.user).await?;
-                let unknown = Failure::Error(AppendLogError::UnknownUser { user: add.user });
-                let added = added.ok_or(unknown)?;
-                let writes = self.services.may_write(self.author.user, &added).await?;
+                let Some(added) = self.services.resident(add.user).await? else {
+                    // Their home was asked whether they let the author write to them.
+                    let known = self.services.foreigner(add.user).await?;
+                    let unknown = AppendLogError::UnknownUser { user: add.user };
+                    return known.map(|_| ()).ok_or(Failure::Error(unknown));
+                };
+                let writes = self.services.may_write(self.author.user(), &added).await?;
                 writes.map(|_| ()).ok_or_else(|| denied("they do not let you write to them"))
             }
             Action::Epoch(start) if start.reason == EpochReason::Age => {
@@ -301,7 +325,7 @@ impl Policy<'_> {
         start: &EpochStart,
     ) -> Result<(), Error> {
         let Some(audience) = self.state.audiences.get(&start.audience) else { return Ok(()) };
-        let manages = self.state.permissions_of(self.author.user, None);
+        let manages = self.state.permissions_of(self.author.user(), None);
         let Some(epoch) = &audience.epoch else { return Ok(()) };
         if audience.should_rotate().is_some()
             || !self.state.owed.is_empty()
@@ -340,29 +364,48 @@ async fn find_wraps(
 /// Stores the batch in one unit of work, and keeps what the community has become.
 async fn store(
     services: &Services,
-    author: &Resident,
+    author: &Author,
     community: CommunityId,
     hosted: Option<&Hosted>,
     batch: &Batch,
 ) -> Result<Arc<Hosted>, Error> {
-    let at = services.clock.now();
-    let chain = ChainId::of_log(community);
     let Some(last) = batch.steps.last() else { return Err(Refusal::Internal.into()) };
     let state = &last.after;
-    let mut row = match hosted {
+    let row = match hosted {
         Some(hosted) => hosted.row.clone(),
         None => StoredCommunity {
             community,
             kind: state.kind,
-            founder: author.user,
+            founder: author.user(),
             owner: state.owner,
             is_frozen: false,
             is_deleted: false,
-            created: at,
+            created: services.clock.now(),
+            hub: None,
         },
     };
+    let hosted = keep(services, row, batch).await?;
+    if batch.before.is_none() {
+        let is_group = state.kind == CommunityKind::Group;
+        tracing::info!(%community, founder = %author.user(), is_group, "a community began");
+    }
+    Ok(hosted)
+}
+
+/// Stores a batch of the community of `row`, begun by it unless there was something before, and keeps what the community has become. Under
+/// [`Services::order`].
+pub(super) async fn keep(
+    services: &Services,
+    mut row: StoredCommunity,
+    batch: &Batch,
+) -> Result<Arc<Hosted>, Error> {
+    let (at, community) = (services.clock.now(), row.community);
+    let chain = ChainId::of_log(community);
+    let Some(last) = batch.steps.last() else { return Err(Refusal::Internal.into()) };
+    let state = &last.after;
+    let farewells = spread::farewells(services, &row, batch).await?;
     let mut unit = services.storage.begin().await?;
-    if hosted.is_none() {
+    if batch.before.is_none() {
         if !unit.create_community(&row).await? {
             return Err(Failure::Error(AppendLogError::NotFound));
         }
@@ -387,7 +430,19 @@ async fn store(
     if state.is_deleted {
         unit.end_community(community).await?;
     } else {
-        unit.put_belongings(community, &belonging::changes(batch)).await?;
+        let mut changes = belonging::changes(batch);
+        for (user, belonging) in &mut changes {
+            if batch.unwanted.contains(user) {
+                *belonging = Belonging::Named;
+            }
+        }
+        unit.put_belongings(community, &changes).await?;
+    }
+    if let Some(head) = &batch.copied {
+        unit.put_copied_head(chain, head).await?;
+    }
+    for (peer, seq) in &farewells {
+        unit.put_farewell(peer, community, *seq).await?;
     }
     if row.owner != state.owner {
         row.owner = state.owner;
@@ -401,10 +456,7 @@ async fn store(
     } else {
         services.hub.folds.insert(community, Arc::clone(&hosted));
     }
-    if batch.before.is_none() {
-        let is_group = state.kind == CommunityKind::Group;
-        tracing::info!(%community, founder = %author.user, is_group, "a community began");
-    }
+    spread::log_moved(services, &hosted, &farewells);
     Ok(hosted)
 }
 

@@ -2,7 +2,7 @@
 
 use rookery_protocol::{
     codec::Octets,
-    id::BlobId,
+    id::{BlobId, UserId},
     request::{
         Failure, Refusal,
         blob::{
@@ -30,11 +30,20 @@ pub async fn put(
     who: Authenticated,
     request: PutBlob,
 ) -> Result<BlobProgress, Failure<PutBlobError>> {
+    put_by(services, who.user, request).await
+}
+
+/// The same for a user of either side.
+pub async fn put_by(
+    services: &Services,
+    user: UserId,
+    request: PutBlob,
+) -> Result<BlobProgress, Failure<PutBlobError>> {
     let PutBlob { community, blob, size, offset, bytes } = request;
     if size > BLOB_BYTES {
         return Err(Failure::Error(PutBlobError::TooLarge { limit: BLOB_BYTES }));
     }
-    let key = BlobKey { community, blob, user: who.user };
+    let key = BlobKey { community, blob, user };
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let mut unit = services.storage.begin().await?;
     let known = unit.blob(key).await?;
@@ -44,7 +53,7 @@ pub async fn put(
     {
         return Ok(BlobProgress { have: known.have });
     }
-    if known.is_none() && unit.unnamed_blobs(who.user).await? >= MAX_UNNAMED {
+    if known.is_none() && unit.unnamed_blobs(user).await? >= MAX_UNNAMED {
         return Err(Failure::Error(PutBlobError::TooMany));
     }
     let now = services.clock.now();
@@ -83,11 +92,19 @@ pub async fn get(
     who: Authenticated,
     request: GetBlob,
 ) -> Result<BlobPart, Failure<GetBlobError>> {
+    if !services.may_look_at(who.user, request.community).await? {
+        return Err(Failure::Error(GetBlobError::NotFound));
+    }
+    part(services, request).await
+}
+
+/// A part of a blob, whoever may have it.
+pub async fn part(
+    services: &Services,
+    request: GetBlob,
+) -> Result<BlobPart, Failure<GetBlobError>> {
     let not_found = || Failure::Error(GetBlobError::NotFound);
     let GetBlob { community, blob, offset, length } = request;
-    if !services.may_look_at(who.user, community).await? {
-        return Err(not_found());
-    }
     let mut view = services.storage.read().await?;
     let stored: StoredBlob = view.whole_blob(community, blob).await?.ok_or_else(not_found)?;
     let most = u64::try_from(PART_BYTES).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! The chains of users that a log speaks of: all users live here, so every chain is at hand.
+//! The chains of users that a log speaks of: of those who live here all of it, of others what was fetched.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

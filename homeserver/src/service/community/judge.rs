@@ -21,6 +21,7 @@ use rookery_protocol::{
 
 use super::{
     Hosted,
+    author::Author,
     chains::Known,
     post::{Answer, Draft, Job, Needs, denied},
 };
@@ -30,14 +31,14 @@ use crate::{
         chain::{EntryNote, StoredChain, StoredEntry},
         community::StoredSenderKey,
     },
-    service::{Services, directory::Resident},
+    service::Services,
 };
 
 /// Everything that is needed to judge a batch.
 pub(super) struct Bench {
     at: Timestamp,
     hosted: HashMap<CommunityId, Arc<Hosted>>,
-    residents: HashMap<UserId, Arc<Resident>>,
+    authors: HashMap<UserId, Author>,
     histories: Known,
     chains: HashMap<ChainId, StoredChain>,
     /// Entries that are there already, by item.
@@ -84,7 +85,7 @@ impl Bench {
         let mut bench = Self {
             at: services.clock.now(),
             hosted: HashMap::new(),
-            residents: HashMap::new(),
+            authors: HashMap::new(),
             histories: Known::default(),
             chains: HashMap::new(),
             notes: HashMap::new(),
@@ -96,8 +97,8 @@ impl Bench {
             if let Some(hosted) = services.hosted(job.community).await? {
                 bench.hosted.insert(job.community, hosted);
             }
-            if let Some(resident) = services.resident(job.who.user).await? {
-                bench.residents.insert(job.who.user, resident);
+            if let Some(author) = services.author(job.user, job.side).await? {
+                bench.authors.insert(job.user, author);
             }
         }
         bench.read_rows(services, jobs).await?;
@@ -114,12 +115,12 @@ impl Bench {
         let items: Vec<_> = items.into_iter().collect();
         let (mut keys, mut targets, mut histories) =
             (HashSet::new(), HashSet::new(), HashMap::<UserId, u64>::new());
-        for resident in self.residents.values() {
-            histories.insert(resident.user, resident.state.head.seq);
+        for author in self.authors.values() {
+            histories.insert(author.user(), author.state().head.seq);
         }
         for (job, draft) in drafts() {
             let mut history = |seq: u64| {
-                let most = histories.entry(job.who.user).or_default();
+                let most = histories.entry(job.user).or_default();
                 *most = seq.max(*most);
             };
             match &draft.needs {
@@ -174,7 +175,7 @@ impl Bench {
                 changed.insert((job.chain, key));
             }
             if trial.spoke {
-                self.spoken.insert((job.chain, job.who.user), self.at);
+                self.spoken.insert((job.chain, job.user), self.at);
             }
             if !trial.erased.is_empty() {
                 judged.erased.push((job.chain, trial.erased));
@@ -218,15 +219,15 @@ impl Bench {
         services: &Services,
         job: &Job,
     ) -> Result<(Posted, Trial), Failure<PostError>> {
-        let author = self.residents.get(&job.who.user).filter(|author| author.is_active());
-        let author = author.ok_or(Refusal::NotAuthenticated)?;
+        let author = self.authors.get(&job.user).ok_or(Refusal::NotAuthenticated)?;
         if let Some(posted) = self.already(job, author)? {
             return Ok((posted, Trial::default()));
         }
         let not_found = || Failure::Error(PostError::NotFound);
-        let hosted = self.hosted.get(&job.community).ok_or_else(not_found)?;
+        let hosted = self.hosted.get(&job.community).filter(|hosted| hosted.row.hub.is_none());
+        let hosted = hosted.ok_or_else(not_found)?;
         let stored = self.chains.get(&job.chain).ok_or_else(not_found)?;
-        if !hosted.may_read(job.who.user, Some(job.channel)) {
+        if !hosted.may_read(job.user, Some(job.channel)) {
             return Err(not_found());
         }
         if hosted.row.is_frozen {
@@ -250,7 +251,7 @@ impl Bench {
     }
 
     /// The answer of the first time, if all items are there.
-    fn already(&self, job: &Job, author: &Resident) -> Result<Option<Posted>, Failure<PostError>> {
+    fn already(&self, job: &Job, author: &Author) -> Result<Option<Posted>, Failure<PostError>> {
         let mut posted = Posted { places: vec![], at: Timestamp::from_millis(0) };
         for draft in &job.drafts {
             let Some(note) = self.notes.get(&(job.chain, draft.item.item_id)) else {
@@ -265,8 +266,8 @@ impl Bench {
 }
 
 /// An id that somebody else has used is none to be answered for.
-fn check_own(note: &EntryNote, author: &Resident) -> Result<(), Failure<PostError>> {
-    if author.state.devices.contains_key(&note.author) {
+fn check_own(note: &EntryNote, author: &Author) -> Result<(), Failure<PostError>> {
+    if author.state().devices.contains_key(&note.author) {
         return Ok(());
     }
     Err(denied("the item id was used by somebody else"))
@@ -277,7 +278,7 @@ struct Case<'b> {
     bench: &'b Bench,
     services: &'b Services,
     job: &'b Job,
-    author: &'b Resident,
+    author: &'b Author,
     state: &'b State,
     owner_epoch: u64,
     head: Option<HeadRef>,
@@ -295,7 +296,7 @@ impl Case<'_> {
         if let Some(twin) = self.trial.entries.iter().find(|entry| entry.item == key.1) {
             return Ok(twin.entry.seq);
         }
-        if self.author.state.live_device(draft.author).is_none() {
+        if self.author.state().live_device(draft.author).is_none() {
             return Err(denied(Misposted::NotADevice));
         }
         match draft.item.kind {
@@ -327,7 +328,7 @@ impl Case<'_> {
         let known = |key| self.known_key(key);
         let judged = judge_announce(self.state, &self.bench.histories, post_of(draft), known);
         let (header, used) = judged.map_err(|error| self.refuse(&error))?;
-        if header.user != self.job.who.user {
+        if header.user != self.job.user {
             return Err(denied("everybody announces keys of their own"));
         }
         self.trial.keys.insert(header.sender_key, used);
@@ -338,7 +339,7 @@ impl Case<'_> {
         let known = |key| self.known_key(key);
         let judged = judge_message(self.state, &self.bench.histories, post_of(draft), known);
         let (header, used) = judged.map_err(|error| self.refuse(&error))?;
-        if header.user != self.job.who.user {
+        if header.user != self.job.user {
             return Err(denied("everybody speaks in their own name"));
         }
         self.check_pace()?;
@@ -354,11 +355,11 @@ impl Case<'_> {
     /// Refuses whoever speaks again too soon in a channel in slow mode.
     fn check_pace(&mut self) -> Result<(), Failure<PostError>> {
         let Some(channel) = self.state.channels.get(&self.job.channel) else { return Ok(()) };
-        let allowed = self.state.permissions_of(self.job.who.user, Some(self.job.channel));
+        let allowed = self.state.permissions_of(self.job.user, Some(self.job.channel));
         if channel.slow_mode_s == 0 || allowed.contain(Permissions::SKIP_SLOW_MODE) {
             return Ok(());
         }
-        let key = (self.job.chain, self.job.who.user);
+        let key = (self.job.chain, self.job.user);
         let last = if self.trial.spoke {
             Some(self.bench.at)
         } else {
@@ -386,11 +387,11 @@ impl Case<'_> {
         };
         let author_of = |seq: u64| {
             let (_, _, device) = target(seq)?;
-            author.state.devices.contains_key(&device).then_some(author.user)
+            author.state().devices.contains_key(&device).then_some(author.user())
         };
         let judged = judge_redact(self.state, &self.bench.histories, post_of(draft), author_of);
         let redact = judged.map_err(|error| self.refuse(&error))?;
-        if redact.user != self.job.who.user {
+        if redact.user != self.job.user {
             return Err(denied("everybody erases in their own name"));
         }
         let mut items = Vec::with_capacity(redact.targets.len());
@@ -405,7 +406,7 @@ impl Case<'_> {
     fn refuse(&self, error: &Unposted) -> Failure<PostError> {
         let misposted = match error {
             Unposted::Misposted(misposted) => misposted,
-            // All users live here: a head that is not at hand is none of theirs.
+            // Whoever lives here has no other chain, and a foreigner's was fetched as far as they name it.
             Unposted::Hold { .. } => &Misposted::NotADevice,
         };
         Failure::Error(match misposted {

@@ -1,4 +1,4 @@
-//! Communities: what their hub lets in, keeps and tells.
+//! Communities: what their hub lets in, keeps and tells, and copies of those that other servers are the hubs of.
 //!
 //! A community is a fold over its log ([`rookery_protocol::community::State`]). The hub keeps the folds of those that are asked for in
 //! memory; whoever changes one does so under [`Services::order`], puts the new fold here after the commit, and tells followers before
@@ -6,13 +6,16 @@
 
 pub mod admin;
 pub mod append;
+pub mod author;
 mod belonging;
 pub mod blob;
 mod chains;
+pub mod copy;
 mod judge;
 pub mod post;
 pub mod read;
 pub mod reads;
+pub mod spread;
 pub mod suggest;
 mod tell;
 #[cfg(test)]
@@ -50,10 +53,10 @@ const PREVIEW: Duration = Duration::from_hours(1);
 /// How much of a log is read at once.
 const PAGE: Limit = Limit { rows: 256, bytes: 1024 * 1024 };
 
-/// A community that this server is the hub of.
+/// A community that this server is the hub of, or that there is a copy of.
 #[derive(Clone, Debug)]
 pub struct Hosted {
-    /// What the hub itself says of it.
+    /// What the server itself says of it.
     pub row: StoredCommunity,
     /// What its log amounts to.
     pub state: State,
@@ -69,12 +72,17 @@ pub struct Hub {
     /// When a user last spoke in a channel in slow mode. A restart forgets it.
     spoken: Cache<(ChainId, UserId), Timestamp>,
     posts: post::Outbox,
+    /// What other servers are to be told.
+    pub spread: spread::Spread,
+    /// Held while a copy of a community is brought up to date.
+    copying: Cache<CommunityId, Arc<tokio::sync::Mutex<()>>>,
 }
 
 /// A hub, and where its posts are taken out.
 #[must_use]
-pub fn hub() -> (Hub, post::Inlet) {
+pub fn hub() -> (Hub, post::Inlet, spread::Outlet) {
     let (posts, inlet) = post::queue();
+    let (spread, outlet) = spread::spread();
     let hub = Hub {
         folds: Cache::new(MAX_FOLDS),
         histories: Cache::new(MAX_HISTORIES),
@@ -82,8 +90,17 @@ pub fn hub() -> (Hub, post::Inlet) {
         previews: Cache::builder().max_capacity(MAX_PLACES).time_to_live(PREVIEW).build(),
         spoken: Cache::new(MAX_SPOKEN),
         posts,
+        spread,
+        copying: Cache::new(MAX_FOLDS),
     };
-    (hub, inlet)
+    (hub, inlet, outlet)
+}
+
+impl Hub {
+    /// Waits for the turn to bring the copy of a community up to date.
+    pub async fn copying(&self, community: CommunityId) -> tokio::sync::OwnedMutexGuard<()> {
+        self.copying.get_with(community, Arc::default).lock_owned().await
+    }
 }
 
 impl Hosted {
@@ -125,7 +142,7 @@ fn named_by(entry: &Entry) -> Vec<UserId> {
 }
 
 impl Services {
-    /// The community `community`, if this server is its hub and it has not ended.
+    /// The community `community`, if this server is its hub or has a copy of it, and it has not ended.
     pub async fn hosted(
         &self,
         community: CommunityId,

@@ -23,7 +23,10 @@ use rookery_protocol::{
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::judge::{Bench, Judged};
+use super::{
+    author::Side,
+    judge::{Bench, Judged},
+};
 use crate::{
     repository::StorageError,
     service::{Services, statement},
@@ -40,7 +43,8 @@ const GATHER: Duration = Duration::from_secs(1);
 /// How often a unit is run again that another node came in between of.
 const TRIES: u32 = 8;
 
-pub(super) type Answer = Result<Posted, Failure<PostError>>;
+/// What becomes of a post.
+pub type Answer = Result<Posted, Failure<PostError>>;
 
 /// Where posts and read marks are handed in.
 #[derive(Debug)]
@@ -66,7 +70,8 @@ pub(super) struct Reads {
 /// One post on its way.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) who: Authenticated,
+    pub(super) user: UserId,
+    pub(super) side: Side,
     pub(super) community: CommunityId,
     pub(super) channel: ChannelId,
     pub(super) chain: ChainId,
@@ -122,6 +127,15 @@ impl Outbox {
 
 /// Posts to a channel: all items are stored before the answer, or none.
 pub async fn post(services: &Services, who: Authenticated, request: PostChannel) -> Answer {
+    post_by(services, (who.user, Side::Here), request).await
+}
+
+/// The same for a user of either side, who has proven to be that user, or whose home has.
+pub async fn post_by(
+    services: &Services,
+    (user, side): (UserId, Side),
+    request: PostChannel,
+) -> Answer {
     let PostChannel { community, channel, items } = request;
     if !(1..=MAX_ITEMS).contains(&items.len()) {
         return Err(denied(format!("one to {MAX_ITEMS} items at once")));
@@ -130,7 +144,7 @@ pub async fn post(services: &Services, who: Authenticated, request: PostChannel)
     let drafts: Result<Vec<Draft>, _> =
         items.into_iter().map(|submission| read(chain, submission)).collect();
     let (answer, answered) = oneshot::channel();
-    let job = Job { who, community, channel, chain, drafts: drafts?, answer };
+    let job = Job { user, side, community, channel, chain, drafts: drafts?, answer };
     services.hub.posts.posts.send(job).await.map_err(|_| Refusal::Unavailable)?;
     answered.await.map_err(|_| Refusal::Unavailable)?
 }
@@ -269,6 +283,7 @@ fn pass_on(services: &Services, judged: Judged) {
     for (chain, entries) in &judged.entries {
         let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
         posts = posts.saturating_add(count);
+        services.hub.spread.moved(*chain);
         if !services.feeds.is_chain_followed(*chain) {
             continue;
         }

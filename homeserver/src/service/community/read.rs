@@ -61,7 +61,7 @@ pub async fn list(services: &Services, who: Authenticated) -> Result<Communities
 impl Services {
     /// Whether `user` may have what belongs to a community's log: readers of the log, everybody where it is open, and whoever has just
     /// looked at it by an invitation's right.
-    pub(super) async fn may_look_at(
+    pub async fn may_look_at(
         &self,
         user: UserId,
         community: CommunityId,
@@ -81,7 +81,7 @@ pub async fn preview(
     request: PreviewLog,
 ) -> Result<Entries, Failure<PreviewError>> {
     let not_found = || Failure::Error(PreviewError::NotFound);
-    let PreviewLog { community, by, after, limit } = request;
+    let PreviewLog { community, by, after, limit, hub: _ } = request;
     let hosted = services.hosted(community).await?.ok_or_else(not_found)?;
     if !may_join(services, &hosted, who.user, &by) {
         return Err(not_found());
@@ -97,11 +97,12 @@ pub async fn preview(
     let limit = Limit { rows: limit.clamp(1, PAGE_ROWS), bytes: PAGE_BYTES };
     let page = view.entries(chain, after, limit).await?;
     let entries = page.rows.into_iter().map(|stored| stored.entry).collect();
-    Ok(Entries { entries, head: services.sign_head(&stored)?, more: page.more })
+    drop(view);
+    Ok(Entries { entries, head: services.head_of(&stored).await?, more: page.more })
 }
 
 /// Whether the right is one, now.
-fn may_join(services: &Services, hosted: &Hosted, user: UserId, by: &JoinBy) -> bool {
+pub fn may_join(services: &Services, hosted: &Hosted, user: UserId, by: &JoinBy) -> bool {
     let state = &hosted.state;
     if state.banned.contains(&user) {
         return false;
@@ -206,7 +207,12 @@ pub async fn names(
             continue;
         }
         if let Some(resident) = services.resident(user).await? {
-            found.push(NamedUser { user, name: resident.name.clone() });
+            found.push(NamedUser { user, name: resident.name.clone(), server: None });
+        } else if let Some(foreigner) = services.foreigner(user).await?
+            && let Some(name) = foreigner.stored.name.clone()
+        {
+            let server = Some(foreigner.stored.peer.clone());
+            found.push(NamedUser { user, name, server });
         }
     }
     Ok(UserNames { names: found })
@@ -223,5 +229,5 @@ pub async fn head(
         return Err(not_found());
     }
     let stored = services.storage.read().await?.chain(chain).await?.ok_or_else(not_found)?;
-    services.sign_head(&stored)?.ok_or_else(not_found)
+    services.head_of(&stored).await?.ok_or_else(not_found)
 }

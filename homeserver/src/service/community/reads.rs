@@ -5,9 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use rookery_protocol::{
     community::{Channel, RECEIPT_AUDIENCE},
     id::{ChainId, UserId},
+    name::ServerName,
     request::{
         Failure,
         channel::{ListReads, ReadPlace, Reads, ReadsError},
+        peer_place::Sign,
     },
     session::{Authenticated, FollowDown},
 };
@@ -29,8 +31,14 @@ pub async fn typing(
     chain: ChainId,
 ) -> Result<(), StorageError> {
     if feed.follows(chain) && services.may_read_place(who.user, chain).await? {
-        let notice = Live::notice(&FollowDown::TypingIn { chain, user: who.user });
-        services.feeds.push_chain_beside(chain, who.user, &notice);
+        let Some(place) = services.place_of(chain).await? else { return Ok(()) };
+        let (Some(channel), Some(hosted)) =
+            (place.channel, services.hosted(place.community).await?)
+        else {
+            return Ok(());
+        };
+        let sign = Sign::Typing { community: place.community, channel, user: who.user };
+        take_sign(services, &hosted, sign, None);
     }
     Ok(())
 }
@@ -51,16 +59,35 @@ pub async fn note(
     else {
         return Ok(());
     };
-    let channel = hosted.state.channels.get(&channel);
-    let takes = channel.is_some_and(|channel| {
-        hosted.state.is_in_audience(who.user, channel.audience) && is_small(&hosted, channel)
-    });
-    if takes {
-        services.hub.posts.note_read(chain, who.user, seq);
-        let notice = Live::notice(&FollowDown::ReadIn { chain, user: who.user, seq });
-        services.feeds.push_chain_beside(chain, who.user, &notice);
-    }
+    let sign = Sign::Read { community: place.community, channel, user: who.user, seq };
+    take_sign(services, &hosted, sign, None);
     Ok(())
+}
+
+/// Tells followers here, and has other servers told, of a sign of life of somebody who may read the channel; `from` is the peer that told
+/// of it.
+pub fn take_sign(services: &Services, hosted: &Hosted, sign: Sign, from: Option<ServerName>) {
+    match &sign {
+        Sign::Typing { community, channel, user } => {
+            let chain = ChainId::of_channel(*community, *channel);
+            let notice = Live::notice(&FollowDown::TypingIn { chain, user: *user });
+            services.feeds.push_chain_beside(chain, *user, &notice);
+        }
+        Sign::Read { community, channel, user, seq } => {
+            let known = hosted.state.channels.get(channel);
+            let takes = known.is_some_and(|channel| {
+                hosted.state.is_in_audience(*user, channel.audience) && is_small(hosted, channel)
+            });
+            if !takes {
+                return;
+            }
+            let chain = ChainId::of_channel(*community, *channel);
+            services.hub.posts.note_read(chain, *user, *seq);
+            let notice = Live::notice(&FollowDown::ReadIn { chain, user: *user, seq: *seq });
+            services.feeds.push_chain_beside(chain, *user, &notice);
+        }
+    }
+    services.hub.spread.sign(sign, from);
 }
 
 /// Whether members tell each other how far they have read.
@@ -75,10 +102,19 @@ pub async fn list(
     who: Authenticated,
     request: ListReads,
 ) -> Result<Reads, Failure<ReadsError>> {
+    list_by(services, who.user, request).await
+}
+
+/// The same for a user of either side.
+pub async fn list_by(
+    services: &Services,
+    user: UserId,
+    request: ListReads,
+) -> Result<Reads, Failure<ReadsError>> {
     let not_found = || Failure::Error(ReadsError::NotFound);
     let ListReads { community, channel: id } = request;
     let hosted = services.hosted(community).await?.ok_or_else(not_found)?;
-    if !hosted.may_read(who.user, Some(id)) {
+    if !hosted.may_read(user, Some(id)) {
         return Err(not_found());
     }
     let channel = hosted.state.channels.get(&id).ok_or_else(not_found)?;

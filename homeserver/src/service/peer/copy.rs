@@ -114,6 +114,7 @@ impl Services {
         let user = foreigner.stored.user;
         let standings = self.standings(caller, user).await?;
         Ok(contact::are_partners(standings.ours, standings.theirs)
+            || self.is_named_to(caller, &[user]).await?.contains(&user)
             || self.peers.grants.contains_key(&(caller, user)))
     }
 

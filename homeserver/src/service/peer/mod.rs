@@ -13,6 +13,13 @@ pub mod copy;
 pub mod forward;
 pub mod handshake;
 pub mod outstanding;
+pub mod place;
+pub mod place_answer;
+pub mod place_ask;
+mod place_blob;
+pub(in crate::service) mod place_copy;
+pub mod place_take;
+pub(in crate::service) mod place_users;
 pub mod receive;
 mod share;
 pub(super) mod standing;
@@ -93,6 +100,8 @@ pub struct Peer {
     pub wake: Notify,
     /// Its row has changed, or it is to be tried at once.
     pub changed: Notify,
+    /// What is told and fetched of communities.
+    pub places: place::Queue,
     /// It was removed.
     pub end: CancellationToken,
     /// Held while copies of its users are written.
@@ -316,6 +325,7 @@ impl Peers {
             arrived: Notify::new(),
             wake: Notify::new(),
             changed: Notify::new(),
+            places: place::Queue::default(),
             end: CancellationToken::new(),
             copying: tokio::sync::Mutex::default(),
             waiters: Mutex::default(),

@@ -14,7 +14,10 @@ use rookery_protocol::{
 };
 
 use crate::{
-    service::community::{append, blob, post, read, reads, suggest},
+    service::{
+        community::{read, suggest},
+        peer::place_ask,
+    },
     transport::router::{Context, Router},
 };
 
@@ -34,7 +37,7 @@ pub(super) fn add(router: Router) -> Router {
 }
 
 async fn append(context: Context, who: Authenticated, request: AppendLog) -> Outcome<AppendLog> {
-    append::append(&context.services, who, request).await
+    place_ask::append(&context.services, who, request).await
 }
 
 async fn list(
@@ -46,7 +49,7 @@ async fn list(
 }
 
 async fn preview(context: Context, who: Authenticated, request: PreviewLog) -> Outcome<PreviewLog> {
-    read::preview(&context.services, who, request).await
+    place_ask::preview(&context.services, who, request).await
 }
 
 async fn read_many(
@@ -78,7 +81,7 @@ async fn head(context: Context, who: Authenticated, request: FetchHead) -> Outco
 }
 
 async fn post(context: Context, who: Authenticated, request: PostChannel) -> Outcome<PostChannel> {
-    post::post(&context.services, who, request).await
+    place_ask::post(&context.services, who, request).await
 }
 
 async fn list_reads(
@@ -86,13 +89,13 @@ async fn list_reads(
     who: Authenticated,
     request: ListReads,
 ) -> Outcome<ListReads> {
-    reads::list(&context.services, who, request).await
+    place_ask::list_reads(&context.services, who, request).await
 }
 
 async fn put_blob(context: Context, who: Authenticated, request: PutBlob) -> Outcome<PutBlob> {
-    blob::put(&context.services, who, request).await
+    place_ask::put_blob(&context.services, who, request).await
 }
 
 async fn get_blob(context: Context, who: Authenticated, request: GetBlob) -> Outcome<GetBlob> {
-    blob::get(&context.services, who, request).await
+    place_ask::get_blob(&context.services, who, request).await
 }

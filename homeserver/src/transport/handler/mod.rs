@@ -9,10 +9,13 @@ mod administration;
 mod community;
 mod conversation;
 mod peer;
+mod peer_place;
 
 use super::Router;
 
 /// Adds every handler there is.
 pub(super) fn all(router: Router) -> Router {
-    administration::add(community::add(peer::add(conversation::add(account::add(router)))))
+    administration::add(community::add(peer_place::add(peer::add(conversation::add(
+        account::add(router),
+    )))))
 }

@@ -12,6 +12,7 @@ use rookery_protocol::{
 
 use super::super::{
     super::{Engine, refusal::failed_as},
+    abroad::hub_away,
     book::Book,
     log::Reader,
 };
@@ -111,6 +112,9 @@ impl Engine {
 /// Why the wraps of an epoch did not get there, as the batch's own failure.
 pub(super) fn no_wraps(error: CallError<PutBlobError>) -> CallError<AppendLogError> {
     match error {
+        CallError::Request(PutBlobError::HubAway { hub, since }) => {
+            CallError::Request(AppendLogError::HubAway { hub, since })
+        }
         CallError::Request(error) => {
             CallError::Request(AppendLogError::Incomplete { reason: error.to_string() })
         }
@@ -124,6 +128,9 @@ pub(super) fn no_wraps(error: CallError<PutBlobError>) -> CallError<AppendLogErr
 
 /// What the hub says to a batch.
 pub(in super::super) fn append_failed(error: CallError<AppendLogError>) -> CommandError {
+    if let CallError::Request(AppendLogError::HubAway { hub, since }) = &error {
+        return hub_away(hub, *since);
+    }
     failed_as(error, |error| match error {
         AppendLogError::NotFound => ErrorKind::NotFound,
         AppendLogError::Denied { .. } | AppendLogError::Frozen | AppendLogError::TooMany => {

@@ -112,8 +112,13 @@ async fn an_invitation_ends_in_time_and_shows_the_log_until_then() {
     let services = town.services();
     let bob = Citizen::new(&town.bench, "bob").await;
     let invite = InviteId::from_number(1);
-    let preview =
-        |by: JoinBy| PreviewLog { community: town.community, by, after: None, limit: 100 };
+    let preview = |by: JoinBy| PreviewLog {
+        community: town.community,
+        by,
+        after: None,
+        limit: 100,
+        hub: None,
+    };
     let by = JoinBy::Invited { invite };
     assert!(read::preview(services, bob.who, preview(by.clone())).await.is_err());
     let expires = Some(town.bench.clock.now().plus(Duration::from_hours(1)));
@@ -301,7 +306,8 @@ async fn a_link_shows_the_log_to_whoever_proves_it_and_is_used_up() {
         let message = invite_message(town.community, invite, citizen.user());
         JoinBy::Link { invite, proof: key.sign(Domain::INVITE, &message) }
     };
-    let preview = |by| PreviewLog { community: town.community, by, after: None, limit: 9 };
+    let preview =
+        |by| PreviewLog { community: town.community, by, after: None, limit: 9, hub: None };
     assert!(read::preview(services, bob.who, preview(by(&carol))).await.is_err());
     assert_eq!(read::list(services, bob.who).await.unwrap().communities, []);
     let shown = read::preview(services, bob.who, preview(by(&bob))).await.unwrap();

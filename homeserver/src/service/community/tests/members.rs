@@ -57,7 +57,7 @@ async fn members_read_each_other_s_chains_and_names_and_strangers_do_not() {
     assert_eq!(names(&dave).await, ["dave"]);
     // Who looks at an open community checks its log by the chains of those whom it names.
     let by = JoinBy::Open;
-    let request = PreviewLog { community: town.community, by, after: None, limit: 100 };
+    let request = PreviewLog { community: town.community, by, after: None, limit: 100, hub: None };
     read::preview(services, dave.who, request).await.unwrap();
     assert_eq!(names(&dave).await, ["alice", "bob", "dave"]);
     // Who has left is still named in the log.

@@ -1,5 +1,6 @@
 //! What a hub lets in, keeps and tells.
 
+mod copies;
 mod log;
 mod members;
 mod posts;

@@ -1,0 +1,251 @@
+//! Copies of communities whose hub is another server: taken in as the hub has ordered them, each entry checked by the rules that clients run,
+//! and served to users here like what this server orders itself.
+//!
+//! Copies stand in the same tables. What is not checked here is whether a post may stand where it stands: its readers do that, who have what
+//! it takes, and a hub that places what it may not is found out by each of them.
+
+use std::sync::Arc;
+
+use rookery_protocol::{
+    chain::{self, Entry, Item, Kind, Seen, SignedHead},
+    codec,
+    community::{self, Action, EpochStart, Redact, Refused, State, Statement},
+    id::{ChainId, ChannelId, CommunityId, UserId},
+};
+
+use super::{
+    Hosted,
+    append::{self, Batch, Step},
+    chains::Known,
+    tell,
+};
+use crate::{
+    repository::{
+        StorageError,
+        chain::{Append, StoredEntry},
+        community::StoredCommunity,
+    },
+    service::{Services, peer::Peer, statement},
+};
+
+/// Why something of a copy was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyFault {
+    /// The database.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The community's hub is another server.
+    #[error("the community has another hub")]
+    NotTheirs,
+    /// The community has ended here, or has no such channel.
+    #[error("there is no such place")]
+    NoPlace,
+    /// More of a user's chain is needed than is here.
+    #[error("the chain of {user} is not here as far as entry {seq}")]
+    Missing {
+        /// Whose.
+        user: UserId,
+        /// How far.
+        seq: u64,
+    },
+    /// A channel names a place of the log that is not here yet.
+    #[error("the log is not here so far")]
+    LogBehind,
+    /// What the hub shows breaks the rules, or contradicts what it has shown before.
+    #[error("the hub shows what does not hold: {0}")]
+    Broken(String),
+    /// Something else has changed the copy meanwhile.
+    #[error("the copy has changed meanwhile")]
+    Raced,
+}
+
+fn broken(error: impl std::fmt::Display) -> CopyFault {
+    CopyFault::Broken(error.to_string())
+}
+
+impl Services {
+    /// The copy of a community whose hub is `peer`, if there is one.
+    pub async fn copied(
+        &self,
+        peer: &Peer,
+        community: CommunityId,
+    ) -> Result<Option<Arc<Hosted>>, CopyFault> {
+        match self.hosted(community).await? {
+            Some(hosted) if hosted.row.hub.as_ref() == Some(&peer.name) => Ok(Some(hosted)),
+            Some(_) => Err(CopyFault::NotTheirs),
+            None => {
+                let row = self.storage.read().await?.community(community).await?;
+                if row.is_some() { Err(CopyFault::NoPlace) } else { Ok(None) }
+            }
+        }
+    }
+}
+
+/// Takes in entries of a log that follow the copy; the hub's signed head vouches for the last of them. Gives the epochs that they begin.
+pub async fn take_log(
+    services: &Services,
+    peer: &Peer,
+    community: CommunityId,
+    entries: Vec<Entry>,
+    head: SignedHead,
+) -> Result<Vec<EpochStart>, CopyFault> {
+    let hosted = services.copied(peer, community).await?;
+    let before = hosted.as_ref().map(|hosted| hosted.state.clone());
+    let steps = judge(services, community, before.clone(), entries).await?;
+    let Some(last) = steps.last() else { return Ok(vec![]) };
+    if last.after.hub != peer.name || !peer.has_root(last.after.hub_key) {
+        return Err(CopyFault::NotTheirs);
+    }
+    let row = match (&hosted, steps.first()) {
+        (Some(hosted), _) => hosted.row.clone(),
+        (None, Some(first)) => StoredCommunity {
+            community,
+            kind: first.after.kind,
+            founder: first.statement.author,
+            owner: first.after.owner,
+            is_frozen: false,
+            is_deleted: false,
+            created: services.clock.now(),
+            hub: Some(peer.name.clone()),
+        },
+        (None, None) => return Ok(vec![]),
+    };
+    let epochs = steps.iter().filter_map(|step| match &step.statement.action {
+        Action::Epoch(start) => Some(start.clone()),
+        _ => None,
+    });
+    let epochs = epochs.collect();
+    let unwanted = unwanted(services, &steps).await?;
+    let batch = Batch { before, steps, named: vec![], copied: Some(head), unwanted };
+    let turn = services.order.lock().await;
+    let Ok(hosted) = append::keep(services, row, &batch).await else {
+        // Whatever was there first is read anew.
+        services.hub.folds.invalidate(&community);
+        return Err(CopyFault::Raced);
+    };
+    tell::appended(services, &batch, &hosted);
+    drop(turn);
+    Ok(epochs)
+}
+
+/// Users here whom somebody has brought in who may not write to them: for them there is no such community.
+async fn unwanted(services: &Services, steps: &[Step]) -> Result<Vec<UserId>, StorageError> {
+    let mut unwanted = vec![];
+    for Step { statement, .. } in steps {
+        let Action::Add(add) = &statement.action else { continue };
+        let Some(added) = services.resident(add.user).await? else { continue };
+        let is_own = services.resident(statement.author).await?.is_some();
+        if !is_own && services.may_write(statement.author, &added).await?.is_none() {
+            tracing::info!(user = %add.user, by = %statement.author, "somebody was brought into a community by whom they do not let write to them");
+            unwanted.push(add.user);
+        }
+    }
+    Ok(unwanted)
+}
+
+/// Runs the rules, from which the hub is not exempt.
+async fn judge(
+    services: &Services,
+    community: CommunityId,
+    mut state: Option<State>,
+    entries: Vec<Entry>,
+) -> Result<Vec<Step>, CopyFault> {
+    let at = services.clock.now();
+    let items = chain::verify_all(&entries);
+    let mut view = services.storage.read().await?;
+    let mut known = Known::default();
+    let mut steps = Vec::with_capacity(entries.len());
+    for (entry, item) in entries.into_iter().zip(items) {
+        let after = loop {
+            let judged =
+                community::apply_verified(community, state.as_ref(), &entry, item.clone(), &known);
+            match judged {
+                Ok(after) => break after,
+                Err(Refused::Denied(error)) => return Err(broken(error)),
+                Err(Refused::Hold { user, head }) => {
+                    if !services.bring(&mut *view, &mut known, user, head.seq).await? {
+                        return Err(CopyFault::Missing { user, seq: head.seq });
+                    }
+                }
+            }
+        };
+        let item = item.map_err(broken)?;
+        let body = entry.body.as_ref().ok_or_else(|| broken("a statement without its body"))?;
+        let statement: Statement = codec::decode(body.as_slice()).map_err(broken)?;
+        state = Some(after.clone());
+        let stored = stored(entry, &item, at)?;
+        steps.push(Step { stored, statement, after });
+    }
+    Ok(steps)
+}
+
+fn stored(
+    entry: Entry,
+    item: &Item,
+    at: rookery_protocol::time::Timestamp,
+) -> Result<StoredEntry, CopyFault> {
+    let author = entry.signed.author().ok_or_else(|| broken("an entry without an author"))?;
+    let author = author.device_id();
+    Ok(StoredEntry { entry, item: item.item_id, kind: item.kind, author, at })
+}
+
+/// Takes in entries of a channel that follow the copy; the hub's signed head vouches for the last of them.
+pub async fn take_channel(
+    services: &Services,
+    peer: &Peer,
+    (community, channel): (CommunityId, ChannelId),
+    entries: Vec<Entry>,
+    head: SignedHead,
+) -> Result<(), CopyFault> {
+    let chain = ChainId::of_channel(community, channel);
+    let items = chain::verify_all(&entries);
+    let hosted = services.copied(peer, community).await?.ok_or(CopyFault::NoPlace)?;
+    let turn = services.order.lock().await;
+    let mut unit = services.storage.begin().await?;
+    let known = unit.chain(chain).await?.ok_or(CopyFault::NoPlace)?;
+    let mut last: Option<Seen> = known.head.map(Seen::from);
+    let (mut rows, mut erased) = (Vec::with_capacity(entries.len()), vec![]);
+    for (entry, item) in entries.into_iter().zip(items) {
+        if entry.chain != chain || entry.owner_epoch != known.owner_epoch {
+            return Err(broken("an entry of another chain"));
+        }
+        entry.check_place(last).map_err(broken)?;
+        let item = item.map_err(broken)?;
+        let position = entry.log_pos.ok_or_else(|| broken("a post without a place in the log"))?;
+        if position > hosted.state.head.seq {
+            return Err(CopyFault::LogBehind);
+        }
+        if !matches!(item.kind, Kind::Announce | Kind::Message | Kind::Redact) {
+            return Err(broken("another kind of entry"));
+        }
+        if item.kind == Kind::Redact
+            && let Some(body) = &entry.body
+        {
+            let redact: Redact = codec::decode(body.as_slice()).map_err(broken)?;
+            erased.extend(redact.targets.into_iter().map(|seq| (chain, seq)));
+        }
+        last = Some(entry.seen());
+        rows.push(stored(entry, &item, services.clock.now())?);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    match unit.append_entries(chain, &rows).await? {
+        Append::Done(_) => {}
+        Append::ItemExists => return Err(broken("an item that stands there already")),
+        Append::Stale(_) | Append::NoChain => return Err(CopyFault::Raced),
+    }
+    // The hub has erased them by its judgement, and shows them no more.
+    let targets = unit.notes_at(&erased).await?;
+    let targets = targets.into_iter().filter(|note| note.kind == Kind::Message);
+    let targets: Vec<_> = targets.map(|note| note.item).collect();
+    if !targets.is_empty() {
+        unit.erase_bodies(chain, &targets).await?;
+    }
+    unit.put_copied_head(chain, &head).await?;
+    unit.commit().await?;
+    let lives: Vec<_> = rows.iter().map(|row| statement::live(&row.entry)).collect();
+    services.feeds.put_in_chain(chain, &lives);
+    drop(turn);
+    Ok(())
+}

@@ -1,0 +1,350 @@
+//! Fetching from a hub what users here follow of its communities.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use rookery_protocol::{
+    chain::{Entry, HeadRef, Item, Kind, SignedHead},
+    codec,
+    community::{Action, Announce, AnnounceBody, Redact, Statement},
+    id::{ChainId, CommunityId, UserId},
+    io::client::{CallError, Client},
+    request::{
+        Refusal, Request,
+        chain::{Entries, ReadError},
+        peer_place::{Guest, PeerListPlaces, PeerReadPlace, PlaceHead},
+    },
+};
+
+use super::{
+    Peer, Services,
+    place::{MAX_COPIES, Spot},
+    place_blob, place_users,
+};
+use crate::{
+    repository::StorageError,
+    service::community::{
+        Hosted,
+        copy::{self, CopyFault},
+    },
+};
+
+/// Entries asked for at once.
+const PAGE: u32 = 256;
+/// Pages of one chain that are fetched in one go: the rest comes with the next comparison.
+const MAX_PAGES: usize = 4_096;
+/// Pages of a list of places.
+const MAX_LISTS: usize = 1_024;
+
+/// The waits before the hub is asked again that cannot answer now.
+const PATIENCE: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
+
+/// Why something was not fetched.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::service) enum FetchError {
+    /// The database.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The hub does not answer, or not now.
+    #[error("the hub does not answer: {0}")]
+    Unreachable(String),
+    /// The hub shows no such place.
+    #[error("the hub shows no such community or channel")]
+    NotFound,
+    /// There are as many copies of its communities as there may be.
+    #[error("there are {MAX_COPIES} communities of that hub here")]
+    TooMany,
+    /// What the hub shows was not taken in.
+    #[error(transparent)]
+    Fault(CopyFault),
+}
+
+impl From<CopyFault> for FetchError {
+    fn from(fault: CopyFault) -> Self {
+        match fault {
+            CopyFault::Storage(error) => Self::Storage(error),
+            fault => Self::Fault(fault),
+        }
+    }
+}
+
+/// Compares the heads of all that users here may read at the peer with what is here, and fetches what is new.
+pub(super) async fn compare(
+    services: &Arc<Services>,
+    peer: &Arc<Peer>,
+    client: &Client,
+) -> Result<(), FetchError> {
+    let mut after = None;
+    for _ in 0..MAX_LISTS {
+        let request = PeerListPlaces { after, only: None };
+        let page = match ask(client, &request).await {
+            // An older server has no communities for others.
+            Err(CallError::Refused(Refusal::UnknownMethod)) => return Ok(()),
+            page => page.map_err(unreachable)?,
+        };
+        let moved = page.places.into_iter().map(|place| (spot(&place), place.head)).collect();
+        fetch_moved(services, peer, client, moved).await;
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Asks the hub, and once more a moment later what it cannot answer now: its other work has come in between, or it asks for patience.
+pub(super) async fn ask<R: Request>(
+    client: &Client,
+    request: &R,
+) -> Result<R::Reply, CallError<R::Error>> {
+    for wait in PATIENCE {
+        match client.call_watched(request).await {
+            Err(CallError::Refused(Refusal::Unavailable)) => tokio::time::sleep(wait).await,
+            Err(CallError::Refused(Refusal::Throttled { retry_after_ms })) => {
+                tokio::time::sleep(wait.max(Duration::from_millis(retry_after_ms.min(1_000))))
+                    .await;
+            }
+            answer => return answer,
+        }
+    }
+    client.call_watched(request).await
+}
+
+fn spot(place: &PlaceHead) -> Spot {
+    (place.community, place.channel)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+pub(super) fn unreachable<E: std::error::Error + 'static>(error: CallError<E>) -> FetchError {
+    FetchError::Unreachable(error.to_string())
+}
+
+/// Fetches those of the places that are behind the told heads. One community's trouble says nothing about the others.
+pub(super) async fn fetch_moved(
+    services: &Arc<Services>,
+    peer: &Arc<Peer>,
+    client: &Client,
+    moved: BTreeMap<Spot, HeadRef>,
+) {
+    let mut communities = BTreeMap::<CommunityId, BTreeMap<Spot, HeadRef>>::new();
+    for (spot, head) in moved {
+        communities.entry(spot.0).or_default().insert(spot, head);
+    }
+    for (community, moved) in communities {
+        match fetch_community(services, peer, client, community, moved).await {
+            Ok(()) | Err(FetchError::Unreachable(_)) => {}
+            Err(error) => {
+                metrics::counter!("rookery_peer_copies_refused_total", "peer" => peer.name.to_string())
+                    .increment(1);
+                tracing::warn!(peer = %peer.name, %community, %error, "a copy of a community was not brought up to date");
+            }
+        }
+        if client.connection().lost().is_some() {
+            return;
+        }
+    }
+}
+
+async fn fetch_community(
+    services: &Arc<Services>,
+    peer: &Peer,
+    client: &Client,
+    community: CommunityId,
+    mut moved: BTreeMap<Spot, HeadRef>,
+) -> Result<(), FetchError> {
+    let turn = services.hub.copying(community).await;
+    if moved.contains_key(&(community, None)) || services.hosted(community).await?.is_none() {
+        let is_behind = match moved.remove(&(community, None)) {
+            Some(head) => !has(services, ChainId::of_log(community), head).await?,
+            None => true,
+        };
+        if is_behind && fetch_log(services, peer, client, community, None).await? {
+            // What may be read may have changed with it.
+            let request = PeerListPlaces { after: None, only: Some(community) };
+            let page = ask(client, &request).await.map_err(unreachable)?;
+            let of_it = page.places.iter().filter(|place| place.community == community);
+            moved.extend(of_it.map(|place| (spot(place), place.head)));
+        }
+    }
+    let Some(hosted) = services.copied(peer, community).await.or_else(gone)? else { return Ok(()) };
+    let residents = services.storage.read().await?.residents_in(community).await?;
+    for (spot, head) in moved {
+        let Some(channel) = spot.1 else { continue };
+        let is_read = residents.iter().any(|user| hosted.may_read(*user, Some(channel)));
+        if is_read && !has(services, ChainId::of_channel(community, channel), head).await? {
+            fetch_channel(services, peer, client, spot).await?;
+        }
+    }
+    drop(turn);
+    Ok(())
+}
+
+/// A community that has ended is nothing to be fetched.
+fn gone(fault: CopyFault) -> Result<Option<Arc<Hosted>>, CopyFault> {
+    if matches!(fault, CopyFault::NoPlace) { Ok(None) } else { Err(fault) }
+}
+
+/// Whether the chain is here as far as `head`.
+async fn has(services: &Services, chain: ChainId, head: HeadRef) -> Result<bool, StorageError> {
+    let stored = services.storage.read().await?.chain(chain).await?;
+    Ok(stored.and_then(|stored| stored.head).is_some_and(|here| here.seq >= head.seq))
+}
+
+/// Fetches what is missing of a log, with the users' chains that it speaks of and the wraps of its epochs. Says whether it has gone on. Under
+/// the community's turn.
+pub(super) async fn fetch_log(
+    services: &Arc<Services>,
+    peer: &Peer,
+    client: &Client,
+    community: CommunityId,
+    guest: Option<&Guest>,
+) -> Result<bool, FetchError> {
+    let mut has_moved = false;
+    for _ in 0..MAX_PAGES {
+        let known = services.copied(peer, community).await.or_else(gone)?;
+        let is_new = known.is_none();
+        if is_new && services.storage.read().await?.copies_of(&peer.name).await? >= MAX_COPIES {
+            return Err(FetchError::TooMany);
+        }
+        let after = known.map(|hosted| hosted.state.head.seq);
+        let page = read(client, (community, None), after, guest).await?;
+        if page.entries.is_empty() {
+            return Ok(has_moved);
+        }
+        let head = check_head(peer, ChainId::of_log(community), &page.entries, page.head)?;
+        let wanted = named_in_log(&page.entries);
+        place_users::fetch(services, peer, client, (community, guest), wanted).await?;
+        count(peer, &page.entries);
+        let epochs = copy::take_log(services, peer, community, page.entries, head).await?;
+        has_moved = true;
+        place_blob::fetch_wraps(services, peer, client, community, epochs, guest).await;
+        if !page.more {
+            return Ok(true);
+        }
+    }
+    Ok(has_moved)
+}
+
+async fn fetch_channel(
+    services: &Arc<Services>,
+    peer: &Peer,
+    client: &Client,
+    spot: Spot,
+) -> Result<(), FetchError> {
+    let (community, Some(channel)) = spot else { return Ok(()) };
+    let chain = ChainId::of_channel(community, channel);
+    for _ in 0..MAX_PAGES {
+        let stored = services.storage.read().await?.chain(chain).await?;
+        let Some(stored) = stored else { return Err(CopyFault::NoPlace.into()) };
+        let after = stored.head.map(|head| head.seq);
+        let page = match read(client, spot, after, None).await {
+            // Nobody here may read it any more: the log says so, or will.
+            Err(FetchError::NotFound) => return Ok(()),
+            page => page?,
+        };
+        if page.entries.is_empty() {
+            return Ok(());
+        }
+        let head = check_head(peer, chain, &page.entries, page.head)?;
+        let furthest = page.entries.iter().filter_map(|entry| entry.log_pos).max();
+        let log = services.copied(peer, community).await?.map(|hosted| hosted.state.head.seq);
+        if furthest > log {
+            fetch_log(services, peer, client, community, None).await?;
+        }
+        let wanted = named_in_channel(&page.entries);
+        place_users::fetch(services, peer, client, (community, None), wanted).await?;
+        count(peer, &page.entries);
+        copy::take_channel(services, peer, (community, channel), page.entries, head).await?;
+        if !page.more {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn count(peer: &Peer, entries: &[Entry]) {
+    let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+    metrics::counter!("rookery_peer_entries_copied_total", "peer" => peer.name.to_string())
+        .increment(count);
+}
+
+async fn read(
+    client: &Client,
+    (community, channel): Spot,
+    after: Option<u64>,
+    guest: Option<&Guest>,
+) -> Result<Entries, FetchError> {
+    let request = PeerReadPlace { community, channel, after, limit: PAGE, guest: guest.cloned() };
+    ask(client, &request).await.map_err(|error| match error {
+        CallError::Request(ReadError::NotFound) => FetchError::NotFound,
+        error => unreachable(error),
+    })
+}
+
+/// Checks that the hub's word for where the chain stands is the hub's, and contains the entries.
+fn check_head(
+    peer: &Peer,
+    chain: ChainId,
+    entries: &[Entry],
+    head: Option<SignedHead>,
+) -> Result<SignedHead, FetchError> {
+    let forged = |why: &str| FetchError::Fault(CopyFault::Broken(why.to_owned()));
+    let signed = head.ok_or_else(|| forged("entries without a signed head"))?;
+    let online = peer.online().ok_or_else(|| forged("no proven key"))?;
+    let word = signed.verify(online).map_err(|_| forged("a head that it has not signed"))?;
+    let head = word.heads.iter().find(|head| head.chain == chain);
+    let head = head.ok_or_else(|| forged("the head of another chain"))?;
+    let same = entries.iter().find(|entry| entry.seq == head.seq);
+    if same.is_some_and(|entry| entry.hash() != head.hash) {
+        return Err(forged("other entries than its head says"));
+    }
+    // More may have come between the head and the page: the next one vouches for those.
+    Ok(signed)
+}
+
+/// Whose chains the statements are judged by, and how far.
+fn named_in_log(entries: &[Entry]) -> BTreeMap<UserId, u64> {
+    let mut wanted = BTreeMap::new();
+    for body in entries.iter().filter_map(|entry| entry.body.as_ref()) {
+        let Ok(statement) = codec::decode::<Statement>(body.as_slice()) else { continue };
+        want(&mut wanted, statement.author, statement.author_head.seq);
+        if let Action::Add(add) = &statement.action {
+            want(&mut wanted, add.user, add.head.seq);
+        }
+    }
+    wanted
+}
+
+/// Whose chains readers of the posts will ask for, and how far.
+fn named_in_channel(entries: &[Entry]) -> BTreeMap<UserId, u64> {
+    let mut wanted = BTreeMap::new();
+    for entry in entries {
+        let Some(body) = &entry.body else { continue };
+        let Ok(item) = codec::decode::<Item>(entry.signed.payload.as_slice()) else { continue };
+        if let Some((user, seq)) = named_in_post(item.kind, body.as_slice()) {
+            want(&mut wanted, user, seq);
+        }
+    }
+    wanted
+}
+
+/// Whose chain a post names, and how far.
+pub(super) fn named_in_post(kind: Kind, body: &[u8]) -> Option<(UserId, u64)> {
+    match kind {
+        Kind::Announce => {
+            let announce: Announce = codec::decode(body).ok()?;
+            let header: AnnounceBody = codec::decode(announce.header.as_slice()).ok()?;
+            Some((header.user, header.head.seq))
+        }
+        Kind::Redact => {
+            let redact: Redact = codec::decode(body).ok()?;
+            Some((redact.user, redact.head.seq))
+        }
+        _ => None,
+    }
+}
+
+fn want(wanted: &mut BTreeMap<UserId, u64>, user: UserId, seq: u64) {
+    let known = wanted.entry(user).or_default();
+    *known = seq.max(*known);
+}

@@ -1,0 +1,141 @@
+//! The chains of users whom a community's log names, wherever they live: from its hub, or from the home that hands something in. A chain proves
+//! itself from its genesis on, so that it does not matter who shows it; who shows too little has the log wait.
+
+use std::collections::BTreeMap;
+
+use rookery_protocol::{
+    chain::Entry,
+    id::{ChainId, CommunityId, UserId},
+    io::client::Client,
+    request::{
+        community::NamedUser,
+        peer_place::{Guest, PeerReadUsers, WantedUser},
+    },
+    user::{self, State},
+};
+
+use super::{
+    Peer, Services,
+    copy::{self, CopyError, Foreigner},
+    place_copy::{FetchError, ask},
+};
+use crate::repository::peer::StoredForeigner;
+
+/// Users asked for at once.
+const USERS: usize = 256;
+/// How often one request is repeated for what did not fit.
+const MAX_ROUNDS: usize = 64;
+
+/// Fetches the chains of `wanted` from the hub, as far as they are not here.
+pub(super) async fn fetch(
+    services: &Services,
+    hub: &Peer,
+    client: &Client,
+    (community, guest): (CommunityId, Option<&Guest>),
+    wanted: BTreeMap<UserId, u64>,
+) -> Result<(), FetchError> {
+    let mut missing = vec![];
+    for (user, seq) in wanted {
+        if services.resident(user).await?.is_some() {
+            continue;
+        }
+        let known = services.foreigner(user).await?;
+        // Names come with the chains.
+        if known.as_ref().is_none_or(|known| known.head.seq < seq || known.stored.name.is_none()) {
+            let after = known.map(|known| known.head.seq);
+            missing.push(WantedUser { user, after });
+        }
+    }
+    for users in missing.chunks(USERS) {
+        let mut users = users.to_vec();
+        for _ in 0..MAX_ROUNDS {
+            let request = PeerReadUsers { community, users: users.clone(), guest: guest.cloned() };
+            let page = ask(client, &request).await;
+            let page = page.map_err(|error| FetchError::Unreachable(error.to_string()))?;
+            let mut by_user = BTreeMap::<UserId, Vec<Entry>>::new();
+            for entry in page.entries {
+                let of_it = |wanted: &&WantedUser| ChainId::of_user(wanted.user) == entry.chain;
+                if let Some(wanted) = users.iter().find(of_it) {
+                    by_user.entry(wanted.user).or_default().push(entry);
+                }
+            }
+            let is_over = by_user.is_empty() || !page.more;
+            for (user, entries) in by_user {
+                let after = adopt(services, user, entries).await?;
+                if let Some(wanted) = users.iter_mut().find(|wanted| wanted.user == user) {
+                    wanted.after = after.or(wanted.after);
+                }
+            }
+            note_names(services, hub, page.names).await?;
+            if is_over {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks entries of a user's chain that follow what is here, and stores them; gives where the copy stands then. Users who live here have
+/// their chains here.
+pub(in crate::service) async fn adopt(
+    services: &Services,
+    user: UserId,
+    entries: Vec<Entry>,
+) -> Result<Option<u64>, FetchError> {
+    if services.resident(user).await?.is_some() {
+        return Ok(None);
+    }
+    let known = services.foreigner(user).await?;
+    let mut states: Vec<State> = Vec::with_capacity(entries.len());
+    let mut new = vec![];
+    for entry in entries {
+        let before = states.last().or(known.as_ref().map(|known| &known.state));
+        if before.is_some_and(|before| entry.seq <= before.head.seq) {
+            continue;
+        }
+        match user::verify_and_apply(user, before, &entry) {
+            Ok(state) => states.push(state),
+            Err(error) => {
+                tracing::warn!(%user, %error, "a user's chain was shown that does not hold");
+                break;
+            }
+        }
+        new.push(entry);
+    }
+    let here = known.as_ref().map(|known| known.head.seq);
+    let Some(state) = states.into_iter().next_back() else { return Ok(here) };
+    let stored = StoredForeigner {
+        user,
+        peer: state.home.clone(),
+        name: known.as_ref().and_then(|known| known.stored.name.clone()),
+        head: known.as_ref().and_then(|known| known.stored.head.clone()),
+    };
+    match copy::keep(services, stored, state, new).await {
+        Ok(foreigner) => Ok(Some(foreigner.head.seq)),
+        Err(CopyError::Storage(error)) => Err(error.into()),
+        // Their home was faster.
+        Err(_) => Ok(here),
+    }
+}
+
+/// Notes by which names the users are known at their homes, by the word of the hub: names are for people, and ids for everything else.
+async fn note_names(
+    services: &Services,
+    hub: &Peer,
+    names: Vec<NamedUser>,
+) -> Result<(), FetchError> {
+    for NamedUser { user, name, server } in names {
+        let Some(known) = services.foreigner(user).await? else { continue };
+        let home = server.as_ref().unwrap_or(&hub.name);
+        let is_told_by_home = known.stored.name.is_some() && known.stored.peer != hub.name;
+        if known.stored.peer == *home && !is_told_by_home {
+            copy::note_name(services, &known, &name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether `peer` speaks for the foreigner: their chain begins at one of its roots.
+pub(super) fn speaks_for(peer: &Peer, foreigner: &Foreigner) -> bool {
+    foreigner.stored.peer == peer.name && peer.has_root(foreigner.state.home_key)
+}

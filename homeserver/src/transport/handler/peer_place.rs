@@ -1,0 +1,99 @@
+//! What other homeservers ask about communities.
+
+use rookery_protocol::request::{
+    Homeserver, Outcome,
+    peer_place::{
+        PeerAppendLog, PeerGetBlob, PeerListPlaces, PeerListReads, PeerPostChannel, PeerPutBlob,
+        PeerReadPlace, PeerReadUsers, PeerTellPlaces,
+    },
+};
+
+use crate::{
+    service::peer::{place_answer, place_take},
+    transport::router::{Context, Router},
+};
+
+pub(super) fn add(router: Router) -> Router {
+    router
+        .on(list)
+        .on(read)
+        .on(users)
+        .on(tell)
+        .on(append)
+        .on(post)
+        .on(put_blob)
+        .on(get_blob)
+        .on(list_reads)
+}
+
+async fn list(
+    context: Context,
+    peer: Homeserver,
+    request: PeerListPlaces,
+) -> Outcome<PeerListPlaces> {
+    Ok(place_answer::list(&context.services, peer.0, request).await?)
+}
+
+async fn read(
+    context: Context,
+    peer: Homeserver,
+    request: PeerReadPlace,
+) -> Outcome<PeerReadPlace> {
+    place_answer::read(&context.services, &context.seat, peer.0, request).await
+}
+
+async fn users(
+    context: Context,
+    peer: Homeserver,
+    request: PeerReadUsers,
+) -> Outcome<PeerReadUsers> {
+    place_answer::users(&context.services, &context.seat, peer.0, request).await
+}
+
+async fn tell(
+    context: Context,
+    peer: Homeserver,
+    request: PeerTellPlaces,
+) -> Outcome<PeerTellPlaces> {
+    Ok(place_take::tell(&context.services, peer.0, request).await?)
+}
+
+async fn append(
+    context: Context,
+    peer: Homeserver,
+    request: PeerAppendLog,
+) -> Outcome<PeerAppendLog> {
+    place_take::append(&context.services, &context.seat, peer.0, request).await
+}
+
+async fn post(
+    context: Context,
+    peer: Homeserver,
+    request: PeerPostChannel,
+) -> Outcome<PeerPostChannel> {
+    place_take::post(&context.services, &context.seat, peer.0, request).await
+}
+
+async fn put_blob(
+    context: Context,
+    peer: Homeserver,
+    request: PeerPutBlob,
+) -> Outcome<PeerPutBlob> {
+    place_take::put_blob(&context.services, &context.seat, peer.0, request).await
+}
+
+async fn get_blob(
+    context: Context,
+    peer: Homeserver,
+    request: PeerGetBlob,
+) -> Outcome<PeerGetBlob> {
+    place_answer::get_blob(&context.services, &context.seat, peer.0, request).await
+}
+
+async fn list_reads(
+    context: Context,
+    peer: Homeserver,
+    request: PeerListReads,
+) -> Outcome<PeerListReads> {
+    place_take::list_reads(&context.services, &context.seat, peer.0, request).await
+}
