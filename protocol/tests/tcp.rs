@@ -189,7 +189,24 @@ async fn the_reason_of_the_end_is_told_both_ways_and_what_waits_is_woken() {
             let other = other.clone();
             async move { other.accept().await.map(|_| ()).unwrap_err() }
         });
+        // Whoever waits for an answer, and whoever reads what comes, hears of it as well.
+        let calling = tokio::task::spawn({
+            let client = Client::over(other.clone());
+            async move { client.call(&ListDevices {}).await.unwrap_err() }
+        });
+        let reading = tokio::task::spawn({
+            let closing = closing.clone();
+            async move {
+                let (_send, mut recv) = closing.accept().await.unwrap();
+                recv.read_frame(64).await.unwrap().unwrap();
+                recv.read_frame(64).await.unwrap().unwrap();
+                recv.read_frame(64).await.unwrap();
+            }
+        });
+        reading.await.unwrap();
         closing.close(CloseReason::SessionEnded);
+        let told = tokio::time::timeout(Duration::from_secs(5), calling).await.unwrap().unwrap();
+        assert!(told.is_transient(), "{told:?}");
         assert_eq!(other.closed().await, ConnectionLost::Closed(CloseReason::SessionEnded));
         assert_eq!(waiting.await.unwrap(), ConnectionLost::Closed(CloseReason::SessionEnded));
         assert_eq!(closing.closed().await, ConnectionLost::ClosedHere);
@@ -273,4 +290,16 @@ async fn a_connection_over_tcp_gives_way_when_quic_works_again() {
     assert_eq!(connection.closed().await, ConnectionLost::Closed(CloseReason::Done));
     let (client, connection) = blocked.pair().await;
     assert!(!client.connection().is_fallback() && !connection.is_fallback());
+}
+
+#[tokio::test]
+async fn who_says_nothing_after_the_handshake_is_never_let_in() {
+    let blocked = blocked(Udp::Rejected).await;
+    let server = blocked.listener.local().unwrap();
+    // Whoever opens TCP and says nothing has no connection, and holds nothing once the handshake's time is over.
+    let socket = TcpStream::connect(server).await.unwrap();
+    let incoming = blocked.listener.accept().await.unwrap();
+    let established = tokio::time::timeout(Duration::from_millis(300), incoming.establish()).await;
+    assert!(established.is_err());
+    drop(socket);
 }

@@ -7,7 +7,7 @@ use rookery_cli::tui::terminal::{Surroundings, Taken};
 use rookery_tests::{
     process::PATIENCE,
     profile::Profile,
-    screen::{Key, Multiplexer, Screen, Setup, Terminal},
+    screen::{Key, Multiplexer, Screen, Setup, Terminal, text_of},
     world::eventually,
 };
 
@@ -81,7 +81,12 @@ async fn it_can_be_suspended_and_brought_back() -> Result<()> {
     terminal.wait_text("Stopped")?;
     ensure!(!terminal.look(|screen, _| screen.alternate_screen()), "{}", terminal.dump());
     terminal.type_text("echo the shell has the keys\r")?;
-    terminal.wait_text("\nthe shell has the keys")?;
+    // Typed before the prompt is there or after: what is asked for is the answer.
+    terminal.wait_for("the shell's answer", |screen| {
+        let text = text_of(screen);
+        let mut rows = text.lines().map(str::trim_end);
+        rows.any(|row| row.ends_with("the shell has the keys") && !row.contains("echo"))
+    })?;
     terminal.type_text("fg\r")?;
     terminal.wait_text("the second word")?;
     wait_written(&mut terminal, "kept meanwhile")?;

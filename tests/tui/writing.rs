@@ -176,7 +176,12 @@ async fn a_draft_survives_a_restart_and_kill_9() -> Result<()> {
     let mut terminal = open(&scene.alice, &Setup::default())?;
     wait_written(&mut terminal, "not yet said")?;
     write(&mut terminal, ", nor this")?;
-    terminal.wait_text("draft saved")?;
+    // It says when, once it was kept by this very program.
+    terminal.wait_for("a draft that was kept now", |screen| {
+        let text = text_of(screen);
+        let said = text.split_once("draft saved ").map(|(_, at)| at.trim_start());
+        said.is_some_and(|at| at.starts_with(|letter: char| letter.is_ascii_digit()))
+    })?;
     terminal.signal("KILL")?;
     terminal.wait_exit()?;
     let mut terminal = open(&scene.alice, &Setup::default())?;

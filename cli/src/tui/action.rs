@@ -220,6 +220,10 @@ actions! {
     Logout = "logout" "Sign this device out" ("") / "logout", Everywhere "ctrl-x Q";
     /// Shows or changes settings.
     Set = "set" "Settings" ("[NAME VALUE]") / "set" | "settings", Everywhere "f2";
+    /// Gives a key another meaning, or shows what all mean.
+    Bind = "bind" "Give a key another meaning" ("[KEY = ACTION]") / "bind", Everywhere "ctrl-x K";
+    /// Reads the user's own keys and colours again.
+    Reload = "reload" "Read keys and colours again" ("") / "reload", Everywhere "ctrl-x ctrl-r";
     /// Changes the colours.
     Theme = "theme" "Theme" ("dark|light|high-contrast|none") / "theme", Everywhere "ctrl-x T";
     /// Lets the mouse be used, or not.

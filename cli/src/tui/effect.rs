@@ -60,10 +60,21 @@ pub enum Effect {
     Resume,
     /// Draw everything again.
     Redraw,
+    /// Read the user's own keys and colours again, after a key was given another meaning if one is to.
+    Reload(Option<Binding>),
     /// Remove the file of the recovery key, which was written down.
     ForgetRecoveryKey(String),
     /// End, after what was asked before has been answered or a moment has passed.
     Quit,
+}
+
+/// A key that is to do something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Which, as the user's file names it.
+    pub on: String,
+    /// The action's name and its argument; nothing any more when empty.
+    pub run: String,
 }
 
 /// A way to come in.

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 use serde_json::Value;
 
-use super::{state::Seen, text::markdown::Blocks};
+use super::{
+    keymap::Keymap,
+    state::{Look, Seen},
+    text::markdown::Blocks,
+};
 use crate::{
     agent::verb::{WatchEvent, WhoamiLine},
     error::CommandError,
@@ -52,6 +56,8 @@ pub enum Event {
     Edited(Result<String, String>),
     /// How coming in for the first time went.
     Entered(Result<Entered, CommandError>),
+    /// The user's own keys and colours were read again, or why not.
+    Reloaded(Result<Box<(Look, Keymap)>, String>),
     /// Code in a message was coloured.
     Coloured(Coloured),
     /// The process is to end: a signal said so.

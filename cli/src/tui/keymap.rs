@@ -251,6 +251,15 @@ enum RawPlace {
     Selecting,
 }
 
+/// A user's file with one row more, by which `on` runs `run`. Of several rows for one key the last one counts.
+pub fn with_row(former: &str, on: &str, run: &str) -> Result<String, KeyError> {
+    let [on, run] = [on, run].map(|word| toml::Value::String(word.to_owned()).to_string());
+    let gap = if former.is_empty() || former.ends_with('\n') { "" } else { "\n" };
+    let text = format!("{former}{gap}[[key]]\non = {on}\nrun = {run}\n");
+    Keymap::parse(&text)?;
+    Ok(text)
+}
+
 impl Keymap {
     /// The defaults with a user's map over them.
     pub fn parse(source: &str) -> Result<Self, KeyError> {
@@ -313,6 +322,21 @@ impl Keymap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_more_counts_and_a_wrong_one_is_refused() {
+        let one = with_row("# mine", "ctrl-x t", "theme light").unwrap();
+        let two = with_row(&one, "ctrl-x t", "topic \"a\\b\"").unwrap();
+        assert!(two.starts_with("# mine\n[[key]]"), "{two}");
+        let map = Keymap::parse(&two).unwrap();
+        let chord: Chord = "ctrl-x t".parse().unwrap();
+        let found = map.find(Place::Everywhere, &chord.0);
+        assert_eq!(found, Found::Action(Action::Topic, "\"a\\b\"".to_owned()));
+        assert!(with_row(&two, "ctrl-x t", "no-such-action").is_err());
+        assert!(with_row(&two, "no such key", "topic").is_err());
+        let none = Keymap::parse(&with_row(&two, "ctrl-x t", "").unwrap()).unwrap();
+        assert_eq!(none.find(Place::Everywhere, &chord.0), Found::Nothing);
+    }
 
     #[test]
     fn keys_are_read_and_written() {

@@ -73,6 +73,31 @@ pub fn can_draw() -> bool {
         && Surroundings::find().can_draw()
 }
 
+/// Writes a new meaning of a key into the user's file, where one is given, and reads looks and keys again.
+fn reload(
+    place: &Place,
+    binding: Option<&effect::Binding>,
+) -> Result<(Look, Keymap), CommandError> {
+    if let Some(effect::Binding { on, run }) = binding {
+        let path = place.directory().join(KEYS);
+        let former = match std::fs::read_to_string(&path) {
+            Ok(former) => former,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let text = keymap::with_row(&former, on, run)
+            .map_err(|error| CommandError::new(Kind::Usage, error.to_string()))?;
+        let new = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
+        crate::config::write_private(&new, text.as_bytes())?;
+        std::fs::rename(&new, &path)?;
+        crate::config::sync_directory_of(&path)?;
+    }
+    chosen(place, &Surroundings::find())
+}
+
+/// The file of a user's own keys, in the profile's directory.
+const KEYS: &str = "keys.toml";
+
 /// What the user's files and the surroundings say about looks and keys.
 fn chosen(place: &Place, surroundings: &Surroundings) -> Result<(Look, Keymap), CommandError> {
     let read = |name: &str| {
@@ -89,7 +114,7 @@ fn chosen(place: &Place, surroundings: &Surroundings) -> Result<(Look, Keymap), 
     let wrong = |path: &std::path::Path, why: String| {
         CommandError::new(Kind::Usage, format!("{}: {why}", path.display()))
     };
-    let keymap = match read("keys.toml")? {
+    let keymap = match read(KEYS)? {
         Some((path, text)) => {
             Keymap::parse(&text).map_err(|error| wrong(&path, error.to_string()))?
         }

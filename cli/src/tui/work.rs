@@ -221,6 +221,10 @@ impl Work {
                     events.blocking_send(Event::Coloured(coloured)).ok();
                 });
             }
+            Effect::Reload(binding) => {
+                let read = super::reload(&self.place, binding.as_ref());
+                self.put(Event::Reloaded(read.map(Box::new).map_err(|error| error.message)));
+            }
             Effect::Quit => self.is_ending = true,
             Effect::Mouse(_)
             | Effect::Redraw

@@ -59,7 +59,7 @@ impl Listener {
 
     /// Waits until the other ends have heard that their connections are closed.
     pub async fn drained(&self) {
-        self.quic.wait_idle().await;
+        tokio::join!(self.quic.wait_idle(), self.tcp.wait_idle());
     }
 }
 

@@ -9,6 +9,7 @@ mod listen;
 mod own;
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -33,8 +34,9 @@ use super::{
 };
 use crate::session::peer::Exporters;
 
-/// Requests that one connection may have under way from each side; who asks waits with more.
-const MAX_STREAMS: usize = 28;
+/// Requests that one connection may have under way from each side; who asks waits with more. Fewer than over QUIC: each may have 256 KiB on the
+/// way towards us, whether or not anybody has proven who they are.
+const MAX_STREAMS: usize = 12;
 
 /// What is known of a connection once its handshake is over.
 #[derive(Debug)]
@@ -67,7 +69,7 @@ struct Shared {
 /// What both halves of a stream keep.
 #[derive(Debug)]
 struct Kept {
-    _connection: Connection,
+    connection: Connection,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -75,14 +77,14 @@ struct Kept {
 #[derive(Debug)]
 pub(super) struct SendStream {
     half: WriteHalf<Compat<yamux::Stream>>,
-    _kept: Arc<Kept>,
+    kept: Arc<Kept>,
 }
 
 /// The receiving half of a stream.
 #[derive(Debug)]
 pub(super) struct RecvStream {
     half: FrameReader<ReadHalf<Compat<yamux::Stream>>>,
-    _kept: Arc<Kept>,
+    kept: Arc<Kept>,
 }
 
 fn next_id() -> usize {
@@ -96,10 +98,10 @@ impl Connection {
         stream: yamux::Stream,
         permit: Option<OwnedSemaphorePermit>,
     ) -> (SendStream, RecvStream) {
-        let kept = Arc::new(Kept { _connection: self.clone(), _permit: permit });
+        let kept = Arc::new(Kept { connection: self.clone(), _permit: permit });
         let (read, write) = tokio::io::split(stream.compat());
-        let recv = RecvStream { half: FrameReader::new(read), _kept: Arc::clone(&kept) };
-        (SendStream { half: write, _kept: kept }, recv)
+        let recv = RecvStream { half: FrameReader::new(read), kept: Arc::clone(&kept) };
+        (SendStream { half: write, kept }, recv)
     }
 
     /// Opens a stream; waits while as many are open as the other side allows.
@@ -191,6 +193,18 @@ impl Connection {
         if is_ours { ConnectionLost::ClosedHere } else { lost }
     }
 
+    /// What comes of `exchange`, or that it broke off: yamux wakes nobody who waits on a stream when its connection ends in order.
+    async fn unless_lost<T>(
+        &self,
+        exchange: impl Future<Output = Result<T, FrameError>>,
+    ) -> Result<T, FrameError> {
+        tokio::select! {
+            biased;
+            done = exchange => done,
+            lost = self.closed() => Err(FrameError::Broken(io::Error::other(lost))),
+        }
+    }
+
     /// A number that no other TCP connection of this process has.
     pub(super) fn stable_id(&self) -> usize {
         self.0.facts.id
@@ -200,12 +214,14 @@ impl Connection {
 impl SendStream {
     /// Writes bytes as they are. Not cancel-safe.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
-        Ok(self.half.write_all(bytes).await?)
+        let connection = &self.kept.connection;
+        connection.unless_lost(async { Ok(self.half.write_all(bytes).await?) }).await
     }
 
     /// Writes one frame. Not cancel-safe.
     pub(super) async fn write_frame(&mut self, payload: &[u8]) -> Result<(), FrameError> {
-        frame::write_frame(&mut self.half, payload).await
+        let connection = &self.kept.connection;
+        connection.unless_lost(frame::write_frame(&mut self.half, payload)).await
     }
 
     /// Says that nothing more comes.
@@ -223,6 +239,7 @@ impl SendStream {
 impl RecvStream {
     /// Reads one frame of at most `limit` bytes; `None` when the stream ended before it. Not cancel-safe.
     pub(super) async fn read_frame(&mut self, limit: usize) -> Result<Option<Vec<u8>>, FrameError> {
-        self.half.read_frame(limit).await
+        let connection = &self.kept.connection;
+        connection.unless_lost(self.half.read_frame(limit)).await
     }
 }

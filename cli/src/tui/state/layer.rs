@@ -14,6 +14,8 @@ pub enum Layer {
         question: String,
         /// What a yes does.
         command: String,
+        /// Whether somebody has written the command, to whom it comes back if it cannot be done.
+        is_written: bool,
     },
     /// Something to be filled in.
     Form(Form),

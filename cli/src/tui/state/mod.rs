@@ -26,7 +26,7 @@ pub use self::{
     picker::{Choice, Picker},
     sheet::{Row, Sheet, SheetKind},
     sidebar::Item,
-    want::{Outgoing, Want},
+    want::{Outgoing, Want, Written},
     welcome::{Locked, Welcome},
     window::{Anchor, Message, Seen, Window},
 };
@@ -201,7 +201,7 @@ pub struct State {
     /// What was filled into forms that were closed, by the command that they complete.
     pub unfinished: BTreeMap<String, String>,
     /// The lines of commands that were not answered yet, by their questions.
-    pub commands: HashMap<u64, String>,
+    pub commands: HashMap<u64, Written>,
     /// The last notice.
     pub notice: Option<Notice>,
     /// What was chosen.

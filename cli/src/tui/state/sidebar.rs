@@ -125,14 +125,19 @@ impl State {
         }
     }
 
-    /// The conversations of the list, in its order.
+    /// The conversations of the list, in its order; what is in it twice counts where it always is.
     #[must_use]
     pub fn listed(&self) -> Vec<String> {
         let room = |item: &Item<'_>| match item {
             Item::Room { room, .. } => Some(room.target.clone()),
             _ => None,
         };
-        self.sidebar().iter().filter_map(room).collect()
+        let mut known = std::collections::HashSet::new();
+        let rooms = self.sidebar().iter().rev().filter_map(room).collect::<Vec<_>>();
+        let mut listed: Vec<String> =
+            rooms.into_iter().filter(|target| known.insert(target.clone())).collect();
+        listed.reverse();
+        listed
     }
 
     /// The next conversation with something unread: mentions first, then in the order of the list, from the open one on.

@@ -19,8 +19,8 @@ pub enum Want {
     Thread(String),
     /// What came of a message that was sent.
     Sent(Outgoing),
-    /// A message is given another text: where, its id, and the text as it was written.
-    Edit(String, String, String),
+    /// A message is given another text: where, its id, the text as it was written, and what came back into the composer for it.
+    Edit(String, String, String, String),
     /// How contacts are.
     Presence,
     /// How other servers are.
@@ -51,6 +51,15 @@ pub enum Want {
     Names(String),
 }
 
+/// A command as somebody has written it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// In which conversation.
+    pub target: Option<String>,
+    /// The line.
+    pub line: String,
+}
+
 /// A message that was handed to the agent, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
@@ -58,6 +67,8 @@ pub struct Outgoing {
     pub target: String,
     /// To which thread there.
     pub thread: Option<String>,
+    /// Which message it answers.
+    pub reply_to: Option<String>,
     /// Its id.
     pub id: String,
     /// What it says.

@@ -67,7 +67,7 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
             open.selecting = Some(crate::tui::state::Selecting { id: message.id });
             let question = format!("Delete the message of {}?", state.short_name(&message.from));
             let command = "/delete yes".to_owned();
-            state.layers.push(Layer::Confirm { question, command });
+            state.layers.push(Layer::Confirm { question, command, is_written: false });
             vec![]
         }
         Action::React => {

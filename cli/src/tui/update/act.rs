@@ -6,7 +6,8 @@ use crate::{
     tui::{
         action::{Action, Spec, TABLE},
         composer::Composer,
-        effect::Effect,
+        effect::{Binding, Effect},
+        keymap::Keymap,
         state::{Choice, Form, Layer, Look, Picker, SheetKind, State, Weight},
         theme::{BuiltIn, Theme},
     },
@@ -52,7 +53,7 @@ pub(super) fn pick(state: &mut State, choice: &Choice) -> Vec<Effect> {
     if choice.command.ends_with(' ') {
         return run_line(state, &choice.command);
     }
-    question::typed(state, &choice.command)
+    question::chosen(state, &choice.command)
 }
 
 /// Whether an action cannot be done without being told more, and is not told by what is selected.
@@ -127,9 +128,13 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
             let thread = side.filter(|thread| thread.has_keys).map(|thread| thread.root.clone());
             compose::send_text(state, &format!("*{argument}*"), None, thread)
         }
-        Action::Theme | Action::Mouse | Action::Suspend | Action::Redraw | Action::Quit => {
-            terminal(state, action, argument)
-        }
+        Action::Theme
+        | Action::Mouse
+        | Action::Bind
+        | Action::Reload
+        | Action::Suspend
+        | Action::Redraw
+        | Action::Quit => terminal(state, action, argument),
         _ => around(state, action, argument),
     }
 }
@@ -145,6 +150,15 @@ fn terminal(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
             effects.push(Effect::Mouse(state.look.mouse));
             effects
         }
+        Action::Bind if argument.is_empty() => sheet::help(state),
+        Action::Bind => match argument.split_once('=') {
+            Some((on, run)) => {
+                let [on, run] = [on, run].map(|word| word.trim().to_owned());
+                vec![Effect::Reload(Some(Binding { on, run }))]
+            }
+            None => usage(state, "/bind KEY = ACTION, such as: /bind ctrl-x t = topic"),
+        },
+        Action::Reload => vec![Effect::Reload(None)],
         Action::Suspend => vec![Effect::Suspend],
         Action::Redraw => vec![Effect::Redraw],
         Action::Quit => super::quit(state),
@@ -231,12 +245,18 @@ pub(super) fn ask_for(state: &mut State, title: &str, command: &str) -> Vec<Effe
 
 /// A form is closed: what was filled in is there when it is opened again.
 pub(super) fn leave_form(state: &mut State, form: Form) {
+    leave_unfinished(state, form.command, form.field.text());
+}
+
+/// Has what was filled in for `command` be there when it is asked for the next time.
+pub(super) fn leave_unfinished(state: &mut State, command: String, text: String) {
+    if text.is_empty() {
+        return;
+    }
     if state.unfinished.len() >= MAX_UNFINISHED {
         state.unfinished.pop_first();
     }
-    if !form.field.is_empty() {
-        state.unfinished.insert(form.command, form.field.text());
-    }
+    state.unfinished.insert(command, text);
 }
 
 fn toggle(state: &mut State, kind: SheetKind) -> Vec<Effect> {
@@ -330,6 +350,28 @@ fn pick_from(state: &mut State, query: &str) -> Vec<Effect> {
     });
     state.layers.push(Layer::Picker(Picker::new(query, choices)));
     vec![]
+}
+
+/// The user's own keys and colours were read again.
+pub(super) fn reloaded(
+    state: &mut State,
+    outcome: Result<Box<(Look, Keymap)>, String>,
+) -> Vec<Effect> {
+    let (look, keymap) = match outcome {
+        Ok(read) => *read,
+        Err(why) => return say(state, Weight::Trouble, why),
+    };
+    state.keymap = keymap;
+    state.look.has_own_theme = look.has_own_theme;
+    if look.has_own_theme {
+        (state.look.built_in, state.look.theme) = (look.built_in, look.theme);
+    } else {
+        let chosen = state.settings.get("theme").and_then(|word| BuiltIn::parse(word));
+        wear(&mut state.look, chosen.unwrap_or(BuiltIn::Dark));
+    }
+    let mut effects = say(state, Weight::Done, "Keys and colours are as your files say");
+    effects.push(Effect::Redraw);
+    effects
 }
 
 fn theme(state: &mut State, word: &str) -> Vec<Effect> {

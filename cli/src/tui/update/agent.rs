@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ask, compose, draft, key, log, navigate, people, say, sheet, trouble};
+use super::{ask, compose, draft, key, log, navigate, people, question, say, sheet, trouble};
 use crate::{
     agent::verb::{
         Changed, Connection, Conversation, LinkEvent, LogLine, PeerList, PresenceLine,
@@ -192,7 +192,8 @@ pub(super) fn clock(state: &mut State) -> Vec<Effect> {
     let mut effects = vec![];
     if !state.is_online() || waits {
         effects.push(Effect::Timer(Timer::Clock, CLOCK));
-    } else if has_peer_trouble(state) {
+    }
+    if state.is_online() && has_peer_trouble(state) {
         effects.push(ask(state, Want::Peers, &PeerList {}));
     }
     effects
@@ -220,11 +221,11 @@ pub(super) fn answered(
     match outcome {
         Ok(value) => took(state, want, value),
         Err(error) => {
-            // Of a message its text is kept, not the command that sent it.
-            if !matches!(want, Want::Sent(_) | Want::Edit(..))
-                && let Some(line) = command
-            {
-                compose::mend(state, &line);
+            // What was to be done comes back to be mended; what it only led to, such as a page to read, does not.
+            let was_to_do =
+                matches!(want, Want::Done(_) | Want::Enter | Want::Invite | Want::Linked);
+            if let Some(written) = command.filter(|_| was_to_do) {
+                question::mend(state, written);
             }
             failed(state, want, &error)
         }
@@ -367,8 +368,8 @@ fn took_page(state: &mut State, want: Want, lines: ReadLines) -> Vec<Effect> {
 fn failed(state: &mut State, want: Want, error: &CommandError) -> Vec<Effect> {
     match want {
         Want::Sent(outgoing) => compose::not_sent(state, &outgoing, error),
-        Want::Edit(target, message, text) => {
-            compose::not_changed(state, &target, message, &text, error)
+        Want::Edit(target, message, text, back) => {
+            compose::not_changed(state, &target, (message, &text, &back), error)
         }
         // What waits for a connection is asked for again when there is one.
         Want::Presence | Want::Peers | Want::Kept | Want::Names(_) | Want::ThreadDraft(..) => {

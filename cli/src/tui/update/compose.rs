@@ -71,15 +71,6 @@ fn run_command(state: &mut State, text: &str) -> Vec<Effect> {
     question::typed(state, text)
 }
 
-/// Puts a command that was not done back where it can be mended, unless something else is being written.
-pub(super) fn mend(state: &mut State, line: &str) {
-    if let Some(open) = &mut state.open
-        && open.writing().is_empty()
-    {
-        open.writing().set_text(line);
-    }
-}
-
 /// Sends what is written: as a message, as an answer, or in place of what a message says.
 fn say_text(state: &mut State, text: &str) -> Vec<Effect> {
     if let Some(effects) = too_long(state, text) {
@@ -88,10 +79,16 @@ fn say_text(state: &mut State, text: &str) -> Vec<Effect> {
     let Some(open) = &mut state.open else { return vec![] };
     let in_thread = open.thread.as_ref().filter(|thread| thread.has_keys);
     let thread = in_thread.map(|thread| thread.root.clone());
-    let purpose = open.draft.purpose.clone();
     open.writing().clear();
-    open.draft.end_purpose();
     open.completion = None;
+    // What is done in the room beside it stays under way.
+    let purpose = match thread {
+        Some(_) => Purpose::Say,
+        None => open.draft.purpose.clone(),
+    };
+    if thread.is_none() {
+        open.draft.end_purpose();
+    }
     match purpose {
         Purpose::Edit(message) => change_text(state, message, text),
         Purpose::Reply(message, _) => send_text(state, text, Some(message), thread),
@@ -109,8 +106,8 @@ fn too_long(state: &mut State, text: &str) -> Option<Vec<Effect>> {
 /// Gives a message of this user another text.
 fn change_text(state: &mut State, message: String, text: &str) -> Vec<Effect> {
     let Some(open) = &state.open else { return vec![] };
-    let room = open.target.clone();
-    let want = Want::Edit(room.clone(), message.clone(), text.to_owned());
+    let (room, back) = (open.target.clone(), open.draft.composer.text());
+    let want = Want::Edit(room.clone(), message.clone(), text.to_owned(), back);
     let act = MessageAct::Edit(emoji::expand(text).into_owned());
     vec![ask(state, want, &MessageChange { room, message, act })]
 }
@@ -119,8 +116,7 @@ fn change_text(state: &mut State, message: String, text: &str) -> Vec<Effect> {
 pub(super) fn not_changed(
     state: &mut State,
     target: &str,
-    message: String,
-    text: &str,
+    (message, text, back): (String, &str, &str),
     error: &CommandError,
 ) -> Vec<Effect> {
     let mut left = None;
@@ -128,8 +124,9 @@ pub(super) fn not_changed(
         Some(open) => &mut open.draft,
         None => left.insert(draft::take(state, target)),
     };
-    if draft.composer.is_empty() && draft.purpose == Purpose::Say {
+    if draft.composer.as_str() == back && draft.purpose == Purpose::Say {
         draft.purpose = Purpose::Edit(message);
+        back.clone_into(&mut draft.aside);
         draft.composer.set_text(text);
     }
     if let Some(left) = left {
@@ -174,10 +171,10 @@ pub(super) fn send_text(
         until: Until::Sent,
         timeout_ms: None,
         no_queue: false,
-        reply_to,
+        reply_to: reply_to.clone(),
         thread: thread.clone(),
     };
-    let outgoing = Outgoing { target, thread, id, text: written };
+    let outgoing = Outgoing { target, thread, reply_to, id, text: written };
     let mut effects = vec![ask(state, Want::Sent(outgoing), &verb)];
     effects.extend(draft::keep(state));
     state.told_typing_at = None;
@@ -277,7 +274,7 @@ pub(super) fn edited(state: &mut State, outcome: Result<String, String>) -> Vec<
 pub(super) fn paste(state: &mut State, text: String) -> Vec<Effect> {
     if state.open.is_none() {
         // It is pasted when there is something to paste it into.
-        state.early.push(Early::Paste(text));
+        super::key::hold(state, Early::Paste(text));
         return say(state, Weight::Done, "It will be put in where you go next: Ctrl+K");
     }
     let is_long = text.len() > MAX_PASTE || text.lines().count() > MAX_PASTE_LINES;

@@ -7,7 +7,7 @@ use crate::{
     tui::{
         effect::Effect,
         event::Timer,
-        state::{Draft, MAX_DRAFTS, Outgoing, State, Want, conversation::Thread},
+        state::{Draft, MAX_DRAFTS, Outgoing, Purpose, State, Want, conversation::Thread},
     },
 };
 
@@ -59,6 +59,11 @@ pub(super) fn kept(
     text: String,
 ) -> Vec<Effect> {
     let now = state.now;
+    if thread.is_none()
+        && let Some(room) = state.rooms.iter_mut().find(|room| room.target == target)
+    {
+        room.draft = Some(text.clone()).filter(|text| !text.is_empty());
+    }
     let Some(open) = state.open.as_mut().filter(|open| open.target == target) else {
         return vec![];
     };
@@ -94,33 +99,66 @@ pub(super) fn is_due(state: &mut State) -> Vec<Effect> {
 
 /// What is written for `target`, as it was when that was left, or as the store has it.
 pub(super) fn take(state: &mut State, target: &str) -> Draft {
-    let stored = state.room_called(target).and_then(|room| room.draft.as_deref());
-    let stored = Draft::of(stored.unwrap_or_default());
+    let stored = state.room_called(target).and_then(|room| room.draft.clone());
+    // What the store was asked to keep counts before what it has told.
+    let stored = Draft::of(last(state, target, None, &stored.unwrap_or_default()));
     state.drafts.remove(target).unwrap_or(stored)
 }
 
 /// Puts a message that was not sent back to what is being written where it was to go. Where something else is being written on the screen,
 /// it stays among the messages, from which `R` sends it again.
 pub(super) fn bring_back(state: &mut State, outgoing: &Outgoing) -> Vec<Effect> {
-    let Outgoing { target, thread, id, text } = outgoing;
-    if let Some(open) = state.open.as_mut().filter(|open| open.target == *target) {
-        let (window, composer) = match (&mut open.thread, thread) {
-            (Some(side), Some(root)) if side.root == *root => {
-                (&mut side.window, &mut side.composer)
+    let Outgoing { target, thread, reply_to, id, text } = outgoing;
+    // What is to be sent with a slash at its beginning is written with two.
+    let text = if text.starts_with('/') { format!("/{text}") } else { text.clone() };
+    let Some(open) = state.open.as_mut().filter(|open| open.target == *target) else {
+        return bring_back_elsewhere(state, target, thread.as_deref(), &text);
+    };
+    match (&mut open.thread, thread) {
+        (Some(side), Some(root)) if side.root == *root => {
+            let is_there = side.window.position(id).is_some();
+            if side.composer.is_empty() || !is_there {
+                let composer = std::mem::take(&mut side.composer);
+                let mut draft = Draft { composer, ..Draft::default() };
+                draft.bring_back(&text);
+                side.composer = draft.composer;
+                side.window.messages.retain(|message| message.id != *id);
             }
-            (_, None) => (&mut open.window, &mut open.draft.composer),
-            (_, Some(root)) => {
-                let root = root.clone();
-                return bring_back_elsewhere(state, target, Some(&root), text);
-            }
-        };
-        if composer.is_empty() {
-            composer.set_text(text);
-            window.messages.retain(|message| message.id != *id);
         }
-        return vec![];
+        (_, Some(root)) => {
+            return bring_back_elsewhere(state, target, Some(&root.clone()), &text);
+        }
+        (_, None) => {
+            let is_there = open.window.position(id).is_some();
+            if open.draft.is_empty()
+                && let Some(parent) = reply_to
+            {
+                let author = open.window.get(parent).map(|message| message.from.clone());
+                open.draft.purpose = Purpose::Reply(parent.clone(), author.unwrap_or_default());
+            }
+            if open.draft.message().is_empty() || !is_there {
+                open.draft.bring_back(&text);
+                open.window.messages.retain(|message| message.id != *id);
+            }
+        }
     }
-    bring_back_elsewhere(state, target, thread.as_deref(), text)
+    soon(state)
+}
+
+/// Takes what failed on the screen over into what is being written there, before the messages at hand are given up.
+pub(super) fn rescue(state: &mut State) {
+    let Some(open) = &mut state.open else { return };
+    for text in open.window.take_unsent() {
+        open.draft.bring_back(&text);
+    }
+    if let Some(side) = &mut open.thread {
+        for text in side.window.take_unsent() {
+            let composer = std::mem::take(&mut side.composer);
+            let mut draft = Draft { composer, ..Draft::default() };
+            draft.bring_back(&text);
+            side.composer = draft.composer;
+        }
+    }
 }
 
 /// The same, where that is not on the screen.
@@ -180,27 +218,20 @@ pub(super) fn took_thread(
 
 /// Closes the thread, if one is open; what is written in it stays, and what was not sent from it.
 pub(super) fn close_thread(state: &mut State) -> Option<Vec<Effect>> {
-    let thread = state.open.as_mut()?.thread.as_mut()?;
-    let mut left = Draft { composer: std::mem::take(&mut thread.composer), ..Draft::default() };
-    for text in thread.window.take_unsent() {
-        left.bring_back(&text);
-    }
-    thread.composer = left.composer.clone();
+    state.open.as_ref()?.thread.as_ref()?;
+    rescue(state);
     let effects = keep(state);
     let open = state.open.as_mut()?;
-    let place = place(&open.target, open.thread.take().as_ref().map(|thread| thread.root.as_str()));
-    put_aside(state, place, left);
+    let thread = open.thread.take()?;
+    let place = place(&open.target, Some(&thread.root));
+    put_aside(state, place, Draft { composer: thread.composer, ..Draft::default() });
     Some(effects)
 }
 
 /// Leaves the open conversation; what is written in it and its thread stays, and what was not sent from it.
 pub(super) fn leave(state: &mut State) -> Vec<Effect> {
     let mut effects = close_thread(state).unwrap_or_default();
-    if let Some(open) = &mut state.open {
-        for text in open.window.take_unsent() {
-            open.draft.bring_back(&text);
-        }
-    }
+    rescue(state);
     effects.extend(keep(state));
     if let Some(open) = state.open.take() {
         put_aside(state, open.target, open.draft);

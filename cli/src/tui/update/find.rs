@@ -3,7 +3,7 @@
 use super::{sheet, usage};
 use crate::tui::{
     effect::Effect,
-    state::{SheetKind, State},
+    state::{Anchor, Selecting, SheetKind, State},
 };
 
 /// Selects the nearest message before the selected one that has `words` in it. What is further back than what is at hand is looked up in
@@ -43,13 +43,13 @@ fn select(state: &mut State, steps: isize) -> bool {
     } else {
         (selected.map_or(count, |place| place.saturating_add(1))..count).find(has_words)
     };
-    let Some(found) = found else { return false };
-    let here = selected.or_else(|| open.window.lowest()).unwrap_or(0);
-    if open.selecting.is_none() {
-        super::navigate::select(state, 0);
+    let Some(message) = found.and_then(|place| open.window.messages.get(place)) else {
+        return false;
+    };
+    let id = message.id.clone();
+    if let Some(open) = &mut state.open {
+        open.window.anchor = Anchor::At { id: id.clone(), skip: 0 };
+        open.selecting = Some(Selecting { id });
     }
-    let [found, here] = [found, here].map(|place| isize::try_from(place).unwrap_or(0));
-    let steps = found.saturating_sub(here);
-    super::navigate::select(state, steps);
     true
 }

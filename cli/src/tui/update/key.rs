@@ -14,6 +14,8 @@ use crate::tui::{
 
 /// How many keys are kept that were pressed too early.
 const MAX_EARLY: usize = 1_024;
+/// How many pastes among them.
+const MAX_PASTES: usize = 16;
 
 /// A key was pressed.
 pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
@@ -22,9 +24,9 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     }
     match state.screen {
         Screen::Opening if is_quit(key) => return super::quit(state),
-        Screen::Opening => return hold(state, key),
+        Screen::Opening => return hold(state, Early::Key(key)),
         Screen::Chat if !state.has_rooms && Stroke::of(key).letter().is_some() => {
-            return hold(state, key);
+            return hold(state, Early::Key(key));
         }
         Screen::Locked(_) | Screen::Welcome(_) => return welcome::press(state, key),
         Screen::Chat => {}
@@ -67,10 +69,11 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     write(state, key)
 }
 
-/// Keeps a key until there is something to write in: nobody waits for a program to be ready before they type.
-fn hold(state: &mut State, key: KeyEvent) -> Vec<Effect> {
-    if state.early.len() < MAX_EARLY {
-        state.early.push(Early::Key(key));
+/// Keeps a key or a paste until there is something to write in: nobody waits for a program to be ready before they type.
+pub(super) fn hold(state: &mut State, early: Early) -> Vec<Effect> {
+    let pastes = state.early.iter().filter(|early| matches!(early, Early::Paste(_))).count();
+    if state.early.len() < MAX_EARLY && (pastes < MAX_PASTES || matches!(early, Early::Key(_))) {
+        state.early.push(early);
     }
     vec![]
 }
@@ -230,7 +233,10 @@ fn clear(state: &mut State) -> Vec<Effect> {
         return super::say(state, super::Weight::Done, "Ctrl+Q ends rookery");
     }
     open.writing().clear();
-    open.draft.end_purpose();
+    // In a thread, what is done in the room beside it stays under way.
+    if open.thread.as_ref().is_none_or(|thread| !thread.has_keys) {
+        open.draft.end_purpose();
+    }
     compose::wrote(state)
 }
 
@@ -292,8 +298,7 @@ pub(super) fn paste(state: &mut State, text: String) -> Vec<Effect> {
         return welcome::paste(state, &text);
     }
     if matches!(state.screen, Screen::Opening) || !state.has_rooms {
-        state.early.push(Early::Paste(text));
-        return vec![];
+        return hold(state, Early::Paste(text));
     }
     match state.layers.last_mut() {
         Some(Layer::Form(Form { field, .. })) => {
@@ -335,11 +340,11 @@ fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         return act::run(state, action, "");
     }
     match state.layers.pop() {
-        Some(Layer::Confirm { question, command }) => match key.code {
-            KeyCode::Char('y' | 'Y') => question::confirmed(state, &command),
+        Some(Layer::Confirm { question, command, is_written }) => match key.code {
+            KeyCode::Char('y' | 'Y') => question::confirmed(state, &command, is_written),
             KeyCode::Char('n' | 'N') => vec![],
             _ => {
-                state.layers.push(Layer::Confirm { question, command });
+                state.layers.push(Layer::Confirm { question, command, is_written });
                 vec![]
             }
         },

@@ -55,11 +55,11 @@ pub(super) fn line(state: &mut State, line: &str) -> Vec<Effect> {
 /// An answer to the topmost layer.
 fn answer(state: &mut State, layer: Layer, line: &str) -> Vec<Effect> {
     match layer {
-        Layer::Confirm { question, command } => match line.to_lowercase().as_str() {
-            "y" | "yes" => question::confirmed(state, &command),
+        Layer::Confirm { question, command, is_written } => match line.to_lowercase().as_str() {
+            "y" | "yes" => question::confirmed(state, &command, is_written),
             "n" | "no" | "" => say(state, Weight::Done, "Not done"),
             _ => {
-                state.layers.push(Layer::Confirm { question, command });
+                state.layers.push(Layer::Confirm { question, command, is_written });
                 usage(state, "Answer y or n")
             }
         },

@@ -120,7 +120,7 @@ const fn edit_of(community: String) -> CommunityEdit {
 }
 
 fn confirm(state: &mut State, question: String, command: &str) -> Vec<Effect> {
-    state.layers.push(Layer::Confirm { question, command: command.to_owned() });
+    state.layers.push(Layer::Confirm { question, command: command.to_owned(), is_written: false });
     vec![]
 }
 

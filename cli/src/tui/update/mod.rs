@@ -67,6 +67,7 @@ pub fn update(state: &mut State, at: Timestamp, event: Event) -> Vec<Effect> {
         Event::Answered { ticket, outcome } => agent::answered(state, ticket, outcome),
         Event::Told { ticket, event } => agent::told(state, ticket, event),
         Event::Edited(outcome) => compose::edited(state, outcome),
+        Event::Reloaded(outcome) => act::reloaded(state, outcome),
         Event::Entered(outcome) => welcome::entered(state, outcome),
         Event::Ending => quit(state),
         Event::Coloured(coloured) => colour::took(state, coloured),
@@ -103,7 +104,10 @@ fn usage(state: &mut State, text: impl Into<String>) -> Vec<Effect> {
 fn quit(state: &mut State) -> Vec<Effect> {
     state.is_quitting = true;
     let mut effects = match state.screen {
-        Screen::Chat => draft::keep(state),
+        Screen::Chat => {
+            draft::rescue(state);
+            draft::keep(state)
+        }
         _ => vec![],
     };
     effects.push(Effect::Quit);

@@ -231,13 +231,17 @@ pub(super) fn newest(state: &mut State) -> Vec<Effect> {
     open.window.anchor = Anchor::End;
     open.selecting = None;
     if !open.window.has_end {
-        open.window.messages.clear();
+        draft::rescue(state);
+        if let Some(open) = &mut state.open {
+            open.window.messages.clear();
+        }
     }
     refresh(state)
 }
 
 /// Goes to the oldest message.
 pub(super) fn oldest(state: &mut State) -> Vec<Effect> {
+    draft::rescue(state);
     let Some(open) = &state.open else { return vec![] };
     let target = open.target.clone();
     let read = Read { from: Some("1970-01-01T00:00:00Z".to_owned()), ..page(&target) };
@@ -254,6 +258,7 @@ pub(super) fn go_to(state: &mut State, place: &str) -> Vec<Effect> {
         return vec![];
     }
     open.window.loading = Loading::Elsewhere;
+    draft::rescue(state);
     let is_id = uuid::Uuid::try_parse(place).is_ok();
     let read = if is_id {
         Read { around: Some(place.to_owned()), ..page(&target) }

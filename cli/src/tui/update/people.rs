@@ -292,7 +292,7 @@ pub(super) fn forward(state: &mut State, target: &str, message: &Message) -> Vec
         thread: None,
     };
     let mut effects = say(state, Weight::Done, format!("Forwarded to {target}"));
-    let outgoing = Outgoing { target: target.to_owned(), thread: None, id, text };
+    let outgoing = Outgoing { target: target.to_owned(), thread: None, reply_to: None, id, text };
     effects.push(ask(state, Want::Sent(outgoing), &verb));
     effects
 }

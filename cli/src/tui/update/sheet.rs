@@ -188,7 +188,7 @@ pub(super) fn press(state: &mut State, stroke: Stroke) -> Option<Vec<Effect>> {
             if command.ends_with(' ') {
                 return Some(act::ask_for(state, &capital(found.about), &command));
             }
-            return Some(question::typed(state, &command));
+            return Some(question::chosen(state, &command));
         }
     }
     Some(vec![])
@@ -210,7 +210,7 @@ pub(super) fn enter(state: &mut State, command: &str) -> Vec<Effect> {
         effects.extend(navigate::go_to(state, &id));
         return effects;
     }
-    question::typed(state, command)
+    question::chosen(state, command)
 }
 
 /// Has the open conversation be seen: a sheet that lies over it is closed, one beside it gives up the keys.

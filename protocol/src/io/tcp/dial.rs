@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_util::compat::TokioAsyncReadCompatExt as _;
+use tokio_util::{compat::TokioAsyncReadCompatExt as _, task::TaskTracker};
 
 use super::{Connection, Facts, driver::drive, listen::keep_alive, next_id};
 use crate::{
@@ -45,7 +45,9 @@ pub(in crate::io) async fn connect(
         Ok(Ok(stream)) => stream,
     };
     let facts = Facts::of(address, stream.get_ref().1, protocol)?;
-    Ok((drive(stream.compat(), facts, yamux::Mode::Client), seen.get().copied()))
+    let mode = yamux::Mode::Client;
+    let connection = drive(stream.compat(), facts, mode, &TaskTracker::new()).await;
+    Ok((connection.map_err(ConnectError::Unreachable)?, seen.get().copied()))
 }
 
 impl Facts {

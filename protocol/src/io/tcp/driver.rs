@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     pin::pin,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,8 +27,14 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The stream that the dialling side opens first.
 const OWN: &str = "1";
 
-/// Runs a connection over `socket`, as the side that dialled or the one that was.
-pub(super) fn drive<T>(socket: T, facts: Facts, mode: yamux::Mode) -> Connection
+/// Begins a connection over `socket`, as the side that dialled or the one that was, and has one of `tasks` run it. The side that was dialled
+/// waits for the other one's first stream: before that nothing is held for it but the socket.
+pub(super) async fn drive<T>(
+    socket: T,
+    facts: Facts,
+    mode: yamux::Mode,
+    tasks: &TaskTracker,
+) -> Result<Connection, ConnectionLost>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -37,23 +44,20 @@ where
     let (asks, asked) = mpsc::channel(MAX_STREAMS);
     let (opened_sender, opened) = mpsc::channel(MAX_STREAMS);
     let (lost_sender, lost) = watch::channel(None);
+    let mux = yamux::Connection::new(socket, config, mode);
+    let mut driver = Driver { mux, asked, waiting: None, opened: opened_sender };
+    let stream = driver.own_stream(mode).await?;
     let (own, ends) = own();
-    let driver = Driver {
-        mux: yamux::Connection::new(socket, config, mode),
-        asked,
-        waiting: None,
-        opened: opened_sender,
-    };
-    TaskTracker::new().spawn(driver.run(mode, ends, lost_sender));
-    Connection(std::sync::Arc::new(Shared {
+    tasks.spawn(driver.run(stream, ends, lost_sender));
+    Ok(Connection(Arc::new(Shared {
         facts,
         asks,
-        may_open: std::sync::Arc::new(Semaphore::new(MAX_STREAMS)),
+        may_open: Arc::new(Semaphore::new(MAX_STREAMS)),
         opened: tokio::sync::Mutex::new(opened),
         own,
         lost,
-        closed_here: std::sync::Mutex::new(false),
-    }))
+        closed_here: Mutex::new(false),
+    })))
 }
 
 struct Driver<T> {
@@ -66,14 +70,11 @@ struct Driver<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     async fn run(
         mut self,
-        mode: yamux::Mode,
+        own: yamux::Stream,
         ends: Ends,
         lost: watch::Sender<Option<ConnectionLost>>,
     ) {
-        let broken = match self.own_stream(mode).await {
-            Ok(stream) => self.run_with(stream, ends, &lost).await,
-            Err(broken) => Some(broken),
-        };
+        let broken = self.run_with(own, ends, &lost).await;
         let why = broken.unwrap_or(ConnectionLost::ClosedHere);
         lost.send_if_modified(|lost| lost.is_none() && lost.replace(why).is_none());
         // Whoever still waits for a stream is told by the channels' end.

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::compat::TokioAsyncReadCompatExt as _;
+use tokio_util::{compat::TokioAsyncReadCompatExt as _, task::TaskTracker};
 
 use super::{Connection, Facts, driver::drive};
 use crate::{
@@ -21,19 +21,28 @@ const ASK_EVERY: Duration = Duration::from_secs(10);
 const ASKS: u32 = 4;
 /// How long to wait after the system could not give a connection, as when there are no descriptors left.
 const BREATH: Duration = Duration::from_millis(100);
+/// How long the last words of all connections may take, at the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long what was sent may stay unacknowledged (RFC 5482): the system asks nothing while it waits for that.
+#[cfg(target_os = "linux")]
+const UNHEARD: Duration = Duration::from_mins(1);
 
 /// Has the system notice an end that is gone without a word; and has small frames go out at once.
 pub(super) fn keep_alive(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let wanted =
         socket2::TcpKeepalive::new().with_time(QUIET).with_interval(ASK_EVERY).with_retries(ASKS);
-    socket2::SockRef::from(socket).set_tcp_keepalive(&wanted)
+    let socket = socket2::SockRef::from(socket);
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNHEARD))?;
+    socket.set_tcp_keepalive(&wanted)
 }
 
 /// A bound TCP socket that takes connections.
 pub(in crate::io) struct Endpoint {
     listener: TcpListener,
     acceptor: TlsAcceptor,
+    drivers: TaskTracker,
 }
 
 /// Somebody who has connected, and not shown yet that they speak TLS.
@@ -41,6 +50,7 @@ pub(in crate::io) struct Attempt {
     socket: TcpStream,
     remote: SocketAddr,
     acceptor: TlsAcceptor,
+    drivers: TaskTracker,
 }
 
 impl Endpoint {
@@ -48,14 +58,16 @@ impl Endpoint {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
-        Ok(Self { listener: TcpListener::from_std(listener)?, acceptor })
+        let listener = TcpListener::from_std(listener)?;
+        Ok(Self { listener, acceptor, drivers: TaskTracker::new() })
     }
 
     pub(in crate::io) async fn accept(&self) -> Attempt {
         loop {
             match self.listener.accept().await {
                 Ok((socket, remote)) => {
-                    return Attempt { socket, remote, acceptor: self.acceptor.clone() };
+                    let (acceptor, drivers) = (self.acceptor.clone(), self.drivers.clone());
+                    return Attempt { socket, remote, acceptor, drivers };
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be taken over TCP");
@@ -63,6 +75,12 @@ impl Endpoint {
                 }
             }
         }
+    }
+
+    /// Waits a moment until the other ends have heard that their connections are closed.
+    pub(in crate::io) async fn wait_idle(&self) {
+        self.drivers.close();
+        tokio::time::timeout(LAST_WORDS, self.drivers.wait()).await.ok();
     }
 }
 
@@ -81,6 +99,6 @@ impl Attempt {
             _ => Protocol::Device,
         };
         let facts = Facts::of(self.remote, session, protocol).map_err(|error| broken(&error))?;
-        Ok(drive(stream.compat(), facts, yamux::Mode::Server))
+        drive(stream.compat(), facts, yamux::Mode::Server, &self.drivers).await
     }
 }

@@ -87,6 +87,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("account", "name Ada"),
     ("set", "typing hidden"),
     ("theme", "light"),
+    ("bind", "ctrl-t = thread"),
 ];
 
 #[test]

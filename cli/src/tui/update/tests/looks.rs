@@ -16,6 +16,7 @@ use crate::{
             links::Links,
             markdown::{self, EmojiStyle},
         },
+        theme::{BuiltIn, Theme},
     },
 };
 
@@ -160,4 +161,26 @@ fn a_message_that_was_changed_is_coloured_anew() {
     let asked = to_colour(&desk.tell(Event::Seen(seen)));
     assert_eq!(asked.len(), 1);
     assert_ne!(asked[0].1, first);
+}
+
+#[test]
+fn a_key_is_given_another_meaning_and_the_files_are_read_again() {
+    use crate::tui::{effect::Binding, keymap::Keymap, state::Look};
+    let mut desk = desk();
+    desk.write("/bind ctrl-t = thread");
+    let effects = desk.keys("esc enter");
+    let binding = Binding { on: "ctrl-t".to_owned(), run: "thread".to_owned() };
+    assert!(effects.contains(&Effect::Reload(Some(binding))), "{effects:?}");
+    let keymap = Keymap::parse("[[key]]\non = 'ctrl-t'\nrun = 'thread'").unwrap();
+    let theme = Theme::built_in(BuiltIn::HighContrast);
+    let look = Look { theme: theme.clone(), has_own_theme: true, ..Look::default() };
+    desk.tell(Event::Reloaded(Ok(Box::new((look, keymap)))));
+    assert!(desk.state.look.has_own_theme && desk.state.look.theme == theme);
+    desk.keys("ctrl-t");
+    assert!(desk.state.open.as_ref().unwrap().thread.is_some());
+    // Without a file of one's own, the colours are those that were chosen.
+    desk.tell(Event::Reloaded(Ok(Box::new((Look::default(), Keymap::default())))));
+    assert!(desk.state.look.theme == Theme::built_in(BuiltIn::Dark));
+    desk.tell(Event::Reloaded(Err("keys.toml: line 3: no such key".to_owned())));
+    assert!(desk.said().contains("line 3"));
 }

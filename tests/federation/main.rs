@@ -1,0 +1,6 @@
+//! Homeservers whose people write to each other and share communities, real processes all of them.
+
+mod communities;
+mod delivery;
+mod identity;
+mod pair;
