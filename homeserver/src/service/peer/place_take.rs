@@ -55,7 +55,11 @@ pub async fn append(
     if place_ask::right_of(&request.request.statements).is_some() {
         services.limiter.take(Bucket::PeerJoins, &Subject::Peer(root))?;
     }
-    for user in place_ask::added(&request.request.statements).into_iter().map(|add| add.user) {
+    // Nobody's chain is kept for a community that is ordered elsewhere, or nowhere.
+    let is_here = services.hosted(request.request.community).await?;
+    let is_here = is_here.is_some_and(|hosted| hosted.row.hub.is_none());
+    let added = place_ask::added(&request.request.statements);
+    for user in added.into_iter().map(|add| add.user).filter(|_| is_here) {
         let chain = ChainId::of_user(user);
         let entries = request.chains.iter().filter(|entry| entry.chain == chain).cloned();
         let adopted = place_users::adopt(services, user, entries.collect()).await;
@@ -136,6 +140,7 @@ pub async fn tell(
     if request.moved.len() > TOLD_AT_ONCE || request.signs.len() > SIGNS_AT_ONCE {
         return Err(Refusal::Malformed);
     }
+    charge(services, root, request.signs.len())?;
     if !request.moved.is_empty() {
         peer.places.fetch(request.moved);
     }
@@ -151,8 +156,8 @@ async fn take_sign(services: &Services, peer: &Peer, sign: Sign) -> Result<(), S
         &sign;
     let Some(hosted) = services.hosted(*community).await? else { return Ok(()) };
     let is_theirs = if let Some(hub) = &hosted.row.hub {
-        // The hub passes on what others have shown it.
-        *hub == peer.name
+        // The hub passes on what others have shown it; what people of this server have read, they say themselves.
+        *hub == peer.name && services.resident(*user).await?.is_none()
     } else {
         let foreigner = services.foreigner(*user).await?;
         foreigner.is_some_and(|foreigner| speaks_for(peer, &foreigner))

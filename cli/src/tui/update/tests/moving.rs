@@ -178,6 +178,8 @@ fn words_are_found_in_the_room_backwards_and_forwards_and_further_back_by_the_in
     desk.keys("enter");
     let newest = selected(&desk);
     assert!(newest.to_lowercase().contains("nest3"), "{newest}");
+    let anchor = desk.state.open.as_ref().unwrap().window.anchor.clone();
+    assert!(matches!(anchor, Anchor::At { .. }), "the screen goes there: {anchor:?}");
     desk.keys("n");
     let older = selected(&desk);
     assert!(older.contains("nest3") && older != newest, "{older}");
@@ -212,6 +214,9 @@ fn on_a_wide_screen_what_is_unread_stands_first_mentions_before_the_rest() {
     assert_eq!(listed[..4], wanted, "{listed:?}");
     assert_eq!(listed.iter().filter(|one| *one == "@alice@nest.example").count(), 1);
     assert_eq!(listed.iter().filter(|one| *one == "rookery-devs#ops").count(), 2);
+    // Whoever walks the list comes by each once.
+    let walked = desk.state.listed();
+    assert_eq!(walked.iter().filter(|one| *one == "rookery-devs#ops").count(), 1);
     desk.tell(Event::Resized(80, 24));
     assert_eq!(top(&desk)[0], "Direct");
 }
