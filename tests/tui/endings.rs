@@ -97,6 +97,24 @@ async fn it_can_be_suspended_and_brought_back() -> Result<()> {
     terminal.ensure_restored()
 }
 
+/// From the moment that the screen is gone, every key is the shell's.
+#[tokio::test]
+async fn what_is_typed_after_the_end_is_the_shells() -> Result<()> {
+    let scene = Scene::talking().await?;
+    let mut terminal = shell(&scene.alice)?;
+    for turn in 0..8 {
+        terminal.type_text("\"$ROOKERY\"\r")?;
+        terminal.wait_text("the second word")?;
+        terminal.press(Key::Control('q'))?;
+        terminal.wait_for("the shell", |screen| !screen.alternate_screen())?;
+        terminal.type_text(&format!("echo turn $((10 + {turn}))\r"))?;
+        terminal.wait_text(&format!("turn {}", 10 + turn))?;
+    }
+    terminal.type_text("exit\r")?;
+    terminal.wait_exit()?;
+    terminal.ensure_restored()
+}
+
 /// Somebody else has stopped it, and had the terminal meanwhile.
 #[tokio::test]
 async fn after_a_stop_everything_is_drawn_again() -> Result<()> {

@@ -13,6 +13,7 @@ pub mod event;
 #[cfg(test)]
 mod fixture;
 pub mod glyphs;
+mod keyboard;
 pub mod keymap;
 mod keys;
 mod linear;

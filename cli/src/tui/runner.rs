@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use ratatui::crossterm::event::{Event as TerminalEvent, EventStream};
+use ratatui::crossterm::event::Event as TerminalEvent;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::Instant,
@@ -13,6 +12,7 @@ use super::{
     agent::Source,
     effect::Effect,
     event::Event,
+    keyboard::Keyboard,
     sieve::Sieve,
     state::{Seen, State},
     terminal::{self, Screen, Surroundings, Taken},
@@ -23,6 +23,7 @@ use crate::{config::Place, error::CommandError};
 
 /// The time between two frames, where nobody pressed a key.
 const FRAME: Duration = Duration::from_millis(16);
+
 /// What is drawn on, and everything that is under way.
 #[derive(Debug)]
 pub(super) struct Runner {
@@ -68,7 +69,8 @@ impl Runner {
         let mut resumed = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
         let mut taken = Taken::take(&self.surroundings)?;
         let mut screen = taken.screen(self.cache.links())?;
-        let mut input = Some(EventStream::new());
+        let mut keyboard = Keyboard::default();
+        keyboard.start();
         // The first frame comes before anything else is done.
         self.draw(&mut screen)?;
         let mut drawn = Instant::now();
@@ -78,7 +80,7 @@ impl Runner {
             let woken = tokio::select! {
                 biased;
                 _ = resumed.recv() => Woken::Resumed,
-                woken = self.wait(input.as_mut(), &mut signals, is_dirty, drawn) => woken,
+                woken = self.wait(&mut keyboard, &mut signals, is_dirty, drawn) => woken,
             };
             let is_key = matches!(woken, Woken::Key(_));
             let mut effects = match woken {
@@ -101,7 +103,7 @@ impl Runner {
             }
             is_dirty = true;
             for effect in effects {
-                if self.perform(effect, &mut taken, &mut screen, &mut input).is_err() {
+                if self.perform(effect, &mut taken, &mut screen, &mut keyboard).is_err() {
                     self.lose_terminal();
                 }
             }
@@ -113,36 +115,26 @@ impl Runner {
                 is_dirty = false;
             }
         }
-        drop(input);
+        drop(keyboard);
         drop(taken);
         self.work.close(&mut self.state).await
     }
 
     async fn wait(
         &mut self,
-        input: Option<&mut EventStream>,
+        keyboard: &mut Keyboard,
         signals: &mut [Signal; 3],
         is_dirty: bool,
         drawn: Instant,
     ) -> Woken {
         let frame = is_dirty.then(|| drawn.checked_add(FRAME).unwrap_or(drawn));
-        let typed = async {
-            match input {
-                Some(input) => input.next().await,
-                None => std::future::pending().await,
-            }
-        };
         let [terminate, hang_up, interrupt] = signals;
         tokio::select! {
             biased;
             _ = terminate.recv() => Woken::Gone,
             _ = hang_up.recv() => Woken::Gone,
             _ = interrupt.recv() => Woken::Gone,
-            typed = typed => match typed {
-                Some(Ok(event)) => Woken::Key(event),
-                // Nobody is at the terminal any more.
-                Some(Err(_)) | None => Woken::Gone,
-            },
+            typed = keyboard.next() => typed.map_or(Woken::Gone, Woken::Key),
             () = sleep_until(self.sieve.until()) => Woken::Held,
             () = sleep_until(frame) => Woken::Draw,
             event = self.work.next() => Woken::Other(event),
@@ -183,12 +175,12 @@ impl Runner {
         &mut self,
         taken: &Taken,
         screen: &mut Screen,
-        input: &mut Option<EventStream>,
+        keyboard: &mut Keyboard,
     ) -> std::io::Result<()> {
-        drop(input.take());
+        keyboard.stop();
         terminal::restore();
         taken.enter()?;
-        *input = Some(EventStream::new());
+        keyboard.start();
         screen.clear()?;
         self.work.carry_out(Effect::Watch);
         Ok(())
@@ -210,7 +202,7 @@ impl Runner {
         effect: Effect,
         taken: &mut Taken,
         screen: &mut Screen,
-        input: &mut Option<EventStream>,
+        keyboard: &mut Keyboard,
     ) -> Result<(), CommandError> {
         match effect {
             Effect::Mouse(mouse) => taken.set_mouse(mouse)?,
@@ -220,24 +212,24 @@ impl Runner {
             }
             Effect::Edit(text) => {
                 // The reader of keys stops first: an editor reads its own.
-                drop(input.take());
+                keyboard.stop();
                 terminal::restore();
                 let outcome = self.work.edit(&text);
                 taken.enter()?;
-                *input = Some(EventStream::new());
+                keyboard.start();
                 screen.clear()?;
                 self.cache.clear();
                 self.work.put(Event::Edited(outcome));
                 self.work.carry_out(Effect::Watch);
             }
             Effect::Suspend => {
-                drop(input.take());
+                keyboard.stop();
                 terminal::restore();
                 stop()?;
-                self.resume(taken, screen, input)?;
+                self.resume(taken, screen, keyboard)?;
             }
             // Whoever had the terminal meanwhile has left it as they like it.
-            Effect::Resume => self.resume(taken, screen, input)?,
+            Effect::Resume => self.resume(taken, screen, keyboard)?,
             Effect::Notify { title, body } => terminal::notify(&self.surroundings, &title, &body)?,
             Effect::Copy(text) => terminal::copy(&self.surroundings, &text)?,
             Effect::Title(title) => terminal::set_title(&title)?,
