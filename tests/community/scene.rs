@@ -1,13 +1,11 @@
 //! People of a community.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rookery_tests::{
     homeserver::Homeserver,
-    process::PATIENCE,
     profile::{Message, Profile},
-    world::{World, eventually},
+    world::World,
 };
-use serde_json::Value;
 
 /// The exit codes that are promised, by name.
 pub(crate) mod exit {
@@ -52,36 +50,12 @@ impl Scene {
         let alice = self.person("alice");
         let create = [&["community", "create", "club"], arguments].concat();
         alice.ask(&create).await?;
-        let link = link_of(alice, &[]).await?;
+        let link = alice.link_into("club", &[]).await?;
         for (other, _) in self.people.iter().skip(1) {
             other.ask(&["community", "join", &link]).await?;
         }
         Ok(())
     }
-}
-
-pub(crate) async fn link_of(inviter: &Profile, arguments: &[&str]) -> Result<String> {
-    let invite = [&["community", "invite", "club"], arguments].concat();
-    let made = inviter.ask(&invite).await?;
-    let link = made.get("link").and_then(Value::as_str).context("a link")?;
-    Ok(link.to_owned())
-}
-
-/// Reads until `wanted` are there, in this order among others.
-pub(crate) async fn read_until(
-    reader: &Profile,
-    room: &str,
-    wanted: &[&str],
-) -> Result<Vec<Message>> {
-    eventually(PATIENCE, async || {
-        let messages = reader.read(room, 200).await?;
-        let texts: Vec<&str> = messages.iter().map(|message| message.text.as_str()).collect();
-        let mut rest = texts.iter();
-        let all = wanted.iter().all(|text| rest.any(|shown| shown == text));
-        ensure!(all, "{} sees {texts:?}, not {wanted:?}", reader.user());
-        Ok(messages)
-    })
-    .await
 }
 
 pub(crate) fn id_of(messages: &[Message], text: &str) -> Result<String> {

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use rookery_tests::{process::PATIENCE, profile::Profile, world::eventually};
 use serde_json::Value;
 
-use crate::scene::{Scene, exit, read_until};
+use crate::scene::{Scene, exit};
 
 #[tokio::test]
 async fn read_marks_are_shared_and_unread_and_mentions_are_counted() -> Result<()> {
@@ -42,7 +42,7 @@ async fn members_see_who_types_and_who_has_read_and_whom_they_may_know() -> Resu
     let (alice, bob) = (scene.person("alice"), scene.person("bob"));
     scene.club(&[]).await?;
     alice.send("club#general", "read this").await?;
-    read_until(bob, "club#general", &["read this"]).await?;
+    bob.read_until("club#general", &["read this"]).await?;
     eventually(PATIENCE, async || {
         let shown = alice.read("club#general", 5).await?;
         let readers = shown.last().and_then(|message| message.more.get("read_by"));

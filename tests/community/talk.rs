@@ -11,7 +11,7 @@ use rookery_tests::{
 };
 use serde_json::Value;
 
-use crate::scene::{Scene, exit, id_of, read_until};
+use crate::scene::{Scene, exit, id_of};
 
 #[tokio::test]
 async fn members_talk_in_channels_and_see_the_same() -> Result<()> {
@@ -19,15 +19,15 @@ async fn members_talk_in_channels_and_see_the_same() -> Result<()> {
     let (alice, bob, carol) = (scene.person("alice"), scene.person("bob"), scene.person("carol"));
     scene.club(&["--channels", "plans"]).await?;
     alice.send("club#general", "welcome").await?;
-    read_until(bob, "club#general", &["welcome"]).await?;
+    bob.read_until("club#general", &["welcome"]).await?;
     bob.send("#general", "glad to be here @carol").await?;
     carol.send("club#plans", "a picnic?").await?;
     let order = ["welcome", "glad to be here @carol"];
     let mut seen = vec![];
     for (person, _) in &scene.people {
-        let messages = read_until(person, "club#general", &order).await?;
+        let messages = person.read_until("club#general", &order).await?;
         seen.push(messages.iter().map(|message| message.id.clone()).collect::<Vec<_>>());
-        read_until(person, "club#plans", &["a picnic?"]).await?;
+        person.read_until("club#plans", &["a picnic?"]).await?;
     }
     ensure!(seen.iter().all(|ids| *ids == seen[0]), "the channel differs: {seen:?}");
     Ok(())
@@ -39,14 +39,14 @@ async fn messages_are_answered_edited_reacted_to_pinned_and_erased() -> Result<(
     let (alice, bob) = (scene.person("alice"), scene.person("bob"));
     scene.club(&[]).await?;
     alice.send("club#general", "first").await?;
-    let messages = read_until(bob, "club#general", &["first"]).await?;
+    let messages = bob.read_until("club#general", &["first"]).await?;
     let first = id_of(&messages, "first")?;
     bob.ask(&["send", "club#general", "an answer", "--reply-to", &first]).await?;
     bob.ask(&["send", "club#general", "apart", "--thread", &first]).await?;
     bob.ask(&["react", "club#general", &first, "👍"]).await?;
     alice.ask(&["edit", "club#general", &first, "first, better"]).await?;
     alice.ask(&["pin", "club#general", &first]).await?;
-    let messages = read_until(alice, "club#general", &["first, better", "an answer"]).await?;
+    let messages = alice.read_until("club#general", &["first, better", "an answer"]).await?;
     let shown = messages.iter().find(|message| message.id == first).context("the first")?;
     ensure!(shown.more["edited"] == true && shown.more["pinned"] == true, "{shown:?}");
     ensure!(shown.more["replies"] == 1, "{shown:?}");
@@ -86,12 +86,12 @@ async fn what_is_posted_while_the_server_is_away_is_posted_when_it_is_back() -> 
     let mut scene = Scene::of(&["alice", "bob"]).await?;
     scene.club(&[]).await?;
     scene.person("alice").send("club#general", "before").await?;
-    read_until(scene.person("bob"), "club#general", &["before"]).await?;
+    scene.person("bob").read_until("club#general", &["before"]).await?;
     scene.server.kill().await?;
     let queued = scene.person("alice").run(&["send", "club#general", "meanwhile"]).await?;
     ensure!(queued.code() == 3, "{queued}");
     scene.server.start().await?;
-    read_until(scene.person("bob"), "club#general", &["before", "meanwhile"]).await?;
+    scene.person("bob").read_until("club#general", &["before", "meanwhile"]).await?;
     Ok(())
 }
 
@@ -119,7 +119,7 @@ async fn the_hub_has_no_name_no_topic_and_no_text() -> Result<()> {
     let room = format!("{name}#{channel}");
     let id = alice.send(&room, &text).await?;
     alice.ask(&["edit", &room, &id, &edited]).await?;
-    read_until(&bob, &room, &[&edited]).await?;
+    bob.read_until(&room, &[&edited]).await?;
     alice.ask(&["member", "nick", &name, "@bob", &nickname]).await?;
     alice.ask(&["member", "kick", &name, "@bob", "--reason", &reason]).await?;
     let all = [&name, &topic, &channel, &role, &nickname, &reason, &text, &edited];

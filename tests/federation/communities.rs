@@ -19,7 +19,7 @@ use rookery_tests::{
     homeserver::{Homeserver, new_postgresql_database},
     impostor::Impostor,
     process::{PATIENCE, Running},
-    profile::{Message, Profile},
+    profile::Profile,
     random::Random,
     world::{World, eventually},
 };
@@ -92,30 +92,12 @@ impl Scene {
     async fn club(&self, arguments: &[&str]) -> Result<()> {
         let alice = self.person(0)?;
         alice.ask(&[&["community", "create", "club"], arguments].concat()).await?;
-        let link = link_of(alice, &[]).await?;
+        let link = alice.link_into("club", &[]).await?;
         for (other, _) in self.people.iter().skip(1) {
             other.ask(&["community", "join", &link]).await?;
         }
         Ok(())
     }
-}
-
-async fn link_of(inviter: &Profile, arguments: &[&str]) -> Result<String> {
-    let made = inviter.ask(&[&["community", "invite", "club"], arguments].concat()).await?;
-    Ok(made.get("link").and_then(Value::as_str).context("a link")?.to_owned())
-}
-
-/// Reads until `wanted` are there, in this order among others.
-async fn read_until(reader: &Profile, room: &str, wanted: &[&str]) -> Result<Vec<Message>> {
-    eventually(PATIENCE, async || {
-        let messages = reader.read(room, 200).await?;
-        let texts: Vec<&str> = messages.iter().map(|message| message.text.as_str()).collect();
-        let mut rest = texts.iter();
-        let all = wanted.iter().all(|text| rest.any(|shown| shown == text));
-        ensure!(all, "{} sees {texts:?}, not {wanted:?}", reader.user());
-        Ok(messages)
-    })
-    .await
 }
 
 #[tokio::test]
@@ -127,15 +109,15 @@ async fn talk_in_a_club(scene: Scene) -> Result<()> {
     let (alice, bob) = (scene.person(0)?, scene.person(1)?);
     scene.club(&["--channels", "plans"]).await?;
     alice.send("club#general", "welcome").await?;
-    read_until(bob, "club#general", &["welcome"]).await?;
+    bob.read_until("club#general", &["welcome"]).await?;
     bob.send("#general", "glad to be here @alice@nest.example").await?;
     bob.send("club#plans", "a picnic?").await?;
     let order = ["welcome", "glad to be here @alice@nest.example"];
     let mut seen = vec![];
     for who in [alice, bob] {
-        let messages = read_until(who, "club#general", &order).await?;
+        let messages = who.read_until("club#general", &order).await?;
         seen.push(messages.iter().map(|message| message.id.clone()).collect::<Vec<_>>());
-        read_until(who, "club#plans", &["a picnic?"]).await?;
+        who.read_until("club#plans", &["a picnic?"]).await?;
     }
     ensure!(seen.first() == seen.last(), "the channel differs: {seen:?}");
     // How far each has read is told across.
@@ -172,9 +154,9 @@ async fn a_group_and_an_invitation_reach_contacts_on_another_server() -> Result<
     let (alice, bob) = (scene.person(0)?, scene.person(1)?);
     alice.ask(&["group", "create", "weekend", BOB]).await?;
     alice.send("+weekend", "where to?").await?;
-    read_until(bob, "+weekend", &["where to?"]).await?;
+    bob.read_until("+weekend", &["where to?"]).await?;
     bob.send("+weekend", "the sea").await?;
-    read_until(alice, "+weekend", &["where to?", "the sea"]).await?;
+    alice.read_until("+weekend", &["where to?", "the sea"]).await?;
     bob.ask(&["group", "leave", "+weekend"]).await?;
     alice.send("+weekend", "alone").await?;
     let shown = bob.run(&["read", "+weekend", "--json"]).await?;
@@ -192,7 +174,7 @@ async fn a_group_and_an_invitation_reach_contacts_on_another_server() -> Result<
     .await?;
     bob.ask(&["community", "join", &den]).await?;
     alice.send("den#general", "you found it").await?;
-    read_until(bob, "den#general", &["you found it"]).await?;
+    bob.read_until("den#general", &["you found it"]).await?;
     Ok(())
 }
 
@@ -204,7 +186,7 @@ async fn who_is_of_the_hub_may_be_a_group_s_founder_s_contact_on_a_third_server(
     bob.ask(&["group", "create", "crew", "@alice@nest.example", CAROL]).await?;
     bob.send("+crew", "all aboard").await?;
     for other in [alice, carol] {
-        read_until(other, "+crew", &["all aboard"]).await?;
+        other.read_until("+crew", &["all aboard"]).await?;
     }
     carol.send("+crew", "aye").await?;
     alice.send("+crew", "ahoy").await?;
@@ -238,10 +220,10 @@ async fn members_of_three_servers_are_one_community() -> Result<()> {
     let (alice, bob, carol) = (scene.person(0)?, scene.person(1)?, scene.person(2)?);
     scene.club(&[]).await?;
     bob.send("club#general", "one").await?;
-    read_until(carol, "club#general", &["one"]).await?;
+    carol.read_until("club#general", &["one"]).await?;
     carol.send("club#general", "two").await?;
     for (who, _) in &scene.people {
-        read_until(who, "club#general", &["one", "two"]).await?;
+        who.read_until("club#general", &["one", "two"]).await?;
     }
     // A role that is given opens a private channel abroad, and closes it again.
     let role = ["role", "create", "club", "crew", "--rank", "5", "--permissions", "moderate,kick"];
@@ -249,15 +231,15 @@ async fn members_of_three_servers_are_one_community() -> Result<()> {
     alice.ask(&["channel", "create", "club", "bridge", "--private", "--roles", "crew"]).await?;
     alice.send("club#bridge", "for the crew").await?;
     alice.ask(&["member", "role", "club", BOB, "crew"]).await?;
-    read_until(bob, "club#bridge", &["for the crew"]).await?;
+    bob.read_until("club#bridge", &["for the crew"]).await?;
     bob.send("club#bridge", "aye").await?;
-    read_until(alice, "club#bridge", &["for the crew", "aye"]).await?;
+    alice.read_until("club#bridge", &["for the crew", "aye"]).await?;
     let unseen = carol.run(&["read", "club#bridge"]).await?;
     ensure!(unseen.code() != 0, "{unseen}");
     // Whose role it is sends away who lives on a third server.
     bob.ask(&["member", "kick", "club", CAROL]).await?;
     bob.send("club#general", "without carol").await?;
-    read_until(alice, "club#general", &["one", "two", "without carol"]).await?;
+    alice.read_until("club#general", &["one", "two", "without carol"]).await?;
     eventually(PATIENCE, async || {
         let refused = carol.run(&["send", "club#general", "still here?"]).await?;
         ensure!(refused.code() != 0 && refused.code() != 3, "{refused}");
@@ -275,7 +257,7 @@ async fn while_the_hub_is_away_its_copy_is_read_and_what_is_said_waits() -> Resu
     scene.club(&[]).await?;
     scene.person(0)?.send("club#general", "before").await?;
     let bob = scene.person(1)?;
-    read_until(bob, "club#general", &["before"]).await?;
+    bob.read_until("club#general", &["before"]).await?;
     scene.homes.first_mut().context("the hub")?.kill().await?;
     scene.homes.get(1).context("garden")?.wait_for_peer("nest.example", "down").await?;
     let bob = scene.person(1)?;
@@ -290,10 +272,10 @@ async fn while_the_hub_is_away_its_copy_is_read_and_what_is_said_waits() -> Resu
     let phone = scene.world.profile("bob", "phone")?;
     let link = scene.homes.get(1).context("garden")?.invite(1).await?;
     phone.link_to(bob, &link).await?;
-    read_until(&phone, "club#general", &["before"]).await?;
+    phone.read_until("club#general", &["before"]).await?;
     scene.homes.first_mut().context("the hub")?.start().await?;
-    read_until(scene.person(0)?, "club#general", &["before", "meanwhile"]).await?;
-    read_until(&phone, "club#general", &["before", "meanwhile"]).await?;
+    scene.person(0)?.read_until("club#general", &["before", "meanwhile"]).await?;
+    phone.read_until("club#general", &["before", "meanwhile"]).await?;
     Ok(())
 }
 
@@ -303,7 +285,7 @@ async fn the_home_of_who_was_sent_away_gets_the_log_up_to_then_and_nothing_after
     scene.club(&[]).await?;
     let (alice, bob) = (scene.person(0)?, scene.person(1)?);
     alice.send("club#general", "before").await?;
-    read_until(bob, "club#general", &["before"]).await?;
+    bob.read_until("club#general", &["before"]).await?;
     let listed = alice.run(&["community", "list", "--json"]).await?.success()?.json_lines()?;
     let id = listed.first().and_then(|line| line.get("id")).and_then(Value::as_str);
     let community: CommunityId = id.context("an id")?.parse()?;
@@ -318,7 +300,7 @@ async fn the_home_of_who_was_sent_away_gets_the_log_up_to_then_and_nothing_after
     .await?;
     let shown = bob.run(&["read", "club#general", "--json"]).await?.success()?;
     ensure!(shown.stdout.contains("before") && !shown.stdout.contains("without bob"), "{shown}");
-    let link = link_of(scene.person(0)?, &[]).await?;
+    let link = scene.person(0)?.link_into("club", &[]).await?;
     let refused = scene.person(1)?.run(&["community", "join", &link]).await?;
     ensure!(refused.code() != 0, "{refused}");
 

@@ -7,7 +7,7 @@ use rookery_protocol::{
     codec::{self, Octets},
     envelope::{Envelope, EnvelopeHeader, EnvelopeKind},
     id::{ItemId, RatchetId, ServerId},
-    io::client::CallError,
+    io::client::{CallError, Client},
     request::{
         message::Purpose,
         peer::{
@@ -19,6 +19,7 @@ use rookery_protocol::{
 use rookery_tests::{
     homeserver::Homeserver,
     impostor::{Impostor, Invented},
+    profile::Profile,
     world::World,
 };
 
@@ -168,16 +169,32 @@ async fn what_waits_for_a_server_that_is_removed_has_failed() -> Result<()> {
     Ok(())
 }
 
+/// A server with Bob on it, and another one that it knows, which is played here.
+struct Known {
+    nest: Homeserver,
+    bob: Profile,
+    impostor: Impostor,
+    client: Client,
+    _world: World,
+}
+
+impl Known {
+    async fn new() -> Result<Self> {
+        let world = World::new()?;
+        let nest = world.homeserver("nest.example").start().await?;
+        let bob = world.profile("bob", "laptop")?;
+        bob.register(&nest.invite(1).await?).await?;
+        let impostor = Impostor::new("garden.example")?;
+        let root = impostor.root().to_string();
+        nest.admin(&["peer", "add", "garden.example", "127.0.0.1:9", &root]).await?.success()?;
+        let client = impostor.connect(&nest.ready().address, "nest.example").await?;
+        Ok(Self { nest, bob, impostor, client, _world: world })
+    }
+}
+
 #[tokio::test]
 async fn whoever_is_blocked_stays_so_whatever_their_server_calls_them() -> Result<()> {
-    let world = World::new()?;
-    let nest = world.homeserver("nest.example").start().await?;
-    let bob = world.profile("bob", "laptop")?;
-    bob.register(&nest.invite(1).await?).await?;
-    let impostor = Impostor::new("garden.example")?;
-    let root = impostor.root().to_string();
-    nest.admin(&["peer", "add", "garden.example", "127.0.0.1:9", &root]).await?.success()?;
-    let client = impostor.connect(&nest.ready().address, "nest.example").await?;
+    let Known { nest: _, bob, impostor, client, .. } = Known::new().await?;
     let theirs = Invented::new("garden.example", impostor.root())?;
     let forward = PeerForward { items: vec![request_to_bob(&theirs, "carol")?] };
     let (answer, shown) =
@@ -231,14 +248,7 @@ async fn forged_reflected_and_replayed_proofs_are_refused() -> Result<()> {
 
 #[tokio::test]
 async fn a_server_speaks_for_its_own_users_only() -> Result<()> {
-    let world = World::new()?;
-    let nest = world.homeserver("nest.example").start().await?;
-    let bob = world.profile("bob", "laptop")?;
-    bob.register(&nest.invite(1).await?).await?;
-    let impostor = Impostor::new("garden.example")?;
-    let root = impostor.root().to_string();
-    nest.admin(&["peer", "add", "garden.example", "127.0.0.1:9", &root]).await?.success()?;
-    let client = impostor.connect(&nest.ready().address, "nest.example").await?;
+    let Known { nest, bob, impostor, client, .. } = Known::new().await?;
 
     // A user of a third server, and one of the very server that is spoken to.
     let aviary = Invented::new("aviary.example", ServerId::from_bytes([3; 32]))?;

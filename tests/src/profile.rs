@@ -228,6 +228,25 @@ impl Profile {
         messages(answer.json_lines()?)
     }
 
+    /// Reads `room` until all of `wanted` are there, in this order among others.
+    pub async fn read_until(&self, room: &str, wanted: &[&str]) -> Result<Vec<Message>> {
+        eventually(PATIENCE, async || {
+            let messages = self.read(room, 200).await?;
+            let texts: Vec<&str> = messages.iter().map(|message| message.text.as_str()).collect();
+            let mut rest = texts.iter();
+            let all = wanted.iter().all(|text| rest.any(|shown| shown == text));
+            ensure!(all, "{} sees {texts:?}, not {wanted:?}", self.user);
+            Ok(messages)
+        })
+        .await
+    }
+
+    /// A link by which whoever has it comes into `community`.
+    pub async fn link_into(&self, community: &str, arguments: &[&str]) -> Result<String> {
+        let made = self.ask(&[&["community", "invite", community], arguments].concat()).await?;
+        Ok(made.get("link").and_then(Value::as_str).context("a link")?.to_owned())
+    }
+
     /// Starts `rookery ARGUMENTS`, which goes on.
     pub fn start(&self, arguments: &[&str]) -> Result<Running> {
         Running::start(self.command(arguments)?, &self.log_file())

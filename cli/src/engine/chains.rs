@@ -1,21 +1,20 @@
 //! Following chains: one's own, the contacts', the journal; each entry verified before it counts.
 
+mod error;
+
 use std::time::Duration;
 
 use rookery_protocol::{
     chain::{Entry, HeadRef},
-    id::{ChainId, ServerId, UserId},
-    io::client::{CallError, Client},
-    name::ServerName,
-    request::{
-        account::FetchBoxes,
-        chain::{ReadChain, ReadError},
-    },
+    id::{ChainId, UserId},
+    io::client::Client,
+    request::{account::FetchBoxes, chain::ReadChain},
     session::{Follow, FollowDown, FollowStarted, FollowUp, FollowedChain},
     user::{self, State},
 };
 use tokio::sync::mpsc;
 
+pub(super) use self::error::ChainError;
 use super::{Engine, receive::Waiting, refusal::failed_as};
 use crate::{
     e2ee::{
@@ -32,67 +31,6 @@ const PAGE: u32 = 256;
 const MAX_PAGES: usize = 64;
 /// How long fetching somebody's chain may hold up what waits for it.
 const FETCH_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Why taking in stopped.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ChainError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The connection, or the home's refusal.
-    #[error("{0}")]
-    Call(CommandError),
-    /// The home shows an entry that the rules forbid, or another one than before.
-    #[error("the server shows a chain that does not hold: {0}")]
-    Denied(#[from] user::Denied),
-    /// Somebody new is said to live on a server that is known by another root key.
-    #[error(
-        "somebody is said to live on {server}, which is known here by another root key than theirs: {root}"
-    )]
-    OtherRoot {
-        /// Which server.
-        server: ServerName,
-        /// The root key that they were founded under.
-        root: ServerId,
-    },
-    /// There is no such chain for this user to read.
-    #[error("there is no such user for you to read")]
-    NotFound,
-    /// The server restarts.
-    #[error("the server is restarting")]
-    GoingAway(Duration),
-    /// This device is not the account's any more.
-    #[error("{0}")]
-    Ended(CommandError),
-}
-
-impl From<ChainError> for CommandError {
-    fn from(error: ChainError) -> Self {
-        match error {
-            ChainError::Store(error) => error.into(),
-            ChainError::Call(error) | ChainError::Ended(error) => error,
-            ChainError::Denied(_) => Self::of(Kind::Trust, &error)
-                .hint("nothing was taken over; this is what a server that lies about somebody's devices looks like"),
-            ChainError::OtherRoot { ref server, ref root } => {
-                let hint = format!(
-                    "if {server} was set up anew, and its administrator says that this is its key: rookery peers --trust {server} --root {root}"
-                );
-                Self::of(Kind::Trust, &error).hint(&hint)
-            }
-            ChainError::NotFound => Self::of(Kind::NotFound, &error),
-            ChainError::GoingAway(_) => Self::of(Kind::NoConnection, &error),
-        }
-    }
-}
-
-impl From<CallError<ReadError>> for ChainError {
-    fn from(error: CallError<ReadError>) -> Self {
-        match error {
-            CallError::Request(ReadError::NotFound) => Self::NotFound,
-            error => Self::Call(failed_as(error, |_| Kind::Failed)),
-        }
-    }
-}
 
 impl Engine {
     /// What to follow: the mailbox, one's own chain, the journal, the contacts' chains.

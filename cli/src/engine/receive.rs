@@ -4,19 +4,21 @@
 //! number new*. Session, message and mark are one unit of the store, and only when that is durable is the letter acknowledged. What does
 //! not open is counted and acknowledged, and nobody is told: an answer would be an oracle.
 
+mod noted;
+
 use std::collections::BTreeSet;
 
 use rookery_protocol::{
     envelope::{Envelope, EnvelopeHeader},
-    id::{CommunityId, DeviceId, ItemId, UserId},
+    id::{CommunityId, ItemId, UserId},
     io::client::Client,
-    session::{Cursor, FollowUp},
+    session::FollowUp,
     time::Timestamp,
     user::State,
 };
 use tokio::sync::mpsc;
 
-use super::{Engine, again, chains::ChainError, chores::Resets};
+use super::{Engine, chains::ChainError, chores::Resets};
 use crate::{
     e2ee::{
         OsRandom,
@@ -24,7 +26,7 @@ use crate::{
         payload::{Payload, ReceiptKind},
         prekey::PrekeyStore,
     },
-    store::{Message, MessageState, Name, Page, Receipt, Refused, StoreError, Unit},
+    store::{Message, MessageState, Receipt, StoreError, Unit},
 };
 
 /// A letter that was not taken in yet.
@@ -358,73 +360,3 @@ impl Engine {
 
 /// How far ahead of its home's clock an author's may be.
 const AHEAD: std::time::Duration = std::time::Duration::from_mins(10);
-
-/// Sessions that are begun anew at most before the first of them is.
-const MAX_RESETS: usize = 1_000;
-/// How far back is looked for what comes again after a reset.
-const AGAIN_WITHIN: u32 = 1_000;
-
-impl Unit {
-    /// The first id of what was sent again as `item`, if it is among the newest messages here.
-    async fn sent_before(
-        &mut self,
-        conversation: UserId,
-        author: UserId,
-        item: ItemId,
-    ) -> Result<Option<ItemId>, StoreError> {
-        let newest = self.page(Page::Last { conversation, count: AGAIN_WITHIN }).await?;
-        Ok(newest
-            .into_iter()
-            .rev()
-            .map(|placed| placed.message)
-            .filter(|message| message.author == author)
-            .map(|message| message.item)
-            .find(|first| again(*first) == item))
-    }
-
-    /// Sessions that have to be begun anew: kept, for who finds it out may be a command that ends before it is done.
-    pub(super) async fn resets_owed(&mut self) -> Result<Vec<(UserId, DeviceId)>, StoreError> {
-        Ok(self.value(Name::ResetsOwed).await?.unwrap_or_default())
-    }
-
-    async fn owe_reset(&mut self, user: UserId, device: DeviceId) -> Result<(), StoreError> {
-        let mut owed = self.resets_owed().await?;
-        if !owed.contains(&(user, device)) && owed.len() < MAX_RESETS {
-            owed.push((user, device));
-            self.put_value(Name::ResetsOwed, &owed).await?;
-        }
-        Ok(())
-    }
-
-    /// A session was begun anew, or need not be.
-    pub(super) async fn settle_reset(&mut self, device: DeviceId) -> Result<(), StoreError> {
-        let mut owed = self.resets_owed().await?;
-        owed.retain(|(_, other)| *other != device);
-        self.put_value(Name::ResetsOwed, &owed).await
-    }
-
-    /// Counts a session that was begun anew, to be shown.
-    pub(super) async fn count_reset(&mut self) -> Result<(), StoreError> {
-        let count: u64 = self.value(Name::Resets).await?.unwrap_or_default();
-        self.put_value(Name::Resets, &count.saturating_add(1)).await
-    }
-
-    /// Counts a letter that is not taken in, for [`Refused`]; it is done with all the same.
-    async fn refuse(&mut self, reason: fn(&mut Refused) -> &mut u64) -> Result<Taken, StoreError> {
-        let mut refused: Refused = self.value(Name::Refused).await?.unwrap_or_default();
-        let count = reason(&mut refused);
-        *count = count.saturating_add(1);
-        self.put_value(Name::Refused, &refused).await?;
-        Ok(Taken::Done)
-    }
-
-    /// Marks the mailbox as taken in through `position`.
-    async fn mark_mailbox(&mut self, position: u64) -> Result<(), StoreError> {
-        if let Some(cursor) = self.mailbox().await?
-            && position > cursor.position
-        {
-            self.put_value(Name::Mailbox, &Cursor { position, ..cursor }).await?;
-        }
-        Ok(())
-    }
-}

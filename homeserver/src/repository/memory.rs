@@ -14,6 +14,7 @@ mod mailbox;
 mod outstanding;
 mod peer;
 mod prekey;
+mod queue;
 mod session;
 
 use std::{

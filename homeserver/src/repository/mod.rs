@@ -31,6 +31,7 @@ pub mod memory;
 mod migrate;
 pub mod outstanding;
 pub mod peer;
+pub mod queue;
 
 #[expect(clippy::duplicate_mod, reason = "the same queries, compiled once per database")]
 pub mod postgres;
@@ -56,6 +57,7 @@ pub use self::{
     outstanding::{OutstandingRepository, OutstandingView},
     peer::{PeerRepository, PeerView},
     prekey::{PrekeyRepository, PrekeyView},
+    queue::{QueueRepository, QueueView},
     retention::{RetentionRepository, RetentionView},
     session::{SessionRepository, SessionView},
 };
@@ -75,6 +77,7 @@ pub trait View:
     + CommunityView
     + BlobView
     + PeerView
+    + QueueView
     + OutstandingView
     + AbroadView
     + RetentionView
@@ -103,6 +106,7 @@ pub trait Repository:
     + CommunityRepository
     + BlobRepository
     + PeerRepository
+    + QueueRepository
     + OutstandingRepository
     + AbroadRepository
     + RetentionRepository

@@ -9,7 +9,7 @@ use rookery_protocol::{
     time::Timestamp,
 };
 
-use super::{Limit, StorageError};
+use super::StorageError;
 
 /// One peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,42 +155,6 @@ pub trait PeerView {
 
     /// How many there are.
     async fn foreigner_count(&mut self, peer: &ServerName) -> Result<u64, StorageError>;
-
-    /// What is to be handed over to `peer` now, in order.
-    async fn outbound_due(
-        &mut self,
-        peer: &ServerName,
-        now: Timestamp,
-        limit: Limit,
-    ) -> Result<Vec<StoredOutbound>, StorageError>;
-
-    /// When the next is to be handed over; nothing while there is none.
-    async fn outbound_next(&mut self, peer: &ServerName)
-    -> Result<Option<Timestamp>, StorageError>;
-
-    /// How much of what a user has sent waits for `peer`.
-    async fn outbound_count(
-        &mut self,
-        peer: &ServerName,
-        sender: UserId,
-    ) -> Result<u64, StorageError>;
-
-    /// What a sender has in a queue under this id.
-    async fn outbound_item(
-        &mut self,
-        sender: UserId,
-        item: ItemId,
-    ) -> Result<Option<StoredOutbound>, StorageError>;
-
-    /// What has come back of a lane, by id, in no order.
-    async fn returned_in(
-        &mut self,
-        peer: &ServerName,
-        lane: Digest,
-    ) -> Result<Vec<ItemId>, StorageError>;
-
-    /// How much waits for a peer.
-    async fn backlog(&mut self, peer: &ServerName) -> Result<Backlog, StorageError>;
 }
 
 /// What can be done about peers.
@@ -221,56 +185,6 @@ pub trait PeerRepository: PeerView {
 
     /// Notes a user of another server, in place of what was noted before.
     async fn put_foreigner(&mut self, foreigner: &StoredForeigner) -> Result<(), StorageError>;
-
-    /// Puts things into the queue of `peer`, behind what is there, and not before what is there of their lanes. What a sender has there
-    /// under the same id already is replaced.
-    async fn put_outbound(
-        &mut self,
-        peer: &ServerName,
-        new: &[Outbound],
-    ) -> Result<(), StorageError>;
-
-    /// What has arrived is forgotten.
-    async fn settle_outbound(
-        &mut self,
-        peer: &ServerName,
-        numbers: &[u64],
-    ) -> Result<(), StorageError>;
-
-    /// Something has come back. Its content is forgotten.
-    async fn return_outbound(
-        &mut self,
-        peer: &ServerName,
-        number: u64,
-        returned: &Returned,
-    ) -> Result<(), StorageError>;
-
-    /// Nothing of a lane is handed over before `not_before`.
-    async fn delay_lane(
-        &mut self,
-        peer: &ServerName,
-        lane: Digest,
-        not_before: Timestamp,
-        reason: &str,
-    ) -> Result<(), StorageError>;
-
-    /// Everything may be handed over now.
-    async fn hurry_outbound(&mut self, peer: &ServerName) -> Result<(), StorageError>;
-
-    /// Forgets what a device has taken note of, of what came back to it. Says how many there were.
-    async fn dismiss_returned(
-        &mut self,
-        sender: UserId,
-        device: DeviceId,
-        items: &[ItemId],
-    ) -> Result<u64, StorageError>;
-
-    /// Has come back what waits since before `before`, and forgets what of it nobody asks about. Gives the devices whose things came back.
-    async fn expire_outbound(
-        &mut self,
-        peer: &ServerName,
-        before: Timestamp,
-    ) -> Result<Vec<(UserId, DeviceId)>, StorageError>;
 }
 
 impl Outbound {

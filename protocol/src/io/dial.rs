@@ -6,7 +6,7 @@
 use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use super::{
-    ConnectError, Connection, quic, tcp,
+    CloseReason, ConnectError, Connection, quic, tcp,
     tls::{Protocol, Trust},
 };
 use crate::{id::ServerId, name::HostPort};
@@ -49,7 +49,7 @@ pub(super) async fn takes_quic(
     for address in addresses(to).await? {
         match by_quic(address, &to.host, how, patience).await {
             Ok((connection, _)) => {
-                connection.close(super::CloseReason::Done);
+                connection.close(CloseReason::Done);
                 return Ok(());
             }
             Err(error) => last = error,
@@ -78,16 +78,6 @@ async fn by_quic(
     Ok((connection.into(), server))
 }
 
-async fn by_tcp(
-    address: SocketAddr,
-    name: &str,
-    how: (Trust, Protocol),
-    patience: Duration,
-) -> Result<Reached, ConnectError> {
-    let (connection, server) = tcp::connect(address, name, how, patience).await?;
-    Ok((connection.into(), server))
-}
-
 async fn race(
     address: SocketAddr,
     name: &str,
@@ -95,37 +85,34 @@ async fn race(
     patience: Duration,
 ) -> Result<Reached, ConnectError> {
     let mut by_quic = pin!(by_quic(address, name, how, patience));
-    let mut by_tcp = pin!(by_tcp(address, name, how, patience));
-    let refused = match tokio::time::timeout(HEAD_START, &mut by_quic).await {
-        Ok(Err(error @ ConnectError::Unreachable(_))) => Some(error),
-        Ok(decided) => return decided,
-        Err(_) => None,
-    };
-    if let Some(error) = refused {
-        // What the first carrier says is what its user expects to hear of.
-        return match by_tcp.await {
-            Err(ConnectError::Unreachable(_)) => Err(error),
-            decided => decided,
-        };
-    }
-    tokio::select! {
-        biased;
-        done = &mut by_quic => match done {
-            Err(error @ ConnectError::Unreachable(_)) => match by_tcp.await {
-                Err(ConnectError::Unreachable(_)) => Err(error),
+    let mut by_tcp = pin!(async {
+        let (connection, server) = tcp::connect(address, name, how, patience).await?;
+        Ok((connection.into(), server))
+    });
+    let mut head_start = pin!(tokio::time::sleep(HEAD_START));
+    let mut has_begun = false;
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut by_quic => return match done {
+                // What the first carrier says is what its user expects to hear of.
+                Err(error @ ConnectError::Unreachable(_)) => match by_tcp.await {
+                    Err(ConnectError::Unreachable(_)) => Err(error),
+                    decided => decided,
+                },
                 decided => decided,
             },
-            decided => decided,
-        },
-        done = &mut by_tcp => match done {
-            Ok(reached) => match tokio::time::timeout(GRACE, by_quic).await {
-                Ok(Ok(sooner_or_later)) => {
-                    reached.0.close(super::CloseReason::Done);
-                    Ok(sooner_or_later)
-                }
-                Ok(Err(_)) | Err(_) => Ok(reached),
+            () = &mut head_start, if !has_begun => has_begun = true,
+            done = &mut by_tcp, if has_begun => return match done {
+                Ok(reached) => match tokio::time::timeout(GRACE, by_quic).await {
+                    Ok(Ok(by_quic)) => {
+                        reached.0.close(CloseReason::Done);
+                        Ok(by_quic)
+                    }
+                    Ok(Err(_)) | Err(_) => Ok(reached),
+                },
+                Err(_) => by_quic.await,
             },
-            Err(_) => by_quic.await,
-        },
+        }
     }
 }

@@ -56,8 +56,8 @@ pub struct Thread {
     pub window: Window,
     /// Whether what is written goes there.
     pub has_keys: bool,
-    /// What is being written.
-    pub composer: Composer,
+    /// What is being written: always a new message.
+    pub draft: Draft,
     /// The draft as it is kept.
     pub kept: String,
 }
@@ -65,8 +65,8 @@ pub struct Thread {
 impl Thread {
     /// The thread that begins with message `root`, with what is written in it already.
     #[must_use]
-    pub fn new(root: String, composer: Composer) -> Self {
-        Self { root, window: Window::default(), has_keys: true, composer, kept: String::new() }
+    pub fn new(root: String, draft: Draft) -> Self {
+        Self { root, window: Window::default(), has_keys: true, draft, kept: String::new() }
     }
 }
 
@@ -114,7 +114,7 @@ impl Open {
     /// The composer that has the keys.
     pub fn writing(&mut self) -> &mut Composer {
         match &mut self.thread {
-            Some(thread) if thread.has_keys => &mut thread.composer,
+            Some(thread) if thread.has_keys => &mut thread.draft.composer,
             _ => &mut self.draft.composer,
         }
     }

@@ -25,7 +25,7 @@ pub(super) fn keep(state: &mut State) -> Vec<Effect> {
         due.push(Want::Draft(open.target.clone(), None, text));
     }
     if let Some(thread) = &open.thread {
-        let text = thread.composer.text();
+        let text = thread.draft.message();
         if text != last(state, &open.target, Some(&thread.root), &thread.kept) {
             due.push(Want::Draft(open.target.clone(), Some(thread.root.clone()), text));
         }
@@ -114,33 +114,22 @@ pub(super) fn bring_back(state: &mut State, outgoing: &Outgoing) -> Vec<Effect> 
     let Some(open) = state.open.as_mut().filter(|open| open.target == *target) else {
         return bring_back_elsewhere(state, target, thread.as_deref(), &text);
     };
-    match (&mut open.thread, thread) {
-        (Some(side), Some(root)) if side.root == *root => {
-            let is_there = side.window.position(id).is_some();
-            if side.composer.is_empty() || !is_there {
-                let composer = std::mem::take(&mut side.composer);
-                let mut draft = Draft { composer, ..Draft::default() };
-                draft.bring_back(&text);
-                side.composer = draft.composer;
-                side.window.messages.retain(|message| message.id != *id);
-            }
-        }
+    let (window, draft) = match (&mut open.thread, thread) {
+        (_, None) => (&mut open.window, &mut open.draft),
+        (Some(side), Some(root)) if side.root == *root => (&mut side.window, &mut side.draft),
         (_, Some(root)) => {
             return bring_back_elsewhere(state, target, Some(&root.clone()), &text);
         }
-        (_, None) => {
-            let is_there = open.window.position(id).is_some();
-            if open.draft.is_empty()
-                && let Some(parent) = reply_to
-            {
-                let author = open.window.get(parent).map(|message| message.from.clone());
-                open.draft.purpose = Purpose::Reply(parent.clone(), author.unwrap_or_default());
-            }
-            if open.draft.message().is_empty() || !is_there {
-                open.draft.bring_back(&text);
-                open.window.messages.retain(|message| message.id != *id);
-            }
-        }
+    };
+    if draft.is_empty()
+        && let Some(parent) = reply_to
+    {
+        let author = window.get(parent).map(|message| message.from.clone());
+        draft.purpose = Purpose::Reply(parent.clone(), author.unwrap_or_default());
+    }
+    if draft.message().is_empty() || window.position(id).is_none() {
+        draft.bring_back(&text);
+        window.messages.retain(|message| message.id != *id);
     }
     soon(state)
 }
@@ -148,15 +137,10 @@ pub(super) fn bring_back(state: &mut State, outgoing: &Outgoing) -> Vec<Effect> 
 /// Takes what failed on the screen over into what is being written there, before the messages at hand are given up.
 pub(super) fn rescue(state: &mut State) {
     let Some(open) = &mut state.open else { return };
-    for text in open.window.take_unsent() {
-        open.draft.bring_back(&text);
-    }
-    if let Some(side) = &mut open.thread {
-        for text in side.window.take_unsent() {
-            let composer = std::mem::take(&mut side.composer);
-            let mut draft = Draft { composer, ..Draft::default() };
+    let side = open.thread.as_mut().map(|side| (&mut side.window, &mut side.draft));
+    for (window, draft) in side.into_iter().chain([(&mut open.window, &mut open.draft)]) {
+        for text in window.take_unsent() {
             draft.bring_back(&text);
-            side.composer = draft.composer;
         }
     }
 }
@@ -186,8 +170,7 @@ pub(super) fn open_thread(state: &mut State, root: String) -> Vec<Effect> {
     let left = state.drafts.remove(&place(&target, Some(&root)));
     let is_known = left.is_some();
     if let Some(open) = &mut state.open {
-        let composer = left.unwrap_or_default().composer;
-        open.thread = Some(Thread::new(root.clone(), composer));
+        open.thread = Some(Thread::new(root.clone(), left.unwrap_or_default()));
     }
     if !is_known {
         let name = Some(format!("draft/{root}"));
@@ -208,8 +191,8 @@ pub(super) fn took_thread(
     let thread = open.and_then(|open| open.thread.as_mut()).filter(|thread| thread.root == root);
     if let (Some(thread), Some(line)) = (thread, lines.into_iter().next()) {
         // Who has begun to write meanwhile goes on with that.
-        if thread.composer.is_empty() {
-            thread.composer.set_text(&line.value);
+        if thread.draft.is_empty() {
+            thread.draft.composer.set_text(&line.value);
         }
         thread.kept = line.value;
     }
@@ -224,7 +207,7 @@ pub(super) fn close_thread(state: &mut State) -> Option<Vec<Effect>> {
     let open = state.open.as_mut()?;
     let thread = open.thread.take()?;
     let place = place(&open.target, Some(&thread.root));
-    put_aside(state, place, Draft { composer: thread.composer, ..Draft::default() });
+    put_aside(state, place, thread.draft);
     Some(effects)
 }
 

@@ -25,7 +25,7 @@ pub(super) fn draw(
     let role = if thread.has_keys { Role::BorderFocused } else { Role::Heading };
     put(frame.buffer_mut(), area, 0, &words("Thread", role), state);
     put_right(frame.buffer_mut(), area, 0, "Esc ", state.look.theme.style(Role::Hint));
-    let rows = composer::rows(&thread.composer, area.width).min(area.height / 3).max(1);
+    let rows = composer::rows(&thread.draft.composer, area.width).min(area.height / 3).max(1);
     let middle = Rect {
         y: area.y.saturating_add(1),
         height: area.height.saturating_sub(rows).saturating_sub(2),
@@ -33,7 +33,14 @@ pub(super) fn draw(
     };
     let seen = timeline::messages(state, cache, open, &thread.window, false, frame, middle);
     let below = Rect { y: middle.bottom().saturating_add(1), height: rows, ..area };
-    composer::field(state, &thread.composer, thread.has_keys, "reply in thread", frame, below);
+    composer::field(
+        state,
+        &thread.draft.composer,
+        thread.has_keys,
+        "reply in thread",
+        frame,
+        below,
+    );
     seen
 }
 

@@ -33,6 +33,8 @@ mod outstanding;
 mod peer;
 #[path = "../sql/prekey.rs"]
 mod prekey;
+#[path = "../sql/queue.rs"]
+mod queue;
 #[path = "../sql/retention.rs"]
 mod retention;
 #[path = "../sql/row.rs"]

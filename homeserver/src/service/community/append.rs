@@ -3,38 +3,33 @@
 //! The rules are `community::apply`, the same function that every client runs. The hub adds what only it can see to: that a batch is whole
 //! (no epoch is owed, its wraps are there), that invitations end in time, and how much anybody may own.
 
+mod policy;
+mod store;
+
 use std::sync::Arc;
 
 use rookery_protocol::{
     chain::{HeadRef, Item, Kind, Seen, SignedHead, Submission},
     codec,
-    community::{
-        Action, BASE_WINDOW, CommunityKind, EpochReason, EpochStart, JoinBy, Permissions, Place,
-        Refused, State, Statement, apply,
-    },
-    id::{BlobId, ChainId, ChannelId, CommunityId, ItemId, UserId},
+    community::{Action, BASE_WINDOW, EpochStart, Place, Refused, State, Statement, apply},
+    id::{BlobId, ChainId, CommunityId, ItemId, UserId},
     request::{
         Failure, Refusal,
         community::{AppendLog, AppendLogError},
     },
     session::Authenticated,
-    time::Timestamp,
 };
 
+pub(super) use self::store::keep;
+use self::{policy::Policy, store::store};
 use super::{
     Hosted,
     author::{Author, Side},
-    belonging,
     chains::Known,
-    spread, tell,
+    tell,
 };
 use crate::{
-    repository::{
-        StorageError, View,
-        blob::BlobKey,
-        chain::{Append, ChainKind, StoredEntry},
-        community::{Belonging, ChainPlace, StoredCommunity},
-    },
+    repository::{View, blob::BlobKey, chain::StoredEntry},
     service::{
         Services,
         limit::{Bucket, Subject},
@@ -45,11 +40,6 @@ use crate::{
 const MAX_STATEMENTS: usize = 256;
 /// What one wrap takes: an X-Wing ciphertext (1,120 bytes), a secret of 32 bytes and a tag of 16.
 pub(super) const WRAP_BYTES: u64 = 1_168;
-/// How long an epoch lasts before another is taken for its age alone, in audiences up to [`LARGE`] and above it.
-const AGE: std::time::Duration = std::time::Duration::from_hours(7 * 24);
-const AGE_OF_LARGE: std::time::Duration = std::time::Duration::from_hours(30 * 24);
-const LARGE: u32 = 1_000;
-
 type Error = Failure<AppendLogError>;
 
 /// A submission that was read, and whose signatures hold.
@@ -279,71 +269,6 @@ fn check_hub(
     Ok(())
 }
 
-/// What the hub sees to beyond the rules.
-struct Policy<'s> {
-    services: &'s Services,
-    author: &'s Author,
-    state: &'s State,
-    at: Timestamp,
-}
-
-impl Policy<'_> {
-    async fn check(&self, view: &mut (impl View + ?Sized), action: &Action) -> Result<(), Error> {
-        match action {
-            Action::Join(join) => self.check_time(&join.by),
-            Action::Ask(ask) => self.check_time(&ask.by),
-            Action::Add(add) => {
-                let Some(added) = self.services.resident(add.user).await? else {
-                    // Their home was asked whether they let the author write to them.
-                    let known = self.services.foreigner(add.user).await?;
-                    let unknown = AppendLogError::UnknownUser { user: add.user };
-                    return known.map(|_| ()).ok_or(Failure::Error(unknown));
-                };
-                let writes = self.services.may_write(self.author.user(), &added).await?;
-                writes.map(|_| ()).ok_or_else(|| denied("they do not let you write to them"))
-            }
-            Action::Epoch(start) if start.reason == EpochReason::Age => {
-                self.check_age(view, start).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn check_time(&self, by: &JoinBy) -> Result<(), Error> {
-        let (JoinBy::Invited { invite } | JoinBy::Link { invite, .. }) = by else { return Ok(()) };
-        let expires = self.state.invites.get(invite).and_then(|invite| invite.expires);
-        if expires.is_some_and(|expires| expires <= self.at) {
-            return Err(Failure::Error(AppendLogError::Expired));
-        }
-        Ok(())
-    }
-
-    /// An epoch is given up for its age when it is old, or by whoever may do it at any time.
-    async fn check_age(
-        &self,
-        view: &mut (impl View + ?Sized),
-        start: &EpochStart,
-    ) -> Result<(), Error> {
-        let Some(audience) = self.state.audiences.get(&start.audience) else { return Ok(()) };
-        let manages = self.state.permissions_of(self.author.user(), None);
-        let Some(epoch) = &audience.epoch else { return Ok(()) };
-        if audience.should_rotate().is_some()
-            || !self.state.owed.is_empty()
-            || manages.contain(Permissions::MANAGE_CHANNELS)
-        {
-            return Ok(());
-        }
-        let chain = ChainId::of_log(self.state.community);
-        let began = view.notes_at(&[(chain, epoch.seq)]).await?.first().map(|note| note.at);
-        let began = began.ok_or(StorageError::Inconsistent { table: "entry" })?;
-        let lasts = if epoch.count > LARGE { AGE_OF_LARGE } else { AGE };
-        if self.at.since(began) < lasts {
-            return Err(denied("the epoch is not old enough to be given up"));
-        }
-        Ok(())
-    }
-}
-
 /// The blob of an epoch's wraps, if it is there and has one wrap for each user of the audience and each link.
 async fn find_wraps(
     view: &mut (impl View + ?Sized),
@@ -359,112 +284,4 @@ async fn find_wraps(
         return Err(incomplete("an epoch is wrapped once for each reader and each link"));
     }
     Ok(found.key)
-}
-
-/// Stores the batch in one unit of work, and keeps what the community has become.
-async fn store(
-    services: &Services,
-    author: &Author,
-    community: CommunityId,
-    hosted: Option<&Hosted>,
-    batch: &Batch,
-) -> Result<Arc<Hosted>, Error> {
-    let Some(last) = batch.steps.last() else { return Err(Refusal::Internal.into()) };
-    let state = &last.after;
-    let row = match hosted {
-        Some(hosted) => hosted.row.clone(),
-        None => StoredCommunity {
-            community,
-            kind: state.kind,
-            founder: author.user(),
-            owner: state.owner,
-            is_frozen: false,
-            is_deleted: false,
-            created: services.clock.now(),
-            hub: None,
-        },
-    };
-    let hosted = keep(services, row, batch).await?;
-    if batch.before.is_none() {
-        let is_group = state.kind == CommunityKind::Group;
-        tracing::info!(%community, founder = %author.user(), is_group, "a community began");
-    }
-    Ok(hosted)
-}
-
-/// Stores a batch of the community of `row`, begun by it unless there was something before, and keeps what the community has become. Under
-/// [`Services::order`].
-pub(super) async fn keep(
-    services: &Services,
-    mut row: StoredCommunity,
-    batch: &Batch,
-) -> Result<Arc<Hosted>, Error> {
-    let (at, community) = (services.clock.now(), row.community);
-    let chain = ChainId::of_log(community);
-    let Some(last) = batch.steps.last() else { return Err(Refusal::Internal.into()) };
-    let state = &last.after;
-    let farewells = spread::farewells(services, &row, batch).await?;
-    let mut unit = services.storage.begin().await?;
-    if batch.before.is_none() {
-        if !unit.create_community(&row).await? {
-            return Err(Failure::Error(AppendLogError::NotFound));
-        }
-        unit.create_chain(chain, ChainKind::Log, row.founder, 0, at).await?;
-        unit.place_chain(chain, ChainPlace { community, channel: None }).await?;
-    }
-    let entries: Vec<StoredEntry> = batch.steps.iter().map(|step| step.stored.clone()).collect();
-    match unit.append_entries(chain, &entries).await? {
-        Append::Done(_) => {}
-        Append::Stale(head) => return Err(Failure::Error(AppendLogError::Stale { head })),
-        Append::ItemExists => return Err(denied("a statement's item id was used before")),
-        Append::NoChain => return Err(Refusal::Internal.into()),
-    }
-    for channel in new_channels(batch) {
-        let chain = ChainId::of_channel(community, channel);
-        unit.create_chain(chain, ChainKind::Channel, row.founder, 0, at).await?;
-        unit.place_chain(chain, ChainPlace { community, channel: Some(channel) }).await?;
-    }
-    for key in &batch.named {
-        unit.name_blob(*key).await?;
-    }
-    if state.is_deleted {
-        unit.end_community(community).await?;
-    } else {
-        let mut changes = belonging::changes(batch);
-        for (user, belonging) in &mut changes {
-            if batch.unwanted.contains(user) {
-                *belonging = Belonging::Named;
-            }
-        }
-        unit.put_belongings(community, &changes).await?;
-    }
-    if let Some(head) = &batch.copied {
-        unit.put_copied_head(chain, head).await?;
-    }
-    for (peer, seq) in &farewells {
-        unit.put_farewell(peer, community, *seq).await?;
-    }
-    if row.owner != state.owner {
-        row.owner = state.owner;
-        unit.set_community_owner(community, row.owner).await?;
-    }
-    unit.commit().await?;
-    row.is_deleted = state.is_deleted;
-    let hosted = Arc::new(Hosted { row, state: state.clone() });
-    if state.is_deleted {
-        services.hub.folds.invalidate(&community);
-    } else {
-        services.hub.folds.insert(community, Arc::clone(&hosted));
-    }
-    spread::log_moved(services, &hosted, &farewells);
-    Ok(hosted)
-}
-
-/// Channels whose chains are to be made.
-fn new_channels(batch: &Batch) -> Vec<ChannelId> {
-    let Some(last) = batch.steps.last() else { return vec![] };
-    let is_known = |channel: &ChannelId| {
-        batch.before.as_ref().is_some_and(|before| before.channels.contains_key(channel))
-    };
-    last.after.channels.keys().copied().filter(|channel| !is_known(channel)).collect()
 }

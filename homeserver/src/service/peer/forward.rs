@@ -3,30 +3,23 @@
 //! One batch is under way at a time. What is handed over stays in the queue until the peer's answer is here and written down, so that a kill of
 //! either side at any moment loses nothing; what is handed over twice has one id and is taken once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+mod outcome;
+
+use std::{collections::BTreeSet, time::Duration};
 
 use rookery_protocol::{
     codec::{self, MAX_BATCH},
-    id::{DeviceId, Digest},
+    id::Digest,
     io::client::Client,
-    request::{
-        message::Returned,
-        peer::{ForwardOutcome, Forwarded, ForwardedContent, PeerForward},
-    },
+    request::peer::{ForwardOutcome, Forwarded, ForwardedContent, PeerForward},
     time::Timestamp,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Peer, Services, copy, outstanding, receive, standing};
-use crate::repository::{Limit, StorageError, outstanding::Recalled, peer::StoredOutbound};
+use self::outcome::{curbed, tell, write};
+use super::{Peer, Services, copy, outstanding};
+use crate::repository::{Limit, StorageError, peer::StoredOutbound};
 
-/// How many characters of a peer's reason are kept.
-const MAX_REASON: usize = 200;
-/// How long what the peer takes only behind something else waits, when it does not say for what.
-const BEHIND: Duration = Duration::from_secs(2);
 /// How much goes in one batch: as many as the peer takes, and no more bytes than fit into one request beside their frame. One item alone
 /// is below 500 KiB.
 const BATCH: Limit = Limit { rows: 256, bytes: 400 * 1024 };
@@ -249,228 +242,5 @@ async fn refresh(
     }
 }
 
-/// What became of what was handed over.
-type Outcomes = Vec<(StoredOutbound, ForwardOutcome)>;
-
-/// Writes down what became of a batch. What has to be sealed again takes along whatever of its lane stands behind it: sealed again, both go
-/// in their order.
-async fn write(
-    services: &Services,
-    peer: &Peer,
-    outcomes: Outcomes,
-) -> Result<(Outcomes, Vec<(Recalled, Returned)>), StorageError> {
-    let (outcomes, stale) = in_order(outcomes);
-    // Whoever is judged to overtake nothing is judged before or after, never in between.
-    let turn = if stale.is_empty() { None } else { Some(services.order.lock().await) };
-    let now = services.clock.now();
-    let mut unit = services.storage.begin().await?;
-    let (mut settled, mut senders) = (vec![], BTreeSet::new());
-    let mut delayed: BTreeSet<Digest> = BTreeSet::new();
-    for (row, outcome) in &outcomes {
-        let lane = row.outbound.lane;
-        match (fate(outcome), outcome) {
-            (Fate::Back(returned), _) if row.outbound.device.is_some() => {
-                unit.return_outbound(&peer.name, row.number, &returned).await?;
-            }
-            (Fate::Back(_) | Fate::Arrived, _) => {
-                settled.push(row.number);
-                if row.outbound.device.is_none() {
-                    senders.insert(row.outbound.sender);
-                }
-            }
-            (Fate::Waits, ForwardOutcome::Later { retry_after_ms, reason }) => {
-                let wait = Duration::from_millis((*retry_after_ms).clamp(100, 3_600_000));
-                unit.delay_lane(&peer.name, lane, now.plus(wait), reason).await?;
-                delayed.insert(lane);
-            }
-            (Fate::Waits, _) if delayed.insert(lane) => {
-                let reason = "it waits for something that was sent before it";
-                unit.delay_lane(&peer.name, lane, now.plus(BEHIND), reason).await?;
-            }
-            (Fate::Waits, _) => {}
-        }
-    }
-    unit.settle_outbound(&peer.name, &settled).await?;
-    let mut recalled = vec![];
-    for (lane, (number, returned)) in &stale {
-        let behind = unit.return_lane(&peer.name, *lane, *number, returned).await?;
-        recalled.extend(behind.into_iter().map(|one| (one, returned.clone())));
-    }
-    // With the last word to somebody there, their server has read enough.
-    for sender in senders {
-        standing::close(&mut *unit, &peer.name, sender).await?;
-    }
-    unit.commit().await?;
-    drop(turn);
-    for (row, _) in outcomes.iter().filter(|(_, outcome)| !matches!(fate(outcome), Fate::Waits)) {
-        peer.note_gone(row.outbound.content.len());
-    }
-    for (one, _) in &recalled {
-        peer.note_gone(usize::try_from(one.size).unwrap_or(usize::MAX));
-    }
-    Ok((outcomes, recalled))
-}
-
-/// The outcomes, with those that wait behind something stale of their lane made as stale; and the first such place of each lane.
-fn in_order(outcomes: Outcomes) -> (Outcomes, BTreeMap<Digest, (u64, Returned)>) {
-    let mut stale: BTreeMap<Digest, (u64, Returned)> = BTreeMap::new();
-    let mut ordered = Vec::with_capacity(outcomes.len());
-    for (row, outcome) in outcomes {
-        let before = stale.get(&row.outbound.lane);
-        let outcome = match (before, &outcome) {
-            (
-                Some((_, Returned::Stale { to_head })),
-                ForwardOutcome::Behind | ForwardOutcome::Later { .. },
-            ) => ForwardOutcome::Stale { to_head: *to_head },
-            _ => outcome,
-        };
-        if let (None, ForwardOutcome::Stale { to_head }) = (before, &outcome) {
-            let returned = Returned::Stale { to_head: *to_head };
-            stale.insert(row.outbound.lane, (row.number, returned));
-        }
-        ordered.push((row, outcome));
-    }
-    (ordered, stale)
-}
-
-/// Tells who waits for it what became of a batch.
-fn tell(services: &Services, peer: &Peer, outcomes: &Outcomes, recalled: &[(Recalled, Returned)]) {
-    let mut devices: BTreeSet<DeviceId> = BTreeSet::new();
-    for (row, outcome) in outcomes {
-        let counted = ("peer", peer.name.to_string());
-        metrics::counter!(
-            "rookery_peer_forwarded_total",
-            &[counted, ("outcome", receive::word(outcome).to_owned())]
-        )
-        .increment(1);
-        let (sender, item) = (row.outbound.sender, row.outbound.item);
-        match fate(outcome) {
-            Fate::Arrived => peer.tell(sender, item, None),
-            Fate::Back(returned) => peer.tell(sender, item, Some(&returned)),
-            Fate::Waits => {}
-        }
-        devices.extend(row.outbound.device);
-    }
-    for (one, returned) in recalled {
-        peer.tell(one.sender, one.item, Some(returned));
-        devices.insert(one.device);
-    }
-    for device in devices {
-        outstanding::tell(services, device);
-    }
-}
-
-/// An outcome whose reason is short, and one line: a peer's words are kept for each row, and shown to people.
-fn curbed(outcome: ForwardOutcome) -> ForwardOutcome {
-    let short = |reason: String| {
-        reason.chars().filter(|letter| !letter.is_control()).take(MAX_REASON).collect()
-    };
-    match outcome {
-        ForwardOutcome::Refused { reason } => ForwardOutcome::Refused { reason: short(reason) },
-        ForwardOutcome::Later { retry_after_ms, reason } => {
-            ForwardOutcome::Later { retry_after_ms, reason: short(reason) }
-        }
-        other => other,
-    }
-}
-
-/// What an outcome is to the sender.
-enum Fate {
-    /// It waits.
-    Waits,
-    /// It has arrived.
-    Arrived,
-    /// It came back.
-    Back(Returned),
-}
-
-fn fate(outcome: &ForwardOutcome) -> Fate {
-    match outcome {
-        ForwardOutcome::Taken { .. } => Fate::Arrived,
-        ForwardOutcome::Stale { to_head } => Fate::Back(Returned::Stale { to_head: *to_head }),
-        ForwardOutcome::NotFound => Fate::Back(Returned::NotFound),
-        ForwardOutcome::Refused { reason } => {
-            Fate::Back(Returned::Refused { reason: reason.clone() })
-        }
-        ForwardOutcome::Later { .. } | ForwardOutcome::Behind => Fate::Waits,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use rookery_protocol::{
-        chain::HeadRef,
-        id::{ItemId, UserId},
-    };
-
-    use super::*;
-    use crate::{
-        repository::peer::Outbound,
-        service::{peer::tests::with_garden, testing::item},
-    };
-
-    fn sent(number: u32) -> Outbound {
-        Outbound {
-            sender: UserId::from_bytes([1; 32]),
-            device: Some(DeviceId::from_bytes([1; 32])),
-            item: item(number),
-            receiver: Some(UserId::from_bytes([9; 32])),
-            lane: Digest::from_bytes([1; 32]),
-            at: Timestamp::from_millis(1),
-            content: vec![7; 10],
-        }
-    }
-
-    async fn due(services: &Services, peer: &Peer) -> Vec<StoredOutbound> {
-        let mut view = services.storage.read().await.unwrap();
-        view.outbound_due(&peer.name, services.clock.now(), BATCH).await.unwrap()
-    }
-
-    async fn queue(services: &Services, peer: &Peer, items: &[Outbound]) {
-        let mut unit = services.storage.begin().await.unwrap();
-        unit.put_outbound(&peer.name, items).await.unwrap();
-        unit.commit().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn nothing_overtakes_what_has_to_be_sealed_again() {
-        let (bench, peer) = with_garden(&[]).await;
-        let services = &bench.services;
-        let apart = Outbound { lane: Digest::from_bytes([2; 32]), ..sent(4) };
-        queue(services, &peer, &[sent(1), sent(2), sent(3), apart]).await;
-        let first = due(services, &peer).await.remove(0);
-        let to_head = HeadRef { seq: 1, hash: Digest::from_bytes([3; 32]) };
-        write(services, &peer, vec![(first, ForwardOutcome::Stale { to_head })]).await.unwrap();
-        let left: Vec<ItemId> =
-            due(services, &peer).await.into_iter().map(|row| row.outbound.item).collect();
-        assert_eq!(left, [item(4)], "what was written later goes on without it");
-        let mut view = services.storage.read().await.unwrap();
-        for number in 1..4 {
-            let row = view.outbound_item(sent(1).sender, item(number)).await.unwrap().unwrap();
-            assert_eq!(row.returned, Some(Returned::Stale { to_head }), "{number}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_peer_that_is_always_behind_is_asked_now_and_then() {
-        let (bench, peer) = with_garden(&[]).await;
-        let services = &bench.services;
-        queue(services, &peer, &[sent(1), sent(2)]).await;
-        let rows = due(services, &peer).await;
-        let behind = rows.into_iter().map(|row| (row, ForwardOutcome::Behind)).collect();
-        write(services, &peer, behind).await.unwrap();
-        assert!(due(services, &peer).await.is_empty(), "it is asked again at once");
-        bench.clock.advance(Duration::from_mins(1));
-        assert_eq!(due(services, &peer).await.len(), 2);
-    }
-
-    #[test]
-    fn a_peer_s_reason_is_cut_and_cannot_drive_a_terminal() {
-        let reason = format!("\u{1b}]0;x\u{7}no{}", "o".repeat(1_000_000));
-        let ForwardOutcome::Refused { reason } = curbed(ForwardOutcome::Refused { reason }) else {
-            panic!("it became something else");
-        };
-        assert!(reason.starts_with("]0;xnooo") && reason.chars().count() == MAX_REASON);
-        assert_eq!(curbed(ForwardOutcome::Behind), ForwardOutcome::Behind);
-    }
-}
+mod tests;

@@ -119,7 +119,7 @@ fn pain_16_each_thread_keeps_what_is_written_there() {
     desk.answer("settings", json!([{ "v": 1, "name": "draft", "value": "from yesterday" }]));
     let written = |desk: &Desk| {
         let thread = desk.state.open.as_ref().unwrap().thread.as_ref();
-        thread.map(|thread| thread.composer.text())
+        thread.map(|thread| thread.draft.composer.text())
     };
     assert_eq!(written(&desk).as_deref(), Some("from yesterday"));
     desk.write(", and today");

@@ -233,7 +233,7 @@ fn an_edit_that_is_begun_beside_a_thread_takes_what_is_written_in_the_room() {
     let changes = asks(&effects, "message.change");
     assert_eq!(changes[0]["act"], json!({ "edit": format!("{before}!") }));
     let thread = desk.state.open.as_ref().unwrap().thread.as_ref().unwrap();
-    assert_eq!(thread.composer.text(), "for the thread");
+    assert_eq!(thread.draft.composer.text(), "for the thread");
 }
 
 #[test]
