@@ -194,7 +194,8 @@ impl Known {
 
 #[tokio::test]
 async fn whoever_is_blocked_stays_so_whatever_their_server_calls_them() -> Result<()> {
-    let Known { nest: _, bob, impostor, client, .. } = Known::new().await?;
+    let known = Known::new().await?;
+    let Known { bob, impostor, client, .. } = &known;
     let theirs = Invented::new("garden.example", impostor.root())?;
     let forward = PeerForward { items: vec![request_to_bob(&theirs, "carol")?] };
     let (answer, shown) =
@@ -248,7 +249,8 @@ async fn forged_reflected_and_replayed_proofs_are_refused() -> Result<()> {
 
 #[tokio::test]
 async fn a_server_speaks_for_its_own_users_only() -> Result<()> {
-    let Known { nest, bob, impostor, client, .. } = Known::new().await?;
+    let known = Known::new().await?;
+    let Known { nest, bob, impostor, client, .. } = &known;
 
     // A user of a third server, and one of the very server that is spoken to.
     let aviary = Invented::new("aviary.example", ServerId::from_bytes([3; 32]))?;

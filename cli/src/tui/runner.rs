@@ -24,6 +24,9 @@ use crate::{config::Place, error::CommandError};
 /// The time between two frames, where nobody pressed a key.
 const FRAME: Duration = Duration::from_millis(16);
 
+/// How long the signal of a shell takes at most, on a machine that has much to do.
+const NO_SHELL: Duration = Duration::from_secs(1);
+
 /// What is drawn on, and everything that is under way.
 #[derive(Debug)]
 pub(super) struct Runner {
@@ -32,6 +35,15 @@ pub(super) struct Runner {
     cache: ViewCache,
     sieve: Sieve,
     work: Work,
+}
+
+/// The terminal while this program has it. What reads it goes first.
+struct Console {
+    keyboard: Keyboard,
+    screen: Screen,
+    taken: Taken,
+    /// The shell has it go on.
+    resumed: Signal,
 }
 
 /// What woke the loop.
@@ -66,21 +78,21 @@ impl Runner {
             signal(SignalKind::hangup())?,
             signal(SignalKind::interrupt())?,
         ];
-        let mut resumed = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
-        let mut taken = Taken::take(&self.surroundings)?;
-        let mut screen = taken.screen(self.cache.links())?;
-        let mut keyboard = Keyboard::default();
-        keyboard.start();
+        let resumed = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
+        let taken = Taken::take(&self.surroundings)?;
+        let screen = taken.screen(self.cache.links())?;
+        let mut console = Console { keyboard: Keyboard::default(), screen, taken, resumed };
+        console.keyboard.start();
         // The first frame comes before anything else is done.
-        self.draw(&mut screen)?;
+        self.draw(&mut console.screen)?;
         let mut drawn = Instant::now();
         self.work.open(None);
         let mut is_dirty = false;
         while !self.work.is_ending() {
             let woken = tokio::select! {
                 biased;
-                _ = resumed.recv() => Woken::Resumed,
-                woken = self.wait(&mut keyboard, &mut signals, is_dirty, drawn) => woken,
+                _ = console.resumed.recv() => Woken::Resumed,
+                woken = self.wait(&mut console.keyboard, &mut signals, is_dirty, drawn) => woken,
             };
             let is_key = matches!(woken, Woken::Key(_));
             let mut effects = match woken {
@@ -103,20 +115,19 @@ impl Runner {
             }
             is_dirty = true;
             for effect in effects {
-                if self.perform(effect, &mut taken, &mut screen, &mut keyboard).is_err() {
+                if self.perform(effect, &mut console).await.is_err() {
                     self.lose_terminal();
                 }
             }
             if is_key || drawn.elapsed() >= FRAME {
-                if self.draw(&mut screen).is_err() {
+                if self.draw(&mut console.screen).is_err() {
                     self.lose_terminal();
                 }
                 drawn = Instant::now();
                 is_dirty = false;
             }
         }
-        drop(keyboard);
-        drop(taken);
+        drop(console);
         self.work.close(&mut self.state).await
     }
 
@@ -171,17 +182,12 @@ impl Runner {
     }
 
     /// Takes the terminal again, and draws everything on it.
-    fn resume(
-        &mut self,
-        taken: &Taken,
-        screen: &mut Screen,
-        keyboard: &mut Keyboard,
-    ) -> std::io::Result<()> {
-        keyboard.stop();
+    fn resume(&mut self, console: &mut Console) -> std::io::Result<()> {
+        console.keyboard.stop();
         terminal::restore();
-        taken.enter()?;
-        keyboard.start();
-        screen.clear()?;
+        console.taken.enter()?;
+        console.keyboard.start();
+        console.screen.clear()?;
         self.work.carry_out(Effect::Watch);
         Ok(())
     }
@@ -197,39 +203,40 @@ impl Runner {
         Ok(())
     }
 
-    fn perform(
+    async fn perform(
         &mut self,
         effect: Effect,
-        taken: &mut Taken,
-        screen: &mut Screen,
-        keyboard: &mut Keyboard,
+        console: &mut Console,
     ) -> Result<(), CommandError> {
         match effect {
-            Effect::Mouse(mouse) => taken.set_mouse(mouse)?,
+            Effect::Mouse(mouse) => console.taken.set_mouse(mouse)?,
             Effect::Redraw => {
                 self.cache.clear();
-                screen.clear()?;
+                console.screen.clear()?;
             }
             Effect::Edit(text) => {
                 // The reader of keys stops first: an editor reads its own.
-                keyboard.stop();
+                console.keyboard.stop();
                 terminal::restore();
                 let outcome = self.work.edit(&text);
-                taken.enter()?;
-                keyboard.start();
-                screen.clear()?;
+                console.taken.enter()?;
+                console.keyboard.start();
+                console.screen.clear()?;
                 self.cache.clear();
                 self.work.put(Event::Edited(outcome));
                 self.work.carry_out(Effect::Watch);
             }
             Effect::Suspend => {
-                keyboard.stop();
+                console.keyboard.stop();
                 terminal::restore();
                 stop()?;
-                self.resume(taken, screen, keyboard)?;
+                // The shell says by a signal that it goes on, which is not to have the terminal taken twice. Without a shell nothing has stopped,
+                // and there is no signal.
+                tokio::time::timeout(NO_SHELL, console.resumed.recv()).await.ok();
+                self.resume(console)?;
             }
             // Whoever had the terminal meanwhile has left it as they like it.
-            Effect::Resume => self.resume(taken, screen, keyboard)?,
+            Effect::Resume => self.resume(console)?,
             Effect::Notify { title, body } => terminal::notify(&self.surroundings, &title, &body)?,
             Effect::Copy(text) => terminal::copy(&self.surroundings, &text)?,
             Effect::Title(title) => terminal::set_title(&title)?,
