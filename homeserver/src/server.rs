@@ -16,7 +16,7 @@ use rookery_protocol::{
 
 use crate::{
     config::Config,
-    identity::{DataDir, DataDirError},
+    identity::{DataDir, DataDirError, Said},
     lifecycle::Lifecycle,
     repository::{Storage, StorageError},
     service::{self, Parts, Services, invite, password::Passwords, retention},
@@ -110,7 +110,7 @@ impl Offline {
     pub fn open(ingredients: Ingredients) -> Result<Self, StartError> {
         let Ingredients { data, storage, config, clock, passwords } = ingredients;
         let lifecycle = Lifecycle::default();
-        let identity = data.identity(config.name.as_ref(), clock.now())?;
+        let identity = data.identity(&said(&config), clock.now())?;
         let advertised = advertised(&config, config.listen, &identity.name);
         let tasks = lifecycle.tasks.clone();
         let listen = config.listen.to_string();
@@ -142,9 +142,9 @@ pub async fn start(
     metrics: Option<PrometheusHandle>,
 ) -> Result<Running, StartError> {
     let Ingredients { data, storage, config, clock, passwords } = ingredients;
-    let identity = data.identity(config.name.as_ref(), clock.now())?;
+    let identity = data.identity(&said(&config), clock.now())?;
     let tls = match (&config.certificate, &config.certificate_key) {
-        (None, None) => ServerTls::self_signed(&identity.root)?,
+        (None, None) => identity.tls()?,
         (Some(chain), Some(key)) => ServerTls::from_pem(&read(chain)?, &read(key)?)?,
         _ => return Err(StartError::HalfCertificate),
     };
@@ -214,6 +214,12 @@ impl Running {
         storage.close().await;
         drop(data);
     }
+}
+
+/// What the configuration says of who the server is.
+#[must_use]
+pub fn said(config: &Config) -> Said {
+    Said { name: config.name.clone(), endpoint: config.advertise.clone() }
 }
 
 fn read(path: &PathBuf) -> Result<Vec<u8>, StartError> {

@@ -3,4 +3,5 @@
 mod communities;
 mod delivery;
 mod identity;
+mod keys;
 mod pair;

@@ -10,7 +10,7 @@ use rookery_cli::e2ee::{
     recovery::RecoveryKey,
     statement::{Founder, found},
 };
-use rookery_homeserver::identity::{Absent, DataDir};
+use rookery_homeserver::identity::{Absent, DataDir, Said};
 use rookery_protocol::{
     chain::{Entry, HeadRef},
     codec,
@@ -27,13 +27,14 @@ use rookery_protocol::{
         server::{ServerRecord, SignedServerRecord},
     },
     session::peer::{Dialling, Oneself},
-    time::{Clock as _, SystemClock},
+    time::{Clock as _, SystemClock, Timestamp},
 };
 
 use crate::bare::random;
 
 /// Its keys, and what it calls itself.
 pub struct Impostor {
+    root: Option<SigningKey>,
     /// Its record, under its root.
     pub signed: SignedServerRecord,
     /// What that says.
@@ -61,16 +62,28 @@ impl Impostor {
             online: online.verifying_key(),
             number: 1,
             since: SystemClock.now(),
+            until: SystemClock.now().plus(std::time::Duration::from_hours(24)),
+            endpoint: None,
         };
-        Ok(Self { signed: record.sign(&root)?, record, online })
+        Ok(Self { signed: record.sign(&root)?, record, online, root: Some(root) })
     }
 
     /// The server whose data directory that is, which must not run.
     pub fn in_place_of(data: &Path) -> Result<Self> {
         let directory = DataDir::take(data, Absent::Refuse)?;
-        let identity = directory.identity(None, SystemClock.now())?;
-        let record = identity.record.verify(identity.server())?;
-        Ok(Self { signed: identity.record, record, online: identity.online })
+        let identity = directory.identity(&Said::default(), SystemClock.now())?;
+        let record = identity.record();
+        let (signed, record) = (record.signed.clone(), record.stated.clone());
+        Ok(Self { signed, record, online: identity.online, root: identity.root })
+    }
+
+    /// Itself, with a record that ended a day ago.
+    pub fn ended(self) -> Result<Self> {
+        let root = self.root.as_ref().context("no root key")?;
+        let day = std::time::Duration::from_hours(24);
+        let until = SystemClock.now().as_millis().saturating_sub(day.as_millis().try_into()?);
+        let record = ServerRecord { until: Timestamp::from_millis(until), ..self.record.clone() };
+        Ok(Self { signed: record.sign(root)?, record, ..self })
     }
 
     /// Itself, with the record that another one has shown to it.

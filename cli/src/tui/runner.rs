@@ -203,11 +203,7 @@ impl Runner {
         Ok(())
     }
 
-    async fn perform(
-        &mut self,
-        effect: Effect,
-        console: &mut Console,
-    ) -> Result<(), CommandError> {
+    async fn perform(&mut self, effect: Effect, console: &mut Console) -> Result<(), CommandError> {
         match effect {
             Effect::Mouse(mouse) => console.taken.set_mouse(mouse)?,
             Effect::Redraw => {

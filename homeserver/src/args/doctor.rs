@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::Write as _,
+    io::{self, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
     time::Duration,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     database,
-    identity::{Absent, DataDir, KEY_FILES},
+    identity::{Absent, DataDir, KEY_FILES, SOON, custody},
     transport::admin::{AdminCallError, ask},
 };
 
@@ -53,7 +53,7 @@ pub(super) async fn doctor(cli: &Cli) -> Result<Report, Failed> {
     let data = cli.data()?;
     let mut findings = vec![configuration(cli), files(), clock()];
     if data.exists() {
-        findings.extend([room(&data), sync_speed(&data), keys(&data)]);
+        findings.extend([room(&data), sync_speed(&data), keys(&data), record(&data)]);
         findings.push(server(cli, &data).await);
     } else {
         let detail = format!("{} is not there: `rookeryd init` makes it", data.display());
@@ -135,7 +135,7 @@ fn room(data: &Path) -> Finding {
 /// What a commit costs: the time of an fdatasync of 4 KiB.
 fn sync_speed(data: &Path) -> Finding {
     let path = data.join("doctor.tmp");
-    let measure = || -> std::io::Result<Vec<Duration>> {
+    let measure = || -> io::Result<Vec<Duration>> {
         let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&path)?;
         let mut times = Vec::with_capacity(SYNCS);
         for _ in 0..SYNCS {
@@ -161,7 +161,7 @@ fn sync_speed(data: &Path) -> Finding {
 }
 
 fn keys(data: &Path) -> Finding {
-    for file in KEY_FILES {
+    for (file, is_needed) in KEY_FILES {
         match fs::metadata(data.join(file)) {
             Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
                 return Finding::new(
@@ -171,10 +171,28 @@ fn keys(data: &Path) -> Finding {
                 );
             }
             Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_needed => {}
             Err(error) => return Finding::new("keys", false, format!("{file}: {error}")),
         }
     }
     Finding::new("keys", true, "there, and private")
+}
+
+/// The server's record: one that ends is not taken by other homeservers any more.
+fn record(data: &Path) -> Finding {
+    match custody::look(data) {
+        Ok(look) => {
+            let left = look.record.left(SystemClock.now());
+            let detail = format!("holds until {}", time(look.record.stated.until));
+            let advice = if look.has_root {
+                "the server renews it while it runs"
+            } else {
+                "renew it by `rookeryd key rotate --root-key FILE`"
+            };
+            Finding::new("record", left >= SOON, format!("{detail}; {advice}"))
+        }
+        Err(error) => Finding::new("record", false, error.to_string()),
+    }
 }
 
 /// The server that runs; or the database, when none does.

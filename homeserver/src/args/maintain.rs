@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     database::{self, Address},
-    identity::{Absent, DataDir, DataDirError, KEY_FILES, write_private},
+    identity::{Absent, DataDir, DataDirError, copy_keys, custody},
     repository::{BackupError, postgres, sqlite},
 };
 
@@ -59,7 +59,7 @@ pub(super) async fn backup(cli: &Cli, backup: &Backup) -> Result<Report, Failed>
 pub(super) async fn restore(cli: &Cli, restore: &Restore) -> Result<Report, Failed> {
     let loaded = cli.load()?;
     let path = cli.data()?;
-    if !restore.from.join(KEY_FILES[0]).exists() {
+    if custody::look(&restore.from).is_err() {
         let text = format!("{} is no copy that `rookeryd backup` made", restore.from.display());
         return Err(Failed::new(Kind::NotFound, text));
     }
@@ -77,11 +77,7 @@ pub(super) async fn restore(cli: &Cli, restore: &Restore) -> Result<Report, Fail
     }
     .map_err(failed)?;
     // The keys come last: without them there is no server here, and a restore that broke off can be done again.
-    for file in KEY_FILES.iter().rev() {
-        let copied = std::fs::read(restore.from.join(file))
-            .and_then(|key| write_private(&path.join(file), &key));
-        copied.map_err(|error| Failed::because(format!("{file}: {error}")))?;
-    }
+    copy_keys(&restore.from, &path)?;
     let text = format!(
         "restored to {}\nthis is a new life of the server: one-time keys were dropped, and devices read on from the beginning",
         path.display()

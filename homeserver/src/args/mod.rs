@@ -7,6 +7,7 @@ mod admin;
 mod community;
 mod configure;
 mod doctor;
+mod key;
 mod maintain;
 mod output;
 mod peer;
@@ -64,6 +65,9 @@ enum Verb {
     /// List, show and change the other homeservers that this one is in touch with
     #[command(subcommand)]
     Peer(peer::Peer),
+    /// Show and change the server's own keys
+    #[command(subcommand)]
+    Key(key::Key),
     /// Bring the database to this version's schema
     Migrate,
     /// Check, show and explain the configuration
@@ -129,6 +133,7 @@ async fn dispatch(cli: &Cli) -> Result<Report, Failed> {
         Verb::User(user) => admin::user(cli, user).await,
         Verb::Community(verb) => community::community(cli, verb).await,
         Verb::Peer(verb) => peer::peer(cli, verb).await,
+        Verb::Key(verb) => key::key(cli, verb),
         Verb::Migrate => maintain::migrate(cli).await,
         Verb::Config(verb) => configure::configure(cli, verb),
         Verb::Backup(backup) => maintain::backup(cli, backup).await,

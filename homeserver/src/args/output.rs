@@ -121,7 +121,14 @@ impl From<DataDirError> for Failed {
             DataDirError::File { ref source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 Self::new(Kind::Denied, text).hint("run this as the server's user")
             }
-            DataDirError::File { .. } | DataDirError::Damaged { .. } | DataDirError::NoRandomness => Self::because(text),
+            DataDirError::File { ref source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
+                Self::new(Kind::Precondition, text).hint("nothing is written over: name another file")
+            }
+            DataDirError::NoRoot { .. } => Self::new(Kind::Precondition, text)
+                .hint("it was taken out by `rookeryd key export-root`: --root-key names the file it was put into"),
+            DataDirError::OtherRoot { .. } => Self::new(Kind::Precondition, text)
+                .hint("`rookeryd key list` shows the fingerprint of the right one"),
+            DataDirError::File { .. } | DataDirError::Tls(_) | DataDirError::Damaged { .. } | DataDirError::NoRandomness => Self::because(text),
         }
     }
 }

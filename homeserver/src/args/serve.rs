@@ -91,8 +91,8 @@ pub(super) async fn init(cli: &Cli, init: &Init) -> Result<Report, Failed> {
     }
     drop(data);
     let ingredients = open(cli, loaded, Absent::Make).await?;
-    let identity =
-        ingredients.data.identity(ingredients.config.name.as_ref(), SystemClock.now())?;
+    let said = server::said(&ingredients.config);
+    let identity = ingredients.data.identity(&said, SystemClock.now())?;
     ingredients.storage.close().await;
     let (name, fingerprint) = (identity.name.to_string(), identity.server().to_string());
     let text = format!(

@@ -1,25 +1,35 @@
 //! The data directory, and the keys in it.
 //!
-//! The root key is the server's identity: links and `known_hosts` pin it. It signs the record that names the online key, which signs heads
-//! and tokens, and the certificate. Both are 32 bytes in base32, in files of mode 0600 in a directory of mode 0700. One process at a time has
-//! the directory: two servers on one database would give the same places twice.
+//! The root key is the server's identity: links, `known_hosts` and peers pin it. It signs the record that names the online key, which signs
+//! heads and tokens, and the certificate. A server renews its record by itself while it has its root key; an administrator may keep that
+//! elsewhere ([`custody`]), and then brings it along when a record ends. All files are of mode 0600 in a directory of mode 0700. One
+//! process at a time has the directory: two servers on one database would give the same places twice.
+
+pub mod custody;
+mod file;
+mod record;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use rookery_protocol::{
-    codec,
-    id::{ServerId, from_base32, to_base32},
+    id::ServerId,
+    io::tls::{ServerTls, TlsError},
     key::SigningKey,
     name::ServerName,
-    request::server::{ServerRecord, SignedServerRecord},
     time::Timestamp,
 };
 use zeroize::Zeroizing;
+
+pub use self::{
+    file::write_private,
+    record::{RENEWED, Record, SOON, Said, TERM},
+};
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +67,21 @@ pub enum DataDirError {
         /// Which.
         path: PathBuf,
     },
+    /// The root key is needed, and it is not there.
+    #[error("the root key is not in {}", path.display())]
+    NoRoot {
+        /// In which directory.
+        path: PathBuf,
+    },
+    /// A key is another one than the server's root.
+    #[error("the key in {} is not this server's root key", path.display())]
+    OtherRoot {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// No certificate could be made.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is no randomness.
     #[error("the system gives no randomness")]
     NoRandomness,
@@ -84,12 +109,16 @@ pub struct DataDir {
 pub struct Identity {
     /// Its name.
     pub name: ServerName,
-    /// The key that links pin.
-    pub root: SigningKey,
+    /// The key that links pin, unless it is kept elsewhere.
+    pub root: Option<SigningKey>,
     /// The key that signs heads and tokens.
     pub online: SigningKey,
-    /// The root's word for the online key.
-    pub record: SignedServerRecord,
+    server: ServerId,
+    /// What sessions are kept by; it outlasts the online key, so that nobody has to log in anew after a rotation.
+    sessions: file::Seed,
+    record: RwLock<Arc<Record>>,
+    said: Said,
+    directory: PathBuf,
 }
 
 /// Whether a data directory may be made.
@@ -105,7 +134,7 @@ impl DataDir {
     /// Takes the directory for this process alone.
     pub fn take(path: &Path, absent: Absent) -> Result<Self, DataDirError> {
         let wrong = |source| DataDirError::File { path: path.to_owned(), source };
-        if !path.join(ROOT).exists() && absent == Absent::Refuse {
+        if !path.join(RECORD).exists() && absent == Absent::Refuse {
             return Err(DataDirError::Absent { path: path.to_owned() });
         }
         if !path.exists() {
@@ -135,160 +164,174 @@ impl DataDir {
     /// Whether a server was set up in it.
     #[must_use]
     pub fn has_identity(&self) -> bool {
-        self.path.join(ROOT).exists()
+        self.path.join(RECORD).exists()
     }
 
-    /// The server's identity; made with `name` when there is none yet.
-    pub fn identity(
-        &self,
-        name: Option<&ServerName>,
-        now: Timestamp,
-    ) -> Result<Identity, DataDirError> {
-        let (root, online) = (self.key(ROOT)?, self.key(ONLINE)?);
+    /// The server's identity, made with what is `said` when there is none yet. Renews its record where the root key is there and the record is
+    /// due, or says something else.
+    pub fn identity(&self, said: &Said, now: Timestamp) -> Result<Identity, DataDirError> {
+        custody::finish_rotation(self)?;
         let path = self.path.join(RECORD);
-        let server = root.verifying_key().server_id();
-        let damaged = || DataDirError::Damaged { path: path.clone() };
-        let wrong = |source| DataDirError::File { path: path.clone(), source };
-        let known = match fs::read(&path) {
-            Ok(bytes) => {
-                let signed: SignedServerRecord = codec::decode(&bytes).map_err(|_| damaged())?;
-                Some((signed.verify(server).map_err(|_| damaged())?, signed))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(wrong(error)),
-        };
-        if let (Some((record, _)), Some(wanted)) = (&known, name)
-            && record.name != *wanted
+        let known = Record::read(&path)?;
+        if let (Some(record), Some(wanted)) = (&known, &said.name)
+            && record.stated.name != *wanted
         {
-            return Err(DataDirError::OtherName {
-                known: record.name.clone(),
-                wanted: wanted.clone(),
-            });
+            let (known, wanted) = (record.stated.name.clone(), wanted.clone());
+            return Err(DataDirError::OtherName { known, wanted });
         }
-        let number = known.as_ref().map_or(1, |(record, _)| record.number.saturating_add(1));
-        let name = known.as_ref().map(|(record, _)| record.name.clone()).or_else(|| name.cloned());
-        let name = name.unwrap_or_else(host_name);
-        let record = match known {
-            Some((record, signed)) if record.online == online.verifying_key() => signed,
-            _ => {
-                let (root_key, online_key) = (root.verifying_key(), online.verifying_key());
-                let record = ServerRecord {
-                    name: name.clone(),
-                    root: root_key,
-                    online: online_key,
-                    number,
-                    since: now,
-                };
-                let signed = record.sign(&root).map_err(|_| damaged())?;
-                write_private(&path, &codec::encode(&signed)).map_err(wrong)?;
-                signed
+        let (root, online) = match &known {
+            // A server that is there has its keys: without them it is another one.
+            Some(record) => {
+                let online = self.path.join(ONLINE);
+                let root = file::read_key(&self.path.join(ROOT))?;
+                let is_own = |root: &SigningKey| root.verifying_key() == record.stated.root;
+                if !root.as_ref().is_none_or(is_own) {
+                    return Err(DataDirError::Damaged { path: self.path.join(ROOT) });
+                }
+                let key = file::read_key(&online)?;
+                let key = key.filter(|key| key.verifying_key() == record.stated.online);
+                (root, key.ok_or(DataDirError::Damaged { path: online })?)
+            }
+            None => {
+                let seed = |name: &str| file::seed(&self.path.join(name));
+                let (root, online) = (seed(ROOT)?, seed(ONLINE)?);
+                (Some(SigningKey::from_seed(&root)), SigningKey::from_seed(&online))
             }
         };
-        Ok(Identity { name, root, online, record })
+        let sessions = file::seed(&self.path.join(SESSIONS))?;
+        let record = match (known, &root) {
+            (Some(record), None) => record,
+            (Some(record), Some(_)) if !is_due(&record, said, now) => record,
+            (known, Some(root)) => {
+                let former = known.as_ref().map(|record| &record.stated);
+                let record = Record::sign(root, &online, former, said, now)
+                    .map_err(|_| DataDirError::Damaged { path: path.clone() })?;
+                record.write(&path)?;
+                record
+            }
+            (None, None) => return Err(DataDirError::NoRoot { path: self.path.clone() }),
+        };
+        Ok(Identity {
+            name: record.stated.name.clone(),
+            server: record.stated.root.server_id(),
+            root,
+            online,
+            sessions,
+            record: RwLock::new(Arc::new(record)),
+            said: said.clone(),
+            directory: self.path.clone(),
+        })
     }
+}
 
-    /// Reads the key in `file`, or makes one.
-    fn key(&self, file: &str) -> Result<SigningKey, DataDirError> {
-        let path = self.path.join(file);
-        let wrong = |source| DataDirError::File { path: path.clone(), source };
-        let mut text = Zeroizing::new(String::new());
-        match File::open(&path) {
-            Ok(mut opened) => opened.read_to_string(&mut text).map_err(wrong)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut seed = Zeroizing::new([0; 32]);
-                getrandom::fill(&mut *seed).map_err(|_| DataDirError::NoRandomness)?;
-                write_private(&path, format!("{}\n", to_base32(&*seed)).as_bytes())
-                    .map_err(wrong)?;
-                return Ok(SigningKey::from_seed(&seed));
-            }
-            Err(error) => return Err(wrong(error)),
-        };
-        let seed = from_base32(text.trim()).map(Zeroizing::new);
-        let seed: Option<[u8; 32]> = seed.and_then(|seed| seed.as_slice().try_into().ok());
-        seed.map(|seed| SigningKey::from_seed(&seed)).ok_or(DataDirError::Damaged { path })
-    }
+/// Whether a record is to be made anew.
+fn is_due(record: &Record, said: &Said, now: Timestamp) -> bool {
+    let is_elsewhere = said.endpoint.is_some() && record.stated.endpoint != said.endpoint;
+    record.left(now) < RENEWED || is_elsewhere
 }
 
 impl Identity {
     /// The root key's fingerprint.
     #[must_use]
-    pub fn server(&self) -> ServerId {
-        self.root.verifying_key().server_id()
+    pub const fn server(&self) -> ServerId {
+        self.server
     }
 
-    /// A secret of the server's own for `purpose`, out of the online key.
+    /// What the root says of this server.
+    #[must_use]
+    pub fn record(&self) -> Arc<Record> {
+        Arc::clone(&self.record.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes the next record, if it is time for that and the root key is there. Gives whether it was made.
+    pub fn renew(&self, now: Timestamp) -> Result<bool, DataDirError> {
+        let (Some(root), former) = (&self.root, self.record()) else { return Ok(false) };
+        if !is_due(&former, &self.said, now) {
+            return Ok(false);
+        }
+        let path = self.directory.join(RECORD);
+        let next = Record::sign(root, &self.online, Some(&former.stated), &self.said, now)
+            .map_err(|_| DataDirError::Damaged { path: path.clone() })?;
+        next.write(&path)?;
+        *self.record.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        Ok(true)
+    }
+
+    /// The certificate of a server that has none of the public web: under the root, for a key of this process, or the one that was made when the
+    /// root key was taken away.
+    pub fn tls(&self) -> Result<ServerTls, DataDirError> {
+        if let Some(root) = &self.root {
+            return Ok(ServerTls::self_signed(root)?);
+        }
+        let path = self.directory.join(CERTIFICATE);
+        let pem = fs::read(&path).map(Zeroizing::new);
+        let pem = pem.map_err(|source| DataDirError::File { path, source })?;
+        Ok(ServerTls::from_pem(&pem, &pem)?)
+    }
+
+    /// A secret for `purpose` that lasts as long as the server.
     #[must_use]
     pub fn derived(&self, purpose: &'static str) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(blake3::derive_key(purpose, &*self.online.to_seed()))
+        Zeroizing::new(blake3::derive_key(purpose, &*self.sessions))
+    }
+
+    /// An identity that is in no directory, as for tests of services.
+    #[cfg(test)]
+    pub(crate) fn unstored(
+        name: &str,
+        root: SigningKey,
+        online: SigningKey,
+        now: Timestamp,
+    ) -> Self {
+        let said = Said { name: Some(name.parse().unwrap()), endpoint: None };
+        let record = Record::sign(&root, &online, None, &said, now).unwrap();
+        Self {
+            name: record.stated.name.clone(),
+            server: record.stated.root.server_id(),
+            sessions: Zeroizing::new(*root.to_seed()),
+            root: Some(root),
+            online,
+            record: RwLock::new(Arc::new(record)),
+            said,
+            directory: PathBuf::new(),
+        }
     }
 }
 
-/// The files that make a server, besides its database.
-pub const KEY_FILES: [&str; 3] = [ROOT, ONLINE, RECORD];
-const ROOT: &str = "root.key";
+/// The root key: it may be kept elsewhere.
+pub const ROOT: &str = "root.key";
+/// The online key.
 const ONLINE: &str = "online.key";
+/// The secret that sessions are kept by.
+const SESSIONS: &str = "session.key";
+/// The certificate and its key of a server whose root key is elsewhere.
+const CERTIFICATE: &str = "certificate.pem";
+/// The record: a directory that has it has a server.
 const RECORD: &str = "server.record";
 
-/// What the machine calls itself, made into a server name.
-fn host_name() -> ServerName {
-    let text = fs::read_to_string("/proc/sys/kernel/hostname")
-        .or_else(|_| fs::read_to_string("/etc/hostname"))
-        .unwrap_or_default();
-    let text = text.trim().to_ascii_lowercase().replace('_', "-");
-    #[expect(clippy::expect_used, reason = "a literal that is a server name")]
-    text.parse().unwrap_or_else(|_| "localhost".parse().expect("a server name"))
-}
+/// The files that make a server, besides its database, in the order in which they are copied: the record comes last, which says that all are
+/// there. Whether each has to be.
+pub const KEY_FILES: [(&str, bool); 5] =
+    [(ROOT, false), (CERTIFICATE, false), (ONLINE, true), (SESSIONS, true), (RECORD, true)];
 
-/// Writes a file that only its owner may read, whole or not at all.
-pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    // The rename itself is durable once its directory is.
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+/// Copies the files that make a server. Gives how many bytes they have.
+pub fn copy_keys(from: &Path, to: &Path) -> Result<u64, DataDirError> {
+    let mut bytes = 0_u64;
+    for (name, is_needed) in KEY_FILES {
+        let path = from.join(name);
+        let found = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_needed => continue,
+            found => found.map(Zeroizing::new),
+        };
+        let copied = found.and_then(|found| {
+            write_private(&to.join(name), &found)?;
+            Ok(u64::try_from(found.len()).unwrap_or(u64::MAX))
+        });
+        let length = copied.map_err(|source| DataDirError::File { path, source })?;
+        bytes = bytes.saturating_add(length);
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_identity_lasts_and_its_files_are_private() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("data");
-        let now = Timestamp::from_millis(1);
-        let name: ServerName = "nest.example".parse().unwrap();
-        let taken = DataDir::take(&path, Absent::Make).unwrap();
-        let first = taken.identity(Some(&name), now).unwrap();
-        assert!(matches!(DataDir::take(&path, Absent::Make), Err(DataDirError::InUse { .. })));
-        drop(taken);
-        let taken = DataDir::take(&path, Absent::Refuse).unwrap();
-        let second = taken.identity(None, now).unwrap();
-        assert_eq!(
-            (first.server(), &first.record, first.name),
-            (second.server(), &second.record, second.name)
-        );
-        for file in KEY_FILES {
-            assert_eq!(
-                fs::metadata(path.join(file)).unwrap().permissions().mode() & 0o777,
-                0o600,
-                "{file}"
-            );
-        }
-        let other = "other.example".parse().unwrap();
-        assert!(matches!(taken.identity(Some(&other), now), Err(DataDirError::OtherName { .. })));
-    }
-
-    #[test]
-    fn a_server_that_is_not_there_is_not_made_by_looking() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(
-            DataDir::take(folder.path(), Absent::Refuse),
-            Err(DataDirError::Absent { .. })
-        ));
-    }
-}
+mod tests;

@@ -44,7 +44,7 @@ const MAX_EMAIL: usize = 254;
 #[must_use]
 pub fn describe(services: &Services) -> ServerDescription {
     ServerDescription {
-        record: services.identity.record.clone(),
+        record: services.identity.record().signed.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         registration: services.config.registration,
         at: services.clock.now(),

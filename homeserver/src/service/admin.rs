@@ -15,7 +15,7 @@ use rookery_protocol::{
 
 use super::{Services, directory::Resident, password};
 use crate::{
-    identity::{KEY_FILES, write_private},
+    identity::copy_keys,
     repository::{BackupError, account::AccountSummary},
 };
 
@@ -169,12 +169,11 @@ pub async fn backup(
         }
     };
     let mut bytes = services.storage.backup(to).await.map_err(failed)?;
-    for file in KEY_FILES {
-        let path = to.join(file);
-        let copied = std::fs::read(data.join(file))
-            .and_then(|key| write_private(&path, &key).map(|()| key.len()));
-        let length = copied.map_err(|source| failed(BackupError::Files { path, source }))?;
-        bytes = bytes.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
-    }
+    let copied = copy_keys(data, to).map_err(|error| {
+        let cause =
+            std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Failure::Error(AdminError::Precondition { reason: format!("{error}{cause}") })
+    })?;
+    bytes = bytes.saturating_add(copied);
     Ok(BackupReport { path: to.display().to_string(), bytes })
 }

@@ -131,7 +131,7 @@ impl Services {
             places: Places::default(),
             seen: Seen::default(),
             mint: Mint::new(&identity),
-            peers: Peers::new(&identity),
+            peers: Peers::new(),
             order: tokio::sync::Mutex::default(),
             clock,
             storage,

@@ -14,9 +14,12 @@ use super::{
     peer::{forward, outstanding},
     presence, seen,
 };
-use crate::repository::{
-    StorageError,
-    retention::{Purge, Purged},
+use crate::{
+    identity::SOON,
+    repository::{
+        StorageError,
+        retention::{Purge, Purged},
+    },
 };
 
 /// How often presence is written down (`DESIGN` §7).
@@ -89,6 +92,7 @@ pub async fn run(services: Weak<Services>, stop: CancellationToken) {
         if !rounds.is_multiple_of(PURGE_EVERY) {
             continue;
         }
+        renew_record(&services);
         if let Some(apart) = watch.jump(services.clock.now(), Instant::now()) {
             tracing::error!(
                 hours = apart.as_secs() / 3_600,
@@ -106,6 +110,26 @@ pub async fn run(services: Weak<Services>, stop: CancellationToken) {
         if let Err(error) = outstanding::forget(&services).await {
             tracing::warn!(%error, "what came back to devices that are gone was not forgotten");
         }
+    }
+}
+
+/// Renews the server's record in time, or says that it ends.
+fn renew_record(services: &Services) {
+    let now = services.clock.now();
+    match services.identity.renew(now) {
+        Ok(true) => tracing::info!("the server's record was renewed"),
+        Ok(false) => {}
+        Err(error) => {
+            tracing::error!(%error, "the server's record was not renewed; it is tried again in an hour");
+        }
+    }
+    let left = services.identity.record().left(now);
+    metrics::gauge!("rookery_record_seconds_left").set(left.as_secs_f64());
+    if left < SOON {
+        tracing::warn!(
+            days = left.as_secs() / 86_400,
+            "the server's record ends soon, and other homeservers will not take it any more: `rookeryd key rotate --root-key FILE`"
+        );
     }
 }
 

@@ -12,7 +12,6 @@ use rookery_protocol::{
     request::{
         account::Register,
         message::{Purpose, SendMessage},
-        server::ServerRecord,
         session::{Login, OpenSession, Tokens},
     },
     session::{Authenticated, Principal, prove_connection, prove_login},
@@ -41,17 +40,7 @@ pub(crate) fn identity(seed: u8) -> Identity {
 pub(crate) fn identity_of(name: &str, seed: u8) -> Identity {
     let (root, online) =
         (SigningKey::from_seed(&[seed; 32]), SigningKey::from_seed(&[seed ^ 0x80; 32]));
-    let name: rookery_protocol::name::ServerName = name.parse().unwrap();
-    let (root_key, online_key) = (root.verifying_key(), online.verifying_key());
-    let record = ServerRecord {
-        name: name.clone(),
-        root: root_key,
-        online: online_key,
-        number: 1,
-        since: NOW,
-    };
-    let record = record.sign(&root).unwrap();
-    Identity { name, root, online, record }
+    Identity::unstored(name, root, online, NOW)
 }
 
 /// A server without a network, its clock, and its storage.

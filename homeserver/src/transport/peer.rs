@@ -72,6 +72,9 @@ pub enum DialError {
     /// Its record is older than one that it showed before.
     #[error("the server's record is older than the one that is known")]
     OldRecord,
+    /// Its record has ended.
+    #[error("the server's record has ended: its administrator renews it by `rookeryd key rotate`")]
+    EndedRecord,
     /// It took too long.
     #[error("the server took too long to prove itself")]
     TimedOut,
@@ -100,9 +103,11 @@ impl DialError {
             | Self::TimedOut
             | Self::Own(_)
             | Self::Storage(_) => PeerStep::Proof,
-            Self::TurnedAway(_) | Self::Unproven(_) | Self::OtherRoot { .. } | Self::OldRecord => {
-                PeerStep::Record
-            }
+            Self::TurnedAway(_)
+            | Self::Unproven(_)
+            | Self::OtherRoot { .. }
+            | Self::OldRecord
+            | Self::EndedRecord => PeerStep::Record,
         }
     }
 }
@@ -282,7 +287,8 @@ async fn prove(
     peer: &Peer,
     client: &Client,
 ) -> Result<ServerRecord, DialError> {
-    let own = services.oneself().ok_or(DialError::Own(Refusal::Internal))?;
+    let record = services.identity.record();
+    let own = record.oneself(&services.identity.online);
     let nonce = handshake::nonce().map_err(DialError::Own)?;
     let exporters = client.connection().peer_exporters();
     let (dialling, hello) = Dialling::begin(&own, &peer.name, nonce)?;
@@ -294,6 +300,9 @@ async fn prove(
     }
     if record.number < stored.record {
         return Err(DialError::OldRecord);
+    }
+    if record.has_ended(services.clock.now()) {
+        return Err(DialError::EndedRecord);
     }
     client.call(&prove).await?;
     Ok(record)

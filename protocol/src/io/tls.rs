@@ -1,10 +1,13 @@
 //! Who a server is to TLS.
 //!
 //! A server's root key (Ed25519) is the authority of a two-certificate chain: it signs itself, and a leaf whose key lives as long as the
-//! process. Links and `known_hosts` pin the root by its fingerprint, so that the leaf may change at will. A server with a domain may show a
+//! process, or as long as the server's record where the root key is kept elsewhere. Links and `known_hosts` pin the root by its fingerprint, so that the leaf may change at will. A server with a domain may show a
 //! certificate of the public web instead; then clients check that (`WebPKI`) and learn the root from `server/info`.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use rustls::{
     DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
@@ -18,10 +21,12 @@ use rustls::{
     },
     server::ParsedCertificate,
 };
+use zeroize::Zeroizing;
 
 use crate::{
     id::ServerId,
     key::{SigningKey, VerifyingKey},
+    time::Timestamp,
     version::{ALPN_DEVICE, ALPN_PEER},
 };
 
@@ -86,9 +91,16 @@ const PKCS8_ED25519: [u8; 16] =
 /// The ASN.1 before an Ed25519 key in a certificate's subject public key info (RFC 8410 §4), without its outer sequence.
 const SPKI_ED25519: [u8; 10] = [0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
 
-impl ServerTls {
-    /// Makes the root's own certificate, and a leaf under it for a fresh key.
-    pub fn self_signed(root: &SigningKey) -> Result<Self, TlsError> {
+/// A chain that a root has signed, with the key of its leaf.
+struct Issued {
+    root: rcgen::Certificate,
+    leaf: rcgen::Certificate,
+    key: rcgen::KeyPair,
+}
+
+impl Issued {
+    /// Makes the root's own certificate, and a leaf under it for a fresh key, that ends with `until` if it ends.
+    fn new(root: &SigningKey, until: Option<Timestamp>) -> Result<Self, TlsError> {
         let wrong = |error: rcgen::Error| TlsError::Certificate(error.to_string());
         let pkcs8 = [&PKCS8_ED25519[..], &root.to_seed()[..]].concat();
         let root_key = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(
@@ -96,23 +108,40 @@ impl ServerTls {
             &rcgen::PKCS_ED25519,
         )
         .map_err(wrong)?;
-        // RFC 5280 §4.1.2.5: this date says that there is no end. The pin is what ends trust in a root; the leaf's key dies with the process.
-        let (begin, end) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(9999, 12, 31));
+        // RFC 5280 §4.1.2.5: this date says that there is no end. The pin is what ends trust in a root.
+        let (begin, never) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(9999, 12, 31));
         let mut authority = rcgen::CertificateParams::default();
         authority.distinguished_name.push(rcgen::DnType::CommonName, "rookery root");
         authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
         authority.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
-        (authority.not_before, authority.not_after) = (begin, end);
+        (authority.not_before, authority.not_after) = (begin, never);
         let root_certificate = authority.self_signed(&root_key).map_err(wrong)?;
         let mut leaf =
             rcgen::CertificateParams::new(vec![PINNED_NAME.to_owned()]).map_err(wrong)?;
         leaf.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-        (leaf.not_before, leaf.not_after) = (begin, end);
+        let end = until.and_then(|until| Duration::from_millis(until.as_millis()).try_into().ok());
+        let end = end.map(|since| rcgen::date_time_ymd(1970, 1, 1).saturating_add(since));
+        (leaf.not_before, leaf.not_after) = (begin, end.unwrap_or(never));
         let leaf_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(wrong)?;
         let issuer = rcgen::Issuer::from_params(&authority, &root_key);
         let leaf_certificate = leaf.signed_by(&leaf_key, &issuer).map_err(wrong)?;
-        let chain = vec![leaf_certificate.der().clone(), root_certificate.der().clone()];
-        Self::from_parts(chain, PrivatePkcs8KeyDer::from(leaf_key.serialize_der()).into())
+        Ok(Self { root: root_certificate, leaf: leaf_certificate, key: leaf_key })
+    }
+}
+
+impl ServerTls {
+    /// Makes the root's own certificate, and a leaf under it for a fresh key that is nowhere but in this process.
+    pub fn self_signed(root: &SigningKey) -> Result<Self, TlsError> {
+        let issued = Issued::new(root, None)?;
+        let chain = vec![issued.leaf.der().clone(), issued.root.der().clone()];
+        Self::from_parts(chain, PrivatePkcs8KeyDer::from(issued.key.serialize_der()).into())
+    }
+
+    /// The same as PEM text, key and all, for a server that does not have its root key at hand; it ends with `until`.
+    pub fn issue(root: &SigningKey, until: Timestamp) -> Result<Zeroizing<String>, TlsError> {
+        let issued = Issued::new(root, Some(until))?;
+        let key = Zeroizing::new(issued.key.serialize_pem());
+        Ok(Zeroizing::new([key.as_str(), &issued.leaf.pem(), &issued.root.pem()].concat()))
     }
 
     /// Takes a certificate chain and its key from PEM text, as public authorities issue them.

@@ -101,6 +101,10 @@ wire_enum! {
         #[n(6)]
         #[error("this server's record is older than one that is known there")]
         OldRecord,
+        /// The record has ended.
+        #[n(7)]
+        #[error("this server's record has ended: its administrator renews it by `rookeryd key rotate`")]
+        EndedRecord,
     }
 }
 

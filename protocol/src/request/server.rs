@@ -1,10 +1,12 @@
 //! What a server says of itself to anybody.
 
+use std::time::Duration;
+
 use crate::{
     codec::{self, Octets},
     id::ServerId,
     key::{Domain, Forged, Signature, SigningKey, VerifyingKey},
-    name::ServerName,
+    name::{HostPort, ServerName},
     request,
     request::{Anyone, Never},
     time::Timestamp,
@@ -41,6 +43,10 @@ wire_struct! {
         #[n(3)] pub number: u64,
         /// Since when.
         #[n(4)] pub since: Timestamp,
+        /// Until when other homeservers take it: an online key that was stolen is of no use to its thief for longer.
+        #[n(5)] pub until: Timestamp,
+        /// Where the server listens, if its administrator has said so; else at its name.
+        #[n(6)] pub endpoint: Option<HostPort>,
     }
 }
 
@@ -71,6 +77,15 @@ wire_struct! {
 request!(ServerInfo: "server/info/1", Read, Anyone => ServerDescription, Never);
 
 impl ServerRecord {
+    /// How far the clocks of two servers may be apart.
+    pub const SKEW: Duration = Duration::from_hours(1);
+
+    /// Whether it has ended by a clock that says `now`.
+    #[must_use]
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        now > self.until.plus(Self::SKEW)
+    }
+
     /// Signs the record with the root key that it names.
     pub fn sign(&self, root: &SigningKey) -> Result<SignedServerRecord, codec::Malformed> {
         let payload = Octets::parse(codec::encode(self))?;

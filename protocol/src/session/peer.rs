@@ -176,7 +176,7 @@ impl Transcript {
 }
 
 /// Who a homeserver is to others: its record as signed, and what that says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Oneself<'k> {
     /// The record, under the root.
     pub signed: &'k SignedServerRecord,

@@ -26,6 +26,7 @@ use rookery_homeserver::{
     identity::{Absent, DataDir},
     lifecycle::Lifecycle,
     repository::{Limit, blob::BlobKey},
+    server::said,
     service::{
         Parts, Services,
         feed::{Feed, Live},
@@ -42,7 +43,6 @@ use rookery_protocol::{
     io::{
         Connection, RecvStream, SendStream,
         server::{Incoming, Listener},
-        tls::ServerTls,
     },
     name::{HostPort, JoinLink},
     request::{
@@ -111,8 +111,8 @@ impl Liar {
         let config = loaded.config;
         let clock = Arc::new(SystemClock);
         let identity =
-            data.identity(config.name.as_ref(), rookery_protocol::time::Clock::now(&*clock))?;
-        let tls = ServerTls::self_signed(&identity.root)?;
+            data.identity(&said(&config), rookery_protocol::time::Clock::now(&*clock))?;
+        let tls = identity.tls()?;
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), &tls)?;
         let address = listener.local()?;
         let lifecycle = Lifecycle::default();

@@ -53,7 +53,8 @@ pub fn hello(
     if services.config.federation == Federation::Off {
         return Err(Failure::Error(PeerHelloError::Off));
     }
-    let own = services.oneself().ok_or(Refusal::Internal)?;
+    let record = services.identity.record();
+    let own = record.oneself(&services.identity.online);
     let begun = Answering::begin(&own, request, nonce()?, &side.exporters);
     let (answering, reply) = begun.map_err(|error| {
         metrics::counter!("rookery_peer_refused_total", "reason" => "greeting").increment(1);
@@ -66,6 +67,9 @@ pub fn hello(
 /// Whether a server may come in that has proven to be this.
 fn judge(services: &Services, record: &ServerRecord) -> Result<(), (&'static str, PeerProveError)> {
     let root = record.root.server_id();
+    if record.has_ended(services.clock.now()) {
+        return Err(("ended record", PeerProveError::EndedRecord));
+    }
     let Some(peer) = services.peers.named(&record.name) else {
         return match services.config.federation {
             // A root has one name.

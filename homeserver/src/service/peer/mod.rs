@@ -44,9 +44,7 @@ use rookery_protocol::{
     request::{
         message::Returned,
         peering::{PeerLink, PeerStanding},
-        server::ServerRecord,
     },
-    session::peer::Oneself,
     time::Timestamp,
 };
 use tokio::sync::{Notify, oneshot};
@@ -56,7 +54,6 @@ use self::copy::Foreigner;
 use super::Services;
 use crate::{
     config::{Config, Federation},
-    identity::Identity,
     repository::{StorageError, peer::StoredPeer},
 };
 
@@ -260,7 +257,6 @@ impl Peer {
 
 /// All peers.
 pub struct Peers {
-    own: Option<ServerRecord>,
     next: AtomicU64,
     rows: RwLock<BTreeMap<ServerName, Arc<Peer>>>,
     /// A peer was added.
@@ -275,9 +271,8 @@ pub struct Peers {
 impl Peers {
     /// Nobody yet.
     #[must_use]
-    pub fn new(identity: &Identity) -> Self {
+    pub fn new() -> Self {
         Self {
-            own: identity.record.verify(identity.server()).ok(),
             next: AtomicU64::new(0),
             rows: RwLock::default(),
             added: Notify::new(),
@@ -363,14 +358,6 @@ pub async fn load(services: &Services) -> Result<(), StorageError> {
 }
 
 impl Services {
-    /// Who this server is to others.
-    #[must_use]
-    pub fn oneself(&self) -> Option<Oneself<'_>> {
-        let record = self.peers.own.as_ref()?;
-        let Identity { record: signed, online, .. } = &self.identity;
-        Some(Oneself { signed, record, online })
-    }
-
     /// Whether `server` is this one.
     #[must_use]
     pub fn is_here(&self, server: Option<&ServerName>) -> bool {

@@ -30,7 +30,7 @@ use crate::{
     service::{
         Services, contact as local,
         message::{self, Answer, Lane, Origin},
-        testing::{Bench, Device, NOW, Person, bench, identity, item},
+        testing::{Bench, Device, NOW, Person, bench, identity_of, item},
     },
 };
 
@@ -39,7 +39,7 @@ fn garden() -> ServerName {
 }
 
 fn garden_identity() -> Identity {
-    Identity { name: garden(), ..identity(2) }
+    identity_of("garden.example", 2)
 }
 
 pub(super) fn stored() -> StoredPeer {
@@ -266,9 +266,7 @@ async fn an_administrator_s_block_outlasts_whatever_is_noted_meanwhile() {
     unit.edit_peer(&garden(), &blocked).await.unwrap();
     unit.commit().await.unwrap();
     assert!(peer.is_wanted(), "it has heard of it");
-    let Identity { root, online, .. } = garden_identity();
-    let (root, online) = (root.verifying_key(), online.verifying_key());
-    let record = ServerRecord { name: garden(), root, online, number: 5, since: NOW };
+    let record = ServerRecord { number: 5, ..garden_identity().record().stated.clone() };
     handshake::note_record(services, &peer, &record).await.unwrap();
     let other = ServerId::from_bytes([9; 32]);
     handshake::quarantine(services, &peer, other).await.unwrap();

@@ -22,6 +22,8 @@ impl Server {
             online: online.verifying_key(),
             number: 1,
             since: Timestamp::from_millis(1),
+            until: Timestamp::from_millis(2),
+            endpoint: None,
         };
         Self { signed: record.sign(&root).unwrap(), record, online }
     }
