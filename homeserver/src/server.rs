@@ -159,6 +159,7 @@ pub async fn start(
     let services =
         Services::start(Parts { clock, storage, identity, config, advertised, passwords, tasks });
     service::peer::load(&services).await?;
+    service::fence::load(&services).await?;
     let place = Place { listen: address.to_string(), data: data.path().to_owned() };
     let router = Arc::new(transport::router(Arc::clone(&services), place));
 

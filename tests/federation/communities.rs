@@ -29,10 +29,10 @@ use serde_json::Value;
 const SETTLING: Duration = Duration::from_mins(2);
 
 /// Homeservers that all know each other, with a person each: alice on the first, bob on the second, carol on the third.
-struct Scene {
-    homes: Vec<Homeserver>,
+pub(crate) struct Scene {
+    pub(crate) homes: Vec<Homeserver>,
     people: Vec<(Profile, Running)>,
-    world: World,
+    pub(crate) world: World,
 }
 
 const HOMES: [&str; 3] = ["nest.example", "garden.example", "shore.example"];
@@ -41,7 +41,7 @@ const BOB: &str = "@bob@garden.example";
 const CAROL: &str = "@carol@shore.example";
 
 impl Scene {
-    async fn of(count: usize) -> Result<Self> {
+    pub(crate) async fn of(count: usize) -> Result<Self> {
         let world = World::new()?;
         let mut homes = vec![];
         for name in HOMES.iter().take(count) {
@@ -84,12 +84,12 @@ impl Scene {
         Ok(scene)
     }
 
-    fn person(&self, number: usize) -> Result<&Profile> {
+    pub(crate) fn person(&self, number: usize) -> Result<&Profile> {
         Ok(&self.people.get(number).context("a person of the scene")?.0)
     }
 
     /// A community of alice's that the others have joined by its link.
-    async fn club(&self, arguments: &[&str]) -> Result<()> {
+    pub(crate) async fn club(&self, arguments: &[&str]) -> Result<()> {
         let alice = self.person(0)?;
         alice.ask(&[&["community", "create", "club"], arguments].concat()).await?;
         let link = alice.link_into("club", &[]).await?;

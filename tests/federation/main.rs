@@ -5,3 +5,4 @@ mod delivery;
 mod identity;
 mod keys;
 mod pair;
+mod restoring;

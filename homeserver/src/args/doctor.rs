@@ -8,8 +8,13 @@ use std::{
     time::Duration,
 };
 
+use clap::Subcommand;
 use rookery_protocol::{
-    request::{Answer, admin},
+    name::ServerName,
+    request::{
+        Answer, admin,
+        peering::{Federation, ListPeers, PeerEntry, PeerLink, PeerStanding, ShowPolicy, TestPeer},
+    },
     time::{Clock as _, SystemClock, Timestamp},
 };
 use serde_json::{Value, json};
@@ -17,6 +22,7 @@ use serde_json::{Value, json};
 use super::{
     Cli,
     output::{Failed, Kind, Report, time},
+    peer::{advice, asked, state},
 };
 use crate::{
     database,
@@ -32,19 +38,31 @@ const SLOW_SYNC: Duration = Duration::from_millis(20);
 const LOW_DISK: u64 = 1 << 30;
 /// Files that a server may open: two for each connection of its administrator, its database, and room.
 const FEW_FILES: u64 = 4_096;
+/// What waits for a peer for longer than this is late.
+const LATE: Duration = Duration::from_mins(5);
 /// A clock before this program was written is wrong: 2026-01-01.
 const EARLIEST: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
+/// What can be looked at beside this machine and this server.
+#[derive(Debug, Subcommand)]
+pub(super) enum What {
+    /// What this server has to do with others: policy, record, and each peer, which is connected to anew
+    Federation {
+        /// Only this peer
+        name: Option<ServerName>,
+    },
+}
+
 /// What one look came to.
 struct Finding {
-    name: &'static str,
+    name: String,
     good: bool,
     detail: String,
 }
 
 impl Finding {
-    fn new(name: &'static str, good: bool, detail: impl Into<String>) -> Self {
-        Self { name, good, detail: detail.into() }
+    fn new(name: impl Into<String>, good: bool, detail: impl Into<String>) -> Self {
+        Self { name: name.into(), good, detail: detail.into() }
     }
 }
 
@@ -59,6 +77,11 @@ pub(super) async fn doctor(cli: &Cli) -> Result<Report, Failed> {
         let detail = format!("{} is not there: `rookeryd init` makes it", data.display());
         findings.push(Finding::new("data directory", false, detail));
     }
+    told(cli, &findings)
+}
+
+/// What was found, and whether all is well.
+fn told(cli: &Cli, findings: &[Finding]) -> Result<Report, Failed> {
     let line = |finding: &Finding| {
         format!(
             "{}  {}: {}",
@@ -82,6 +105,86 @@ pub(super) async fn doctor(cli: &Cli) -> Result<Report, Failed> {
         return Ok(Report::partial(data, text));
     }
     Err(Failed::new(Kind::Failed, format!("something is wrong:\n{text}")))
+}
+
+/// Looks at what this server has to do with others: with one of them, or with all.
+pub(super) async fn federation(cli: &Cli, name: Option<&ServerName>) -> Result<Report, Failed> {
+    let data = cli.data()?;
+    let status = match ask(&data, &admin::Status {}).await? {
+        Answer::Reply(status) => status,
+        Answer::Error(_) => {
+            return Err(Failed::because("the server answers what it never answers"));
+        }
+        Answer::Refused(refusal) => {
+            return Err(Failed::new(Kind::Unavailable, refusal.to_string()));
+        }
+    };
+    let mut findings = vec![record(&data), policy(cli).await?, fence(&status)];
+    let peers = super::admin::list(cli, &ListPeers {}).await?.peers;
+    let wanted: Vec<_> =
+        peers.iter().filter(|peer| name.is_none_or(|name| peer.name == *name)).collect();
+    if let (Some(name), true) = (name, wanted.is_empty()) {
+        return Err(Failed::new(Kind::NotFound, format!("there is no peer {name}"))
+            .hint("`rookeryd peer list` shows all there are"));
+    }
+    for peer in wanted {
+        findings.extend(peer_findings(cli, peer).await?);
+    }
+    told(cli, &findings)
+}
+
+async fn policy(cli: &Cli) -> Result<Finding, Failed> {
+    let found = super::admin::list(cli, &ShowPolicy {}).await?;
+    let detail = match found.federation {
+        Federation::Off => {
+            "off: there is nothing to do with any; `rookeryd policy federation allowlist` switches it on"
+        }
+        Federation::Allowlist => "allowlist: with those that `rookeryd peer add` names",
+        Federation::Open => "open: with any that connects",
+    };
+    Ok(Finding::new("policy", found.federation != Federation::Off, detail))
+}
+
+fn fence(status: &admin::StatusReport) -> Finding {
+    let Some(since) = status.fenced else { return Finding::new("fence", true, "open") };
+    let peers: Vec<String> = status.waits_for.iter().map(ToString::to_string).collect();
+    let detail = format!("restored {}, and waits for {}", time(since), peers.join(", "));
+    Finding::new("fence", false, detail)
+}
+
+/// How it stands with one peer: what was decided, what waits, and whether it can be reached now.
+async fn peer_findings(cli: &Cli, peer: &PeerEntry) -> Result<Vec<Finding>, Failed> {
+    let subject = |what: &str| format!("{} {what}", peer.name);
+    let mut findings = vec![];
+    if let Some(offered) = peer.offered {
+        let detail = format!(
+            "shows the root key {offered}: ask its administrator, then `rookeryd peer accept`"
+        );
+        findings.push(Finding::new(subject("root key"), false, detail));
+    }
+    if peer.standing != PeerStanding::Active {
+        findings.push(Finding::new(subject("state"), true, state(peer)));
+        return Ok(findings);
+    }
+    let detail = format!("{} since {}", state(peer), time(peer.since));
+    findings.push(Finding::new(subject("connection"), peer.link == PeerLink::Up, detail));
+    let waiting = match peer.oldest {
+        Some(oldest) => format!("{}, the oldest since {}", peer.waiting, time(oldest)),
+        None => peer.waiting.to_string(),
+    };
+    let is_late = peer.oldest.is_some_and(|oldest| SystemClock.now().since(oldest) > LATE);
+    findings.push(Finding::new(subject("waiting"), !is_late, waiting));
+    if peer.address.is_some() {
+        let tested = asked(super::admin::call(cli, &TestPeer { name: peer.name.clone() }).await?)?;
+        let detail = match &tested.reason {
+            None => format!("reached and proven in {} ms", tested.took_ms),
+            Some(reason) => tested
+                .failed
+                .map_or_else(|| reason.clone(), |step| format!("{reason}: {}", advice(step))),
+        };
+        findings.push(Finding::new(subject("test"), tested.is_proven, detail));
+    }
+    Ok(findings)
 }
 
 fn configuration(cli: &Cli) -> Finding {

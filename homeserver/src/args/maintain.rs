@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use rookery_protocol::request::admin;
+use rookery_protocol::{
+    request::admin,
+    time::{Clock as _, SystemClock},
+};
 use serde_json::json;
 
 use super::{
@@ -16,6 +19,7 @@ use crate::{
     database::{self, Address},
     identity::{Absent, DataDir, DataDirError, copy_keys, custody},
     repository::{BackupError, postgres, sqlite},
+    service::fence,
 };
 
 #[derive(Debug, Args)]
@@ -76,13 +80,22 @@ pub(super) async fn restore(cli: &Cli, restore: &Restore) -> Result<Report, Fail
         }
     }
     .map_err(failed)?;
+    let storage = database::open(loaded.config.database.as_deref(), &path).await?;
+    let is_fenced = fence::close(&*storage, SystemClock.now()).await?;
+    storage.close().await;
     // The keys come last: without them there is no server here, and a restore that broke off can be done again.
     copy_keys(&restore.from, &path)?;
+    let next = if is_fenced {
+        "\nonce it runs it asks the other homeservers for what they have kept of it, and changes nothing before they have answered; `rookeryd status` says for whom it waits"
+    } else {
+        ""
+    };
     let text = format!(
-        "restored to {}\nthis is a new life of the server: one-time keys were dropped, and devices read on from the beginning",
+        "restored to {}\nthis is a new life of the server: one-time keys were dropped, and devices read on from the beginning{next}",
         path.display()
     );
-    Ok(Report::new(json!({ "data_dir": path, "incarnation": incarnation }), text))
+    let data = json!({ "data_dir": path, "incarnation": incarnation, "fenced": is_fenced });
+    Ok(Report::new(data, text))
 }
 
 fn failed(error: BackupError) -> Failed {

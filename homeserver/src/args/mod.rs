@@ -11,6 +11,7 @@ mod key;
 mod maintain;
 mod output;
 mod peer;
+mod policy;
 mod serve;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
@@ -65,6 +66,9 @@ enum Verb {
     /// List, show and change the other homeservers that this one is in touch with
     #[command(subcommand)]
     Peer(peer::Peer),
+    /// Decide with which other homeservers there is anything to do
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Show and change the server's own keys
     #[command(subcommand)]
     Key(key::Key),
@@ -77,8 +81,18 @@ enum Verb {
     Backup(maintain::Backup),
     /// Take database and keys from a copy, as a new life of the server
     Restore(maintain::Restore),
+    /// Have a restored server go on, without what its peers may still have of it
+    Unfence {
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+    },
     /// Look for what is wrong with this machine and this server
-    Doctor,
+    Doctor {
+        /// What to look at; this machine and this server when not given
+        #[command(subcommand)]
+        what: Option<doctor::What>,
+    },
     /// Print the version
     Version,
     /// Print completions for a shell
@@ -138,7 +152,12 @@ async fn dispatch(cli: &Cli) -> Result<Report, Failed> {
         Verb::Config(verb) => configure::configure(cli, verb),
         Verb::Backup(backup) => maintain::backup(cli, backup).await,
         Verb::Restore(restore) => maintain::restore(cli, restore).await,
-        Verb::Doctor => doctor::doctor(cli).await,
+        Verb::Policy(verb) => policy::policy(cli, verb).await,
+        Verb::Unfence { yes } => policy::unfence(cli, *yes).await,
+        Verb::Doctor { what: None } => doctor::doctor(cli).await,
+        Verb::Doctor { what: Some(doctor::What::Federation { name }) } => {
+            doctor::federation(cli, name.as_ref()).await
+        }
         Verb::Version => {
             let version = env!("CARGO_PKG_VERSION");
             Ok(Report::new(

@@ -131,7 +131,7 @@ const STEPS: [(PeerStep, &str); 5] = [
 ];
 
 /// What to do about a step that does not go well.
-const fn advice(step: PeerStep) -> &'static str {
+pub(super) const fn advice(step: PeerStep) -> &'static str {
     match step {
         PeerStep::Name => "give it an address that resolves: `rookeryd peer add NAME ADDRESS ROOT`",
         PeerStep::Udp => {
@@ -187,7 +187,7 @@ async fn change(
 }
 
 /// The reply, or what a person is told instead.
-fn asked<T>(answer: Answer<T, PeeringError>) -> Result<T, Failed> {
+pub(super) fn asked<T>(answer: Answer<T, PeeringError>) -> Result<T, Failed> {
     match answer {
         Answer::Reply(reply) => Ok(reply),
         Answer::Error(error @ PeeringError::NotFound) => {
@@ -210,7 +210,7 @@ const fn standing(standing: PeerStanding) -> &'static str {
 }
 
 /// What matters most about it, in a word.
-const fn state(entry: &PeerEntry) -> &'static str {
+pub(super) const fn state(entry: &PeerEntry) -> &'static str {
     match entry {
         PeerEntry { offered: Some(_), .. } => "quarantined",
         PeerEntry { standing: PeerStanding::Active, link: PeerLink::Up, .. } => "up",

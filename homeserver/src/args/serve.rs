@@ -194,9 +194,19 @@ pub(super) async fn status(cli: &Cli, status: &Status) -> Result<Report, Failed>
         "connections": report.connections,
         "waiting_envelopes": report.waiting_envelopes,
         "writable": report.writable,
+        "fenced": report.fenced.map(time),
+        "waits_for": report.waits_for.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    });
+    let waiting = report.fenced.map_or_else(String::new, |since| {
+        let peers: Vec<String> = report.waits_for.iter().map(ToString::to_string).collect();
+        format!(
+            "\nrestored {}: changes nothing before it has asked {}; `rookeryd unfence` has it go on without",
+            time(since),
+            peers.join(", ")
+        )
     });
     let text = format!(
-        "{} listens on {} since {}\nfingerprint {}\n{} users, {} connections, {} envelopes waiting\ndatabase {}, {}; version {}",
+        "{} listens on {} since {}\nfingerprint {}\n{} users, {} connections, {} envelopes waiting\ndatabase {}, {}; version {}{waiting}",
         report.name,
         report.address,
         time(report.since),

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rookery_protocol::request::server::Registration;
+use rookery_protocol::request::{peering::Federation, server::Registration};
 
-use super::{Config, Federation, Limits, LogFormat, value::Value};
+use super::{Config, Limits, LogFormat, value::Value};
 
 /// What the keys of `--limits FILE` stand under.
 pub const LIMITS: &str = "limits";

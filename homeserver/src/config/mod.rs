@@ -20,9 +20,9 @@ pub use key::{KEYS, Key, LIMITS};
 pub use rate::{NotARate, Rate, Unit};
 use rookery_protocol::{
     name::{HostPort, ServerName},
-    request::server::Registration,
+    request::{peering::Federation, server::Registration},
 };
-pub use value::{Federation, LogFormat};
+pub use value::LogFormat;
 
 /// Everything that can be set, proven.
 #[derive(Clone, Debug)]

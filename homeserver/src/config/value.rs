@@ -2,20 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use rookery_protocol::request::server::Registration;
+use rookery_protocol::request::{peering::Federation, server::Registration};
 
 use super::Rate;
-
-/// With which other homeservers there is anything to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Federation {
-    /// With those that an administrator named.
-    Allowlist,
-    /// With any that connects.
-    Open,
-    /// With none.
-    Off,
-}
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

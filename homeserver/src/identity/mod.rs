@@ -179,24 +179,12 @@ impl DataDir {
             let (known, wanted) = (record.stated.name.clone(), wanted.clone());
             return Err(DataDirError::OtherName { known, wanted });
         }
-        let (root, online) = match &known {
-            // A server that is there has its keys: without them it is another one.
-            Some(record) => {
-                let online = self.path.join(ONLINE);
-                let root = file::read_key(&self.path.join(ROOT))?;
-                let is_own = |root: &SigningKey| root.verifying_key() == record.stated.root;
-                if !root.as_ref().is_none_or(is_own) {
-                    return Err(DataDirError::Damaged { path: self.path.join(ROOT) });
-                }
-                let key = file::read_key(&online)?;
-                let key = key.filter(|key| key.verifying_key() == record.stated.online);
-                (root, key.ok_or(DataDirError::Damaged { path: online })?)
-            }
-            None => {
-                let seed = |name: &str| file::seed(&self.path.join(name));
-                let (root, online) = (seed(ROOT)?, seed(ONLINE)?);
-                (Some(SigningKey::from_seed(&root)), SigningKey::from_seed(&online))
-            }
+        let (root, online) = if let Some(record) = &known {
+            self.keys_of(record)?
+        } else {
+            let seed = |name: &str| file::seed(&self.path.join(name));
+            let (root, online) = (seed(ROOT)?, seed(ONLINE)?);
+            (Some(SigningKey::from_seed(&root)), SigningKey::from_seed(&online))
         };
         let sessions = file::seed(&self.path.join(SESSIONS))?;
         let record = match (known, &root) {
@@ -221,6 +209,19 @@ impl DataDir {
             said: said.clone(),
             directory: self.path.clone(),
         })
+    }
+
+    /// The keys that a record names: the root key, if it is here, and the online key. A server that is there has its keys; without them it
+    /// is another one.
+    fn keys_of(&self, record: &Record) -> Result<(Option<SigningKey>, SigningKey), DataDirError> {
+        let (root_file, online_file) = (self.path.join(ROOT), self.path.join(ONLINE));
+        let root = file::read_key(&root_file)?;
+        if root.as_ref().is_some_and(|root| root.verifying_key() != record.stated.root) {
+            return Err(DataDirError::Damaged { path: root_file });
+        }
+        let online = file::read_key(&online_file)?;
+        let online = online.filter(|key| key.verifying_key() == record.stated.online);
+        Ok((root, online.ok_or(DataDirError::Damaged { path: online_file })?))
     }
 }
 

@@ -47,6 +47,14 @@ pub trait AbroadView {
     /// Where its hub says that a copied chain stands.
     async fn copied_head(&mut self, chain: ChainId) -> Result<Option<SignedHead>, StorageError>;
 
+    /// Communities of `hub` that there are copies of, by id, after `after`, at most `most`.
+    async fn copies_from(
+        &mut self,
+        hub: &ServerName,
+        after: Option<CommunityId>,
+        most: u32,
+    ) -> Result<Vec<CommunityId>, StorageError>;
+
     /// How many communities of `hub` there are copies of.
     async fn copies_of(&mut self, hub: &ServerName) -> Result<u64, StorageError>;
 }

@@ -14,6 +14,7 @@ mod peer;
 pub(super) mod place;
 pub(super) mod prekey;
 mod retention;
+mod server;
 mod session;
 mod unit;
 
@@ -88,6 +89,8 @@ laws! {
         what_is_erased_is_gone_but_for_name_and_chain,
         an_invite_is_taken_as_often_as_it_says,
         an_invite_that_is_over_or_withdrawn_is_not_taken;
+    server:
+        what_is_decided_lasts_until_it_is_taken_back;
     session:
         a_session_comes_back_as_it_was_stored,
         a_session_is_found_by_both_its_tokens,

@@ -15,6 +15,7 @@ mod outstanding;
 mod peer;
 mod prekey;
 mod queue;
+mod server;
 mod session;
 
 use std::{
@@ -32,6 +33,7 @@ use rookery_protocol::{
     id::{ChainId, CommunityId, DeviceId, ItemId, SenderKeyId, UserId},
     name::{Address, ServerName, UserName},
     prekey::{EcPrekey, KemPrekey},
+    request::peering::Federation,
     time::Timestamp,
     user::PukBox,
 };
@@ -98,6 +100,8 @@ struct Rows {
     undelivered: BTreeMap<(UserId, ItemId), (DeviceId, StoredOutstanding)>,
     copied_heads: BTreeMap<ChainId, SignedHead>,
     farewells: BTreeMap<(ServerName, CommunityId), u64>,
+    federation: Option<Federation>,
+    fenced: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]

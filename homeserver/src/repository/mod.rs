@@ -37,6 +37,7 @@ pub mod queue;
 pub mod postgres;
 pub mod prekey;
 pub mod retention;
+pub mod server;
 pub mod session;
 pub mod sqlite;
 
@@ -59,6 +60,7 @@ pub use self::{
     prekey::{PrekeyRepository, PrekeyView},
     queue::{QueueRepository, QueueView},
     retention::{RetentionRepository, RetentionView},
+    server::{ServerRepository, ServerView},
     session::{SessionRepository, SessionView},
 };
 
@@ -81,6 +83,7 @@ pub trait View:
     + OutstandingView
     + AbroadView
     + RetentionView
+    + ServerView
     + Send
 {
 }
@@ -110,6 +113,7 @@ pub trait Repository:
     + OutstandingRepository
     + AbroadRepository
     + RetentionRepository
+    + ServerRepository
 {
     /// Makes it lasting. When this returns `Ok`, everything of the unit is on disk, and every later question sees it.
     ///

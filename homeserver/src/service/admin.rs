@@ -13,7 +13,7 @@ use rookery_protocol::{
     },
 };
 
-use super::{Services, directory::Resident, password};
+use super::{Services, directory::Resident, fence, password};
 use crate::{
     identity::copy_keys,
     repository::{BackupError, account::AccountSummary},
@@ -23,6 +23,7 @@ use crate::{
 pub async fn status(services: &Services, listen: &str) -> Result<StatusReport, Refusal> {
     let storage = |error| super::refusal(&error);
     let census = services.storage.read().await.map_err(storage)?.census().await.map_err(storage)?;
+    let waits = fence::waits(services);
     Ok(StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: services.since,
@@ -35,6 +36,8 @@ pub async fn status(services: &Services, listen: &str) -> Result<StatusReport, R
         connections: services.seats.count().0,
         waiting_envelopes: census.waiting_envelopes,
         writable: services.storage.probe().await.is_ok(),
+        fenced: waits.as_ref().map(|(since, _)| *since),
+        waits_for: waits.map(|(_, peers)| peers).unwrap_or_default(),
     })
 }
 

@@ -11,6 +11,7 @@ pub mod community;
 pub mod contact;
 pub mod directory;
 pub mod feed;
+pub mod fence;
 pub mod follow;
 pub mod invite;
 pub mod journal;
@@ -41,7 +42,7 @@ use rookery_protocol::{
 use tokio_util::task::TaskTracker;
 
 use self::{
-    community::Hub, directory::Directory, feed::Feeds, limit::Limiter, link::Places,
+    community::Hub, directory::Directory, feed::Feeds, fence::Fence, limit::Limiter, link::Places,
     message::Outbox, password::Passwords, peer::Peers, presence::Presences, seat::Seats,
     seen::Seen, token::Mint,
 };
@@ -87,6 +88,8 @@ pub struct Services {
     pub outbox: Outbox,
     /// Other homeservers.
     pub peers: Peers,
+    /// Whether nothing is to be changed yet.
+    pub fence: Fence,
     /// Communities, and copies of them.
     pub hub: Hub,
     /// Held while something is stored that depends on who may get what, or changes it.
@@ -131,7 +134,7 @@ impl Services {
             places: Places::default(),
             seen: Seen::default(),
             mint: Mint::new(&identity),
-            peers: Peers::new(),
+            peers: Peers::new(config.federation),
             order: tokio::sync::Mutex::default(),
             clock,
             storage,
@@ -140,6 +143,7 @@ impl Services {
             advertised,
             passwords,
             outbox,
+            fence: Fence::default(),
             hub,
             tasks,
         });

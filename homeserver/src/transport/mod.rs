@@ -13,7 +13,7 @@ pub use self::router::{Call, Context, Router};
 
 use std::{path::PathBuf, sync::Arc};
 
-use self::middleware::{Deadline, Limit, Trace};
+use self::middleware::{Deadline, Fence, Limit, Trace};
 use crate::service::Services;
 
 /// What handlers need beside services.
@@ -27,6 +27,6 @@ pub struct Place {
 /// The router of a homeserver: every request there is, with what is done around each.
 #[must_use]
 pub fn router(services: Arc<Services>, place: Place) -> Router {
-    let router = Router::new(services, place).with(Trace).with(Limit).with(Deadline);
+    let router = Router::new(services, place).with(Trace).with(Limit).with(Fence).with(Deadline);
     handler::all(router)
 }

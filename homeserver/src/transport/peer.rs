@@ -21,7 +21,6 @@ use rookery_protocol::{
 
 use super::{Router, listener};
 use crate::{
-    config::Federation,
     lifecycle::Lifecycle,
     repository::StorageError,
     service::{
@@ -29,7 +28,7 @@ use crate::{
         peer::{
             Link, Peer,
             forward::{self, Ended},
-            handshake, place,
+            handshake, place, regain,
         },
         seat::PeerSide,
     },
@@ -114,9 +113,6 @@ impl DialError {
 
 /// Keeps a task for each peer, until the lifecycle drains.
 pub async fn run(router: Arc<Router>, lifecycle: Lifecycle) {
-    if router.services().config.federation == Federation::Off {
-        return;
-    }
     let mut kept = HashSet::new();
     loop {
         for peer in router.services().peers.all() {
@@ -178,6 +174,14 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
             }
         };
         peer.set_link(Link::Up(client.clone()), now);
+        if services.fence.is_closed()
+            && let Err(reason) = take_back(&services, &peer, &client).await
+        {
+            client.close();
+            peer.set_link(Link::Down(Some(reason)), now);
+            breaker.handle_failure(now, draw());
+            continue;
+        }
         let ended = loop {
             let outcome = tokio::select! {
                 outcome = forward::run(&services, &peer, &client, &lifecycle.drain) => outcome,
@@ -205,6 +209,17 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
             }
         }
     }
+}
+
+/// Asks the peer for what it has kept of what this server has lost, in a task of its own: what has been stored is to be told to who follows.
+async fn take_back(
+    services: &Arc<Services>,
+    peer: &Arc<Peer>,
+    client: &Client,
+) -> Result<(), String> {
+    let (services_, peer_, client) = (Arc::clone(services), Arc::clone(peer), client.clone());
+    let task = services.tasks.spawn(async move { regain::run(&services_, &peer_, &client).await });
+    task.await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// A connection with the peer: one that it has made, or one that is dialled after `wait`.

@@ -3,7 +3,7 @@
 use crate::{
     community::CommunityKind,
     id::{CommunityId, InviteToken, UserId},
-    name::UserName,
+    name::{ServerName, UserName},
     request,
     request::{Administrator, Never},
     time::Timestamp,
@@ -40,6 +40,10 @@ wire_struct! {
         #[n(9)] pub waiting_envelopes: u64,
         /// Whether it can store.
         #[n(10)] pub writable: bool,
+        /// Since when, restored from a copy, it waits for what other homeservers have kept of it.
+        #[n(11)] pub fenced: Option<Timestamp>,
+        /// For which of them.
+        #[n(12)] pub waits_for: Vec<ServerName>,
     }
 }
 

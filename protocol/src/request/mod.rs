@@ -15,6 +15,7 @@ pub mod link;
 pub mod message;
 pub mod peer;
 pub mod peer_place;
+pub mod peer_return;
 pub mod peering;
 pub mod prekey;
 pub mod presence;

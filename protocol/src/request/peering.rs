@@ -199,6 +199,52 @@ wire_struct! {
 
 request!(TestPeer: "admin/peer/test/1", Admin, Administrator => PeerTest, PeeringError);
 
+wire_index! {
+    /// With which other homeservers there is anything to do.
+    pub enum Federation {
+        /// With none.
+        #[n(1)] Off,
+        /// With those that an administrator named.
+        #[n(2)] Allowlist,
+        /// With any that connects.
+        #[n(3)] Open,
+    }
+}
+
+wire_struct! {
+    /// Asks with which other homeservers there is anything to do.
+    pub struct ShowPolicy {}
+}
+
+wire_struct! {
+    /// With which there is.
+    pub struct Policy {
+        /// What holds.
+        #[n(0)] pub federation: Federation,
+        /// What the configuration says.
+        #[n(1)] pub configured: Federation,
+    }
+}
+
+request!(ShowPolicy: "admin/policy/show/1", Admin, Administrator => Policy, Never);
+
+wire_struct! {
+    /// Decides with which other homeservers there is anything to do, from now on and after the next start.
+    pub struct SetPolicy {
+        /// With which; what the configuration says when absent.
+        #[n(0)] pub federation: Option<Federation>,
+    }
+}
+
+request!(SetPolicy: "admin/policy/set/1", Admin, Administrator => Policy, Never);
+
+wire_struct! {
+    /// Has a restored server go on without what its peers may still have of it.
+    pub struct Unfence {}
+}
+
+request!(Unfence: "admin/unfence/1", Admin, Administrator => (), PeeringError);
+
 wire_struct! {
     /// Asks one's home which other servers it is in touch with.
     pub struct ListKnownServers {}

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::{
     Caller, RateClass, Refusal, Request, account, admin, blob, chain, channel, community, contact,
-    device, link, message, peer, peer_place, peering, prekey, presence, server, session,
+    device, link, message, peer, peer_place, peer_return, peering, prekey, presence, server,
+    session,
 };
 use crate::{
     schema::{Catalogue, Schema},
@@ -59,8 +60,30 @@ impl Registry {
     /// Every request there is, and the types inside signed bytes, which no request names.
     #[must_use]
     pub fn complete() -> Self {
-        let mut registry = Self::default()
-            .with::<server::ServerInfo>()
+        let mut registry = Self::default().of_devices().of_homeservers().of_administrators();
+        let catalogue = &mut registry.catalogue;
+        Refusal::describe(catalogue);
+        FollowDown::describe(catalogue);
+        FollowUp::describe(catalogue);
+        crate::chain::Item::describe(catalogue);
+        crate::chain::OwnerHead::describe(catalogue);
+        crate::user::Statement::describe(catalogue);
+        crate::community::Statement::describe(catalogue);
+        crate::community::Announce::describe(catalogue);
+        crate::community::AnnounceBody::describe(catalogue);
+        crate::community::ChannelMessage::describe(catalogue);
+        crate::community::MessageHeader::describe(catalogue);
+        crate::community::Redact::describe(catalogue);
+        crate::envelope::EnvelopeHeader::describe(catalogue);
+        server::ServerRecord::describe(catalogue);
+        crate::session::peer::Greeting::describe(catalogue);
+        registry.requests.sort_by_key(|request| request.method);
+        registry
+    }
+
+    /// What devices ask their home.
+    fn of_devices(self) -> Self {
+        self.with::<server::ServerInfo>()
             .with::<account::Register>()
             .with::<account::ChangePassword>()
             .with::<account::CloseAccount>()
@@ -106,7 +129,12 @@ impl Registry {
             .with::<channel::ListReads>()
             .with::<blob::PutBlob>()
             .with::<blob::GetBlob>()
-            .with::<peer::PeerHello>()
+            .with::<peering::ListKnownServers>()
+    }
+
+    /// What homeservers ask one another.
+    fn of_homeservers(self) -> Self {
+        self.with::<peer::PeerHello>()
             .with::<peer::PeerProve>()
             .with::<peer::PeerResolve>()
             .with::<peer::PeerReadChain>()
@@ -122,13 +150,21 @@ impl Registry {
             .with::<peer_place::PeerPutBlob>()
             .with::<peer_place::PeerGetBlob>()
             .with::<peer_place::PeerListReads>()
-            .with::<peering::ListKnownServers>()
-            .with::<peering::ListPeers>()
+            .with::<peer_return::PeerReturnUsers>()
+            .with::<peer_return::PeerReturnPlaces>()
+    }
+
+    /// What administrators ask.
+    fn of_administrators(self) -> Self {
+        self.with::<peering::ListPeers>()
             .with::<peering::ShowPeer>()
             .with::<peering::AddPeer>()
             .with::<peering::ChangePeer>()
             .with::<peering::AcceptPeer>()
             .with::<peering::TestPeer>()
+            .with::<peering::ShowPolicy>()
+            .with::<peering::SetPolicy>()
+            .with::<peering::Unfence>()
             .with::<admin::Status>()
             .with::<admin::CreateInvite>()
             .with::<admin::ListInvites>()
@@ -140,25 +176,7 @@ impl Registry {
             .with::<admin::ListHosted>()
             .with::<admin::ShowHosted>()
             .with::<admin::ChangeHosted>()
-            .with::<admin::Backup>();
-        let catalogue = &mut registry.catalogue;
-        Refusal::describe(catalogue);
-        FollowDown::describe(catalogue);
-        FollowUp::describe(catalogue);
-        crate::chain::Item::describe(catalogue);
-        crate::chain::OwnerHead::describe(catalogue);
-        crate::user::Statement::describe(catalogue);
-        crate::community::Statement::describe(catalogue);
-        crate::community::Announce::describe(catalogue);
-        crate::community::AnnounceBody::describe(catalogue);
-        crate::community::ChannelMessage::describe(catalogue);
-        crate::community::MessageHeader::describe(catalogue);
-        crate::community::Redact::describe(catalogue);
-        crate::envelope::EnvelopeHeader::describe(catalogue);
-        server::ServerRecord::describe(catalogue);
-        crate::session::peer::Greeting::describe(catalogue);
-        registry.requests.sort_by_key(|request| request.method);
-        registry
+            .with::<admin::Backup>()
     }
 
     /// The schema in CDDL (RFC 8610).

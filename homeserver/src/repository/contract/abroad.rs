@@ -86,6 +86,9 @@ pub(super) async fn a_copy_is_counted_for_its_hub_and_owned_by_nobody(storage: &
     assert_eq!(unit.communities_of(user(1)).await.unwrap().last().unwrap().0, copy);
     assert_eq!(unit.copies_of(&garden()).await.unwrap(), 1);
     assert_eq!(unit.copies_of(&shore()).await.unwrap(), 0);
+    assert_eq!(unit.copies_from(&garden(), None, 9).await.unwrap(), [id(2)]);
+    assert_eq!(unit.copies_from(&garden(), Some(id(2)), 9).await.unwrap(), []);
+    assert_eq!(unit.copies_from(&shore(), None, 9).await.unwrap(), []);
     assert_eq!(unit.owned_communities(user(1)).await.unwrap(), 1, "the one of this server");
     assert_eq!(unit.communities(None, 9).await.unwrap(), [community(1)]);
     assert_eq!(unit.communities_for(&garden(), None, 9).await.unwrap(), [], "it is the hub");
@@ -100,4 +103,5 @@ pub(super) async fn a_copy_is_counted_for_its_hub_and_owned_by_nobody(storage: &
     }
     unit.end_community(id(2)).await.unwrap();
     assert_eq!(unit.copies_of(&garden()).await.unwrap(), 0);
+    assert_eq!(unit.copies_from(&garden(), None, 9).await.unwrap(), []);
 }

@@ -81,6 +81,21 @@ impl AbroadView for Handle {
         Ok(self.rows().copied_heads.get(&chain).cloned())
     }
 
+    async fn copies_from(
+        &mut self,
+        hub: &ServerName,
+        after: Option<CommunityId>,
+        most: u32,
+    ) -> Result<Vec<CommunityId>, StorageError> {
+        let rows = self.rows();
+        let copies = rows
+            .communities
+            .values()
+            .filter(|one| one.hub.as_ref() == Some(hub) && !one.is_deleted);
+        let later = copies.map(|one| one.community).filter(|one| Some(*one) > after);
+        Ok(later.take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
+    }
+
     async fn copies_of(&mut self, hub: &ServerName) -> Result<u64, StorageError> {
         let rows = self.rows();
         let copies = rows.communities.values();

@@ -97,6 +97,20 @@ impl AbroadView for Handle {
         row.as_ref().map(|row| Cells::of("copied_head", row).wire(0)).transpose()
     }
 
+    async fn copies_from(
+        &mut self,
+        hub: &ServerName,
+        after: Option<CommunityId>,
+        most: u32,
+    ) -> Result<Vec<CommunityId>, StorageError> {
+        let text = "SELECT community FROM community
+                    WHERE hub = $1 AND community > $2 AND NOT deleted ORDER BY community LIMIT $3";
+        let after = after.map_or_else(Vec::new, |after| after.as_bytes().to_vec());
+        let select = query(text).bind(hub.as_str()).bind(after).bind(i64::from(most));
+        let rows = self.all(select).await?;
+        rows.iter().map(|row| Cells::of("community", row).id(0, CommunityId::from_slice)).collect()
+    }
+
     async fn copies_of(&mut self, hub: &ServerName) -> Result<u64, StorageError> {
         let text = "SELECT COUNT(*) FROM community WHERE hub = $1 AND NOT deleted";
         let row = self.first(query(text).bind(hub.as_str())).await?;

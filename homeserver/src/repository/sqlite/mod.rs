@@ -39,6 +39,8 @@ mod queue;
 mod retention;
 #[path = "../sql/row.rs"]
 mod row;
+#[path = "../sql/server.rs"]
+mod server;
 #[path = "../sql/session.rs"]
 mod session;
 #[path = "../sql/unit.rs"]

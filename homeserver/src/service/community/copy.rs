@@ -4,7 +4,7 @@
 //! Copies stand in the same tables. What is not checked here is whether a post may stand where it stands: its readers do that, who have what
 //! it takes, and a hub that places what it may not is found out by each of them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use rookery_protocol::{
     chain::{self, Entry, Item, Kind, Seen, SignedHead},
@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     repository::{
-        StorageError,
-        chain::{Append, StoredEntry},
+        Repository, StorageError,
+        chain::{Append, StoredChain, StoredEntry},
         community::StoredCommunity,
     },
     service::{Services, peer::Peer, statement},
@@ -144,7 +144,7 @@ async fn unwanted(services: &Services, steps: &[Step]) -> Result<Vec<UserId>, St
 }
 
 /// Runs the rules, from which the hub is not exempt.
-async fn judge(
+pub(super) async fn judge(
     services: &Services,
     community: CommunityId,
     mut state: Option<State>,
@@ -189,30 +189,48 @@ fn stored(
     Ok(StoredEntry { entry, item: item.item_id, kind: item.kind, author, at })
 }
 
-/// Takes in entries of a channel that follow the copy; the hub's signed head vouches for the last of them.
-pub async fn take_channel(
+/// Posts that follow what is here of a channel.
+pub(super) struct Posts {
+    /// They.
+    pub(super) rows: Vec<StoredEntry>,
+    /// Places that they erase.
+    erased: Vec<(ChainId, u64)>,
+}
+
+impl Posts {
+    /// Erases what they erase: the hub has done so by its judgement, and shows it no more.
+    pub(super) async fn erase(&self, unit: &mut dyn Repository) -> Result<(), StorageError> {
+        let targets = unit.notes_at(&self.erased).await?;
+        let targets = targets.into_iter().filter(|note| note.kind == Kind::Message);
+        let mut chains = BTreeMap::<ChainId, Vec<_>>::new();
+        for note in targets {
+            chains.entry(note.chain).or_default().push(note.item);
+        }
+        for (chain, items) in chains {
+            unit.erase_bodies(chain, &items).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks that entries follow what is known of a channel, while its log stands at `log`.
+pub(super) fn check_posts(
     services: &Services,
-    peer: &Peer,
-    (community, channel): (CommunityId, ChannelId),
+    known: &StoredChain,
+    log: u64,
     entries: Vec<Entry>,
-    head: SignedHead,
-) -> Result<(), CopyFault> {
-    let chain = ChainId::of_channel(community, channel);
+) -> Result<Posts, CopyFault> {
     let items = chain::verify_all(&entries);
-    let hosted = services.copied(peer, community).await?.ok_or(CopyFault::NoPlace)?;
-    let turn = services.order.lock().await;
-    let mut unit = services.storage.begin().await?;
-    let known = unit.chain(chain).await?.ok_or(CopyFault::NoPlace)?;
     let mut last: Option<Seen> = known.head.map(Seen::from);
-    let (mut rows, mut erased) = (Vec::with_capacity(entries.len()), vec![]);
+    let mut posts = Posts { rows: Vec::with_capacity(entries.len()), erased: vec![] };
     for (entry, item) in entries.into_iter().zip(items) {
-        if entry.chain != chain || entry.owner_epoch != known.owner_epoch {
+        if entry.chain != known.chain || entry.owner_epoch != known.owner_epoch {
             return Err(broken("an entry of another chain"));
         }
         entry.check_place(last).map_err(broken)?;
         let item = item.map_err(broken)?;
         let position = entry.log_pos.ok_or_else(|| broken("a post without a place in the log"))?;
-        if position > hosted.state.head.seq {
+        if position > log {
             return Err(CopyFault::LogBehind);
         }
         if !matches!(item.kind, Kind::Announce | Kind::Message | Kind::Redact) {
@@ -222,29 +240,40 @@ pub async fn take_channel(
             && let Some(body) = &entry.body
         {
             let redact: Redact = codec::decode(body.as_slice()).map_err(broken)?;
-            erased.extend(redact.targets.into_iter().map(|seq| (chain, seq)));
+            posts.erased.extend(redact.targets.into_iter().map(|seq| (known.chain, seq)));
         }
         last = Some(entry.seen());
-        rows.push(stored(entry, &item, services.clock.now())?);
+        posts.rows.push(stored(entry, &item, services.clock.now())?);
     }
-    if rows.is_empty() {
+    Ok(posts)
+}
+
+/// Takes in entries of a channel that follow the copy; the hub's signed head vouches for the last of them.
+pub async fn take_channel(
+    services: &Services,
+    peer: &Peer,
+    (community, channel): (CommunityId, ChannelId),
+    entries: Vec<Entry>,
+    head: SignedHead,
+) -> Result<(), CopyFault> {
+    let chain = ChainId::of_channel(community, channel);
+    let hosted = services.copied(peer, community).await?.ok_or(CopyFault::NoPlace)?;
+    let turn = services.order.lock().await;
+    let mut unit = services.storage.begin().await?;
+    let known = unit.chain(chain).await?.ok_or(CopyFault::NoPlace)?;
+    let posts = check_posts(services, &known, hosted.state.head.seq, entries)?;
+    if posts.rows.is_empty() {
         return Ok(());
     }
-    match unit.append_entries(chain, &rows).await? {
+    match unit.append_entries(chain, &posts.rows).await? {
         Append::Done(_) => {}
         Append::ItemExists => return Err(broken("an item that stands there already")),
         Append::Stale(_) | Append::NoChain => return Err(CopyFault::Raced),
     }
-    // The hub has erased them by its judgement, and shows them no more.
-    let targets = unit.notes_at(&erased).await?;
-    let targets = targets.into_iter().filter(|note| note.kind == Kind::Message);
-    let targets: Vec<_> = targets.map(|note| note.item).collect();
-    if !targets.is_empty() {
-        unit.erase_bodies(chain, &targets).await?;
-    }
+    posts.erase(&mut *unit).await?;
     unit.put_copied_head(chain, &head).await?;
     unit.commit().await?;
-    let lives: Vec<_> = rows.iter().map(|row| statement::live(&row.entry)).collect();
+    let lives: Vec<_> = posts.rows.iter().map(|row| statement::live(&row.entry)).collect();
     services.feeds.put_in_chain(chain, &lives);
     drop(turn);
     Ok(())

@@ -15,6 +15,7 @@ mod judge;
 pub mod post;
 pub mod read;
 pub mod reads;
+pub(in crate::service) mod regain;
 pub mod spread;
 pub mod suggest;
 mod tell;

@@ -7,19 +7,19 @@ use rookery_protocol::{
         Failure,
         message::Returned,
         peering::{
-            AddPeer, ChangePeer, PeerChange, PeerEntry, PeerLink, PeerList, PeerStanding,
-            PeeringError,
+            AddPeer, ChangePeer, Federation, PeerChange, PeerEntry, PeerLink, PeerList,
+            PeerStanding, PeeringError,
         },
     },
 };
 
 use super::{Services, handshake, outstanding};
 use crate::{
-    config::Federation,
     repository::{
         StorageError, View,
         peer::{PeerEdit, StoredPeer},
     },
+    service::fence,
 };
 
 fn refused(reason: &str) -> Failure<PeeringError> {
@@ -84,8 +84,10 @@ pub async fn add(
     services: &Services,
     request: AddPeer,
 ) -> Result<PeerEntry, Failure<PeeringError>> {
-    if services.config.federation == Federation::Off {
-        return Err(refused("federation is switched off: set server.federation"));
+    if services.federation() == Federation::Off {
+        return Err(refused(
+            "federation is switched off: `rookeryd policy federation allowlist` switches it on",
+        ));
     }
     if request.name == services.identity.name || request.root == services.identity.server() {
         return Err(refused("that is this server itself"));
@@ -171,6 +173,8 @@ pub async fn change(services: &Services, request: ChangePeer) -> Result<(), Fail
             }
         }
     }
+    // Whom there is nothing more to do with is not waited for.
+    fence::settle(services).await?;
     Ok(())
 }
 
@@ -209,7 +213,7 @@ async fn remove(services: &Services, name: &ServerName) -> Result<(), StorageErr
 }
 
 /// Ends the connections with a peer.
-fn cut(services: &Services, peer: &StoredPeer) {
+pub(super) fn cut(services: &Services, peer: &StoredPeer) {
     for root in &peer.roots {
         services.seats.cut_peer(*root);
     }

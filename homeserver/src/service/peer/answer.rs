@@ -13,6 +13,7 @@ use rookery_protocol::{
 use super::{
     Peer, Services,
     copy::{self, CopyError},
+    place_users::speaks_for,
 };
 use crate::{
     repository::chain::ChainKind,
@@ -72,8 +73,14 @@ pub async fn read_chain(
 ) -> Result<Entries, Failure<ReadError>> {
     let peer = peer_of(services, root)?;
     let not_found = || Failure::Error(ReadError::NotFound);
-    services.resident(request.user).await?.ok_or_else(not_found)?;
-    if let Some(asker) = request.asker {
+    let kept = services.foreigner(request.user).await?;
+    let is_theirs = kept.is_some_and(|kept| speaks_for(&peer, &kept));
+    if !is_theirs {
+        services.resident(request.user).await?.ok_or_else(not_found)?;
+    }
+    if is_theirs {
+        // What the peer's own user has stated it may have back.
+    } else if let Some(asker) = request.asker {
         vouched(services, seat, &peer, asker).await?;
         if !services.may_read_user(asker, request.user).await? {
             return Err(not_found());

@@ -6,7 +6,7 @@ use rookery_protocol::{
     request::{
         Failure, Refusal,
         peer::{PeerHello, PeerHelloError, PeerHelloReply, PeerProve, PeerProveError},
-        peering::PeerStanding,
+        peering::{Federation, PeerStanding},
         server::ServerRecord,
     },
     session::{Principal, peer::Answering},
@@ -14,7 +14,6 @@ use rookery_protocol::{
 
 use super::{Peer, Services};
 use crate::{
-    config::Federation,
     repository::{
         Repository, StorageError,
         peer::{PeerEdit, StoredPeer},
@@ -50,7 +49,7 @@ pub fn hello(
     if seat.principal() != Principal::Anonymous {
         return Err(Refusal::NotPermitted.into());
     }
-    if services.config.federation == Federation::Off {
+    if services.federation() == Federation::Off {
         return Err(Failure::Error(PeerHelloError::Off));
     }
     let record = services.identity.record();
@@ -71,7 +70,7 @@ fn judge(services: &Services, record: &ServerRecord) -> Result<(), (&'static str
         return Err(("ended record", PeerProveError::EndedRecord));
     }
     let Some(peer) = services.peers.named(&record.name) else {
-        return match services.config.federation {
+        return match services.federation() {
             // A root has one name.
             Federation::Open if services.peers.rooted(root).is_none() => Ok(()),
             _ => Err(("unknown", PeerProveError::Unknown)),

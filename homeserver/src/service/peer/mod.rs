@@ -11,6 +11,7 @@ pub mod answer;
 pub mod contact;
 pub mod copy;
 pub mod forward;
+pub mod give_back;
 pub mod handshake;
 pub mod outstanding;
 pub mod place;
@@ -20,7 +21,10 @@ mod place_blob;
 pub(in crate::service) mod place_copy;
 pub mod place_take;
 pub(in crate::service) mod place_users;
+pub mod policy;
 pub mod receive;
+pub mod regain;
+mod regain_users;
 mod share;
 pub(super) mod standing;
 #[cfg(test)]
@@ -30,7 +34,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -43,7 +47,7 @@ use rookery_protocol::{
     name::ServerName,
     request::{
         message::Returned,
-        peering::{PeerLink, PeerStanding},
+        peering::{Federation, PeerLink, PeerStanding},
     },
     time::Timestamp,
 };
@@ -53,7 +57,7 @@ use tokio_util::sync::CancellationToken;
 use self::copy::Foreigner;
 use super::Services;
 use crate::{
-    config::{Config, Federation},
+    config::Config,
     repository::{StorageError, peer::StoredPeer},
 };
 
@@ -107,6 +111,8 @@ pub struct Peer {
     waiters: Mutex<Waiters>,
     waiting: AtomicU64,
     waiting_bytes: AtomicU64,
+    /// There is nothing to do with any peer.
+    is_off: Arc<AtomicBool>,
 }
 
 impl Peer {
@@ -119,6 +125,9 @@ impl Peer {
     /// Whether it is to be talked to.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
+        if self.is_off.load(Ordering::Relaxed) {
+            return false;
+        }
         let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
         stored.standing == PeerStanding::Active && stored.offered.is_none() && stored.root.is_some()
     }
@@ -257,6 +266,7 @@ impl Peer {
 
 /// All peers.
 pub struct Peers {
+    policy: policy::InForce,
     next: AtomicU64,
     rows: RwLock<BTreeMap<ServerName, Arc<Peer>>>,
     /// A peer was added.
@@ -271,8 +281,9 @@ pub struct Peers {
 impl Peers {
     /// Nobody yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(federation: Federation) -> Self {
         Self {
+            policy: policy::InForce::new(federation),
             next: AtomicU64::new(0),
             rows: RwLock::default(),
             added: Notify::new(),
@@ -326,6 +337,7 @@ impl Peers {
             waiters: Mutex::default(),
             waiting: AtomicU64::new(0),
             waiting_bytes: AtomicU64::new(0),
+            is_off: self.policy.switch(),
         });
         rows.insert(name, Arc::clone(&peer));
         drop(rows);
@@ -344,9 +356,7 @@ impl Peers {
 
 /// Reads the peers, when a server starts.
 pub async fn load(services: &Services) -> Result<(), StorageError> {
-    if services.config.federation == Federation::Off {
-        return Ok(());
-    }
+    policy::load(services).await?;
     let now = services.clock.now();
     let mut view = services.storage.read().await?;
     for stored in view.peers().await? {
@@ -370,6 +380,6 @@ impl Services {
         let peer = self.peers.named(name)?;
         let stored = peer.stored();
         let is_known = stored.root.is_some() && stored.standing != PeerStanding::Blocked;
-        (self.config.federation != Federation::Off && is_known).then_some(peer)
+        (self.federation() != Federation::Off && is_known).then_some(peer)
     }
 }

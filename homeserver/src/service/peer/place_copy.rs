@@ -303,7 +303,7 @@ fn check_head(
 }
 
 /// Whose chains the statements are judged by, and how far.
-fn named_in_log(entries: &[Entry]) -> BTreeMap<UserId, u64> {
+pub(super) fn named_in_log(entries: &[Entry]) -> BTreeMap<UserId, u64> {
     let mut wanted = BTreeMap::new();
     for body in entries.iter().filter_map(|entry| entry.body.as_ref()) {
         let Ok(statement) = codec::decode::<Statement>(body.as_slice()) else { continue };
@@ -316,7 +316,7 @@ fn named_in_log(entries: &[Entry]) -> BTreeMap<UserId, u64> {
 }
 
 /// Whose chains readers of the posts will ask for, and how far.
-fn named_in_channel(entries: &[Entry]) -> BTreeMap<UserId, u64> {
+pub(super) fn named_in_channel(entries: &[Entry]) -> BTreeMap<UserId, u64> {
     let mut wanted = BTreeMap::new();
     for entry in entries {
         let Some(body) = &entry.body else { continue };

@@ -8,16 +8,20 @@ use rookery_protocol::{
         peer::{
             PeerClaim, PeerForward, PeerHeads, PeerHello, PeerProve, PeerReadChain, PeerResolve,
         },
+        peer_return::{PeerReturnPlaces, PeerReturnUsers},
         peering::{
             AcceptPeer, AddPeer, ChangePeer, ListKnownServers, ListPeers, PeerTest, PeeringError,
-            ShowPeer, TestPeer,
+            SetPolicy, ShowPeer, ShowPolicy, TestPeer, Unfence,
         },
     },
     session::Authenticated,
 };
 
 use crate::{
-    service::peer::{admin, answer, handshake, outstanding, receive},
+    service::{
+        fence,
+        peer::{admin, answer, give_back, handshake, outstanding, policy, receive},
+    },
     transport::{
         peer,
         router::{Context, Router},
@@ -42,6 +46,11 @@ pub(super) fn add(router: Router) -> Router {
         .on(change)
         .on(accept)
         .on(test)
+        .on(return_users)
+        .on(return_places)
+        .on(show_policy)
+        .on(set_policy)
+        .on(unfence)
 }
 
 async fn hello(context: Context, _: Anyone, request: PeerHello) -> Outcome<PeerHello> {
@@ -98,6 +107,34 @@ async fn servers(
     _: ListKnownServers,
 ) -> Outcome<ListKnownServers> {
     Ok(outstanding::servers(&context.services, who).await?)
+}
+
+async fn return_users(
+    context: Context,
+    peer: Homeserver,
+    request: PeerReturnUsers,
+) -> Outcome<PeerReturnUsers> {
+    Ok(give_back::users(&context.services, peer.0, request).await?)
+}
+
+async fn return_places(
+    context: Context,
+    peer: Homeserver,
+    request: PeerReturnPlaces,
+) -> Outcome<PeerReturnPlaces> {
+    Ok(give_back::places(&context.services, peer.0, request).await?)
+}
+
+async fn show_policy(context: Context, _: Administrator, _: ShowPolicy) -> Outcome<ShowPolicy> {
+    Ok(policy::show(&context.services).await?)
+}
+
+async fn set_policy(context: Context, _: Administrator, request: SetPolicy) -> Outcome<SetPolicy> {
+    Ok(policy::set(&context.services, request.federation).await?)
+}
+
+async fn unfence(context: Context, _: Administrator, _: Unfence) -> Outcome<Unfence> {
+    fence::force(&context.services).await
 }
 
 async fn list(context: Context, _: Administrator, _: ListPeers) -> Outcome<ListPeers> {

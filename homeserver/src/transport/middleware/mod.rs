@@ -1,12 +1,14 @@
 //! What is done around every call.
 
 mod deadline;
+mod fence;
 mod limit;
 mod trace;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 pub(super) use deadline::Deadline;
+pub(super) use fence::Fence;
 pub(super) use limit::Limit;
 use rookery_protocol::request::Refusal;
 pub(super) use trace::Trace;
