@@ -1,7 +1,7 @@
 //! What a homeserver that was restored from a copy asks of the others: what they have kept of what it had ordered since.
 //!
-//! A copy of a chain that another homeserver has is proven by its owner's signed head, so that the owner takes back what it has itself
-//! ordered, and nothing else. Entries are read as ever: [`PeerReadChain`](super::peer::PeerReadChain) of the owner's users,
+//! A user's chain proves itself, and a copy of a log or a channel is proven by the hub's signed head: so the owner takes back what it has
+//! itself ordered, and nothing else. Entries are read as ever: [`PeerReadChain`](super::peer::PeerReadChain) of the owner's users,
 //! [`PeerReadPlace`](super::peer_place::PeerReadPlace) of the hub's communities.
 
 use crate::{

@@ -1,8 +1,9 @@
 //! Taking back from a peer what this server had ordered after the copy was made from which it was restored.
 //!
-//! Users' chains come first, then logs, then channels, since each is judged by those before it. An entry is taken if this server's own
-//! signature says that it had its place: the peer shows a head that the online key has signed, and entries that lead from what is here to
-//! that head. What lies beyond it is not taken, and nothing is ever taken back in the place of something that is here.
+//! Users' chains come first, then logs, then channels, since each is judged by those before it. Nothing is ever taken back in the place of
+//! something that is here. A user's chain proves itself: every statement is signed by a device that the ones before it name. What stands in
+//! a log or a channel is taken if this server's own signature says that it had its place: the peer shows a head that the online key has
+//! signed, and entries that lead from what is here to that head. What lies beyond it is not taken.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,7 +16,7 @@ use rookery_protocol::{
         chain::{Entries, ReadError},
         peer::PeerReadChain,
         peer_place::{PeerReadPlace, PlaceHead},
-        peer_return::{PeerReturnPlaces, PeerReturnUsers},
+        peer_return::{KeptChain, PeerReturnPlaces, PeerReturnUsers},
     },
 };
 
@@ -78,19 +79,39 @@ async fn users(services: &Services, peer: &Peer, client: &Client) -> Result<(), 
             page => page.map_err(unreachable)?,
         };
         for kept in &page.chains {
-            let lost = Lost::User(kept.user);
-            if let Some(through) = missing(services, client, lost, kept.head).await? {
-                let mut pages = Pages::new(services, lost, through).await?;
-                while let Some(entries) = pages.next(client).await? {
-                    regain_users::take(services, kept.user, entries).await?;
+            if let Err(error) = take_user(services, client, kept).await {
+                if matches!(error, FetchError::Unreachable(_) | FetchError::Storage(_)) {
+                    return Err(error);
                 }
-                tracing::info!(peer = %peer.name, user = %kept.user, through = through.seq, "a user's statements were taken back");
+                tracing::warn!(peer = %peer.name, user = %kept.user, %error, "what the peer has kept of a user's chain was not taken back");
             }
         }
         after = page.chains.last().map(|kept| kept.user);
         if !page.more || after.is_none() {
             return Ok(());
         }
+    }
+    Ok(())
+}
+
+/// Takes back what a user has stated.
+async fn take_user(
+    services: &Services,
+    client: &Client,
+    kept: &KeptChain,
+) -> Result<(), FetchError> {
+    let lost = Lost::User(kept.user);
+    for _ in 0..MAX_PAGES {
+        let here = here(services, lost).await?;
+        if here.is_some_and(|here| here.seq >= kept.head.seq) {
+            return Ok(());
+        }
+        let page = read(client, lost, here.map(|here| here.seq)).await?;
+        if page.entries.is_empty() {
+            return Err(broken("fewer entries than it said"));
+        }
+        regain_users::take(services, kept.user, page.entries).await?;
+        tracing::info!(user = %kept.user, "a user's statements were taken back");
     }
     Ok(())
 }
