@@ -98,6 +98,22 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("rookeryd peer test NAME", "rookeryd peer test garden.example || [ $? = 6 ]"),
     ("rookeryd peer list", "rookeryd peer list | grep -q garden.example"),
+    // Nobody answers at that peer's address, which is told.
+    (
+        "rookeryd doctor federation",
+        "rookeryd doctor federation 2>~/looked || [ $? = 1 ]; grep -q garden.example ~/looked",
+    ),
+    (
+        "rookeryd policy federation off",
+        "rookeryd policy federation off; rookeryd policy federation configured | grep -q allowlist",
+    ),
+    ("rookeryd key list", "rookeryd key list | grep -q 'in the data directory'"),
+    ("rookeryd key rotate", "rookeryd --data-dir ~/restored key rotate"),
+    (
+        "rookeryd key export-root --to FILE",
+        "rookeryd --data-dir ~/restored key export-root --to ~/root.key; \
+         rookeryd --data-dir ~/restored key rotate --root-key ~/root.key",
+    ),
     // What it would build is there already.
     ("cargo demo --headless", "CARGO=true demo --headless"),
     // It is what runs this.
