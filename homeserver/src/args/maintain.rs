@@ -19,6 +19,7 @@ use crate::{
     database::{self, Address},
     identity::{Absent, DataDir, DataDirError, copy_keys, custody},
     repository::{BackupError, postgres, sqlite},
+    server,
     service::fence,
 };
 
@@ -85,6 +86,7 @@ pub(super) async fn restore(cli: &Cli, restore: &Restore) -> Result<Report, Fail
     storage.close().await;
     // The keys come last: without them there is no server here, and a restore that broke off can be done again.
     copy_keys(&restore.from, &path)?;
+    data.renew_restored(&server::said(&loaded.config), SystemClock.now())?;
     let next = if is_fenced {
         "\nonce it runs it asks the other homeservers for what they have kept of it, and changes nothing before they have answered; `rookeryd status` says for whom it waits"
     } else {

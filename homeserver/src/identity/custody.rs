@@ -64,6 +64,18 @@ impl DataDir {
         Ok(record)
     }
 
+    /// Makes a new record of the keys that are here, after they were restored from a copy: others may have seen newer ones than the copied.
+    /// Without the root key the copied one stays.
+    pub fn renew_restored(&self, said: &Said, now: Timestamp) -> Result<(), DataDirError> {
+        let former = look(self.path())?.record.stated;
+        let path = self.path().join(RECORD);
+        let damaged = || DataDirError::Damaged { path: path.clone() };
+        let Some(root) = file::read_key(&self.path().join(ROOT))? else { return Ok(()) };
+        let online = file::read_key(&self.path().join(ONLINE))?.ok_or_else(damaged)?;
+        let record = Record::sign(&root, &online, Some(&former), said, now);
+        record.map_err(|_| damaged())?.write(&path)
+    }
+
     /// Takes the root key out of the directory, into a file that must not be there yet. The server goes on without it until its record ends.
     pub fn export_root(
         &self,

@@ -52,7 +52,10 @@ impl Record {
             name: name.unwrap_or_else(host_name),
             root: root.verifying_key(),
             online: online.verifying_key(),
-            number: former.map_or(1, |former| former.number.saturating_add(1)),
+            // The time in it has a server that was restored from an old copy rise above the records that others have seen since.
+            number: former
+                .map_or(0, |former| former.number.saturating_add(1))
+                .max(now.as_millis() / 1_000),
             since: now,
             until: now.plus(TERM),
             endpoint: said.endpoint.clone().or_else(|| former?.endpoint.clone()),
