@@ -1,6 +1,11 @@
 //! The fault library does what it says: shown on programs that know nothing of it.
 
-use std::{collections::BTreeMap, env, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context, Result, ensure};
 use rookery_tests::{
@@ -106,6 +111,28 @@ async fn what_a_failed_sync_gave_up_is_lost_though_the_next_one_succeeds() -> Re
     let wanted = wanted.map(|(key, value)| (key.to_owned(), value.to_owned()));
     ensure!(said == BTreeMap::from(wanted), "{said:?}");
     ensure!(!fs::read(scene.file("file"))?.starts_with(b"kept?"), "it was written after all");
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "it is the machine's clock that is compared")]
+#[tokio::test]
+async fn the_time_of_day_is_shifted_and_what_passes_is_not() -> Result<()> {
+    let scene = Scene::new(Unsynced::Stands).await?;
+    for shift in [86_400_i32, 0, -3_600] {
+        scene.faults.shift_clock(shift.into())?;
+        let ended = scene.probe(&["clock"]).await?.success()?;
+        let seen: BTreeMap<String, f64> = serde_json::from_value(ended.json()?)?;
+        let of =
+            |name: &str| seen.get(name).copied().with_context(|| format!("no {name}: {ended}"));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+        for name in ["time", "realtime"] {
+            let by = of(name)? - now - f64::from(shift);
+            ensure!(by.abs() < 30.0, "{name} is {by} s from where it should be: {ended}");
+        }
+        let uptime = fs::read_to_string("/proc/uptime")?;
+        let uptime: f64 = uptime.split(' ').next().context("uptime")?.parse()?;
+        ensure!((of("boottime")? - uptime).abs() < 30.0, "{ended}");
+    }
     Ok(())
 }
 

@@ -118,6 +118,11 @@ const COMMANDS: &[(&str, &str)] = &[
     ("cargo demo --headless", "CARGO=true demo --headless"),
     // It is what runs this.
     ("tests/run", "bash -n tests/run"),
+    // Only root makes network namespaces.
+    (
+        "target/release/lab --homes 5 --devices 20 --seed 7 --minutes 5",
+        "if [ $UID = 0 ]; then lab --homes 3 --devices 6 --seed 7 --seconds 5; else lab --help; fi",
+    ),
     // Minutes of an optimising compiler: here only that nothing would be resolved anew. `.ci/run` builds the same unoptimised.
     ("cargo build --release --locked", "cargo metadata --locked --format-version 1 >/dev/null"),
     ("cargo build --release --locked --workspace && target/release/load all", "load all --help"),

@@ -33,6 +33,7 @@ static bool holding;
 static bool loses_at_any_end;
 static const char *directory;
 static const char *control;
+static const char *clock_control;
 static pid_t owner;
 
 /* The C library's own function, past ours. */
@@ -324,6 +325,7 @@ __attribute__((constructor)) static void begin(void) {
     owner = getpid();
     directory = getenv("ROOKERY_FAULT_DIR");
     control = getenv("ROOKERY_FAULT_CONTROL");
+    clock_control = getenv("ROOKERY_FAULT_CLOCK");
     const char *power_cut = getenv("ROOKERY_FAULT_POWER_CUT");
     if (!directory || !power_cut) return;
     holding = true;

@@ -4,7 +4,7 @@
  * It stands between a program and the C library and touches only regular files below one directory. What it is told
  * by the environment:
  *
- *   ROOKERY_FAULT_DIR        the directory; unset, the library does nothing
+ *   ROOKERY_FAULT_DIR        the directory; unset, files are left alone
  *   ROOKERY_FAULT_POWER_CUT  set: a write stays in this process's memory until the file is synced, so that `kill -9`
  *                            takes from the disk what a power cut would take. With `at-any-end`, so does an orderly
  *                            end, as if the power went a moment later; with `at-kill`, that writes all
@@ -15,6 +15,9 @@
  *                              kill        the process gets SIGKILL
  *                            AFTER such acts pass first (0 unless given), counted from when the content last changed.
  *                            Empty or absent: no fault. Replace it by rename, never in place.
+ *   ROOKERY_FAULT_CLOCK      a file, looked at every 50 ms while somebody asks for the time of day, that holds by how many
+ *                            seconds this process sees it shifted, such as -3600. Empty or absent: by none. What measures
+ *                            how much time has passed (CLOCK_MONOTONIC and its like) stays as it is
  *
  * A page of memory stands for each 4 KiB that was written and not synced, and every way to see the file (reads, sizes,
  * positions, by any descriptor of this process) is answered as if those pages were in it. As with a page cache, they
@@ -42,7 +45,9 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "held.h"
@@ -339,4 +344,46 @@ int syncfs(int fd) {
 /* It promises nothing about the file's size, so nothing that is held may count on it. */
 int sync_file_range(int fd, off64_t from, off64_t length, unsigned flags) {
     return of(fd) && holding ? 0 : REAL(sync_file_range)(fd, from, length, flags);
+}
+
+/* ---- The time of day ---- */
+
+/* By how many seconds the time of day is shifted now. */
+static long shift(void) {
+    enum { LOOK_EVERY_MS = 50 };
+    static atomic_long seconds, look_at;
+    const char *file = clock_control;
+    struct timespec passed;
+    if (!file || REAL(clock_gettime)(CLOCK_MONOTONIC, &passed)) return 0;
+    long now = passed.tv_sec * 1000 + passed.tv_nsec / 1000000;
+    if (now < atomic_load(&look_at)) return atomic_load(&seconds);
+    int error = errno;
+    char text[32] = "";
+    int fd = REAL(open)(file, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t length = REAL(read)(fd, text, sizeof text - 1);
+        text[length > 0 ? length : 0] = 0;
+        REAL(close)(fd);
+    }
+    atomic_store(&seconds, strtol(text, NULL, 10));
+    atomic_store(&look_at, now + LOOK_EVERY_MS);
+    errno = error;
+    return atomic_load(&seconds);
+}
+
+int clock_gettime(clockid_t which, struct timespec *out) {
+    int result = REAL(clock_gettime)(which, out);
+    if (!result && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE)) out->tv_sec += shift();
+    return result;
+}
+int gettimeofday(struct timeval *restrict out, void *restrict zone) {
+    int result = REAL(gettimeofday)(out, zone);
+    if (!result) out->tv_sec += shift();
+    return result;
+}
+time_t time(time_t *out) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (out) *out = now.tv_sec;
+    return now.tv_sec;
 }

@@ -4,6 +4,7 @@
     probe.py walk FILE SEED END ANSWER     random file operations against a model; then ends by END: exit, _exit or kill,
                                            and leaves in ANSWER what FILE must hold then
     probe.py sync FILE                     a write, a sync that may fail, and a second sync; tells what each of them said
+    probe.py clock                         tells what time it is by some of the clocks, in seconds
 """
 
 import contextlib
@@ -14,6 +15,12 @@ import random
 import signal
 import sqlite3
 import sys
+import time
+
+
+def clock():
+    print(json.dumps({"time": time.time(), "realtime": time.clock_gettime(time.CLOCK_REALTIME),
+                      "boottime": time.clock_gettime(time.CLOCK_BOOTTIME)}))
 
 
 def commit(database, synchronous):
@@ -160,4 +167,4 @@ def sync(path):
 
 
 if __name__ == "__main__":
-    {"commit": commit, "walk": walk, "sync": sync}[sys.argv[1]](*sys.argv[2:])
+    {"commit": commit, "walk": walk, "sync": sync, "clock": clock}[sys.argv[1]](*sys.argv[2:])

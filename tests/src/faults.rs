@@ -41,6 +41,7 @@ pub struct Faults {
     library: PathBuf,
     directory: PathBuf,
     control: PathBuf,
+    clock: PathBuf,
     unsynced: Unsynced,
 }
 
@@ -49,12 +50,13 @@ impl Faults {
     pub async fn aim(workshop: &Path, directory: &Path, unsynced: Unsynced) -> Result<Self> {
         fs::create_dir_all(workshop)?;
         let (library, control) = (workshop.join("preload.so"), workshop.join("control"));
+        let clock = workshop.join("clock");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("faults/preload.c");
         let mut compiler = Command::new("cc");
         compiler.args(["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"]);
         compiler.arg(&library).arg(source).arg("-ldl");
         run(compiler, b"", PATIENCE).await?.success().context("compiling the fault library")?;
-        Ok(Self { library, directory: directory.to_owned(), control, unsynced })
+        Ok(Self { library, directory: directory.to_owned(), control, clock, unsynced })
     }
 
     /// Makes `command` run under the library.
@@ -62,7 +64,8 @@ impl Faults {
         command
             .env("LD_PRELOAD", &self.library)
             .env("ROOKERY_FAULT_DIR", &self.directory)
-            .env("ROOKERY_FAULT_CONTROL", &self.control);
+            .env("ROOKERY_FAULT_CONTROL", &self.control)
+            .env("ROOKERY_FAULT_CLOCK", &self.clock);
         match self.unsynced {
             Unsynced::Stands => command.env_remove("ROOKERY_FAULT_POWER_CUT"),
             Unsynced::IsLost => command.env("ROOKERY_FAULT_POWER_CUT", "at-kill"),
@@ -78,6 +81,12 @@ impl Faults {
             Fault::SyncError => self.write_control("eio-fsync"),
             Fault::KilledAfter(acts) => self.write_control(&format!("kill {acts}")),
         }
+    }
+
+    /// Lets the program see the time of day `seconds` later than it is, or earlier where that is negative. How much time
+    /// passes stays as it is.
+    pub fn shift_clock(&self, seconds: i64) -> Result<()> {
+        replace(&self.clock, &seconds.to_string())
     }
 
     /// Lets nothing go wrong from now on.
@@ -101,9 +110,14 @@ impl Faults {
     fn write_control(&self, content: &str) -> Result<()> {
         static TURN: AtomicU64 = AtomicU64::new(0);
         let turn = TURN.fetch_add(1, Ordering::Relaxed);
-        let new = self.control.with_extension("new");
         let text = if content.is_empty() { String::new() } else { format!("{content} #{turn}") };
-        fs::write(&new, text)?;
-        Ok(fs::rename(&new, &self.control)?)
+        replace(&self.control, &text)
     }
+}
+
+/// Gives a file that may be read at any moment another content, in one step.
+fn replace(file: &Path, text: &str) -> Result<()> {
+    let new = file.with_extension("new");
+    fs::write(&new, text)?;
+    Ok(fs::rename(&new, file)?)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    net::{Ipv4Addr, TcpListener, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::ExitStatus,
     sync::atomic::{AtomicU16, Ordering},
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     faults::{Faults, Unsynced},
-    process::{Finished, PATIENCE, Running, binary, run},
+    process::{Finished, PATIENCE, Place, Running, run},
     world::eventually,
 };
 
@@ -34,6 +34,9 @@ pub struct Setup {
     unsynced: Option<Unsynced>,
     log_filter: Option<String>,
     federation: Option<&'static str>,
+    place: Place,
+    address: Option<SocketAddr>,
+    settings: Vec<(&'static str, String)>,
 }
 
 impl Setup {
@@ -48,7 +51,25 @@ impl Setup {
             unsynced: None,
             log_filter: None,
             federation: None,
+            place: Place::default(),
+            address: None,
+            settings: vec![],
         }
+    }
+
+    /// On another network, where it listens at `address`.
+    #[must_use]
+    pub fn at(mut self, place: Place, address: SocketAddr) -> Self {
+        self.place = place;
+        self.address = Some(address);
+        self
+    }
+
+    /// With `value` in the environment variable `key`, which stands for a setting.
+    #[must_use]
+    pub fn setting(mut self, key: &'static str, value: &str) -> Self {
+        self.settings.push((key, value.to_owned()));
+        self
     }
 
     /// With `mode` for the setting `server.federation`.
@@ -107,10 +128,14 @@ impl Setup {
             }
             None => None,
         };
+        let address = match self.address {
+            Some(address) => address,
+            None => (Ipv4Addr::LOCALHOST, free_port()?).into(),
+        };
         Ok(Homeserver {
             setup: self,
             data,
-            port: free_port()?,
+            address,
             faults,
             ready: Ready::default(),
             process: None,
@@ -137,7 +162,7 @@ pub struct Ready {
 pub struct Homeserver {
     setup: Setup,
     data: PathBuf,
-    port: u16,
+    address: SocketAddr,
     faults: Option<Faults>,
     ready: Ready,
     process: Option<Running>,
@@ -192,17 +217,19 @@ impl Homeserver {
     }
 
     fn serve(&self, ready_file: &Path) -> Result<Command> {
-        let Setup { name, directory, limits, database, log_filter, federation, .. } = &self.setup;
+        let Setup { name, directory, limits, database, log_filter, federation, settings, .. } =
+            &self.setup;
         let mut command = self.program()?;
         command
             .arg("serve")
             .arg("--data-dir")
             .arg(&self.data)
-            .args(["--listen", &format!("127.0.0.1:{}", self.port), "--name", name])
+            .args(["--listen", &self.address.to_string(), "--name", name])
             .arg("--ready-file")
             .arg(ready_file)
             .arg("--limits")
-            .env("RUST_BACKTRACE", "1");
+            .env("RUST_BACKTRACE", "1")
+            .envs(settings.iter().map(|(key, value)| (*key, value)));
         match limits {
             Some(_) => command.arg(directory.join("limits.toml")),
             None => command.arg("off"),
@@ -223,7 +250,7 @@ impl Homeserver {
     }
 
     fn program(&self) -> Result<Command> {
-        let mut command = Command::new(binary("rookeryd")?);
+        let mut command = self.setup.place.program("rookeryd")?;
         command.env("HOME", &self.setup.directory).env_remove("XDG_RUNTIME_DIR");
         Ok(command)
     }
@@ -255,7 +282,12 @@ impl Homeserver {
 
     /// Has it know `other` as a peer, where that listens and with the root key that it has.
     pub async fn know(&self, other: &Self) -> Result<()> {
-        let Ready { name, address, fingerprint, .. } = other.ready();
+        self.know_at(other, &other.ready().address).await
+    }
+
+    /// The same, where `address` leads to the other one.
+    pub async fn know_at(&self, other: &Self, address: &str) -> Result<()> {
+        let Ready { name, fingerprint, .. } = other.ready();
         self.admin(&["peer", "add", name, address, fingerprint]).await?.success()?;
         Ok(())
     }

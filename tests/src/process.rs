@@ -37,6 +37,29 @@ pub fn binary(name: &str) -> Result<PathBuf> {
         .with_context(|| format!("no {name} beside {}: run `cargo build` first", own.display()))
 }
 
+/// On which network a program runs: this machine's own, or that of a network namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    namespace: Option<PathBuf>,
+}
+
+impl Place {
+    /// In the network namespace that the file `namespace` stands for. Only root may start anything there.
+    #[must_use]
+    pub fn within(namespace: PathBuf) -> Self {
+        Self { namespace: Some(namespace) }
+    }
+
+    /// The binary `name`, to be run there. Its process is the program's own: what is done to it is done to the program.
+    pub fn program(&self, name: &str) -> Result<Command> {
+        let program = binary(name)?;
+        let Some(namespace) = &self.namespace else { return Ok(Command::new(program)) };
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", namespace.display())).arg("--").arg(program);
+        Ok(command)
+    }
+}
+
 /// Runs `command` to its end with `input` on its standard input, or kills it after `limit`.
 pub async fn run(mut command: Command, input: &[u8], limit: Duration) -> Result<Finished> {
     let line = words(&command);

@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use crate::{
     faults::{Faults, Unsynced},
-    process::{Finished, PATIENCE, Running, binary, run},
+    process::{Finished, PATIENCE, Place, Running, run},
     world::eventually,
 };
 
@@ -56,13 +56,15 @@ pub struct Profile {
     device: String,
     directory: PathBuf,
     faults: Option<Faults>,
+    place: Place,
 }
 
 impl Profile {
     /// The device `device` of `user`, with all its files below `directory`.
     pub fn new(user: &str, device: &str, directory: PathBuf) -> Result<Self> {
-        let profile =
-            Self { user: user.to_owned(), device: device.to_owned(), directory, faults: None };
+        let (user_name, device) = (user.to_owned(), device.to_owned());
+        let place = Place::default();
+        let profile = Self { user: user_name, device, directory, faults: None, place };
         fs::create_dir_all(profile.home())?;
         fs::write(profile.password_file(), format!("the password of {user}\n"))?;
         Ok(profile)
@@ -74,6 +76,13 @@ impl Profile {
         let workshop = self.directory.join("faults");
         self.faults = Some(Faults::aim(&workshop, &self.home(), unsynced).await?);
         Ok(self)
+    }
+
+    /// Itself, on another network.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = place;
+        self
     }
 
     /// The faults that it was given.
@@ -123,7 +132,7 @@ impl Profile {
 
     /// `rookery ARGUMENTS` on this device, not yet started.
     pub fn command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = Command::new(binary("rookery")?);
+        let mut command = self.place.program("rookery")?;
         command
             .args(arguments)
             .env("ROOKERY_HOME", self.home())

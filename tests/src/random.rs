@@ -20,6 +20,12 @@ impl Random {
         Ok(Self(seed))
     }
 
+    /// Begins from `seed` whatever the environment says.
+    #[must_use]
+    pub const fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// Another stream, for something that goes on beside this.
     #[must_use]
     pub fn split(&mut self) -> Self {

@@ -237,13 +237,18 @@ impl Engine {
                     return self.owe_delivery(unit, author, opened.message, aftermath).await;
                 }
                 let state = if is_own { MessageState::Sent } else { MessageState::Received };
+                let at = if opened.at <= accepted.plus(AHEAD) {
+                    opened.at
+                } else {
+                    let before = unit.latest_of(conversation, author, LOOK_BACK).await?;
+                    curbed(opened.at, accepted, before)
+                };
                 let message = Message {
                     conversation,
                     item: opened.message,
                     author: header.src_user,
                     device: header.src_device,
-                    // A clock that is ahead would put its messages last for ever.
-                    at: opened.at.min(accepted.plus(AHEAD)),
+                    at,
                     text: text.text,
                     state,
                     reason: None,
@@ -360,3 +365,31 @@ impl Engine {
 
 /// How far ahead of its home's clock an author's may be.
 const AHEAD: std::time::Duration = std::time::Duration::from_mins(10);
+/// Among how many of a conversation's newest messages the author's last is looked for.
+const LOOK_BACK: u32 = 256;
+
+/// The time of a message whose author says `said` and whose home took it in at `accepted`: a clock that is ahead would put its messages last for
+/// ever. But it may be the home's that is behind, and an author's messages stay in their order: this one comes after that of `before`.
+fn curbed(said: Timestamp, accepted: Timestamp, before: Option<Timestamp>) -> Timestamp {
+    let at = accepted.plus(AHEAD);
+    let at = before.map_or(at, |before| at.max(before.plus(std::time::Duration::from_millis(1))));
+    said.min(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_ahead_is_curbed_and_never_behind_the_author_s_last() {
+        let minutes = |count: u64| Timestamp::from_millis(count * 60_000);
+        let accepted = minutes(100);
+        assert_eq!(curbed(minutes(105), accepted, None), minutes(105));
+        assert_eq!(curbed(minutes(200), accepted, None), minutes(110));
+        assert_eq!(curbed(minutes(200), accepted, Some(minutes(50))), minutes(110));
+        // The home's clock is behind: what came before it fell behind stays before.
+        let after = Timestamp::from_millis(150 * 60_000 + 1);
+        assert_eq!(curbed(minutes(200), accepted, Some(minutes(150))), after);
+        assert_eq!(curbed(minutes(150), accepted, Some(minutes(150))), minutes(150));
+    }
+}

@@ -267,9 +267,20 @@ impl Unit {
         author: UserId,
         now: Timestamp,
     ) -> Result<Timestamp, StoreError> {
-        let page = self.page(Page::Last { conversation, count: 16 }).await?;
+        let own = self.latest_of(conversation, author, 16).await?;
+        Ok(own.map_or(now, |own| now.max(own.plus(std::time::Duration::from_millis(1)))))
+    }
+
+    /// The time of the newest message of `author` among the newest `count` of a conversation.
+    pub async fn latest_of(
+        &mut self,
+        conversation: UserId,
+        author: UserId,
+        count: u32,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let page = self.page(Page::Last { conversation, count }).await?;
         let own = page.iter().rev().find(|placed| placed.message.author == author);
-        Ok(own.map_or(now, |own| now.max(own.message.at.plus(std::time::Duration::from_millis(1)))))
+        Ok(own.map(|placed| placed.message.at))
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Breaker {
     is_late: bool,
     failing_since: Option<Timestamp>,
     not_before: Timestamp,
+    /// How far off that was when it was set: nothing waits longer, though the clock be put back meanwhile.
+    delay: Duration,
 }
 
 impl Breaker {
@@ -43,13 +45,14 @@ impl Breaker {
             is_late: false,
             failing_since: None,
             not_before: Timestamp::from_millis(0),
+            delay: Duration::ZERO,
         }
     }
 
     /// How long to wait before the next attempt; nothing when it may be made now.
     #[must_use]
     pub fn wait(&self, now: Timestamp) -> Duration {
-        self.not_before.since(now)
+        self.not_before.since(now).min(self.delay)
     }
 
     /// Whether so much has failed that only single attempts are let through.
@@ -71,7 +74,8 @@ impl Breaker {
             self.is_late = true;
             self.backoff = Backoff::new(self.late_cap, self.late_cap);
         }
-        self.not_before = now.plus(self.backoff.next_delay(draw));
+        self.delay = self.backoff.next_delay(draw);
+        self.not_before = now.plus(self.delay);
     }
 
     /// An attempt succeeded.
@@ -126,6 +130,17 @@ mod tests {
         breaker.handle_success();
         breaker.handle_failure(late, u32::MAX);
         assert!(breaker.wait(late) <= FIRST, "a success forgets all of it");
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_makes_no_wait_longer() {
+        let mut breaker = breaker();
+        let wrong = Timestamp::from_millis(86_400_000);
+        breaker.handle_failure(wrong, u32::MAX);
+        for now in [wrong, Timestamp::from_millis(1_000)] {
+            let wait = breaker.wait(now);
+            assert!(!wait.is_zero() && wait <= FIRST, "{wait:?}");
+        }
     }
 
     proptest! {

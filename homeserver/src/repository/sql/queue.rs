@@ -209,7 +209,8 @@ impl QueueRepository for Handle {
     }
 
     async fn hurry_outbound(&mut self, peer: &ServerName) -> Result<(), StorageError> {
-        let text = "UPDATE outbound SET not_before = 0 WHERE peer = $1 AND returned IS NULL";
+        let text = "UPDATE outbound SET not_before = 0
+                    WHERE peer = $1 AND returned IS NULL AND not_before > 0";
         self.execute(query(text).bind(peer.as_str())).await.map(|_| ())
     }
 

@@ -29,6 +29,8 @@ const COMPARE: Duration = Duration::from_mins(1);
 const QUIET: Duration = Duration::from_secs(10);
 /// The wait after the database could not be used.
 const RETRY: Duration = Duration::from_secs(1);
+/// A clock that shows so much less than before was put back, and not only set right by a little.
+const PUT_BACK: Duration = Duration::from_secs(1);
 
 /// Why handing over ended.
 #[derive(Debug)]
@@ -62,7 +64,16 @@ pub async fn run(
     let mut compare_at = tokio::time::Instant::now();
     let mut is_proven = false;
     let mut better = std::pin::pin!(client.until_quic_works());
+    // What was told to wait before may have been told so by a clock that was wrong, and once more than due is asked then.
+    let mut latest = Timestamp::from_millis(u64::MAX);
     loop {
+        let now = services.clock.now();
+        if now.plus(PUT_BACK) < latest
+            && let Err(error) = hurry(services, peer).await
+        {
+            tracing::warn!(peer = %peer.name, %error, "what waits for a time was not let go");
+        }
+        latest = now;
         if compare_at <= tokio::time::Instant::now() {
             match compare(services, peer, client).await {
                 Ok(()) => is_proven = true,
@@ -107,6 +118,13 @@ pub async fn run(
         };
         return Outcome { ended, is_proven };
     }
+}
+
+/// Lets go at once whatever waits for a time. A clock that ran ahead and was put back has set times that are far off.
+pub(super) async fn hurry(services: &Services, peer: &Peer) -> Result<(), StorageError> {
+    let mut unit = services.storage.begin().await?;
+    unit.hurry_outbound(&peer.name).await?;
+    unit.commit().await
 }
 
 /// Compares heads, and takes back what has waited for too long.

@@ -67,6 +67,22 @@ async fn a_peer_that_is_always_behind_is_asked_now_and_then() {
     assert_eq!(due(services, &peer).await.len(), 2);
 }
 
+#[tokio::test]
+async fn what_a_clock_that_was_wrong_made_wait_is_let_go() {
+    let (bench, peer) = with_garden(&[]).await;
+    let services = &bench.services;
+    queue(services, &peer, &[sent(1)]).await;
+    let row = due(services, &peer).await.remove(0);
+    // A day ahead, it was told to wait for two seconds; now it is the right time again.
+    let mut unit = services.storage.begin().await.unwrap();
+    let wrong = services.clock.now().plus(Duration::from_hours(24));
+    unit.delay_lane(&peer.name, row.outbound.lane, wrong, "later").await.unwrap();
+    unit.commit().await.unwrap();
+    assert!(due(services, &peer).await.is_empty());
+    hurry(services, &peer).await.unwrap();
+    assert_eq!(due(services, &peer).await.len(), 1);
+}
+
 #[test]
 fn a_peer_s_reason_is_cut_and_cannot_drive_a_terminal() {
     let reason = format!("\u{1b}]0;x\u{7}no{}", "o".repeat(1_000_000));
