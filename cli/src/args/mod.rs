@@ -107,9 +107,9 @@ pub enum Verb {
         #[command(subcommand)]
         verb: DeviceVerb,
     },
-    /// Replace the recovery key, or use it
+    /// Say how the keys stand; replace the recovery key, or use it
     Recovery {
-        /// Which of both.
+        /// Which of them.
         #[command(subcommand)]
         verb: RecoveryVerb,
     },
@@ -272,6 +272,8 @@ pub enum Verb {
     },
     /// Own the profile and serve its socket until told to end
     Daemon,
+    /// Close the store wherever it is open, so that its passphrase is asked for again
+    Lock,
     /// Speak JSON-RPC on standard input and output
     Rpc,
     /// Print the JSON Schema of everything that `--json` and `rpc` write

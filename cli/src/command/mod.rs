@@ -106,6 +106,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
         Verb::Tail(args) => watch::tail(&context, args).await,
         Verb::Keys { verb } => keys::keys(&context, &verb),
         Verb::Daemon => agent::daemon(&context).await,
+        Verb::Lock => agent::lock(&context).await,
         Verb::Rpc => agent::rpc(&context).await,
         Verb::Schema | Verb::Completions { .. } => Ok(()),
     }

@@ -16,6 +16,7 @@ mod enter;
 mod home;
 mod index;
 mod journal;
+mod keys;
 mod link;
 mod linking;
 mod live;
@@ -57,6 +58,7 @@ pub(crate) use community::{
 };
 pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
+pub(crate) use keys::locked;
 pub use index::{Policy, index_next};
 pub use link::Link;
 pub use linking::link_new_device;
@@ -105,6 +107,8 @@ pub struct Engine {
     keeper_wake: Notify,
     tasks: TaskTracker,
     drain: CancellationToken,
+    /// Cancelled when the store is to be closed until somebody types its passphrase again.
+    locking: CancellationToken,
 }
 
 impl std::fmt::Debug for Engine {
@@ -163,6 +167,7 @@ impl Engine {
             keeper_wake: Notify::new(),
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
+            locking: CancellationToken::new(),
         }))
     }
 

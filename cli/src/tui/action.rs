@@ -216,6 +216,14 @@ actions! {
     Sessions = "sessions" "Sessions" ("[end ID]") / "sessions", Everywhere "ctrl-x E";
     /// Shows the other servers that this user's home is in touch with.
     Peers = "peers" "Other servers" ("") / "peers", Everywhere "ctrl-x P";
+    /// Changes the password.
+    Password = "password" "Change the password" ("") / "password", Everywhere "ctrl-x w";
+    /// Tells how the keys of the account stand.
+    Keys = "keys" "Your keys" ("") / "keys", Everywhere "ctrl-x x";
+    /// Puts a new recovery key in the place of the one in force.
+    Recover = "recover" "New recovery key" ("") / "recover", Everywhere "ctrl-x X";
+    /// Closes the store, until somebody types its passphrase.
+    Lock = "lock" "Lock the store" ("") / "lock", Everywhere "ctrl-x ctrl-l";
     /// Signs this device out.
     Logout = "logout" "Sign this device out" ("") / "logout", Everywhere "ctrl-x Q";
     /// Shows or changes settings.

@@ -8,6 +8,7 @@ mod channel;
 mod community;
 mod contact;
 mod device;
+mod keys;
 mod log;
 mod member;
 mod message;
@@ -46,6 +47,7 @@ pub use device::{
     DeviceLine, DeviceLink, DeviceLinked, DeviceList, DeviceRename, DeviceRevoke, LinkEvent,
     RecoveryCreate, RecoveryCreated,
 };
+pub use keys::{KeysLine, KeysShow, LockLine, StoreLock};
 pub use log::{CommunityLog, CommunityVerify, LogLine, VerifiedLine};
 pub use member::{
     MemberAct, MemberChangeOrder, MemberLine, MemberList, RoleChange, RoleLine, RoleList,
@@ -215,6 +217,8 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<DeviceRevoke>(),
             Entry::of::<DeviceRename>(),
             Entry::of::<RecoveryCreate>(),
+            Entry::of::<KeysShow>(),
+            Entry::of::<StoreLock>(),
             Entry::of::<SessionList>(),
             Entry::of::<SessionEnd>(),
             Entry::of::<ProfileShow>(),

@@ -7,9 +7,11 @@ use crate::{
     agent::verb::Connection,
     tui::{
         state::{
-            Anchor, Layer, Message, Notice, Open, Purpose, Row, Screen, Seen, SheetKind, State,
+            Anchor, Layer, Message, Notice, Open, Private, Purpose, Row, Screen, Seen, SheetKind,
+            State, private::Step,
         },
         text::width,
+        update::recovery_groups,
     },
 };
 
@@ -274,6 +276,7 @@ impl Printer {
             Layer::Confirm { question, .. } => vec![format!("{question} y or n")],
             Layer::Form(form) => vec![format!("{} (an empty line leaves it)", form.title)],
             Layer::Paste { .. } => vec![],
+            Layer::Private(private) => secret(private),
             Layer::Picker(picker) => {
                 let fitting = picker.fitting.iter().take(CHOICES).enumerate();
                 let mut list: Vec<String> = fitting
@@ -292,6 +295,19 @@ impl Printer {
         };
         self.ask(question, lines);
     }
+}
+
+/// What is asked for unseen, and the key that is shown.
+fn secret(private: &Private) -> Vec<String> {
+    let mut lines = vec![format!("{}. {}", private.title(), private.said())];
+    lines.extend(private.trouble.clone());
+    if private.step == Step::NewKey {
+        lines.push(recovery_groups(private.new.show()).join(" "));
+        lines.push("An empty line: it is written down.".to_owned());
+    } else if !private.is_busy() {
+        lines.push("An empty line leaves all as it was.".to_owned());
+    }
+    lines
 }
 
 /// Tells a message that was not told yet, or what has changed of it.

@@ -7,6 +7,7 @@ pub mod layer;
 pub mod log;
 pub mod message;
 pub mod picker;
+pub mod private;
 pub mod sheet;
 pub mod sidebar;
 pub mod want;
@@ -24,6 +25,7 @@ pub use self::{
     draft::{Draft, Purpose},
     layer::{Form, Layer},
     picker::{Choice, Picker},
+    private::{Hidden, Private},
     sheet::{Row, Sheet, SheetKind},
     sidebar::Item,
     want::{Outgoing, Want, Written},
@@ -218,6 +220,8 @@ pub struct State {
     pub settings: BTreeMap<String, String>,
     /// Whether the end was asked for.
     pub is_quitting: bool,
+    /// Whether the store is to be locked once what is written is kept.
+    pub is_locking: bool,
     /// What the last frame showed.
     pub seen: Seen,
     /// Code that was coloured.
@@ -271,6 +275,7 @@ impl State {
             pending: HashMap::new(),
             settings: BTreeMap::new(),
             is_quitting: false,
+            is_locking: false,
             seen: Seen::default(),
             colours: Colours::default(),
             habits: HashMap::new(),

@@ -37,6 +37,8 @@ pub enum SheetKind {
     Settings(Option<String>),
     /// The account.
     Account,
+    /// The account's keys.
+    Keys,
     /// All there is to tell about one message.
     Why(String),
     /// A device being linked.
@@ -173,6 +175,14 @@ const ACCOUNT: &[SheetKey] = &[
     key('e', "sessions", "/sessions"),
     key('o', "other servers", "/peers"),
     key('p', "display name", "/account name "),
+    key('w', "password", "/password"),
+    key('k', "keys", "/keys"),
+];
+const KEYS: &[SheetKey] = &[
+    key('r', "new recovery key", "/recover"),
+    key('d', "devices", "/devices"),
+    key('c', "contacts", "/contacts"),
+    key('l', "lock", "/lock"),
 ];
 
 impl SheetKind {
@@ -197,6 +207,7 @@ impl SheetKind {
             Self::Settings(None) => "Settings".to_owned(),
             Self::Settings(Some(of)) => format!("Settings of {of}"),
             Self::Account => "Account".to_owned(),
+            Self::Keys => "Your keys".to_owned(),
             Self::Why(_) => "About this message".to_owned(),
             Self::Link => "Link a device".to_owned(),
             Self::Invitation => "Invitation".to_owned(),
@@ -219,6 +230,7 @@ impl SheetKind {
             Self::Verify(_) => VERIFY,
             Self::Link => LINK,
             Self::Account => ACCOUNT,
+            Self::Keys => KEYS,
             _ => &[],
         }
     }

@@ -47,6 +47,12 @@ pub enum Want {
     Link,
     /// A device introduced itself and was answered.
     Linked,
+    /// The password is changed.
+    Password,
+    /// The recovery key is replaced.
+    RecoveryKey,
+    /// The store is locked.
+    Lock,
     /// Members, for completion.
     Names(String),
 }

@@ -1,6 +1,6 @@
 //! Doing what an action says, however it was reached: by a key, a slash command, the palette or a line without a screen.
 
-use super::{about, compose, find, manage, navigate, people, question, say, sheet, usage};
+use super::{about, compose, find, manage, navigate, people, private, question, say, sheet, usage};
 use crate::{
     agent::verb::RoomKind,
     tui::{
@@ -127,6 +127,9 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
             let side = state.open.as_ref().and_then(|open| open.thread.as_ref());
             let thread = side.filter(|thread| thread.has_keys).map(|thread| thread.root.clone());
             compose::send_text(state, &format!("*{argument}*"), None, thread)
+        }
+        Action::Password | Action::Keys | Action::Recover | Action::Lock => {
+            private::run(state, action)
         }
         Action::Theme
         | Action::Mouse

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ask, compose, draft, key, log, navigate, people, question, say, sheet, trouble};
+use super::{ask, compose, draft, key, log, navigate, people, private, question, say, sheet, trouble};
 use crate::{
     agent::verb::{
         Changed, Connection, Conversation, LinkEvent, LogLine, PeerList, PresenceLine,
@@ -110,6 +110,7 @@ pub(super) fn watched(state: &mut State, event: WatchEvent) -> Vec<Effect> {
             vec![ask(state, Want::Presence, &PresenceShow {})]
         }
         WatchEvent::Presence => vec![],
+        WatchEvent::Locked => private::locked(state),
     }
 }
 
@@ -176,6 +177,9 @@ fn find_awaited(state: &State, awaited: &str, former: &[Conversation]) -> Option
 
 /// The agent tells nothing more for now.
 pub(super) fn watch_lost(state: &mut State, error: &CommandError) -> Vec<Effect> {
+    if !matches!(state.screen, Screen::Chat) {
+        return vec![];
+    }
     let mut effects = trouble(state, error);
     effects.push(Effect::Watch);
     effects
@@ -218,7 +222,7 @@ pub(super) fn answered(
 ) -> Vec<Effect> {
     let command = state.commands.remove(&ticket);
     let Some(want) = state.pending.remove(&ticket) else { return vec![] };
-    match outcome {
+    let mut effects = match outcome {
         Ok(value) => took(state, want, value),
         Err(error) => {
             // What was to be done comes back to be mended; what it only led to, such as a page to read, does not.
@@ -229,7 +233,9 @@ pub(super) fn answered(
             }
             failed(state, want, &error)
         }
-    }
+    };
+    effects.extend(private::go_on(state));
+    effects
 }
 
 fn parse<T: DeserializeOwned>(value: Value) -> Result<T, CommandError> {
@@ -297,6 +303,8 @@ fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
             effects.extend(sheet::open(state, SheetKind::Devices));
             Ok(effects)
         }
+        Want::Password | Want::RecoveryKey => Ok(private::done(state, &want)),
+        Want::Lock => parse(value).map(|line| private::asked_to_lock(state, &line)),
         Want::Names(target) => parse(value).map(|lines| people::took_names(state, &target, lines)),
     };
     outcome.unwrap_or_else(|error| trouble(state, &error))
@@ -368,6 +376,7 @@ fn took_page(state: &mut State, want: Want, lines: ReadLines) -> Vec<Effect> {
 fn failed(state: &mut State, want: Want, error: &CommandError) -> Vec<Effect> {
     match want {
         Want::Sent(outgoing) => compose::not_sent(state, &outgoing, error),
+        Want::Password | Want::RecoveryKey => private::failed(state, &want, error),
         Want::Edit(target, message, text, back) => {
             compose::not_changed(state, &target, (message, &text, &back), error)
         }

@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{act, compose, draft, navigate, question, sheet, welcome};
+use super::{act, compose, draft, navigate, private, question, sheet, welcome};
 use crate::tui::{
     action::{Action, Place},
     composer::Edit,
@@ -308,6 +308,7 @@ pub(super) fn paste(state: &mut State, text: String) -> Vec<Effect> {
             picker.query.apply(Edit::Insert(one_line(&text)));
             picker.narrow();
         }
+        Some(Layer::Private(private)) => private::paste(private, &text),
         // It is one paste more, and asked about with the one before.
         Some(Layer::Paste { text: first }) => first.push_str(&text),
         // No answer to a question: it goes to what is written behind it.
@@ -325,8 +326,10 @@ fn one_line(text: &str) -> String {
 fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
     if key.code == KeyCode::Esc || (is_control && key.code == KeyCode::Char('c')) {
-        if let Some(Layer::Form(form)) = state.layers.pop() {
-            act::leave_form(state, form);
+        match state.layers.pop() {
+            Some(Layer::Form(form)) => act::leave_form(state, form),
+            Some(Layer::Private(private)) => return private::leave(state, private),
+            _ => {}
         }
         return vec![];
     }
@@ -368,6 +371,7 @@ fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
             state.layers.push(Layer::Form(form));
             vec![]
         }
+        Some(Layer::Private(private)) => private::press(state, private, key),
         Some(Layer::Picker(mut picker)) => {
             let is_alt = key.modifiers.contains(KeyModifiers::ALT);
             match key.code {

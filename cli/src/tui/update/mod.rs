@@ -13,6 +13,7 @@ mod log;
 mod manage;
 mod navigate;
 mod people;
+mod private;
 mod question;
 mod rows;
 mod sheet;
@@ -69,6 +70,7 @@ pub fn update(state: &mut State, at: Timestamp, event: Event) -> Vec<Effect> {
         Event::Edited(outcome) => compose::edited(state, outcome),
         Event::Reloaded(outcome) => act::reloaded(state, outcome),
         Event::Entered(outcome) => welcome::entered(state, outcome),
+        Event::RecoveryKey(key) => private::made(state, key),
         Event::Ending => quit(state),
         Event::Coloured(coloured) => colour::took(state, coloured),
         Event::Line(line) => line::line(state, &line),

@@ -6,6 +6,7 @@ mod drafts;
 mod first_run;
 mod looks;
 mod moving;
+mod secrets;
 mod sheets;
 mod told;
 mod writing;
