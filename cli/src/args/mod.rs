@@ -230,12 +230,19 @@ pub enum Verb {
         #[arg(long)]
         remove: bool,
     },
-    /// Mark a room as read on all your devices
+    /// Mark a conversation as read on all your devices
     MarkRead {
-        /// Which: club#general or +weekend
+        /// Which: @bob, club#general or +weekend
         room: String,
-        /// Through this message, by id or place; the newest when absent
+        /// Through this message, by id, or in a room by place; the newest when absent
         through: Option<String>,
+    },
+    /// Count a conversation as unread on all your devices, until it is read again
+    MarkUnread {
+        /// Which: @bob, club#general or +weekend
+        room: String,
+        /// From this message on, by id, or in a room by place; the newest of others when absent
+        from: Option<String>,
     },
     /// Tell that you are typing, or show who is
     Typing {

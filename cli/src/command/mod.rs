@@ -101,6 +101,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
         Verb::Typing { to } => message::typing(&context, to).await,
         Verb::Settings { name, value, of } => account::settings(&context, name, value, of).await,
         Verb::MarkRead { room, through } => message::mark_read(&context, room, through).await,
+        Verb::MarkUnread { room, from } => message::mark_unread(&context, room, from).await,
         Verb::Rooms { unread } => message::rooms(&context, unread).await,
         Verb::Peers { trust, root } => account::peers(&context, trust.zip(root)).await,
         Verb::Tail(args) => watch::tail(&context, args).await,

@@ -36,6 +36,7 @@ mod search;
 mod send;
 mod settings;
 mod timeline;
+mod unread;
 
 use std::{
     collections::BTreeSet,

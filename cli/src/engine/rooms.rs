@@ -54,7 +54,8 @@ impl Engine {
     async fn people(&self, unit: &mut Unit) -> Result<Vec<Conversation>, CommandError> {
         let mut found = vec![];
         for contact in unit.contacts().await? {
-            let page = newest_with(unit, contact.user).await?;
+            let counts_again = self.journal().unread_from(contact.user).is_some();
+            let page = newest_with(unit, contact.user, counts_again).await?;
             let last = page.last().map(|placed| placed.message.at);
             // Somebody only looked up, such as another member of a community, is no conversation.
             if last.is_none() && contact.standing.is_none() {
@@ -69,8 +70,7 @@ impl Engine {
     }
 
     fn person(&self, contact: &ContactRow, page: &[Placed]) -> Conversation {
-        let unread = page.iter().filter(|placed| placed.message.state == MessageState::Received);
-        let unread = u32::try_from(unread.count()).unwrap_or(u32::MAX);
+        let unread = self.unread_of(contact.user, page);
         let notifications = self.notified_of(&format!("notifications/{}", contact.user));
         let journal = self.journal();
         let address = contact.address();
@@ -240,9 +240,14 @@ impl Engine {
 }
 
 /// The last messages with one person, as many as say whether and how many are unread.
-async fn newest_with(unit: &mut Unit, conversation: UserId) -> Result<Vec<Placed>, CommandError> {
+async fn newest_with(
+    unit: &mut Unit,
+    conversation: UserId,
+    counts_again: bool,
+) -> Result<Vec<Placed>, CommandError> {
     let page = unit.page(Page::Last { conversation, count: GLANCE }).await?;
-    if page.iter().all(|placed| placed.message.state != MessageState::Received)
+    let is_read = page.iter().all(|placed| placed.message.state != MessageState::Received);
+    if (is_read && !counts_again)
         || page.len() < usize::try_from(GLANCE).unwrap_or(usize::MAX)
     {
         return Ok(page);

@@ -124,7 +124,7 @@ impl Engine {
     }
 
     /// Where the message stands that a person names by its id.
-    async fn point_of(
+    pub(super) async fn point_of(
         &self,
         conversation: UserId,
         text: &str,
@@ -141,10 +141,18 @@ impl Engine {
     }
 
     /// Marks what was shown as read, here, on this user's other devices, and to its author if they may know.
-    async fn mark_read(&self, peer: UserId, placed: &[Placed]) -> Result<(), StoreError> {
+    pub(super) async fn mark_read(
+        &self,
+        peer: UserId,
+        placed: &[Placed],
+    ) -> Result<(), StoreError> {
         let unread: Vec<_> =
             placed.iter().filter(|placed| placed.message.state == MessageState::Received).collect();
-        let Some(last) = unread.last() else { return Ok(()) };
+        // What was read before and counts as unread again was told to its author then.
+        let counts_again = self.journal().unread_from(peer).is_some();
+        let Some(last) = unread.last().copied().or(placed.last().filter(|_| counts_again)) else {
+            return Ok(());
+        };
         let mut unit = self.store.write().await?;
         let may_know = self.account().read_receipts
             && unit.contact(peer).await?.is_some_and(|contact| contact.is_accepted());

@@ -58,7 +58,7 @@ pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
 pub use room::{
-    AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, RoomRetry, Thread,
+    AboutLine, ErasedLine, MarkRead, MarkUnread, MessageAct, MessageChange, RoomLine, RoomRetry, Thread,
     Typing, TypingLine,
 };
 pub use rooms::{Conversation, RoomKind, Rooms, StandingLine, Watch, WatchEvent};
@@ -185,6 +185,7 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<Watch>(),
             Entry::of::<Search>(),
             Entry::of::<MarkRead>(),
+            Entry::of::<MarkUnread>(),
             Entry::of::<RoomRetry>(),
             Entry::of::<Typing>(),
             Entry::of::<ContactSuggest>(),

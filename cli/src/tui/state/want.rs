@@ -47,6 +47,8 @@ pub enum Want {
     Link,
     /// A device introduced itself and was answered.
     Linked,
+    /// A conversation counts as unread from a message on.
+    Unread(String, String),
     /// The password is changed.
     Password,
     /// The recovery key is replaced.

@@ -303,6 +303,7 @@ fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
             effects.extend(sheet::open(state, SheetKind::Devices));
             Ok(effects)
         }
+        Want::Unread(target, message) => Ok(navigate::unread(state, &target, message)),
         Want::Password | Want::RecoveryKey => Ok(private::done(state, &want)),
         Want::Lock => parse(value).map(|line| private::asked_to_lock(state, &line)),
         Want::Names(target) => parse(value).map(|lines| people::took_names(state, &target, lines)),
