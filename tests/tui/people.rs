@@ -384,7 +384,8 @@ async fn pain_09_unread_from_here_is_kept_and_shared() -> Result<()> {
             // The list waits for nothing; this waits for what the other device has said.
             profile.run(&["status"]).await?;
             let rooms = profile.run(&["rooms", "--json"]).await?.success()?;
-            let line = rooms.stdout.lines().find(|line| line.contains("\"@bob")).context("no bob")?;
+            let line =
+                rooms.stdout.lines().find(|line| line.contains("\"@bob")).context("no bob")?;
             let line: serde_json::Value = serde_json::from_str(line)?;
             ensure!(line["unread"] == wanted, "{line}");
             Ok(())

@@ -98,7 +98,8 @@ async fn a_store_under_a_passphrase_is_locked_and_opened_again() -> Result<()> {
     let password = scene.world.path().join("carols");
     std::fs::write(&password, "the password of carol\n")?;
     let invite = scene.server.invite(1).await?;
-    let register = ["register", &invite, "carol", "--password-file", password.to_str().context("path")?];
+    let register =
+        ["register", &invite, "carol", "--password-file", password.to_str().context("path")?];
     carol.run(&[&register[..], &["--passphrase-file", phrase]].concat()).await?.success()?;
     let mut terminal = start(&carol, &Setup::default())?;
     terminal.wait_text("Passphrase")?;

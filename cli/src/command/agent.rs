@@ -63,7 +63,8 @@ pub(super) async fn lock(context: &Context) -> Result<(), CommandError> {
         Asked::Answered(line) => line?,
         // Nobody has it open.
         Asked::Gone => {
-            let locked = store::Locked::open(&place.store()).await.map_err(store::UnlockError::from)?;
+            let locked =
+                store::Locked::open(&place.store()).await.map_err(store::UnlockError::from)?;
             LockLine::new(store::opens_by_itself(place, &locked).await?)
         }
     };

@@ -3,8 +3,8 @@
 use super::{Context, community::changed};
 use crate::{
     agent::verb::{
-        MarkRead, MarkUnread, MessageAct, MessageChange, MessageLine, Read, ReadLines, Rooms, Send, Thread,
-        Typing,
+        MarkRead, MarkUnread, MessageAct, MessageChange, MessageLine, Read, ReadLines, Rooms, Send,
+        Thread, Typing,
     },
     args::{MessageArgs, ReadArgs, SendArgs, TextSource},
     error::{CommandError, Kind},

@@ -18,8 +18,7 @@ use crate::{
 impl Engine {
     /// How the account's keys stand, as far as this device has verified: nothing is asked of the server.
     pub(crate) async fn keys(&self) -> Result<KeysLine, CommandError> {
-        let missing =
-            || CommandError::new(Kind::Locked, "the account's chain is not here yet");
+        let missing = || CommandError::new(Kind::Locked, "the account's chain is not here yet");
         let mut unit = self.store.read().await?;
         let chain = unit.chain(self.user).await?.ok_or_else(missing)?;
         let contacts = unit.contacts().await?;
@@ -42,7 +41,9 @@ impl Engine {
             recovery_key_file: file.exists().then(|| file.display().to_string()),
             device: self.device.to_string(),
             device_name: account.device_name,
-            device_since: device_at.and_then(|place| written_at(&chain.entries, place)).map(rfc3339),
+            device_since: device_at
+                .and_then(|place| written_at(&chain.entries, place))
+                .map(rfc3339),
             is_oldest: live.first().is_some_and(|(id, _)| *id == self.device),
             devices: u32::try_from(live.len()).unwrap_or(u32::MAX),
             generation: chain.state.puk().map_or(0, |puk| puk.generation),
@@ -85,6 +86,8 @@ fn written_at(entries: &[Entry], place: u64) -> Option<Timestamp> {
 fn recovery_at(entry: &Entry) -> Option<Timestamp> {
     let statement: Statement = codec::decode(entry.body.as_ref()?.as_slice()).ok()?;
     let is_one = matches!(statement.action, Action::Genesis(_) | Action::RecoveryRotate(_));
-    is_one.then(|| codec::decode::<Item>(entry.signed.payload.as_slice()).ok()).flatten()
+    is_one
+        .then(|| codec::decode::<Item>(entry.signed.payload.as_slice()).ok())
+        .flatten()
         .map(|item| item.at)
 }

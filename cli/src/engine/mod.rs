@@ -37,6 +37,7 @@ mod send;
 mod settings;
 mod timeline;
 mod unread;
+mod watching;
 
 use std::{
     collections::BTreeSet,
@@ -59,8 +60,8 @@ pub(crate) use community::{
 };
 pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
-pub(crate) use keys::locked;
 pub use index::{Policy, index_next};
+pub(crate) use keys::locked;
 pub use link::Link;
 pub use linking::link_new_device;
 pub use search::{Found, Mark, find};

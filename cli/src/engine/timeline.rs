@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque, btree_map::Entry},
+    sync::Arc,
     time::Duration,
 };
 
@@ -73,7 +74,10 @@ impl Wanted {
 
 impl Engine {
     /// Messages with somebody, oldest first. The newest are marked read, unless one only peeks.
-    pub(crate) async fn read(&self, order: ReadOrder) -> Result<ReadLines, CommandError> {
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        order: ReadOrder,
+    ) -> Result<ReadLines, CommandError> {
         let ReadOrder { with, spot, count, peek, local } = order;
         let (synced, contact) = if local {
             let Some(contact) = self.conversation_here(&with).await? else {
@@ -85,13 +89,23 @@ impl Engine {
         };
         let is_newest = spot == Spot::Last;
         let placed = self.spot(contact.user, spot, count.clamp(1, MAX_COUNT)).await?;
-        if !peek && is_newest {
-            self.mark_read(contact.user, &placed).await?;
-        }
         let mut names = BTreeMap::new();
         let mut messages = Vec::with_capacity(placed.len());
-        for one in placed {
-            messages.push(self.line(&mut names, one).await?);
+        for one in &placed {
+            messages.push(self.line(&mut names, one.clone()).await?);
+        }
+        if !peek && is_newest {
+            if local {
+                // A screen shows them first: what is written down for it waits for the disk.
+                let engine = Arc::clone(self);
+                self.tasks.spawn(async move {
+                    if let Err(error) = engine.mark_read(contact.user, &placed).await {
+                        tracing::warn!(%error, "what was read could not be marked so");
+                    }
+                });
+            } else {
+                self.mark_read(contact.user, &placed).await?;
+            }
         }
         Ok(ReadLines { messages, synced })
     }

@@ -38,8 +38,11 @@ impl Engine {
             if count.0 == 0 {
                 return Err(nothing_there());
             }
-            self.change_common(&mut unit, Change::ChannelUnread { community, channel, from: place })
-                .await?;
+            self.change_common(
+                &mut unit,
+                Change::ChannelUnread { community, channel, from: place },
+            )
+            .await?;
             let row = self.counted(&mut unit, row).await?;
             unit.put_channel(&row).await?;
         } else {

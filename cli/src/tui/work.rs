@@ -7,7 +7,11 @@ use std::{
 };
 
 use rookery_protocol::time::{Clock as _, SystemClock};
-use tokio::{sync::mpsc, task::{AbortHandle, JoinHandle}, time::Instant};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinHandle},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 

@@ -90,7 +90,8 @@ impl LockLine {
 
 impl Verb for StoreLock {
     const METHOD: &'static str = "lock";
-    const ABOUT: &'static str = "Has the profile's owner close the store, so that its passphrase is asked for again.";
+    const ABOUT: &'static str =
+        "Has the profile's owner close the store, so that its passphrase is asked for again.";
     type Reply = LockLine;
     type Event = Nothing;
 

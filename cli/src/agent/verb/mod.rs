@@ -58,8 +58,8 @@ pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
 pub use room::{
-    AboutLine, ErasedLine, MarkRead, MarkUnread, MessageAct, MessageChange, RoomLine, RoomRetry, Thread,
-    Typing, TypingLine,
+    AboutLine, ErasedLine, MarkRead, MarkUnread, MessageAct, MessageChange, RoomLine, RoomRetry,
+    Thread, Typing, TypingLine,
 };
 pub use rooms::{Conversation, RoomKind, Rooms, StandingLine, Watch, WatchEvent};
 pub use search::{Search, SearchLines};

@@ -1,6 +1,6 @@
 //! What a person sees of a room: its messages with all that was said about them, and how far they have been read.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rookery_protocol::{
     id::{ChainId, UserId},
@@ -55,7 +55,10 @@ pub(crate) struct ReadOrder {
 
 impl Engine {
     /// Messages of a room, oldest first; marks them read unless one only peeks.
-    pub(crate) async fn read_room(&self, order: ReadOrder) -> Result<ReadLines, CommandError> {
+    pub(crate) async fn read_room(
+        self: &Arc<Self>,
+        order: ReadOrder,
+    ) -> Result<ReadLines, CommandError> {
         let ReadOrder { with, spot, count, peek, local } = order;
         let (synced, room) = if local {
             (self.is_caught_up(), self.room_named(&with).await?)
@@ -68,7 +71,17 @@ impl Engine {
             && matches!(spot, Spot::Last)
             && let Some(last) = placed.iter().rev().find_map(|placed| placed.post.seq)
         {
-            self.mark_room_read(&room, last).await?;
+            if local {
+                // A screen shows them first: what is written down for it waits for the disk.
+                let (engine, room) = (Arc::clone(self), room.clone());
+                self.tasks.spawn(async move {
+                    if let Err(error) = engine.mark_room_read(&room, last).await {
+                        tracing::warn!(%error, "what was read could not be marked so");
+                    }
+                });
+            } else {
+                self.mark_room_read(&room, last).await?;
+            }
         }
         let reads = if local {
             self.reads_known(&room)
@@ -177,7 +190,8 @@ impl Engine {
         let page = self.store.read().await?.posts(chain, PostPage::Last, GLANCE).await?;
         let mut theirs = page.iter().rev().filter(|placed| placed.post.author != self.user);
         let newest = theirs.find_map(|placed| placed.post.seq);
-        newest.ok_or_else(|| CommandError::new(Kind::NotFound, "nobody else has said anything there"))
+        newest
+            .ok_or_else(|| CommandError::new(Kind::NotFound, "nobody else has said anything there"))
     }
 
     async fn place_named(&self, room: &Room, text: &str) -> Result<u64, CommandError> {

@@ -1,6 +1,6 @@
 //! What is new in the model, as lines.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::words::{EXCERPT, asked_at, excerpt, heading, minute, name, one_line, said, word};
 use crate::{
@@ -38,7 +38,7 @@ pub(super) struct Printer {
     selecting: Option<String>,
     purpose: Purpose,
     connection: String,
-    sheet: Option<(SheetKind, Vec<Row>)>,
+    sheet: Option<(SheetKind, Arc<Vec<Row>>)>,
     asked: Option<String>,
     /// The place of the community's log after what was told of it.
     log: Option<u64>,
@@ -244,7 +244,7 @@ impl Printer {
         let Some((kind, rows)) = shown else { return };
         lines.push(format!("{}:", kind.title()));
         let mut number = 0_usize;
-        for row in &rows {
+        for row in rows.iter() {
             let detail =
                 if row.detail.is_empty() { String::new() } else { format!(": {}", row.detail) };
             if row.is_choice {

@@ -184,6 +184,10 @@ pub struct State {
     pub shows_rooms: bool,
     /// Whether nothing but text is shown.
     pub is_bare: bool,
+    /// Whether the pane that has the keys has the whole width.
+    pub is_zoomed: bool,
+    /// Messages that are remembered: in which room a letter counts (everywhere when absent), and where the message is.
+    pub marks: BTreeMap<(Option<String>, char), (String, String)>,
     /// How contacts are: word and status, by address.
     pub presence: HashMap<String, (String, Option<String>)>,
     /// Other servers, as the home was in touch with them when it was asked last.
@@ -257,6 +261,8 @@ impl State {
             folded: HashSet::new(),
             shows_rooms: true,
             is_bare: false,
+            is_zoomed: false,
+            marks: BTreeMap::new(),
             presence: HashMap::new(),
             peers: vec![],
             typing: vec![],

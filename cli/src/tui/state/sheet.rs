@@ -1,5 +1,8 @@
 //! A list in the pane beside the messages: members, devices, search results, settings, and what can be done with a row.
 
+use std::sync::Arc;
+
+use super::State;
 use crate::tui::theme::Role;
 
 /// What a sheet lists.
@@ -241,8 +244,8 @@ impl SheetKind {
 pub struct Sheet {
     /// What it lists.
     pub kind: SheetKind,
-    /// Its rows.
-    pub rows: Vec<Row>,
+    /// Its rows: other ones whenever they change.
+    pub rows: Arc<Vec<Row>>,
     /// Which one is marked.
     pub marked: usize,
     /// Whether its rows are on their way.
@@ -257,7 +260,14 @@ impl Sheet {
     /// A sheet whose rows are asked for.
     #[must_use]
     pub fn loading(kind: SheetKind) -> Self {
-        Self { kind, rows: vec![], marked: 0, is_loading: true, has_keys: true, cursor: None }
+        Self {
+            kind,
+            rows: Arc::default(),
+            marked: 0,
+            is_loading: true,
+            has_keys: true,
+            cursor: None,
+        }
     }
 
     /// A sheet with its rows.
@@ -271,7 +281,7 @@ impl Sheet {
     /// Gives it rows; what was marked stays so where it is still there.
     pub fn fill(&mut self, rows: Vec<Row>) {
         let key = self.rows.get(self.marked).map(|row| row.key.clone());
-        self.rows = rows;
+        self.rows = Arc::new(rows);
         self.is_loading = false;
         let same = key.and_then(|key| {
             self.rows.iter().position(|row| row.is_choice && !key.is_empty() && row.key == key)
@@ -295,5 +305,23 @@ impl Sheet {
         let here = places.iter().position(|place| *place >= self.marked).unwrap_or(0);
         let there = here.saturating_add_signed(steps).min(places.len().saturating_sub(1));
         self.marked = places.get(there).copied().unwrap_or(0);
+    }
+}
+
+impl State {
+    /// Whether there is a pane beside the messages.
+    #[must_use]
+    pub fn has_beside(&self) -> bool {
+        self.sheet.is_some() || self.open.as_ref().is_some_and(|open| open.thread.is_some())
+    }
+
+    /// Whether the pane beside the messages has the keys.
+    #[must_use]
+    pub fn is_beside(&self) -> bool {
+        match (&self.sheet, self.open.as_ref().and_then(|open| open.thread.as_ref())) {
+            (Some(sheet), _) => sheet.has_keys,
+            (None, Some(thread)) => thread.has_keys,
+            (None, None) => false,
+        }
     }
 }

@@ -95,7 +95,11 @@ pub(super) fn unread(state: &mut State, target: &str, message: String) -> Vec<Ef
     if let Some(open) = state.open.as_mut().filter(|open| open.target == target) {
         (open.first_new, open.stays_unread) = (Some(message), true);
     }
-    super::say(state, super::Weight::Done, "Unread from there on, on all your devices: /read ends it")
+    super::say(
+        state,
+        super::Weight::Done,
+        "Unread from there on, on all your devices: /read ends it",
+    )
 }
 
 /// Counts what is shown as read, now that somebody looks.

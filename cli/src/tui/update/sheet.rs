@@ -7,8 +7,8 @@ use super::{act, ask, draft, navigate, question, rows, say};
 use crate::{
     agent::verb::{
         Changed, ChannelList, CommunityLog, CommunityShow, CommunityVerify, ContactList,
-        ContactSuggest, DeviceLinked, DeviceList, KeysShow, LinkEvent, MemberList, PeerList, Read, RoleList,
-        Search, SessionList, Settings, Status, Verify,
+        ContactSuggest, DeviceLinked, DeviceList, KeysShow, LinkEvent, MemberList, PeerList, Read,
+        RoleList, Search, SessionList, Settings, Status, Verify,
     },
     error::{CommandError, Kind},
     tui::{
@@ -242,7 +242,8 @@ pub(super) fn help(state: &mut State) -> Vec<Effect> {
             .into_iter()
             .take(2)
             .map(|(place, key)| match place {
-                Place::Everywhere => key,
+                Place::Everywhere | Place::Writing => key,
+                Place::Vim => format!("{key} in vi's list"),
                 Place::Selecting => format!("{key} on a message"),
             })
             .collect();

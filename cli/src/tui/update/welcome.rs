@@ -4,7 +4,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use rookery_protocol::time::Timestamp;
 use zeroize::Zeroizing;
 
-use super::key::{edit_of, is_quit};
+use super::key::is_quit;
 use crate::{
     error::CommandError,
     tui::{
@@ -23,6 +23,7 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     if is_quit(key) {
         return super::quit(state);
     }
+    let change = state.keymap.edit(key);
     match &mut state.screen {
         Screen::Locked(locked) => {
             match key.code {
@@ -35,7 +36,7 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
             }
             vec![]
         }
-        Screen::Welcome(welcome) => answer(welcome, key),
+        Screen::Welcome(welcome) => answer(welcome, key, change),
         _ => vec![],
     }
 }
@@ -125,7 +126,7 @@ pub(super) fn is_done(welcome: &Welcome) -> bool {
     welcome.step == Step::Busy
 }
 
-fn answer(welcome: &mut Welcome, key: KeyEvent) -> Vec<Effect> {
+fn answer(welcome: &mut Welcome, key: KeyEvent, change: Option<Edit>) -> Vec<Effect> {
     if welcome.step == Step::Busy {
         return vec![];
     }
@@ -155,7 +156,7 @@ fn answer(welcome: &mut Welcome, key: KeyEvent) -> Vec<Effect> {
     }
     if is_secret(&welcome.step) {
         hide(&mut welcome.secret, key);
-    } else if let Some(change) = edit_of(key) {
+    } else if let Some(change) = change {
         welcome.field.apply(change);
     }
     vec![]

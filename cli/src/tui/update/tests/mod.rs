@@ -9,6 +9,7 @@ mod moving;
 mod secrets;
 mod sheets;
 mod told;
+mod vi;
 mod writing;
 
 use serde_json::Value;

@@ -235,7 +235,8 @@ fn pain_09_what_is_marked_unread_stays_so_while_it_is_looked_at() {
     assert_eq!(open_.first_new.as_deref(), Some(id.as_str()));
     // What comes is read, and does not count as read; nor does coming back to the terminal.
     desk.keys("ctrl-end");
-    let effects = desk.tell(Event::Watched(crate::agent::verb::WatchEvent::Messages { revision: 9 }));
+    let effects =
+        desk.tell(Event::Watched(crate::agent::verb::WatchEvent::Messages { revision: 9 }));
     for read in asks(&effects, "read") {
         assert_eq!(read["peek"], true);
     }

@@ -168,7 +168,13 @@ fn the_keys_are_told_in_words_with_what_to_do_next() {
     let rows = &desk.state.sheet.as_ref().unwrap().rows;
     let text: Vec<&str> = rows.iter().map(|row| row.title.as_str()).collect();
     let text = text.join("\n");
-    for part in ["there is one, since 1 Mar 08:00", "laptop", "generation 3", "1 of 4 verified", "one of 1, the oldest"] {
+    for part in [
+        "there is one, since 1 Mar 08:00",
+        "laptop",
+        "generation 3",
+        "1 of 4 verified",
+        "one of 1, the oldest",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     for command in ["/contacts", "/link", "/recover"] {
@@ -223,7 +229,9 @@ fn a_lock_from_elsewhere_takes_everything_away_but_what_is_written() {
     desk.keys("ctrl-k");
     let effects = desk.tell(Event::Watched(WatchEvent::Locked));
     assert!(effects.contains(&Effect::Lock), "{effects:?}");
-    assert!(desk.state.open.is_none() && desk.state.layers.is_empty() && desk.state.rooms.is_empty());
+    assert!(
+        desk.state.open.is_none() && desk.state.layers.is_empty() && desk.state.rooms.is_empty()
+    );
     let opened = Opened::Locked { wrong: true };
     update(&mut desk.state, Timestamp::from_millis(NOW), Event::Opened(opened));
     desk.open_profile();
