@@ -139,7 +139,7 @@ actions! {
     /// Sends the message's text to another conversation.
     Forward = "forward" "Forward" ("TARGET") / "forward", Selecting "f";
     /// Tells all there is to tell about the message.
-    Why = "why" "About this message" ("") / "why" | "info", Selecting "i";
+    Why = "why" "About this message" ("") / "why" | "info", Selecting "i", Vim "g i";
     /// Goes to the message that this one answers.
     Quoted = "quoted" "Go to the quoted message" ("") / "quoted", Selecting "'";
     /// Sends again what failed.
@@ -258,6 +258,11 @@ actions! {
     ClosePane = "close-pane" "Close the pane beside" ("") / "close-pane", Everywhere "ctrl-x 0", Vim "ctrl-w q", Vim "ctrl-w c";
     /// Gives the pane that has the keys the whole width, or no longer.
     Zoom = "zoom" "One pane on the whole screen" ("") / "zoom", Everywhere "ctrl-x 1", Vim "ctrl-w z", Vim "ctrl-w o";
+    /// Goes back from the messages to what is written, as vi's letter says.
+    Write = "write" "Back to what is written" ("[i|a|I|A|o]") / "write",
+        Vim "i" "i", Vim "a" "a", Vim "I" "I", Vim "A" "A", Vim "o" "o";
+    /// Asks for a command.
+    Command = "command" "Type a command" ("") / "command", Everywhere "alt-x", Vim ":";
     /// Sends what is written, or takes the completion that was chosen.
     Send = "send" "Send" ("") / "send", Writing "enter", Writing "ctrl-enter";
     /// Begins a line.

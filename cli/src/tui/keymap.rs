@@ -219,11 +219,13 @@ pub struct Keymap {
     bound: HashMap<Place, HashMap<Vec<Stroke>, (Action, String)>>,
     /// The beginnings of chords, where they are pressed.
     begun: HashSet<(Place, Stroke)>,
+    /// The first key of each action at each place, as it is shown.
+    shown: HashMap<(Action, Place), String>,
 }
 
 impl Default for Keymap {
     fn default() -> Self {
-        let mut map = Self { bound: HashMap::new(), begun: HashSet::new() };
+        let mut map = Self { bound: HashMap::new(), begun: HashSet::new(), shown: HashMap::new() };
         for spec in TABLE {
             for (place, key, argument) in spec.keys {
                 // A test parses all of them.
@@ -322,6 +324,18 @@ impl Keymap {
             .filter(|(_, chord)| chord.len() > 1)
             .filter_map(|(place, chord)| Some((place, *chord.first()?)))
             .collect();
+        let keys = TABLE.iter().flat_map(|spec| {
+            let keys = self.keys_of(spec.action).into_iter().rev();
+            keys.map(|(place, key)| ((spec.action, place), key))
+        });
+        // Of several, the first one stays.
+        self.shown = keys.collect();
+    }
+
+    /// The shortest key of an action at a place, as it is shown.
+    #[must_use]
+    pub fn key_of(&self, action: Action, place: Place) -> Option<&str> {
+        self.shown.get(&(action, place)).map(String::as_str)
     }
 
     /// What `strokes` come to at `place`; what holds everywhere holds there too.

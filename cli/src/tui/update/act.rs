@@ -2,7 +2,7 @@
 
 use super::{
     about, compose, find, manage, navigate, pane, people, private, question, say, sheet, terminal,
-    usage, write,
+    usage, vim, write,
 };
 use crate::{
     agent::verb::RoomKind,
@@ -76,6 +76,8 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         return write::asked(state, action);
     }
     match action {
+        Action::Command => ask_for(state, "Command", "/"),
+        Action::Write => vim::begin(state, argument),
         Action::Mark | Action::ToMark | Action::NextPane | Action::ClosePane | Action::Zoom => {
             pane::run(state, action, argument)
         }

@@ -2,12 +2,13 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{act, compose, key, navigate};
+use super::{act, compose, key, navigate, say, usage};
 use crate::tui::{
     action::{Action, Place},
+    composer::Edit,
     effect::Effect,
     keymap::{Found, Stroke},
-    state::{Editing, State},
+    state::{Editing, State, Weight},
     vim::{Mode, Outcome},
 };
 
@@ -97,4 +98,22 @@ fn sequence(state: &mut State, keys: &str) -> Vec<Effect> {
         Found::Action(action, argument) => key::done(state, action, &argument),
         _ => vec![],
     }
+}
+
+/// Back from a list to what is written: to writing, by the letter of vi's that says where.
+pub(super) fn begin(state: &mut State, letter: &str) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return usage(state, "Open a conversation first") };
+    open.selecting = None;
+    let letter = letter.chars().next().filter(|letter| "iaIAo".contains(*letter)).unwrap_or('i');
+    if state.editing == Editing::Vim && open.vim.mode() == Mode::Normal {
+        let key = KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE);
+        return write(state, key).unwrap_or_default();
+    }
+    let change = match letter {
+        'I' => Edit::LineStart,
+        'A' => Edit::LineEnd,
+        _ => return say(state, Weight::Done, "What you type is written"),
+    };
+    open.writing().apply(change);
+    vec![]
 }

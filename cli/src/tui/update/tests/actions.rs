@@ -74,6 +74,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("read", "all"),
     ("me", "waves"),
     ("mark", "a"),
+    ("write", "A"),
     ("to-mark", "a"),
     ("join", "rookery://x"),
     ("group", "weekend @bo @dee"),

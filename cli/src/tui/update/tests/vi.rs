@@ -125,6 +125,36 @@ fn panes_are_gone_through_closed_and_put_on_the_whole_screen() {
 }
 
 #[test]
+fn letters_lead_back_from_a_list_and_a_colon_asks_for_a_command() {
+    for (key, text) in [("i", "x text"), ("A", "text x"), ("I", "x text"), ("a", "tx ext")] {
+        let mut desk = vi();
+        desk.write("text");
+        desk.keys("esc esc");
+        assert!(selected(&desk).is_some(), "{key}");
+        desk.state.open.as_mut().unwrap().draft.composer.set_cursor(0);
+        desk.keys(key);
+        assert!(selected(&desk).is_none(), "{key}");
+        desk.write(if key == "A" { " x" } else { "x " });
+        assert_eq!(desk.written(), text, "{key}");
+    }
+    let mut desk = vi();
+    desk.keys("alt-p :");
+    desk.write("pins");
+    desk.keys("enter");
+    assert!(matches!(desk.state.sheet.as_ref().unwrap().kind, SheetKind::Pins(_)));
+}
+
+/// What the hint says is what the user's map says.
+#[test]
+fn the_hint_names_the_users_own_keys() {
+    let mut desk = desk();
+    assert!(desk.screen().contains("Enter send  Alt+Enter line  Up select"));
+    let map = "[[key]]\non = \"enter\"\nrun = \"new-line\"\nin = \"writing\"\n[[key]]\non = \"ctrl-s\"\nrun = \"send\"\nin = \"writing\"\n";
+    desk.state.keymap = crate::tui::keymap::Keymap::parse(map).unwrap();
+    assert!(desk.screen().contains("Ctrl+S send  Alt+Enter line"), "{}", desk.screen());
+}
+
+#[test]
 fn a_beginning_that_leads_nowhere_writes_nothing() {
     let mut desk = vi();
     desk.keys("alt-p g");
