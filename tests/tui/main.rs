@@ -10,4 +10,5 @@ mod network;
 mod people;
 mod places;
 mod scene;
+mod secrets;
 mod writing;

@@ -234,7 +234,7 @@ async fn pain_13_keys_test_tells_what_arrives() -> Result<()> {
     terminal.press(Key::Control('k'))?;
     terminal.wait_text("Go to a room")?;
     terminal.press(Key::AltEnter)?;
-    terminal.wait_text("begins a line")?;
+    terminal.wait_text("Begin a line")?;
     terminal.paste("two\nlines")?;
     terminal.wait_text("9 bytes in 2 lines")?;
     terminal.press(Key::Character('q'))?;

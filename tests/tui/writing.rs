@@ -271,3 +271,31 @@ async fn a_command_that_goes_elsewhere_leaves_no_draft_behind() -> Result<()> {
     ensure!(!terminal.screen().contains("/go"), "{}", terminal.dump());
     quit(&mut terminal)
 }
+
+#[tokio::test]
+async fn keys_of_the_text_and_of_panes_are_the_users_own() -> Result<()> {
+    let scene = Scene::talking().await?;
+    let map = "[[key]]\non = \"ctrl-t\"\nrun = \"kill-line\"\nin = \"writing\"\n";
+    fs::write(scene.alice.home().join("keys.toml"), map)?;
+    let mut terminal = scene.alice_at_her_screen().await?;
+    write(&mut terminal, "never sent")?;
+    terminal.press(Key::Control('t'))?;
+    terminal.wait_no_text("never sent")?;
+    // By its slash name it comes back.
+    terminal.type_text("/undo\r")?;
+    wait_written(&mut terminal, "never sent")?;
+    terminal.press(Key::Control('c'))?;
+    terminal.wait_no_text("never sent")?;
+    terminal.type_text("/set keys vim\r")?;
+    terminal.wait_text("keys is vim")?;
+    // Vi's panes: a sheet over the whole screen, and away again.
+    terminal.type_text("/keys\r")?;
+    terminal.wait_text("What to do next")?;
+    terminal.press_all(&[Key::Control('w'), Key::Character('z')])?;
+    terminal.wait_for("no list of rooms", |screen| {
+        !screen.rows(0, 19).any(|row| row.contains("> bob"))
+    })?;
+    terminal.press_all(&[Key::Control('w'), Key::Character('q')])?;
+    terminal.wait_text("the second word")?;
+    quit(&mut terminal)
+}

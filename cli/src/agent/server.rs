@@ -188,6 +188,7 @@ async fn answer(
         answers.send(response).await.ok();
         return;
     };
+    let locking = engine.locking().clone();
     let mut run = (entry.run)(request.params, Call::new(engine, events));
     let outcome = loop {
         tokio::select! {
@@ -197,7 +198,10 @@ async fn answer(
             }
             outcome = &mut run => break Some(outcome),
             // A call that goes on for ever ends with its owner; its caller finds the next one.
-            () = ending.cancelled(), if entry.is_endless => break None,
+            () = ending.cancelled(), if entry.is_endless => {
+                // Of a store that was locked there is no next one, before somebody unlocks it.
+                break locking.is_cancelled().then(|| Err(crate::engine::locked()));
+            }
         }
     };
     while let Ok(event) = coming.try_recv() {

@@ -111,6 +111,8 @@ pub enum DeviceVerb {
 /// The recovery key.
 #[derive(Debug, Subcommand)]
 pub enum RecoveryVerb {
+    /// Say since when it is in force, and how the account's other keys stand
+    Show,
     /// Replace it by a new one
     Create {
         /// Where to write the new one

@@ -107,9 +107,9 @@ pub enum Verb {
         #[command(subcommand)]
         verb: DeviceVerb,
     },
-    /// Replace the recovery key, or use it
+    /// Say how the keys stand; replace the recovery key, or use it
     Recovery {
-        /// Which of both.
+        /// Which of them.
         #[command(subcommand)]
         verb: RecoveryVerb,
     },
@@ -230,12 +230,19 @@ pub enum Verb {
         #[arg(long)]
         remove: bool,
     },
-    /// Mark a room as read on all your devices
+    /// Mark a conversation as read on all your devices
     MarkRead {
-        /// Which: club#general or +weekend
+        /// Which: @bob, club#general or +weekend
         room: String,
-        /// Through this message, by id or place; the newest when absent
+        /// Through this message, by id, or in a room by place; the newest when absent
         through: Option<String>,
+    },
+    /// Count a conversation as unread on all your devices, until it is read again
+    MarkUnread {
+        /// Which: @bob, club#general or +weekend
+        room: String,
+        /// From this message on, by id, or in a room by place; the newest of others when absent
+        from: Option<String>,
     },
     /// Tell that you are typing, or show who is
     Typing {
@@ -272,6 +279,8 @@ pub enum Verb {
     },
     /// Own the profile and serve its socket until told to end
     Daemon,
+    /// Close the store wherever it is open, so that its passphrase is asked for again
+    Lock,
     /// Speak JSON-RPC on standard input and output
     Rpc,
     /// Print the JSON Schema of everything that `--json` and `rpc` write

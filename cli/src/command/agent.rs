@@ -10,7 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use crate::{
-    agent::{self, Lock, Need, Owner, verb},
+    agent::{
+        self, Agent, Asked, Lock, Need, Owner, Remote,
+        verb::{self, LockLine, StoreLock},
+    },
     error::{CommandError, Kind},
     render, store,
 };
@@ -35,9 +38,40 @@ pub(super) async fn daemon(context: &Context) -> Result<(), CommandError> {
         &serde_json::json!({ "v": 1, "state": "serving", "socket": socket }),
         &["serving", &socket],
     )?;
-    told_to_end().await;
+    let is_locked = tokio::select! {
+        () = told_to_end() => false,
+        () = owner.engine().locking().cancelled() => true,
+    };
     owner.stop().await;
+    if is_locked {
+        context.line(&serde_json::json!({ "v": 1, "state": "locked" }), &["locked"])?;
+    }
     Ok(())
+}
+
+/// Has whoever owns the profile close its store, so that its passphrase is asked for again.
+pub(super) async fn lock(context: &Context) -> Result<(), CommandError> {
+    let place = &context.place;
+    if !place.store().exists() {
+        return Err(store::UnlockError::Absent.into());
+    }
+    let owner = match Remote::connect(&place.socket()?).await? {
+        Some(remote) => Agent::Other(Box::new(remote)).ask(StoreLock {}, |_| Ok(())).await,
+        None => Asked::Gone,
+    };
+    let line = match owner {
+        Asked::Answered(line) => line?,
+        // Nobody has it open.
+        Asked::Gone => {
+            let locked =
+                store::Locked::open(&place.store()).await.map_err(store::UnlockError::from)?;
+            LockLine::new(store::opens_by_itself(place, &locked).await?)
+        }
+    };
+    match line.refusal() {
+        Some(why) => Err(CommandError::new(Kind::Failed, why)),
+        None => context.line(&line, &[&line.state]),
+    }
 }
 
 /// Speaks JSON-RPC on standard input and output, as the socket does.
@@ -51,6 +85,7 @@ pub(super) async fn rpc(context: &Context) -> Result<(), CommandError> {
         tokio::select! {
             served = served => served?,
             () = told_to_end() => {}
+            () = owner.engine().locking().cancelled() => {}
         }
     } else {
         let (mut from, mut to) = UnixStream::connect(context.place.socket()?).await?.into_split();

@@ -6,7 +6,10 @@ use super::{Context, enter::settle_in};
 use crate::{
     agent::{
         Lock, Need,
-        verb::{DeviceLine, DeviceLink, DeviceList, DeviceRename, DeviceRevoke, RecoveryCreate},
+        verb::{
+            DeviceLine, DeviceLink, DeviceList, DeviceRename, DeviceRevoke, KeysShow,
+            RecoveryCreate,
+        },
     },
     args::{DeviceVerb, RecoveryVerb, read_secret},
     engine,
@@ -89,6 +92,17 @@ async fn link(context: &Context, yes: bool, no_history: bool) -> Result<(), Comm
 /// Replaces the recovery key, or certifies this device with it.
 pub(super) async fn recovery(context: &Context, verb: RecoveryVerb) -> Result<(), CommandError> {
     match verb {
+        RecoveryVerb::Show => {
+            let keys = context.ask(KeysShow {}).await?;
+            let since = keys.recovery_since.as_deref().unwrap_or("-");
+            let fields = [
+                format!("recovery-key since {since}"),
+                format!("device {} of {}", keys.device_name, keys.devices),
+                format!("generation {}", keys.generation),
+                format!("verified {} of {}", keys.verified, keys.people),
+            ];
+            context.line(&keys, &fields.each_ref().map(String::as_str))
+        }
         RecoveryVerb::Create { recovery_key_file, old_recovery_key_file } => {
             let file = std::path::absolute(recovery_key_file)?;
             let old = old_recovery_key_file

@@ -3,8 +3,8 @@
 use super::{Context, community::changed};
 use crate::{
     agent::verb::{
-        MarkRead, MessageAct, MessageChange, MessageLine, Read, ReadLines, Rooms, Send, Thread,
-        Typing,
+        MarkRead, MarkUnread, MessageAct, MessageChange, MessageLine, Read, ReadLines, Rooms, Send,
+        Thread, Typing,
     },
     args::{MessageArgs, ReadArgs, SendArgs, TextSource},
     error::{CommandError, Kind},
@@ -106,7 +106,16 @@ pub(super) async fn change(
     changed(context, &context.ask(MessageChange { room, message, act }).await?)
 }
 
-/// Marks a room as read.
+/// Counts a conversation as unread from a message on.
+pub(super) async fn mark_unread(
+    context: &Context,
+    room: String,
+    from: Option<String>,
+) -> Result<(), CommandError> {
+    changed(context, &context.ask(MarkUnread { room, from }).await?)
+}
+
+/// Marks a conversation as read.
 pub(super) async fn mark_read(
     context: &Context,
     room: String,

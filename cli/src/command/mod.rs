@@ -101,11 +101,13 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
         Verb::Typing { to } => message::typing(&context, to).await,
         Verb::Settings { name, value, of } => account::settings(&context, name, value, of).await,
         Verb::MarkRead { room, through } => message::mark_read(&context, room, through).await,
+        Verb::MarkUnread { room, from } => message::mark_unread(&context, room, from).await,
         Verb::Rooms { unread } => message::rooms(&context, unread).await,
         Verb::Peers { trust, root } => account::peers(&context, trust.zip(root)).await,
         Verb::Tail(args) => watch::tail(&context, args).await,
         Verb::Keys { verb } => keys::keys(&context, &verb),
         Verb::Daemon => agent::daemon(&context).await,
+        Verb::Lock => agent::lock(&context).await,
         Verb::Rpc => agent::rpc(&context).await,
         Verb::Schema | Verb::Completions { .. } => Ok(()),
     }

@@ -58,7 +58,10 @@ impl JournalState {
             counter: 0,
             device,
         });
-        let written = change.slot().and_then(|slot| self.registers.get(&slot)).map(|op| op.stamp);
+        let slot = change.slot();
+        let rival = slot.as_ref().and_then(Slot::rival);
+        let written = slot.into_iter().chain(rival).filter_map(|slot| self.registers.get(&slot));
+        let written = written.map(|op| op.stamp).max();
         let own = self.clocks.get(&device);
         let after =
             [heard, written.as_ref(), own].into_iter().flatten().map(|stamp| stamp.next(device));
@@ -141,6 +144,34 @@ impl JournalState {
     pub fn read_mark(&self, peer: UserId) -> Option<(ItemId, Timestamp)> {
         match self.change(&Slot::ReadMark(peer)) {
             Some(Change::ReadMark { message, at, .. }) => Some((*message, *at)),
+            _ => None,
+        }
+    }
+
+    /// From which message on the conversation with `peer` counts as unread again, and when that was written: nothing if it was read since.
+    #[must_use]
+    pub fn unread_from(&self, peer: UserId) -> Option<(ItemId, Timestamp)> {
+        match self.standing(&Slot::Unread(peer)) {
+            Some(Change::Unread { message, at, .. }) => Some((*message, *at)),
+            _ => None,
+        }
+    }
+
+    /// All conversations with one person that count as unread again, each from when on.
+    #[must_use]
+    pub fn unread_marks(&self) -> Vec<(UserId, Timestamp)> {
+        let peers = self.registers.keys().filter_map(|slot| match slot {
+            Slot::Unread(peer) => Some(*peer),
+            _ => None,
+        });
+        peers.filter_map(|peer| Some((peer, self.unread_from(peer)?.1))).collect()
+    }
+
+    /// From which place on a channel counts as unread again: nothing if it was read since.
+    #[must_use]
+    pub fn channel_unread_from(&self, community: CommunityId, channel: ChannelId) -> Option<u64> {
+        match self.standing(&Slot::ChannelUnread(community, channel)) {
+            Some(Change::ChannelUnread { from, .. }) => Some(*from),
             _ => None,
         }
     }
@@ -286,6 +317,13 @@ impl JournalState {
             state.clocks.insert(stamp.device, stamp);
         }
         Ok(state)
+    }
+
+    /// What a register says, unless its rival was written later.
+    fn standing(&self, slot: &Slot) -> Option<&Change> {
+        let own = self.registers.get(slot)?;
+        let rival = slot.rival().and_then(|rival| self.registers.get(&rival));
+        rival.is_none_or(|rival| rival.stamp < own.stamp).then_some(&own.change)
     }
 
     fn change(&self, slot: &Slot) -> Option<&Change> {

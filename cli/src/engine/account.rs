@@ -67,7 +67,8 @@ impl Engine {
         let own = unit.person(self.user).await?;
         let queued = unit.outbox_length().await?;
         let owed = unit.journal_owed(1_000).await?.len();
-        let unread = unit.unread().await?;
+        let again = self.unread_again(&mut unit).await?;
+        let unread = unit.unread().await?.saturating_add(again);
         let failed = unit.newest_in(MessageState::Failed).await?;
         let refused = unit.value(Name::Refused).await?.unwrap_or_default();
         let resets = unit.value(Name::Resets).await?.unwrap_or_default();

@@ -218,19 +218,34 @@ impl Engine {
                 }
                 Ok(false)
             }
-            Change::ReadMark { peer, at, .. } => self.mark_read_to(unit, *peer, *at).await,
-            Change::ChannelRead { community, channel, seq } => {
-                let chain = ChainId::of_channel(*community, *channel);
-                let Some(row) = unit.channel(chain).await? else { return Ok(false) };
-                if row.read >= Some(*seq) {
-                    return Ok(false);
-                }
-                let row = self.count_after(unit, row, *seq).await?;
-                unit.put_channel(&row).await?;
+            Change::ReadMark { peer, at, .. } => {
+                self.mark_read_to(unit, *peer, *at).await?;
                 Ok(true)
+            }
+            Change::Unread { .. } => Ok(true),
+            Change::ChannelRead { community, channel, seq } => {
+                self.count_channel(unit, ChainId::of_channel(*community, *channel), Some(*seq))
+                    .await
+            }
+            Change::ChannelUnread { community, channel, .. } => {
+                self.count_channel(unit, ChainId::of_channel(*community, *channel), None).await
             }
             _ => Ok(false),
         }
+    }
+
+    /// Counts a channel anew that another device has read through a place, or wants to count as unread; says whether it is here.
+    async fn count_channel(
+        &self,
+        unit: &mut Unit,
+        chain: ChainId,
+        read: Option<u64>,
+    ) -> Result<bool, StoreError> {
+        let Some(row) = unit.channel(chain).await? else { return Ok(false) };
+        let row = crate::store::ChannelRow { read: row.read.max(read), ..row };
+        let row = self.counted(unit, row).await?;
+        unit.put_channel(&row).await?;
+        Ok(true)
     }
 
     /// Marks what `peer` wrote up to `at` as read here.
@@ -239,18 +254,16 @@ impl Engine {
         unit: &mut Unit,
         peer: rookery_protocol::id::UserId,
         at: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         let page = unit.page(crate::store::Page::Last { conversation: peer, count: 200 }).await?;
-        let mut changed = false;
         for placed in page {
             let message = placed.message;
             if message.author == peer && message.at <= at && message.state == MessageState::Received
             {
-                changed |=
-                    unit.move_message(peer, peer, message.item, MessageState::Read, None).await?;
+                unit.move_message(peer, peer, message.item, MessageState::Read, None).await?;
             }
         }
-        Ok(changed)
+        Ok(())
     }
 
     /// Owes the archive a message, unless archiving is off; says whether it does.

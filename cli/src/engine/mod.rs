@@ -16,6 +16,7 @@ mod enter;
 mod home;
 mod index;
 mod journal;
+mod keys;
 mod link;
 mod linking;
 mod live;
@@ -35,6 +36,8 @@ mod search;
 mod send;
 mod settings;
 mod timeline;
+mod unread;
+mod watching;
 
 use std::{
     collections::BTreeSet,
@@ -58,6 +61,7 @@ pub(crate) use community::{
 pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
 pub use index::{Policy, index_next};
+pub(crate) use keys::locked;
 pub use link::Link;
 pub use linking::link_new_device;
 pub use search::{Found, Mark, find};
@@ -105,6 +109,8 @@ pub struct Engine {
     keeper_wake: Notify,
     tasks: TaskTracker,
     drain: CancellationToken,
+    /// Cancelled when the store is to be closed until somebody types its passphrase again.
+    locking: CancellationToken,
 }
 
 impl std::fmt::Debug for Engine {
@@ -163,6 +169,7 @@ impl Engine {
             keeper_wake: Notify::new(),
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
+            locking: CancellationToken::new(),
         }))
     }
 

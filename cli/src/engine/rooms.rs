@@ -1,17 +1,16 @@
-//! Everything that a screen lists, out of the store alone, and the telling of its changes.
+//! Everything that a screen lists, out of the store alone.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use rookery_protocol::{
     community::{ChannelKind, CommunityKind, State},
     id::{AudienceId, ChainId, UserId},
     time::Timestamp,
 };
-use tokio::{sync::watch, time::Instant};
 
 use super::{Engine, Link, community::Book, contacts};
 use crate::{
-    agent::verb::{Connection, Conversation, RoomKind, StandingLine, WatchEvent, rfc3339},
+    agent::verb::{Connection, Conversation, RoomKind, StandingLine, rfc3339},
     e2ee::epoch::TextOf,
     error::CommandError,
     store::{ChannelRow, ContactRow, MessageState, Page, Placed, Standing, Unit},
@@ -21,12 +20,6 @@ use crate::{
 const MOST_UNREAD: u32 = 100;
 /// How many messages are looked at first: mostly the last one was read.
 const GLANCE: u32 = 8;
-/// How many changes are told as one.
-const PACE: Duration = Duration::from_millis(15);
-/// How often the list of rooms is read again at most while messages pour in.
-const LIST_PACE: Duration = Duration::from_millis(250);
-/// How many rooms one event carries.
-const PART: usize = 400;
 
 /// How far each channel was taken in.
 type Rows = HashMap<ChainId, ChannelRow>;
@@ -54,7 +47,8 @@ impl Engine {
     async fn people(&self, unit: &mut Unit) -> Result<Vec<Conversation>, CommandError> {
         let mut found = vec![];
         for contact in unit.contacts().await? {
-            let page = newest_with(unit, contact.user).await?;
+            let counts_again = self.journal().unread_from(contact.user).is_some();
+            let page = newest_with(unit, contact.user, counts_again).await?;
             let last = page.last().map(|placed| placed.message.at);
             // Somebody only looked up, such as another member of a community, is no conversation.
             if last.is_none() && contact.standing.is_none() {
@@ -69,8 +63,7 @@ impl Engine {
     }
 
     fn person(&self, contact: &ContactRow, page: &[Placed]) -> Conversation {
-        let unread = page.iter().filter(|placed| placed.message.state == MessageState::Received);
-        let unread = u32::try_from(unread.count()).unwrap_or(u32::MAX);
+        let unread = self.unread_of(contact.user, page);
         let notifications = self.notified_of(&format!("notifications/{}", contact.user));
         let journal = self.journal();
         let address = contact.address();
@@ -193,7 +186,7 @@ impl Engine {
     }
 
     /// How things stand, without waiting for anything.
-    async fn standing(&self) -> Result<StandingLine, CommandError> {
+    pub(super) async fn standing(&self) -> Result<StandingLine, CommandError> {
         let mut unit = self.store.read().await?;
         let letters = unit.outbox_length().await?;
         let posts = unit.posting_count().await?;
@@ -221,30 +214,17 @@ impl Engine {
             state: self.whoami().state,
         })
     }
-
-    /// Begins to follow changes.
-    pub(crate) fn watch(&self) -> Watcher<'_> {
-        Watcher {
-            engine: self,
-            link: self.link.subscribe(),
-            timeline: self.timeline.subscribe(),
-            presence: self.live.presence(),
-            standing: None,
-            rooms: None,
-            typing: None,
-            typed_at: None,
-            listed: None,
-            is_first: true,
-        }
-    }
 }
 
 /// The last messages with one person, as many as say whether and how many are unread.
-async fn newest_with(unit: &mut Unit, conversation: UserId) -> Result<Vec<Placed>, CommandError> {
+async fn newest_with(
+    unit: &mut Unit,
+    conversation: UserId,
+    counts_again: bool,
+) -> Result<Vec<Placed>, CommandError> {
     let page = unit.page(Page::Last { conversation, count: GLANCE }).await?;
-    if page.iter().all(|placed| placed.message.state != MessageState::Received)
-        || page.len() < usize::try_from(GLANCE).unwrap_or(usize::MAX)
-    {
+    let is_read = page.iter().all(|placed| placed.message.state != MessageState::Received);
+    if (is_read && !counts_again) || page.len() < usize::try_from(GLANCE).unwrap_or(usize::MAX) {
         return Ok(page);
     }
     Ok(unit.page(Page::Last { conversation, count: MOST_UNREAD }).await?)
@@ -275,112 +255,4 @@ const fn nowhere(kind: RoomKind) -> Conversation {
         log: None,
         slow_mode_s: 0,
     }
-}
-
-/// Changes as they come, many told as one: what is told is always what is so now, so a slow reader misses nothing.
-#[derive(Debug)]
-pub(crate) struct Watcher<'e> {
-    engine: &'e Engine,
-    link: watch::Receiver<Link>,
-    timeline: watch::Receiver<u64>,
-    presence: watch::Receiver<u64>,
-    standing: Option<StandingLine>,
-    rooms: Option<Vec<Conversation>>,
-    typing: Option<Vec<crate::agent::verb::TypingLine>>,
-    /// When the newest sign of typing came that was told: a renewed one is told too, since what shows it forgets it after a while.
-    typed_at: Option<Timestamp>,
-    /// When the list was read last.
-    listed: Option<Instant>,
-    is_first: bool,
-}
-
-impl Watcher<'_> {
-    /// What has changed, once something has.
-    pub(crate) async fn next(&mut self) -> Result<Vec<WatchEvent>, CommandError> {
-        loop {
-            let mut events = vec![];
-            let (mut messages, mut presence, mut is_due) = (self.is_first, self.is_first, false);
-            if !std::mem::take(&mut self.is_first) {
-                // A list that was held back is told as soon as its pace allows.
-                let held = self
-                    .listed
-                    .and_then(|at| at.checked_add(LIST_PACE))
-                    .filter(|_| self.rooms.is_none());
-                let timer = async {
-                    match held {
-                        Some(at) => tokio::time::sleep_until(at).await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    changed = self.timeline.changed() => {
-                        changed.map_err(|_| ending())?;
-                        tokio::time::sleep(PACE).await;
-                        messages = true;
-                    }
-                    changed = self.link.changed() => changed.map_err(|_| ending())?,
-                    changed = self.presence.changed() => {
-                        changed.map_err(|_| ending())?;
-                        presence = true;
-                    }
-                    () = timer => is_due = true,
-                }
-            }
-            let revision = *self.timeline.borrow_and_update();
-            self.link.mark_unchanged();
-            self.presence.mark_unchanged();
-            let standing = self.engine.standing().await?;
-            if self.standing.as_ref() != Some(&standing) {
-                self.standing = Some(standing.clone());
-                events.push(WatchEvent::Standing { standing });
-            }
-            if messages {
-                events.push(WatchEvent::Messages { revision });
-            }
-            if presence {
-                events.push(WatchEvent::Presence);
-            }
-            let typing = self.engine.typing_now().await?;
-            let typed_at = self.engine.typed_at();
-            let is_renewed = !typing.is_empty() && self.typed_at != typed_at;
-            self.typed_at = typed_at;
-            if is_renewed || self.typing.as_ref() != Some(&typing) {
-                self.typing = Some(typing.clone());
-                events.push(WatchEvent::Typing { typing });
-            }
-            // Neither the connection nor somebody's presence changes the list.
-            if messages || is_due {
-                self.list(&mut events).await?;
-            }
-            if !events.is_empty() {
-                return Ok(events);
-            }
-        }
-    }
-
-    async fn list(&mut self, events: &mut Vec<WatchEvent>) -> Result<(), CommandError> {
-        if self.listed.is_some_and(|at| at.elapsed() < LIST_PACE) {
-            self.rooms = None;
-            return Ok(());
-        }
-        let rooms = self.engine.rooms().await?;
-        self.listed = Some(Instant::now());
-        if self.rooms.as_ref() == Some(&rooms) {
-            return Ok(());
-        }
-        let mut parts = rooms.chunks(PART).peekable();
-        if parts.peek().is_none() {
-            events.push(WatchEvent::Rooms { rooms: vec![], complete: true });
-        }
-        while let Some(part) = parts.next() {
-            let complete = parts.peek().is_none();
-            events.push(WatchEvent::Rooms { rooms: part.to_vec(), complete });
-        }
-        self.rooms = Some(rooms);
-        Ok(())
-    }
-}
-
-fn ending() -> CommandError {
-    CommandError::new(crate::error::Kind::Failed, "the agent is ending")
 }

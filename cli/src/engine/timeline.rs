@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque, btree_map::Entry},
+    sync::Arc,
     time::Duration,
 };
 
@@ -73,7 +74,10 @@ impl Wanted {
 
 impl Engine {
     /// Messages with somebody, oldest first. The newest are marked read, unless one only peeks.
-    pub(crate) async fn read(&self, order: ReadOrder) -> Result<ReadLines, CommandError> {
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        order: ReadOrder,
+    ) -> Result<ReadLines, CommandError> {
         let ReadOrder { with, spot, count, peek, local } = order;
         let (synced, contact) = if local {
             let Some(contact) = self.conversation_here(&with).await? else {
@@ -85,13 +89,23 @@ impl Engine {
         };
         let is_newest = spot == Spot::Last;
         let placed = self.spot(contact.user, spot, count.clamp(1, MAX_COUNT)).await?;
-        if !peek && is_newest {
-            self.mark_read(contact.user, &placed).await?;
-        }
         let mut names = BTreeMap::new();
         let mut messages = Vec::with_capacity(placed.len());
-        for one in placed {
-            messages.push(self.line(&mut names, one).await?);
+        for one in &placed {
+            messages.push(self.line(&mut names, one.clone()).await?);
+        }
+        if !peek && is_newest {
+            if local {
+                // A screen shows them first: what is written down for it waits for the disk.
+                let engine = Arc::clone(self);
+                self.tasks.spawn(async move {
+                    if let Err(error) = engine.mark_read(contact.user, &placed).await {
+                        tracing::warn!(%error, "what was read could not be marked so");
+                    }
+                });
+            } else {
+                self.mark_read(contact.user, &placed).await?;
+            }
         }
         Ok(ReadLines { messages, synced })
     }
@@ -124,7 +138,7 @@ impl Engine {
     }
 
     /// Where the message stands that a person names by its id.
-    async fn point_of(
+    pub(super) async fn point_of(
         &self,
         conversation: UserId,
         text: &str,
@@ -141,10 +155,18 @@ impl Engine {
     }
 
     /// Marks what was shown as read, here, on this user's other devices, and to its author if they may know.
-    async fn mark_read(&self, peer: UserId, placed: &[Placed]) -> Result<(), StoreError> {
+    pub(super) async fn mark_read(
+        &self,
+        peer: UserId,
+        placed: &[Placed],
+    ) -> Result<(), StoreError> {
         let unread: Vec<_> =
             placed.iter().filter(|placed| placed.message.state == MessageState::Received).collect();
-        let Some(last) = unread.last() else { return Ok(()) };
+        // What was read before and counts as unread again was told to its author then.
+        let counts_again = self.journal().unread_from(peer).is_some();
+        let Some(last) = unread.last().copied().or(placed.last().filter(|_| counts_again)) else {
+            return Ok(());
+        };
         let mut unit = self.store.write().await?;
         let may_know = self.account().read_receipts
             && unit.contact(peer).await?.is_some_and(|contact| contact.is_accepted());

@@ -126,6 +126,24 @@ async fn open(place: &Place, locked: Locked, secret: Secret) -> Result<Store, Un
     Ok(locked.unlock(Vault::new(key)))
 }
 
+/// What opens the store of `locked` without asking anybody: the profile's key file, or what the system hands to a service.
+pub async fn opens_by_itself(
+    place: &Place,
+    locked: &Locked,
+) -> Result<Option<&'static str>, UnlockError> {
+    let header = StoreHeader::from_bytes(&locked.header().await?.ok_or(UnlockError::Absent)?)?;
+    Ok(match find_key(place) {
+        Ok(Some(Found::Key(key))) if header.unlock(Unlock::KeyFile(&key)).is_ok() => {
+            Some("a key file")
+        }
+        Ok(Some(Found::Passphrase(_))) if header.slots().passphrases > 0 => {
+            Some("a credential of the system's")
+        }
+        // A file that is exposed or cannot be read opens nothing.
+        _ => None,
+    })
+}
+
 enum Found {
     Key(KeyFile),
     Passphrase(Zeroizing<String>),

@@ -35,7 +35,7 @@ pub use channel::ChannelRow;
 pub use community::{CommunityRow, Standing};
 pub use contact::ContactRow;
 pub use journal::JournalEntry;
-pub use key::{Secret, UnlockError, create, unlock};
+pub use key::{Secret, UnlockError, create, opens_by_itself, unlock};
 pub use outbox::{Outgoing, Receipt, SealedRequest, Unconfirmed};
 pub use post::{Abouts, Erased, Place, PlacedPost, Post, PostPage, Told};
 pub use posting::Posting;

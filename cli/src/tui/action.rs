@@ -4,6 +4,8 @@
 //! place in the palette that it claims, that no key stands twice in one place, and that no default key is one which terminals cannot tell
 //! from another (`Ctrl+I` is Tab, `Ctrl+H` Backspace, `Ctrl+M` Enter) or which multiplexers take (`Ctrl+B`).
 
+use super::composer::Edit;
+
 /// Where a key is pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
@@ -11,6 +13,10 @@ pub enum Place {
     Everywhere,
     /// While a message is selected: letters are free there.
     Selecting,
+    /// While something is written, here or in a form.
+    Writing,
+    /// While vi's keys are on and do not write: on a selected message; and after `ctrl-w` wherever they are commands.
+    Vim,
 }
 
 /// A row of the table.
@@ -81,9 +87,9 @@ actions! {
         Everywhere "alt-1" "1", Everywhere "alt-2" "2", Everywhere "alt-3" "3", Everywhere "alt-4" "4", Everywhere "alt-5" "5",
         Everywhere "alt-6" "6", Everywhere "alt-7" "7", Everywhere "alt-8" "8", Everywhere "alt-9" "9";
     /// Opens the conversation above in the list.
-    Above = "room-above" "Room above" ("") / "above", Everywhere "alt-up";
+    Above = "room-above" "Room above" ("") / "above", Everywhere "alt-up", Vim "g T";
     /// Opens the conversation below in the list.
-    Below = "room-below" "Room below" ("") / "below", Everywhere "alt-down";
+    Below = "room-below" "Room below" ("") / "below", Everywhere "alt-down", Vim "g t";
     /// Shows or hides the list of rooms.
     Rooms = "rooms" "Show or hide the rooms" ("") / "rooms", Everywhere "alt-s";
     /// Folds a community in the list, or unfolds it.
@@ -99,7 +105,7 @@ actions! {
     /// Goes forward in the messages.
     PageDown = "page-down" "A page forward" ("") / "forward-page", Everywhere "pagedown", Selecting "ctrl-d";
     /// Goes to the oldest message.
-    Oldest = "oldest" "The oldest message" ("") / "oldest", Everywhere "ctrl-home", Selecting "g";
+    Oldest = "oldest" "The oldest message" ("") / "oldest", Everywhere "ctrl-home", Selecting "g", Vim "g g";
     /// Goes to the newest message.
     Newest = "newest" "The newest message" ("") / "newest", Everywhere "ctrl-end", Selecting "G";
     /// Goes to a message, or to a day.
@@ -125,15 +131,15 @@ actions! {
     /// Shows the messages that stand out.
     Pins = "pins" "Pinned messages" ("") / "pins", Everywhere "ctrl-x p";
     /// Copies the message's text.
-    Copy = "copy" "Copy the text" ("") / "copy", Selecting "y";
+    Copy = "copy" "Copy the text" ("") / "copy", Selecting "y", Vim "\" + y";
     /// Copies the message's link.
-    CopyLink = "copy-link" "Copy the link" ("[NUMBER]") / "copy-link" | "open", Selecting "Y", Selecting "o";
+    CopyLink = "copy-link" "Copy the link" ("[NUMBER]") / "copy-link" | "open", Selecting "Y", Selecting "o", Vim "g x";
     /// Puts the message's text into the composer as a quote.
     Quote = "quote" "Quote" ("") / "quote", Selecting ">";
     /// Sends the message's text to another conversation.
     Forward = "forward" "Forward" ("TARGET") / "forward", Selecting "f";
     /// Tells all there is to tell about the message.
-    Why = "why" "About this message" ("") / "why" | "info", Selecting "i";
+    Why = "why" "About this message" ("") / "why" | "info", Selecting "i", Vim "g i";
     /// Goes to the message that this one answers.
     Quoted = "quoted" "Go to the quoted message" ("") / "quoted", Selecting "'";
     /// Sends again what failed.
@@ -216,6 +222,14 @@ actions! {
     Sessions = "sessions" "Sessions" ("[end ID]") / "sessions", Everywhere "ctrl-x E";
     /// Shows the other servers that this user's home is in touch with.
     Peers = "peers" "Other servers" ("") / "peers", Everywhere "ctrl-x P";
+    /// Changes the password.
+    Password = "password" "Change the password" ("") / "password", Everywhere "ctrl-x w";
+    /// Tells how the keys of the account stand.
+    Keys = "keys" "Your keys" ("") / "keys", Everywhere "ctrl-x x";
+    /// Puts a new recovery key in the place of the one in force.
+    Recover = "recover" "New recovery key" ("") / "recover", Everywhere "ctrl-x X";
+    /// Closes the store, until somebody types its passphrase.
+    Lock = "lock" "Lock the store" ("") / "lock", Everywhere "ctrl-x ctrl-l";
     /// Signs this device out.
     Logout = "logout" "Sign this device out" ("") / "logout", Everywhere "ctrl-x Q";
     /// Shows or changes settings.
@@ -234,9 +248,101 @@ actions! {
     Redraw = "redraw" "Draw again" ("") / "redraw", Everywhere "ctrl-l";
     /// Ends.
     Quit = "quit" "Quit" ("") / "quit" | "exit", Everywhere "ctrl-q";
+    /// Remembers the message under a letter: a small one counts in its room, a capital everywhere.
+    Mark = "mark" "Remember this message" ("LETTER") / "mark", Selecting "m";
+    /// Goes to a message that was remembered.
+    ToMark = "to-mark" "Go to a remembered message" ("LETTER") / "to-mark", Selecting "`";
+    /// Gives the keys to the next pane: what is written, the messages, the pane beside.
+    NextPane = "next-pane" "The next pane" ("") / "next-pane", Everywhere "f6", Vim "ctrl-w w", Vim "ctrl-w ctrl-w";
+    /// Closes the pane beside.
+    ClosePane = "close-pane" "Close the pane beside" ("") / "close-pane", Everywhere "ctrl-x 0", Vim "ctrl-w q", Vim "ctrl-w c";
+    /// Gives the pane that has the keys the whole width, or no longer.
+    Zoom = "zoom" "One pane on the whole screen" ("") / "zoom", Everywhere "ctrl-x 1", Vim "ctrl-w z", Vim "ctrl-w o";
+    /// Goes back from the messages to what is written, as vi's letter says.
+    Write = "write" "Back to what is written" ("[i|a|I|A|o]") / "write",
+        Vim "i" "i", Vim "a" "a", Vim "I" "I", Vim "A" "A", Vim "o" "o";
+    /// Asks for a command.
+    Command = "command" "Type a command" ("") / "command", Everywhere "alt-x", Vim ":";
+    /// Sends what is written, or takes the completion that was chosen.
+    Send = "send" "Send" ("") / "send", Writing "enter", Writing "ctrl-enter";
+    /// Begins a line.
+    NewLine = "new-line" "Begin a line" ("") / "new-line", Writing "alt-enter", Writing "ctrl-j", Writing "shift-enter";
+    /// Completes a name, or gives the keys to the pane beside.
+    Complete = "complete" "Complete, or the pane beside" ("") / "complete", Writing "tab";
+    /// Takes what is written away.
+    Clear = "clear" "Take the text away" ("") / "clear", Writing "ctrl-c";
+    /// Closes what is topmost.
+    Close = "close" "Close what is topmost" ("") / "close", Writing "esc", Selecting "esc", Selecting "q";
+    /// Takes back the last change of the text.
+    Undo = "undo" "Undo" ("") / "undo", Writing "ctrl-_", Writing "ctrl-/", Writing "ctrl-7";
+    /// Does again what was taken back.
+    Redo = "redo" "Redo" ("") / "redo", Writing "alt-_";
+    /// Puts in what was deleted last.
+    Yank = "yank" "Put in what was deleted" ("") / "yank", Writing "ctrl-y";
+    /// Goes a letter back.
+    Left = "left" "A letter back" ("") / "left", Writing "left";
+    /// Goes a letter on.
+    Right = "right" "A letter on" ("") / "right", Writing "right";
+    /// Goes a row up; with nothing written, to the messages.
+    RowUp = "row-up" "A row up, or to the messages" ("") / "row-up", Writing "up", Writing "backtab";
+    /// Goes a row down.
+    RowDown = "row-down" "A row down" ("") / "row-down", Writing "down";
+    /// Goes a word back.
+    WordLeft = "word-left" "A word back" ("") / "word-left", Writing "alt-b", Writing "ctrl-left", Writing "alt-left";
+    /// Goes a word on.
+    WordRight = "word-right" "A word on" ("") / "word-right", Writing "alt-f", Writing "ctrl-right", Writing "alt-right";
+    /// Goes to the start of the line.
+    LineStart = "line-start" "To the start of the line" ("") / "line-start", Writing "ctrl-a", Writing "home";
+    /// Goes to the end of the line.
+    LineEnd = "line-end" "To the end of the line" ("") / "line-end", Writing "ctrl-e", Writing "end";
+    /// Deletes the letter before.
+    RubOut = "rub-out" "Delete the letter before" ("") / "rub-out", Writing "backspace";
+    /// Deletes the letter after.
+    DeleteLetter = "delete-letter" "Delete the letter after" ("") / "delete-letter", Writing "ctrl-d", Writing "delete";
+    /// Deletes the word before.
+    KillWordLeft = "kill-word-left" "Delete the word before" ("") / "kill-word-left", Writing "ctrl-w", Writing "alt-backspace";
+    /// Deletes the word after.
+    KillWordRight = "kill-word-right" "Delete the word after" ("") / "kill-word-right", Writing "alt-d";
+    /// Deletes to the start of the line.
+    KillLine = "kill-line" "Delete to the start of the line" ("") / "kill-line", Writing "ctrl-u";
+    /// Deletes to the end of the line.
+    KillToEnd = "kill-to-end" "Delete to the end of the line" ("") / "kill-to-end", Writing "alt-k";
 }
 
 impl Action {
+    /// The change of a text that it is, in a form as well as in what is written.
+    #[must_use]
+    pub fn edit(self) -> Option<Edit> {
+        Some(match self {
+            Self::NewLine => Edit::NewLine,
+            Self::Undo => Edit::Undo,
+            Self::Redo => Edit::Redo,
+            Self::Yank => Edit::Yank,
+            Self::Left => Edit::Left,
+            Self::Right => Edit::Right,
+            Self::RowUp => Edit::Up,
+            Self::RowDown => Edit::Down,
+            Self::WordLeft => Edit::WordLeft,
+            Self::WordRight => Edit::WordRight,
+            Self::LineStart => Edit::LineStart,
+            Self::LineEnd => Edit::LineEnd,
+            Self::RubOut => Edit::Backspace,
+            Self::DeleteLetter => Edit::Delete,
+            Self::KillWordLeft => Edit::DeleteWordLeft,
+            Self::KillWordRight => Edit::DeleteWordRight,
+            Self::KillLine => Edit::KillLine,
+            Self::KillToEnd => Edit::KillToEnd,
+            _ => return None,
+        })
+    }
+
+    /// Whether it is about the text that is written.
+    #[must_use]
+    pub fn is_writing(self) -> bool {
+        self.edit().is_some()
+            || matches!(self, Self::Send | Self::Complete | Self::Clear | Self::Close)
+    }
+
     /// Its row.
     #[must_use]
     pub fn spec(self) -> Option<&'static Spec> {

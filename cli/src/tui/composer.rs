@@ -240,28 +240,28 @@ impl Composer {
         }
     }
 
-    /// How many rows the text takes at `columns`; at least one.
+    /// Which part of the text stands on which row at `columns`: at least one.
     #[must_use]
-    pub fn rows(&self, columns: u16) -> u16 {
-        u16::try_from(layout::rows(&self.text, columns).len()).unwrap_or(u16::MAX)
+    pub fn rows(&self, columns: u16) -> Vec<Range<usize>> {
+        layout::rows(&self.text, columns)
     }
 
     /// Draws the text into `area`, so that the cursor's row is in it, and says where the cursor is on the screen.
     pub fn render(&self, area: Rect, buffer: &mut Buffer, style: Style) -> Position {
-        self.render_selected(area, buffer, style, (0..0, style))
+        self.render_rows(&self.rows(area.width), area, buffer, style, (0..0, style))
     }
 
-    /// The same with a part of it in another style.
-    pub fn render_selected(
+    /// The same by its rows at the width of `area`, with a part of it in another style.
+    pub fn render_rows(
         &self,
+        rows: &[Range<usize>],
         area: Rect,
         buffer: &mut Buffer,
         style: Style,
         selected: (Range<usize>, Style),
     ) -> Position {
         let (marked, marked_style) = selected;
-        let rows = layout::rows(&self.text, area.width);
-        let at = layout::row_of(&rows, self.cursor);
+        let at = layout::row_of(rows, self.cursor);
         let height = usize::from(area.height);
         let top = at.saturating_sub(height / 2).min(rows.len().saturating_sub(height));
         for (row, y) in rows.iter().skip(top).zip(area.top()..area.bottom()) {

@@ -62,6 +62,10 @@ pub enum Effect {
     Redraw,
     /// Read the user's own keys and colours again, after a key was given another meaning if one is to.
     Reload(Option<Binding>),
+    /// Make a recovery key, which is in force only when it was handed in.
+    MakeRecoveryKey,
+    /// Let the profile go, and forget its passphrase.
+    Lock,
     /// Remove the file of the recovery key, which was written down.
     ForgetRecoveryKey(String),
     /// End, after what was asked before has been answered or a moment has passed.

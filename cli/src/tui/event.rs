@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     keymap::Keymap,
-    state::{Look, Seen},
+    state::{Hidden, Look, Seen},
     text::markdown::Blocks,
 };
 use crate::{
@@ -58,6 +58,8 @@ pub enum Event {
     Entered(Result<Entered, CommandError>),
     /// The user's own keys and colours were read again, or why not.
     Reloaded(Result<Box<(Look, Keymap)>, String>),
+    /// A new recovery key was made, which is not in force.
+    RecoveryKey(Hidden),
     /// Code in a message was coloured.
     Coloured(Coloured),
     /// The process is to end: a signal said so.

@@ -16,12 +16,19 @@
 //!
 //! `run = ""` takes a key away. An unknown key or action is an error that names its line.
 
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    str::FromStr,
+};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde::Deserialize;
 
-use super::action::{Action, Place, TABLE};
+use super::{
+    action::{Action, Place, TABLE},
+    composer::Edit,
+};
 
 /// One key with its modifiers. Shift is in the character, where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -205,23 +212,30 @@ pub enum Found {
 }
 
 /// Which keys do what.
+///
+/// Each key that is typed is looked for here, so that a look is a hash or two: nothing is gone through, and nothing made.
 #[derive(Clone, Debug)]
 pub struct Keymap {
-    bound: HashMap<(Place, Chord), (Action, String)>,
+    bound: HashMap<Place, HashMap<Vec<Stroke>, (Action, String)>>,
+    /// The beginnings of chords, where they are pressed.
+    begun: HashSet<(Place, Stroke)>,
+    /// The first key of each action at each place, as it is shown.
+    shown: HashMap<(Action, Place), String>,
 }
 
 impl Default for Keymap {
     fn default() -> Self {
-        let mut bound = HashMap::new();
+        let mut map = Self { bound: HashMap::new(), begun: HashSet::new(), shown: HashMap::new() };
         for spec in TABLE {
             for (place, key, argument) in spec.keys {
                 // A test parses all of them.
                 if let Ok(chord) = key.parse() {
-                    bound.insert((*place, chord), (spec.action, (*argument).to_owned()));
+                    map.bind(*place, chord, spec.action, (*argument).to_owned());
                 }
             }
         }
-        Self { bound }
+        map.note_beginnings();
+        map
     }
 }
 
@@ -238,17 +252,18 @@ struct RawKey {
     on: String,
     run: String,
     #[serde(default, rename = "in")]
-    place: RawPlace,
+    place: Option<RawPlace>,
     #[serde(default, rename = "desc")]
     _desc: String,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum RawPlace {
-    #[default]
     Everywhere,
     Selecting,
+    Writing,
+    Vim,
 }
 
 /// A user's file with one row more, by which `on` runs `run`. Of several rows for one key the last one counts.
@@ -272,37 +287,106 @@ impl Keymap {
             let wrong = |what: String| KeyError::Row { line, what };
             let RawKey { on, run, place, .. } = row.into_inner();
             let chord: Chord = on.parse().map_err(|error: KeyError| wrong(error.to_string()))?;
-            let place = match place {
+            let place = place.map(|place| match place {
                 RawPlace::Everywhere => Place::Everywhere,
                 RawPlace::Selecting => Place::Selecting,
-            };
+                RawPlace::Writing => Place::Writing,
+                RawPlace::Vim => Place::Vim,
+            });
             let (name, argument) = run.split_once(' ').unwrap_or((&run, ""));
             if name.is_empty() {
-                map.bound.remove(&(place, chord));
+                // Where nothing else is said, it goes where it is meant wherever one is.
+                let places = place.map_or(vec![Place::Everywhere, Place::Writing], |one| vec![one]);
+                for place in places {
+                    if let Some(keys) = map.bound.get_mut(&place) {
+                        keys.remove(&chord.0);
+                    }
+                }
                 continue;
             }
             let action = Action::named(name)
                 .ok_or_else(|| wrong(format!("there is no action called {name:?}")))?;
-            map.bound.insert((place, chord), (action, argument.trim().to_owned()));
+            map.bind(place.unwrap_or(Place::Everywhere), chord, action, argument.trim().to_owned());
         }
+        map.note_beginnings();
         Ok(map)
+    }
+
+    fn bind(&mut self, place: Place, chord: Chord, action: Action, argument: String) {
+        self.bound.entry(place).or_default().insert(chord.0, (action, argument));
+    }
+
+    fn note_beginnings(&mut self) {
+        self.begun = self
+            .bound
+            .iter()
+            .flat_map(|(place, keys)| keys.keys().map(|chord| (*place, chord)))
+            .filter(|(_, chord)| chord.len() > 1)
+            .filter_map(|(place, chord)| Some((place, *chord.first()?)))
+            .collect();
+        let keys = TABLE.iter().flat_map(|spec| {
+            let keys = self.keys_of(spec.action).into_iter().rev();
+            keys.map(|(place, key)| ((spec.action, place), key))
+        });
+        // Of several, the first one stays.
+        self.shown = keys.collect();
+    }
+
+    /// The shortest key of an action at a place, as it is shown.
+    #[must_use]
+    pub fn key_of(&self, action: Action, place: Place) -> Option<&str> {
+        self.shown.get(&(action, place)).map(String::as_str)
     }
 
     /// What `strokes` come to at `place`; what holds everywhere holds there too.
     #[must_use]
     pub fn find(&self, place: Place, strokes: &[Stroke]) -> Found {
-        let chord = Chord(strokes.to_vec());
-        for place in [place, Place::Everywhere] {
-            if let Some((action, argument)) = self.bound.get(&(place, chord.clone())) {
-                return Found::Action(*action, argument.clone());
+        match self.find_at(place, strokes) {
+            Found::Action(action, argument) => Found::Action(action, argument),
+            here if place == Place::Everywhere => here,
+            here => match self.find_at(Place::Everywhere, strokes) {
+                Found::Nothing => here,
+                everywhere => everywhere,
+            },
+        }
+    }
+
+    /// What `strokes` come to at `place` alone.
+    #[must_use]
+    pub fn find_at(&self, place: Place, strokes: &[Stroke]) -> Found {
+        let Some(keys) = self.bound.get(&place) else { return Found::Nothing };
+        if let Some((action, argument)) = keys.get(strokes) {
+            return Found::Action(*action, argument.clone());
+        }
+        let is_begun = strokes.first().is_some_and(|first| self.begun.contains(&(place, *first)));
+        // Only of what begins a chord are the chords gone through.
+        let goes_on =
+            |chord: &Vec<Stroke>| chord.len() > strokes.len() && chord.starts_with(strokes);
+        if is_begun && keys.keys().any(goes_on) { Found::Prefix } else { Found::Nothing }
+    }
+
+    /// The change of a text that a key stands for: a letter is itself, where it has no other meaning.
+    #[must_use]
+    pub fn edit(&self, key: KeyEvent) -> Option<Edit> {
+        let stroke = Stroke::of(key);
+        match self.written(stroke) {
+            Some(action) => action.edit(),
+            None => stroke.letter().map(|letter| Edit::Insert(letter.to_string())),
+        }
+    }
+
+    /// What a key does to what is written. Shift changes nothing where it means nothing of its own.
+    #[must_use]
+    pub fn written(&self, stroke: Stroke) -> Option<Action> {
+        let plain = Stroke { modifiers: stroke.modifiers - KeyModifiers::SHIFT, ..stroke };
+        // Some terminals send this for Backspace.
+        let rubs_out = Stroke { code: KeyCode::Char('h'), modifiers: KeyModifiers::CONTROL };
+        for stroke in [stroke, plain] {
+            if let Found::Action(action, _) = self.find_at(Place::Writing, &[stroke]) {
+                return Some(action);
             }
         }
-        let begins = |(at, bound): &(Place, Chord)| {
-            (*at == place || *at == Place::Everywhere)
-                && bound.0.len() > strokes.len()
-                && bound.0.starts_with(strokes)
-        };
-        if self.bound.keys().any(begins) { Found::Prefix } else { Found::Nothing }
+        (stroke == rubs_out).then_some(Action::RubOut)
     }
 
     /// The keys of an action, the shortest first.
@@ -311,73 +395,20 @@ impl Keymap {
         let mut keys: Vec<_> = self
             .bound
             .iter()
-            .filter(|(_, (bound, _))| *bound == action)
-            .map(|((place, chord), _)| (*place, chord.to_string()))
+            .flat_map(|(place, keys)| keys.iter().map(|(chord, bound)| (*place, chord, bound)))
+            .filter(|(_, _, (bound, _))| *bound == action)
+            .map(|(place, chord, _)| (place, Chord(chord.clone()).to_string()))
             .collect();
-        keys.sort_by_key(|(place, key)| (*place != Place::Everywhere, key.len(), key.clone()));
+        let rank = |place| match place {
+            Place::Everywhere => 0,
+            Place::Writing => 1,
+            Place::Selecting => 2,
+            Place::Vim => 3,
+        };
+        keys.sort_by_key(|(place, key)| (rank(*place), key.chars().count(), key.clone()));
         keys
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_more_counts_and_a_wrong_one_is_refused() {
-        let one = with_row("# mine", "ctrl-x t", "theme light").unwrap();
-        let two = with_row(&one, "ctrl-x t", "topic \"a\\b\"").unwrap();
-        assert!(two.starts_with("# mine\n[[key]]"), "{two}");
-        let map = Keymap::parse(&two).unwrap();
-        let chord: Chord = "ctrl-x t".parse().unwrap();
-        let found = map.find(Place::Everywhere, &chord.0);
-        assert_eq!(found, Found::Action(Action::Topic, "\"a\\b\"".to_owned()));
-        assert!(with_row(&two, "ctrl-x t", "no-such-action").is_err());
-        assert!(with_row(&two, "no such key", "topic").is_err());
-        let none = Keymap::parse(&with_row(&two, "ctrl-x t", "").unwrap()).unwrap();
-        assert_eq!(none.find(Place::Everywhere, &chord.0), Found::Nothing);
-    }
-
-    #[test]
-    fn keys_are_read_and_written() {
-        for (text, shown) in [
-            ("ctrl-k", "Ctrl+K"),
-            ("alt-up", "Alt+Up"),
-            ("f1", "F1"),
-            ("+", "+"),
-            ("G", "G"),
-            ("ctrl-x ctrl-e", "Ctrl+X Ctrl+E"),
-            ("ctrl-home", "Ctrl+Home"),
-            ("-", "-"),
-            ("alt--", "Alt+-"),
-        ] {
-            assert_eq!(text.parse::<Chord>().unwrap().to_string(), shown, "{text}");
-        }
-        for text in ["", "ctrl-", "hyper-x", "f99", "ab"] {
-            assert!(text.parse::<Chord>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_users_map_goes_over_the_defaults() {
-        let map = Keymap::parse(
-            "[[key]]\non = \"ctrl-g\"\nrun = \"go @bob\"\n[[key]]\non = \"ctrl-k\"\nrun = \"\"\n",
-        )
-        .unwrap();
-        let stroke = |text: &str| [text.parse::<Stroke>().unwrap()];
-        let found = map.find(Place::Everywhere, &stroke("ctrl-g"));
-        assert_eq!(found, Found::Action(Action::Go, "@bob".to_owned()));
-        assert_eq!(map.find(Place::Everywhere, &stroke("ctrl-k")), Found::Nothing);
-        assert_eq!(map.find(Place::Selecting, &stroke("ctrl-x")), Found::Prefix);
-    }
-
-    #[test]
-    fn what_is_wrong_in_a_users_map_is_told_with_its_line() {
-        let wrong = Keymap::parse("\n[[key]]\non = \"ctrl-g\"\nrun = \"fly\"\n").unwrap_err();
-        assert!(wrong.to_string().starts_with("line 2:"), "{wrong}");
-        assert!(wrong.to_string().contains("fly"), "{wrong}");
-        let wrong = Keymap::parse("[[key]]\non = \"hyper-g\"\nrun = \"go\"\n").unwrap_err();
-        assert!(wrong.to_string().starts_with("line 1:"), "{wrong}");
-        assert!(Keymap::parse("[[kee]]\n").is_err());
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use ratatui::crossterm::{
 };
 
 use super::{
-    action::Place,
+    action::{Action, Place},
     keymap::{Found, Keymap, Stroke},
     terminal::Surroundings,
 };
@@ -138,15 +138,20 @@ fn meaning(stroke: Stroke, strokes: &mut Vec<Stroke>, keymap: &Keymap) -> String
     }
     let selecting =
         told(selecting).map_or_else(String::new, |title| format!("; on a message: {title}"));
-    let alone = match (stroke.code, stroke.modifiers.is_empty()) {
-        (KeyCode::Char(_), true) => "writes itself",
-        (KeyCode::Enter, true) => "sends (Ctrl+M arrives as this)",
-        (KeyCode::Tab, true) => "completes (Ctrl+I arrives as this)",
-        (KeyCode::Esc, true) => "closes what is topmost (Ctrl+[ arrives as this)",
-        (KeyCode::Enter, false) => "begins a line",
+    let title = keymap.written(stroke).and_then(Action::spec).map(|spec| spec.title);
+    let alone = match (title, stroke.letter()) {
+        (Some(title), _) => title,
+        (None, Some(_)) => "Write it",
+        (None, None) => "",
+    };
+    // Some keys arrive as others, and nobody here can tell them apart.
+    let arrives = match (stroke.code, stroke.modifiers.is_empty()) {
+        (KeyCode::Enter, true) => " (Ctrl+M arrives as this)",
+        (KeyCode::Tab, true) => " (Ctrl+I arrives as this)",
+        (KeyCode::Esc, true) => " (Ctrl+[ arrives as this)",
         _ => "",
     };
-    let said = format!("{alone}{selecting}");
+    let said = format!("{alone}{arrives}{selecting}");
     let said = said.trim_start_matches("; ");
     if said.is_empty() { "nothing".to_owned() } else { said.to_owned() }
 }
@@ -170,8 +175,8 @@ mod tests {
             told("ctrl-x ctrl-e"),
             ["Ctrl+X           begins a chord", "Ctrl+E           Write in $EDITOR"]
         );
-        assert_eq!(told("r"), ["r                writes itself; on a message: Reply"]);
-        assert_eq!(told("shift-enter"), ["Shift+Enter      begins a line"]);
+        assert_eq!(told("r"), ["r                Write it; on a message: Reply"]);
+        assert_eq!(told("shift-enter"), ["Shift+Enter      Begin a line"]);
         assert_eq!(told("f9"), ["F9               nothing"]);
         assert!(told("tab")[0].contains("Ctrl+I"));
     }

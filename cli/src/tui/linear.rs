@@ -19,7 +19,7 @@ use super::{
     agent::Source,
     effect::Effect,
     event::Event,
-    state::{Screen, State, welcome::Step},
+    state::{Layer, Screen, State, welcome::Step},
     update::is_secret,
     work::Work,
 };
@@ -110,7 +110,11 @@ fn awaited(state: &State) -> Option<Reading> {
         Screen::Welcome(welcome) if welcome.step == Step::Busy => None,
         Screen::Welcome(welcome) if is_secret(&welcome.step) => Some(Reading::Hidden),
         Screen::Welcome(_) => Some(Reading::Plain),
-        Screen::Chat => state.has_rooms.then_some(Reading::Plain),
+        Screen::Chat => match state.layers.last() {
+            Some(Layer::Private(private)) if private.is_busy() => None,
+            Some(Layer::Private(private)) if private.hides() => Some(Reading::Hidden),
+            _ => state.has_rooms.then_some(Reading::Plain),
+        },
     }
 }
 

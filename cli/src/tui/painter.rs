@@ -40,6 +40,8 @@ pub struct Painter<W: Write> {
     shows_cursor: Option<bool>,
     /// Whether the cursor may be elsewhere than it was put last.
     has_moved: bool,
+    /// How many frames changed a cell.
+    changes: u64,
     links: Rc<RefCell<Links>>,
 }
 
@@ -48,7 +50,20 @@ impl<W: Write> Painter<W> {
     pub fn new(writer: W, links: Rc<RefCell<Links>>) -> Self {
         let inner = CrosstermBackend::new(writer);
         let cursor = Position::ORIGIN;
-        Self { inner, drawn: vec![], cursor, shows_cursor: None, has_moved: true, links }
+        Self {
+            inner,
+            drawn: vec![],
+            cursor,
+            shows_cursor: None,
+            has_moved: true,
+            changes: 0,
+            links,
+        }
+    }
+
+    /// How many frames have changed anything that is seen.
+    pub const fn changes(&self) -> u64 {
+        self.changes
     }
 
     fn cell(&self, place: Position) -> Option<&Cell> {
@@ -159,6 +174,9 @@ impl<W: Write> Backend for Painter<W> {
                 let behind = x.saturating_add(columns);
                 run_over.push((Position::new(behind, y), x.saturating_add(widest)));
             }
+        }
+        if !places.is_empty() {
+            self.changes = self.changes.wrapping_add(1);
         }
         let is_in_order = run_over.is_empty();
         for (mut place, end) in run_over {

@@ -120,10 +120,14 @@ impl Runner {
                 }
             }
             if is_key || drawn.elapsed() >= FRAME {
+                let before = console.screen.backend().changes();
                 if self.draw(&mut console.screen).is_err() {
                     self.lose_terminal();
                 }
-                drawn = Instant::now();
+                // A frame that shows nothing new does not hold up the next one: what is told first of a message is only that there is one.
+                if console.screen.backend().changes() != before {
+                    drawn = Instant::now();
+                }
                 is_dirty = false;
             }
         }

@@ -7,7 +7,11 @@ use std::{
 };
 
 use rookery_protocol::time::{Clock as _, SystemClock};
-use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinHandle},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
@@ -22,6 +26,7 @@ use super::{
 use crate::{
     agent::{Need, Shared},
     config::Place,
+    e2ee::{OsRandom, recovery::RecoveryKey},
     error::{CommandError, Kind},
     store::Secret,
 };
@@ -30,6 +35,8 @@ use crate::{
 const MAX_EVENTS: usize = 4_096;
 /// How long the end waits for what was asked before.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long tasks that were aborted may take to let go.
+const GLANCES: Duration = Duration::from_millis(500);
 
 /// Everything that is under way for a model.
 pub(super) struct Work {
@@ -43,6 +50,8 @@ pub(super) struct Work {
     /// Questions that are under way.
     asked: HashMap<u64, AbortHandle>,
     watching: Option<AbortHandle>,
+    /// A profile that is being let go.
+    closing: Option<JoinHandle<()>>,
     timers: HashMap<Timer, Instant>,
     /// What happened in the loop itself.
     own: VecDeque<Event>,
@@ -73,6 +82,7 @@ impl Work {
             handed,
             asked: HashMap::new(),
             watching: None,
+            closing: None,
             timers: HashMap::new(),
             own: VecDeque::new(),
             tasks: TaskTracker::new(),
@@ -207,6 +217,11 @@ impl Work {
                     events.send(Event::Entered(outcome)).await.ok();
                 });
             }
+            Effect::MakeRecoveryKey => {
+                let key = RecoveryKey::generate(&mut OsRandom).to_text();
+                self.put(Event::RecoveryKey(key.into()));
+            }
+            Effect::Lock => self.lock(),
             Effect::ForgetRecoveryKey(file) => {
                 if let Err(error) = std::fs::remove_file(&file) {
                     tracing::warn!(%error, "the file of the recovery key could not be removed");
@@ -235,6 +250,27 @@ impl Work {
             | Effect::Copy(_)
             | Effect::Title(_) => {}
         }
+    }
+
+    /// Lets the profile go and forgets what opens it. What was asked before gets a moment to be done.
+    fn lock(&mut self) {
+        self.passphrase = None;
+        if let Some(watching) = self.watching.take() {
+            watching.abort();
+        }
+        let asked: Vec<AbortHandle> = self.asked.drain().map(|(_, asked)| asked).collect();
+        let Some(shared) = self.shared.take() else { return };
+        let former = self.closing.take();
+        self.closing = Some(self.tasks.spawn(async move {
+            if let Some(former) = former {
+                former.await.ok();
+            }
+            let alone = wait_alone(shared, PATIENCE).await;
+            for one in asked {
+                one.abort();
+            }
+            wait_alone(alone, PATIENCE).await.close().await;
+        }));
     }
 
     /// Has a text written in an editor.
@@ -270,9 +306,12 @@ impl Work {
         for (_, task) in self.asked.drain() {
             task.abort();
         }
+        if let Some(closing) = self.closing.take() {
+            closing.await.ok();
+        }
         // Tasks that were aborted let go of the agent when they are next looked at.
         if let Some(shared) = self.shared.take() {
-            let shared = wait_alone(shared).await;
+            let shared = wait_alone(shared, GLANCES).await;
             shared.close().await;
         }
         self.failure.map_or(Ok(()), Err)
@@ -280,12 +319,12 @@ impl Work {
 }
 
 /// Waits a moment until nobody else holds the agent.
-async fn wait_alone(shared: Arc<Shared>) -> Arc<Shared> {
-    for _ in 0..100 {
-        if Arc::strong_count(&shared) == 1 {
-            break;
+async fn wait_alone(shared: Arc<Shared>, patience: Duration) -> Arc<Shared> {
+    let alone = async {
+        while Arc::strong_count(&shared) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    };
+    tokio::time::timeout(patience, alone).await.ok();
     shared
 }

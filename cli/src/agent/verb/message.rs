@@ -338,9 +338,14 @@ impl Verb for Tail {
             is_endless: !self.once,
         };
         let mut tail = call.engine.tail(order).await?;
-        while let Some(line) = tail.next().await? {
+        loop {
+            let line = tokio::select! {
+                biased;
+                () = call.engine.locking().cancelled() => return Err(crate::engine::locked()),
+                line = tail.next() => line?,
+            };
+            let Some(line) = line else { return Ok(Nothing {}) };
             call.event(&line).await?;
         }
-        Ok(Nothing {})
     }
 }

@@ -8,6 +8,7 @@ mod channel;
 mod community;
 mod contact;
 mod device;
+mod keys;
 mod log;
 mod member;
 mod message;
@@ -46,6 +47,7 @@ pub use device::{
     DeviceLine, DeviceLink, DeviceLinked, DeviceList, DeviceRename, DeviceRevoke, LinkEvent,
     RecoveryCreate, RecoveryCreated,
 };
+pub use keys::{KeysLine, KeysShow, LockLine, StoreLock};
 pub use log::{CommunityLog, CommunityVerify, LogLine, VerifiedLine};
 pub use member::{
     MemberAct, MemberChangeOrder, MemberLine, MemberList, RoleChange, RoleLine, RoleList,
@@ -56,8 +58,8 @@ pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
 pub use room::{
-    AboutLine, ErasedLine, MarkRead, MessageAct, MessageChange, RoomLine, RoomRetry, Thread,
-    Typing, TypingLine,
+    AboutLine, ErasedLine, MarkRead, MarkUnread, MessageAct, MessageChange, RoomLine, RoomRetry,
+    Thread, Typing, TypingLine,
 };
 pub use rooms::{Conversation, RoomKind, Rooms, StandingLine, Watch, WatchEvent};
 pub use search::{Search, SearchLines};
@@ -183,6 +185,7 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<Watch>(),
             Entry::of::<Search>(),
             Entry::of::<MarkRead>(),
+            Entry::of::<MarkUnread>(),
             Entry::of::<RoomRetry>(),
             Entry::of::<Typing>(),
             Entry::of::<ContactSuggest>(),
@@ -215,6 +218,8 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<DeviceRevoke>(),
             Entry::of::<DeviceRename>(),
             Entry::of::<RecoveryCreate>(),
+            Entry::of::<KeysShow>(),
+            Entry::of::<StoreLock>(),
             Entry::of::<SessionList>(),
             Entry::of::<SessionEnd>(),
             Entry::of::<ProfileShow>(),

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Call, Nothing, ReadLines, Verb, community::Changed};
-use crate::error::CommandError;
+use crate::{engine::is_room, error::CommandError};
 
 /// What a message of a channel has beyond a direct one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -157,25 +157,54 @@ impl Verb for Thread {
     }
 }
 
-/// Marks a room as read.
+/// Marks a conversation as read.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MarkRead {
-    /// Which.
+    /// Which: `club#general`, `+weekend` or `@bob`.
     pub room: String,
-    /// Through which message, by id or place; the newest when absent.
+    /// Through which message, by id, or in a room by place; the newest when absent.
     #[serde(default)]
     pub through: Option<String>,
 }
 
 impl Verb for MarkRead {
     const METHOD: &'static str = "mark-read";
-    const ABOUT: &'static str = "Marks a room as read on all devices of this user.";
+    const ABOUT: &'static str = "Marks a conversation as read on all devices of this user.";
     type Reply = Changed;
     type Event = Nothing;
 
     async fn run(self, call: Call) -> Result<Changed, CommandError> {
-        call.engine.mark_read_command(&self.room, self.through.as_deref()).await?;
+        let through = self.through.as_deref();
+        if is_room(&self.room) {
+            call.engine.mark_read_command(&self.room, through).await?;
+        } else {
+            call.engine.mark_person_read(&self.room, through).await?;
+        }
+        Ok(Changed { v: 1, ..Changed::default() })
+    }
+}
+
+/// Counts a conversation as unread from a message on, until it is read again.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MarkUnread {
+    /// Which: `club#general`, `+weekend` or `@bob`.
+    pub room: String,
+    /// From which message on, by id, or in a room by place; the newest of others when absent.
+    #[serde(default)]
+    pub from: Option<String>,
+}
+
+impl Verb for MarkUnread {
+    const METHOD: &'static str = "mark-unread";
+    const ABOUT: &'static str =
+        "Counts a conversation as unread from a message on, on all devices of this user.";
+    type Reply = Changed;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Changed, CommandError> {
+        call.engine.mark_unread(&self.room, self.from.as_deref()).await?;
         Ok(Changed { v: 1, ..Changed::default() })
     }
 }

@@ -179,6 +179,8 @@ pub enum WatchEvent {
     },
     /// How contacts are has changed: whoever shows it asks again.
     Presence,
+    /// The store is closed until somebody types its passphrase again: whoever knows that forgets it, and shows nothing any more.
+    Locked,
 }
 
 impl Verb for Watch {
@@ -191,7 +193,15 @@ impl Verb for Watch {
     async fn run(self, call: Call) -> Result<Nothing, CommandError> {
         let mut watcher = call.engine.watch();
         loop {
-            for event in watcher.next().await? {
+            let events = tokio::select! {
+                biased;
+                () = call.engine.locking().cancelled() => {
+                    call.event(&WatchEvent::Locked).await?;
+                    return Err(crate::engine::locked());
+                }
+                events = watcher.next() => events?,
+            };
+            for event in events {
                 call.event(&event).await?;
             }
         }

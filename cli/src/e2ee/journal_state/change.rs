@@ -180,6 +180,32 @@ pub enum Change {
         #[n(1)]
         value: String,
     },
+    /// A conversation counts as unread from a message on, until it is read after this was written.
+    #[n(14)]
+    Unread {
+        /// With whom.
+        #[n(0)]
+        peer: UserId,
+        /// The first message that does.
+        #[n(1)]
+        message: ItemId,
+        /// When that message was written.
+        #[n(2)]
+        at: Timestamp,
+    },
+    /// A channel counts as unread from a place on, until it is read after this was written.
+    #[n(15)]
+    ChannelUnread {
+        /// Of which community.
+        #[n(0)]
+        community: CommunityId,
+        /// Which.
+        #[n(1)]
+        channel: ChannelId,
+        /// The first place that does.
+        #[n(2)]
+        from: u64,
+    },
     /// Something is put into a set.
     #[n(20)]
     Insert {
@@ -236,6 +262,21 @@ pub(super) enum Slot {
     ChannelMute(CommunityId, ChannelId),
     ChannelDraft(CommunityId, ChannelId),
     Setting(String),
+    Unread(UserId),
+    ChannelUnread(CommunityId, ChannelId),
+}
+
+impl Slot {
+    /// The register that this one is weighed against: of the two, the one that was written later counts.
+    pub(super) fn rival(&self) -> Option<Self> {
+        Some(match self {
+            Self::ReadMark(peer) => Self::Unread(*peer),
+            Self::Unread(peer) => Self::ReadMark(*peer),
+            Self::ChannelRead(community, channel) => Self::ChannelUnread(*community, *channel),
+            Self::ChannelUnread(community, channel) => Self::ChannelRead(*community, *channel),
+            _ => return None,
+        })
+    }
 }
 
 impl Change {
@@ -257,6 +298,10 @@ impl Change {
                 Slot::ChannelDraft(*community, *channel)
             }
             Self::Setting { name, .. } => Slot::Setting(name.clone()),
+            Self::Unread { peer, .. } => Slot::Unread(*peer),
+            Self::ChannelUnread { community, channel, .. } => {
+                Slot::ChannelUnread(*community, *channel)
+            }
             Self::Insert { .. } | Self::Remove { .. } => return None,
         })
     }

@@ -19,12 +19,44 @@ fn draft(text: &str) -> Change {
     Change::Draft { peer: user(1), text: text.to_owned() }
 }
 
+fn item(number: u64) -> ItemId {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    ItemId::from_bytes(bytes)
+}
+
+fn read(peer: u8, at: u64) -> Change {
+    Change::ReadMark { peer: user(peer), message: item(at), at: Timestamp::from_millis(at) }
+}
+
+fn unread(peer: u8, at: u64) -> Change {
+    Change::Unread { peer: user(peer), message: item(at), at: Timestamp::from_millis(at) }
+}
+
+fn room(number: u8) -> (CommunityId, ChannelId) {
+    (CommunityId::from_bytes([1; 32]), ChannelId::from_number(number.into()))
+}
+
+fn channel_read(number: u8, seq: u64) -> Change {
+    let (community, channel) = room(number);
+    Change::ChannelRead { community, channel, seq }
+}
+
+fn channel_unread(number: u8, from: u64) -> Change {
+    let (community, channel) = room(number);
+    Change::ChannelUnread { community, channel, from }
+}
+
 fn changes() -> impl Strategy<Value = Change> {
     let set = prop::sample::select(vec![SetName::Blocked, SetName::Favourite]);
     prop_oneof![
         (0_u8..3, "[a-c]{0,2}").prop_map(|(peer, text)| Change::Draft { peer: user(peer), text }),
         (0_u8..3, any::<bool>())
             .prop_map(|(peer, archived)| Change::Archiving { peer: user(peer), archived }),
+        (0_u8..2, 0_u64..4).prop_map(|(peer, at)| read(peer, at)),
+        (0_u8..2, 0_u64..4).prop_map(|(peer, at)| unread(peer, at)),
+        (0_u8..2, 0_u64..4).prop_map(|(channel, seq)| channel_read(channel, seq)),
+        (0_u8..2, 0_u64..4).prop_map(|(channel, from)| channel_unread(channel, from)),
         (set.clone(), 0_u8..3)
             .prop_map(|(set, element)| Change::Insert { set, element: vec![element] }),
         (set, 0_u8..3, prop::collection::vec(stamps(), 0..4)).prop_map(
@@ -84,6 +116,37 @@ proptest! {
         prop_assert_eq!(fold(&ops), fold(&other));
         let (left, right) = ops.split_at(ops.len() / 2);
         prop_assert_eq!(merged(&fold(left), &fold(right)), fold(&ops));
+    }
+
+    /// However far each device's clock is off, what is written in sight of something else counts after it, wherever the two arrive first.
+    #[test]
+    fn a_read_in_sight_of_a_mark_ends_it_and_a_mark_in_sight_of_a_read_stands(
+        before in histories(),
+        clocks in prop::collection::vec((0_u8..3, 0_u64..2_000_000_000_000, any::<bool>()), 1..8),
+        seed in any::<usize>(),
+    ) {
+        let mut state = fold(&before);
+        let mut ops = before;
+        let mut is_unread = false;
+        for (number, at, marks) in clocks {
+            is_unread = marks;
+            let (direct, channel) =
+                if marks { (unread(1, at), channel_unread(1, at)) } else { (read(1, at), channel_read(1, at)) };
+            for change in [direct, channel] {
+                let op = state.stamp(change, device(number), Timestamp::from_millis(at));
+                state.apply(&op);
+                ops.push(op);
+            }
+        }
+        let middle = seed % ops.len();
+        ops.rotate_left(middle);
+        let elsewhere = fold(&ops);
+        let (community, channel) = room(1);
+        for state in [&state, &elsewhere] {
+            prop_assert_eq!(state.unread_from(user(1)).is_some(), is_unread);
+            prop_assert_eq!(state.channel_unread_from(community, channel).is_some(), is_unread);
+            prop_assert_eq!(state.unread_marks().iter().any(|(peer, _)| *peer == user(1)), is_unread);
+        }
     }
 
     #[test]

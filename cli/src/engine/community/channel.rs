@@ -183,8 +183,11 @@ impl Engine {
         let reading = Reading { book: &book, states: &states, keyring: &keyring };
         let items = chain::verify_all(&entries);
         let mut unit = self.store.write().await?;
-        let mut row =
-            unit.channel(chain).await?.unwrap_or_else(|| ChannelRow::new(community, channel));
+        let mut row = unit.channel(chain).await?.unwrap_or_else(|| {
+            // What another device has read before this one had anything of it.
+            let read = self.journal().channel_read(community, channel);
+            ChannelRow { read, ..ChannelRow::new(community, channel) }
+        });
         let mut gathered = Gathered::new(unit);
         let (mut onward, mut alarm) = (Onward::Next, None);
         for (entry, item) in entries.iter().zip(items) {

@@ -1,6 +1,6 @@
 //! What a person sees of a room: its messages with all that was said about them, and how far they have been read.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rookery_protocol::{
     id::{ChainId, UserId},
@@ -19,6 +19,8 @@ use crate::{
 const SYNC_PATIENCE: Duration = Duration::from_secs(3);
 /// The most that one page has.
 const MAX_COUNT: u32 = 5_000;
+/// Messages among which the newest of others is looked for.
+const GLANCE: u32 = 200;
 
 /// Which messages of a room somebody wants to see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +55,10 @@ pub(crate) struct ReadOrder {
 
 impl Engine {
     /// Messages of a room, oldest first; marks them read unless one only peeks.
-    pub(crate) async fn read_room(&self, order: ReadOrder) -> Result<ReadLines, CommandError> {
+    pub(crate) async fn read_room(
+        self: &Arc<Self>,
+        order: ReadOrder,
+    ) -> Result<ReadLines, CommandError> {
         let ReadOrder { with, spot, count, peek, local } = order;
         let (synced, room) = if local {
             (self.is_caught_up(), self.room_named(&with).await?)
@@ -66,7 +71,17 @@ impl Engine {
             && matches!(spot, Spot::Last)
             && let Some(last) = placed.iter().rev().find_map(|placed| placed.post.seq)
         {
-            self.mark_room_read(&room, last).await?;
+            if local {
+                // A screen shows them first: what is written down for it waits for the disk.
+                let (engine, room) = (Arc::clone(self), room.clone());
+                self.tasks.spawn(async move {
+                    if let Err(error) = engine.mark_room_read(&room, last).await {
+                        tracing::warn!(%error, "what was read could not be marked so");
+                    }
+                });
+            } else {
+                self.mark_room_read(&room, last).await?;
+            }
         }
         let reads = if local {
             self.reads_known(&room)
@@ -162,6 +177,23 @@ impl Engine {
         }
     }
 
+    /// From which place on a room is to count as unread: that of a message, or of the newest of others.
+    pub(in super::super) async fn place_of_unread(
+        &self,
+        room: &Room,
+        chain: ChainId,
+        from: Option<&str>,
+    ) -> Result<u64, CommandError> {
+        if let Some(from) = from {
+            return self.place_named(room, from).await;
+        }
+        let page = self.store.read().await?.posts(chain, PostPage::Last, GLANCE).await?;
+        let mut theirs = page.iter().rev().filter(|placed| placed.post.author != self.user);
+        let newest = theirs.find_map(|placed| placed.post.seq);
+        newest
+            .ok_or_else(|| CommandError::new(Kind::NotFound, "nobody else has said anything there"))
+    }
+
     async fn place_named(&self, room: &Room, text: &str) -> Result<u64, CommandError> {
         // A place in the channel can be given as a number, for scripts that page.
         if let Ok(place) = text.parse() {
@@ -193,13 +225,15 @@ impl Engine {
         let chain = ChainId::of_channel(room.community, room.channel);
         let mut unit = self.store.write().await?;
         let Some(row) = unit.channel(chain).await? else { return Ok(()) };
-        if row.read >= Some(seq) {
+        let (community, channel) = (room.community, room.channel);
+        let counts_again = self.journal().channel_unread_from(community, channel).is_some();
+        if row.read >= Some(seq) && !counts_again {
             return Ok(());
         }
-        let row = self.count_after(&mut unit, row, seq).await?;
+        let seq = row.read.map_or(seq, |read| read.max(seq));
+        self.change_common(&mut unit, Change::ChannelRead { community, channel, seq }).await?;
+        let row = self.counted(&mut unit, ChannelRow { read: Some(seq), ..row }).await?;
         unit.put_channel(&row).await?;
-        let mark = Change::ChannelRead { community: room.community, channel: room.channel, seq };
-        self.change_common(&mut unit, mark).await?;
         unit.commit().await?;
         if self.account().read_receipts {
             self.send_up(rookery_protocol::session::FollowUp::ReadIn { chain, seq }).await;
@@ -209,15 +243,15 @@ impl Engine {
         Ok(())
     }
 
-    /// The row of a channel that was read through `seq`, with what is left counted.
+    /// How many messages of others there are in a channel after a place, and how many of them mention this user.
     pub(in super::super) async fn count_after(
         &self,
         unit: &mut crate::store::Unit,
-        row: ChannelRow,
-        seq: u64,
-    ) -> Result<ChannelRow, StoreError> {
+        row: &ChannelRow,
+        seq: Option<u64>,
+    ) -> Result<(u32, u32), StoreError> {
         let (mut unread, mut mentions) = (0_u32, 0_u32);
-        for placed in unit.everything_after(row.chain(), Some(seq), MAX_COUNT).await? {
+        for placed in unit.everything_after(row.chain(), seq, MAX_COUNT).await? {
             let Content::Text(text) = placed.post.said() else { continue };
             if placed.post.author == self.user || placed.post.erased.is_some() {
                 continue;
@@ -227,7 +261,7 @@ impl Engine {
                 mentions = mentions.saturating_add(1);
             }
         }
-        Ok(ChannelRow { read: Some(seq), unread, mentions, ..row })
+        Ok((unread, mentions))
     }
 
     /// Marks a room as read, through its newest message or one that is named.

@@ -163,7 +163,7 @@ fn a_long_paste_is_quick() {
     assert!(paste.len() > 100 * 1_024);
     let mut composer = Composer::default();
     composer.apply(Edit::Insert(paste));
-    assert_eq!(composer.rows(80), 2_401);
+    assert_eq!(composer.rows(80).len(), 2_401);
     composer.apply(Edit::Undo);
     assert!(composer.is_empty());
 }

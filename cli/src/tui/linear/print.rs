@@ -1,15 +1,17 @@
 //! What is new in the model, as lines.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::words::{EXCERPT, asked_at, excerpt, heading, minute, name, one_line, said, word};
 use crate::{
     agent::verb::Connection,
     tui::{
         state::{
-            Anchor, Layer, Message, Notice, Open, Purpose, Row, Screen, Seen, SheetKind, State,
+            Anchor, Layer, Message, Notice, Open, Private, Purpose, Row, Screen, Seen, SheetKind,
+            State, private::Step,
         },
         text::width,
+        update::recovery_groups,
     },
 };
 
@@ -36,7 +38,7 @@ pub(super) struct Printer {
     selecting: Option<String>,
     purpose: Purpose,
     connection: String,
-    sheet: Option<(SheetKind, Vec<Row>)>,
+    sheet: Option<(SheetKind, Arc<Vec<Row>>)>,
     asked: Option<String>,
     /// The place of the community's log after what was told of it.
     log: Option<u64>,
@@ -242,7 +244,7 @@ impl Printer {
         let Some((kind, rows)) = shown else { return };
         lines.push(format!("{}:", kind.title()));
         let mut number = 0_usize;
-        for row in &rows {
+        for row in rows.iter() {
             let detail =
                 if row.detail.is_empty() { String::new() } else { format!(": {}", row.detail) };
             if row.is_choice {
@@ -274,6 +276,7 @@ impl Printer {
             Layer::Confirm { question, .. } => vec![format!("{question} y or n")],
             Layer::Form(form) => vec![format!("{} (an empty line leaves it)", form.title)],
             Layer::Paste { .. } => vec![],
+            Layer::Private(private) => secret(private),
             Layer::Picker(picker) => {
                 let fitting = picker.fitting.iter().take(CHOICES).enumerate();
                 let mut list: Vec<String> = fitting
@@ -292,6 +295,19 @@ impl Printer {
         };
         self.ask(question, lines);
     }
+}
+
+/// What is asked for unseen, and the key that is shown.
+fn secret(private: &Private) -> Vec<String> {
+    let mut lines = vec![format!("{}. {}", private.title(), private.said())];
+    lines.extend(private.trouble.clone());
+    if private.step == Step::NewKey {
+        lines.push(recovery_groups(private.new.show()).join(" "));
+        lines.push("An empty line: it is written down.".to_owned());
+    } else if !private.is_busy() {
+        lines.push("An empty line leaves all as it was.".to_owned());
+    }
+    lines
 }
 
 /// Tells a message that was not told yet, or what has changed of it.

@@ -29,6 +29,8 @@ pub struct Open {
     pub first_new: Option<String>,
     /// How many messages were unread then, until the first page is here.
     pub unread_at_open: u32,
+    /// Whether what is shown stays unread, since somebody has said so here, until they come again.
+    pub stays_unread: bool,
     /// The thread beside it: the first message's id, and its messages.
     pub thread: Option<Thread>,
     /// The draft as it is kept.
@@ -102,6 +104,7 @@ impl Open {
             selecting: None,
             first_new: None,
             unread_at_open: unread,
+            stays_unread: false,
             thread: None,
             completion: None,
             names: vec![],

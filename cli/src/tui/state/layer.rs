@@ -1,10 +1,10 @@
 //! What lies over everything else and takes the keys.
 
-use super::picker::Picker;
+use super::{picker::Picker, private::Private};
 use crate::tui::composer::Composer;
 
 /// One layer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Layer {
     /// A list to pick from.
     Picker(Picker),
@@ -19,6 +19,8 @@ pub enum Layer {
     },
     /// Something to be filled in.
     Form(Form),
+    /// Something secret that is typed or shown.
+    Private(Box<Private>),
     /// A paste that is too long to be put in without asking.
     Paste {
         /// The text.

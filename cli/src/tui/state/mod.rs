@@ -7,6 +7,7 @@ pub mod layer;
 pub mod log;
 pub mod message;
 pub mod picker;
+pub mod private;
 pub mod sheet;
 pub mod sidebar;
 pub mod want;
@@ -24,6 +25,7 @@ pub use self::{
     draft::{Draft, Purpose},
     layer::{Form, Layer},
     picker::{Choice, Picker},
+    private::{Hidden, Private},
     sheet::{Row, Sheet, SheetKind},
     sidebar::Item,
     want::{Outgoing, Want, Written},
@@ -182,6 +184,10 @@ pub struct State {
     pub shows_rooms: bool,
     /// Whether nothing but text is shown.
     pub is_bare: bool,
+    /// Whether the pane that has the keys has the whole width.
+    pub is_zoomed: bool,
+    /// Messages that are remembered: in which room a letter counts (everywhere when absent), and where the message is.
+    pub marks: BTreeMap<(Option<String>, char), (String, String)>,
     /// How contacts are: word and status, by address.
     pub presence: HashMap<String, (String, Option<String>)>,
     /// Other servers, as the home was in touch with them when it was asked last.
@@ -218,6 +224,8 @@ pub struct State {
     pub settings: BTreeMap<String, String>,
     /// Whether the end was asked for.
     pub is_quitting: bool,
+    /// Whether the store is to be locked once what is written is kept.
+    pub is_locking: bool,
     /// What the last frame showed.
     pub seen: Seen,
     /// Code that was coloured.
@@ -253,6 +261,8 @@ impl State {
             folded: HashSet::new(),
             shows_rooms: true,
             is_bare: false,
+            is_zoomed: false,
+            marks: BTreeMap::new(),
             presence: HashMap::new(),
             peers: vec![],
             typing: vec![],
@@ -271,6 +281,7 @@ impl State {
             pending: HashMap::new(),
             settings: BTreeMap::new(),
             is_quitting: false,
+            is_locking: false,
             seen: Seen::default(),
             colours: Colours::default(),
             habits: HashMap::new(),

@@ -1,5 +1,8 @@
 //! A list in the pane beside the messages: members, devices, search results, settings, and what can be done with a row.
 
+use std::sync::Arc;
+
+use super::State;
 use crate::tui::theme::Role;
 
 /// What a sheet lists.
@@ -37,6 +40,8 @@ pub enum SheetKind {
     Settings(Option<String>),
     /// The account.
     Account,
+    /// The account's keys.
+    Keys,
     /// All there is to tell about one message.
     Why(String),
     /// A device being linked.
@@ -173,6 +178,14 @@ const ACCOUNT: &[SheetKey] = &[
     key('e', "sessions", "/sessions"),
     key('o', "other servers", "/peers"),
     key('p', "display name", "/account name "),
+    key('w', "password", "/password"),
+    key('k', "keys", "/keys"),
+];
+const KEYS: &[SheetKey] = &[
+    key('r', "new recovery key", "/recover"),
+    key('d', "devices", "/devices"),
+    key('c', "contacts", "/contacts"),
+    key('l', "lock", "/lock"),
 ];
 
 impl SheetKind {
@@ -197,6 +210,7 @@ impl SheetKind {
             Self::Settings(None) => "Settings".to_owned(),
             Self::Settings(Some(of)) => format!("Settings of {of}"),
             Self::Account => "Account".to_owned(),
+            Self::Keys => "Your keys".to_owned(),
             Self::Why(_) => "About this message".to_owned(),
             Self::Link => "Link a device".to_owned(),
             Self::Invitation => "Invitation".to_owned(),
@@ -219,6 +233,7 @@ impl SheetKind {
             Self::Verify(_) => VERIFY,
             Self::Link => LINK,
             Self::Account => ACCOUNT,
+            Self::Keys => KEYS,
             _ => &[],
         }
     }
@@ -229,8 +244,8 @@ impl SheetKind {
 pub struct Sheet {
     /// What it lists.
     pub kind: SheetKind,
-    /// Its rows.
-    pub rows: Vec<Row>,
+    /// Its rows: other ones whenever they change.
+    pub rows: Arc<Vec<Row>>,
     /// Which one is marked.
     pub marked: usize,
     /// Whether its rows are on their way.
@@ -245,7 +260,14 @@ impl Sheet {
     /// A sheet whose rows are asked for.
     #[must_use]
     pub fn loading(kind: SheetKind) -> Self {
-        Self { kind, rows: vec![], marked: 0, is_loading: true, has_keys: true, cursor: None }
+        Self {
+            kind,
+            rows: Arc::default(),
+            marked: 0,
+            is_loading: true,
+            has_keys: true,
+            cursor: None,
+        }
     }
 
     /// A sheet with its rows.
@@ -259,7 +281,7 @@ impl Sheet {
     /// Gives it rows; what was marked stays so where it is still there.
     pub fn fill(&mut self, rows: Vec<Row>) {
         let key = self.rows.get(self.marked).map(|row| row.key.clone());
-        self.rows = rows;
+        self.rows = Arc::new(rows);
         self.is_loading = false;
         let same = key.and_then(|key| {
             self.rows.iter().position(|row| row.is_choice && !key.is_empty() && row.key == key)
@@ -283,5 +305,23 @@ impl Sheet {
         let here = places.iter().position(|place| *place >= self.marked).unwrap_or(0);
         let there = here.saturating_add_signed(steps).min(places.len().saturating_sub(1));
         self.marked = places.get(there).copied().unwrap_or(0);
+    }
+}
+
+impl State {
+    /// Whether there is a pane beside the messages.
+    #[must_use]
+    pub fn has_beside(&self) -> bool {
+        self.sheet.is_some() || self.open.as_ref().is_some_and(|open| open.thread.is_some())
+    }
+
+    /// Whether the pane beside the messages has the keys.
+    #[must_use]
+    pub fn is_beside(&self) -> bool {
+        match (&self.sheet, self.open.as_ref().and_then(|open| open.thread.as_ref())) {
+            (Some(sheet), _) => sheet.has_keys,
+            (None, Some(thread)) => thread.has_keys,
+            (None, None) => false,
+        }
     }
 }

@@ -47,6 +47,14 @@ pub enum Want {
     Link,
     /// A device introduced itself and was answered.
     Linked,
+    /// A conversation counts as unread from a message on.
+    Unread(String, String),
+    /// The password is changed.
+    Password,
+    /// The recovery key is replaced.
+    RecoveryKey,
+    /// The store is locked.
+    Lock,
     /// Members, for completion.
     Names(String),
 }

@@ -2,7 +2,7 @@
 
 use super::{ask, compose, navigate, people, say, sheet, usage};
 use crate::{
-    agent::verb::{MessageAct, MessageChange, RoomRetry},
+    agent::verb::{MarkUnread, MessageAct, MessageChange, RoomRetry},
     tui::{
         action::Action,
         effect::Effect,
@@ -103,9 +103,9 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
             usage(state, "This message did not fail; what is queued goes out by itself")
         }
         Action::Unread => {
-            open.first_new = Some(message.id);
             open.selecting = None;
-            vec![]
+            let verb = MarkUnread { room: target.clone(), from: Some(message.id.clone()) };
+            vec![ask(state, Want::Unread(target, message.id), &verb)]
         }
         _ => vec![],
     }

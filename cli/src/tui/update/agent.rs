@@ -5,11 +5,13 @@ use std::{collections::HashMap, time::Duration};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ask, compose, draft, key, log, navigate, people, question, say, sheet, trouble};
+use super::{
+    ask, compose, draft, key, listed, log, navigate, people, private, question, say, sheet, trouble,
+};
 use crate::{
     agent::verb::{
-        Changed, Connection, Conversation, LinkEvent, LogLine, PeerList, PresenceLine,
-        PresenceShow, ReadLines, SendLine, SettingLine, Settings, WatchEvent,
+        Changed, Connection, LinkEvent, LogLine, PeerList, PresenceLine, PresenceShow, ReadLines,
+        SendLine, SettingLine, Settings, WatchEvent,
     },
     error::{CommandError, Kind},
     render,
@@ -26,7 +28,7 @@ use crate::{
 /// How long somebody's typing shows without another sign of it.
 const TYPING: Duration = Duration::from_secs(6);
 /// How often times that pass are drawn again, while there are any.
-const CLOCK: Duration = Duration::from_secs(30);
+pub(super) const CLOCK: Duration = Duration::from_secs(30);
 
 /// The profile was opened, or was not.
 pub(super) fn opened(state: &mut State, opened: Opened) -> Vec<Effect> {
@@ -88,12 +90,12 @@ pub(super) fn watched(state: &mut State, event: WatchEvent) -> Vec<Effect> {
             effects
         }
         WatchEvent::Rooms { rooms, complete } => {
-            state.rooms_coming.extend(rooms.into_iter().map(harmless));
+            state.rooms_coming.extend(rooms.into_iter().map(listed::harmless));
             if !complete {
                 return vec![];
             }
             let rooms = std::mem::take(&mut state.rooms_coming);
-            took_rooms(state, rooms)
+            listed::took(state, rooms)
         }
         WatchEvent::Messages { .. } => navigate::refresh(state),
         WatchEvent::Typing { typing } => {
@@ -110,72 +112,15 @@ pub(super) fn watched(state: &mut State, event: WatchEvent) -> Vec<Effect> {
             vec![ask(state, Want::Presence, &PresenceShow {})]
         }
         WatchEvent::Presence => vec![],
+        WatchEvent::Locked => private::locked(state),
     }
-}
-
-/// A room whose words cannot drive the terminal.
-fn harmless(room: Conversation) -> Conversation {
-    let field = |text: Option<String>| text.map(|text| render::field(&text));
-    Conversation {
-        title: render::field(&room.title),
-        community: field(room.community),
-        topic: field(room.topic),
-        alarm: field(room.alarm),
-        refusal: field(room.refusal),
-        ..room
-    }
-}
-
-fn took_rooms(state: &mut State, rooms: Vec<Conversation>) -> Vec<Effect> {
-    let former = std::mem::replace(&mut state.rooms, rooms);
-    let is_first = !std::mem::replace(&mut state.has_rooms, true);
-    let mut effects = vec![];
-    if !is_first {
-        effects.extend(people::notify(state, &former));
-    }
-    if let Some(awaited) = state.awaited.take() {
-        let found = find_awaited(state, &awaited, &former);
-        match found {
-            Some(target) => effects.extend(navigate::open(state, &target)),
-            None => state.awaited = Some(awaited),
-        }
-    } else if state.open.is_none() {
-        // The last thing somebody reads at the start is what they wrote in last, or what is new.
-        let first = state.next_unread().or_else(|| state.listed().first().cloned());
-        if let Some(target) = first {
-            effects.extend(navigate::open(state, &target));
-        }
-    }
-    if is_first {
-        effects.extend(key::press_early(state));
-    }
-    effects.extend(log::follow(state));
-    effects.extend(wait_to_open(state));
-    state.count_unverified();
-    effects
-}
-
-/// Has the end of the open conversation say what cannot be opened there yet.
-fn wait_to_open(state: &mut State) -> Vec<Effect> {
-    let since = state.room().and_then(|room| room.waits_since.clone());
-    let since = since.and_then(|at| at.parse::<jiff::Timestamp>().ok());
-    let Some(open) = &mut state.open else { return vec![] };
-    open.window.set_unopened(since.map(jiff::Timestamp::as_millisecond));
-    // How long it has been is told as well.
-    if since.is_some() { vec![Effect::Timer(Timer::Clock, CLOCK)] } else { vec![] }
-}
-
-/// The conversation that is waited for: by its name, or the first that is new when `*` is.
-fn find_awaited(state: &State, awaited: &str, former: &[Conversation]) -> Option<String> {
-    if awaited == "*" {
-        let is_new = |room: &&Conversation| former.iter().all(|old| old.target != room.target);
-        return state.rooms.iter().find(is_new).map(|room| room.target.clone());
-    }
-    state.room_called(awaited).map(|room| room.target.clone())
 }
 
 /// The agent tells nothing more for now.
 pub(super) fn watch_lost(state: &mut State, error: &CommandError) -> Vec<Effect> {
+    if !matches!(state.screen, Screen::Chat) {
+        return vec![];
+    }
     let mut effects = trouble(state, error);
     effects.push(Effect::Watch);
     effects
@@ -218,7 +163,7 @@ pub(super) fn answered(
 ) -> Vec<Effect> {
     let command = state.commands.remove(&ticket);
     let Some(want) = state.pending.remove(&ticket) else { return vec![] };
-    match outcome {
+    let mut effects = match outcome {
         Ok(value) => took(state, want, value),
         Err(error) => {
             // What was to be done comes back to be mended; what it only led to, such as a page to read, does not.
@@ -229,7 +174,9 @@ pub(super) fn answered(
             }
             failed(state, want, &error)
         }
-    }
+    };
+    effects.extend(private::go_on(state));
+    effects
 }
 
 fn parse<T: DeserializeOwned>(value: Value) -> Result<T, CommandError> {
@@ -297,6 +244,9 @@ fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
             effects.extend(sheet::open(state, SheetKind::Devices));
             Ok(effects)
         }
+        Want::Unread(target, message) => Ok(navigate::unread(state, &target, message)),
+        Want::Password | Want::RecoveryKey => Ok(private::done(state, &want)),
+        Want::Lock => parse(value).map(|line| private::asked_to_lock(state, &line)),
         Want::Names(target) => parse(value).map(|lines| people::took_names(state, &target, lines)),
     };
     outcome.unwrap_or_else(|error| trouble(state, &error))
@@ -358,7 +308,7 @@ fn took_page(state: &mut State, want: Want, lines: ReadLines) -> Vec<Effect> {
         }
         _ => {}
     }
-    let mut effects = wait_to_open(state);
+    let mut effects = listed::wait_to_open(state);
     if std::mem::take(&mut state.is_stale) {
         effects.extend(navigate::refresh(state));
     }
@@ -368,6 +318,7 @@ fn took_page(state: &mut State, want: Want, lines: ReadLines) -> Vec<Effect> {
 fn failed(state: &mut State, want: Want, error: &CommandError) -> Vec<Effect> {
     match want {
         Want::Sent(outgoing) => compose::not_sent(state, &outgoing, error),
+        Want::Password | Want::RecoveryKey => private::failed(state, &want, error),
         Want::Edit(target, message, text, back) => {
             compose::not_changed(state, &target, (message, &text, &back), error)
         }

@@ -152,7 +152,7 @@ pub(super) fn send_text(
     let target = open.target.clone();
     let written = text.to_owned();
     let text = emoji::expand(text).into_owned();
-    open.first_new = None;
+    (open.first_new, open.stays_unread) = (None, false);
     let room =
         RoomLine { reply_to: reply_to.clone(), thread: thread.clone(), ..RoomLine::default() };
     let echo = Message::echo(id.clone(), &own, at, &text, room);

@@ -2,14 +2,13 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{act, compose, draft, navigate, question, sheet, welcome};
+use super::{act, compose, private, question, sheet, vim, welcome, write};
 use crate::tui::{
     action::{Action, Place},
     composer::Edit,
     effect::Effect,
     keymap::{Found, Stroke},
-    state::{Early, Editing, Form, Layer, Purpose, Screen, State},
-    vim::Outcome,
+    state::{Early, Form, Layer, Screen, State},
 };
 
 /// How many keys are kept that were pressed too early.
@@ -35,38 +34,49 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         return layer(state, key);
     }
     let stroke = Stroke::of(key);
-    let place = if state.open.as_ref().is_some_and(|open| open.selecting.is_some()) {
-        Place::Selecting
-    } else {
-        Place::Everywhere
-    };
-    if state.sheet.as_ref().is_some_and(|sheet| sheet.has_keys)
+    // A chord that was begun is ended wherever the keys go.
+    if state.strokes.is_empty()
+        && state.sheet.as_ref().is_some_and(|sheet| sheet.has_keys)
         && let Some(effects) = sheet::press(state, stroke)
     {
         return effects;
     }
     state.strokes.push(stroke);
+    if let Some(effects) = vim::press(state) {
+        return effects;
+    }
+    let place = if is_selecting(state) { Place::Selecting } else { Place::Everywhere };
     match state.keymap.find(place, &state.strokes) {
         Found::Action(action, argument) => {
             state.strokes.clear();
-            return question::pressed(state, action, &argument);
+            return done(state, action, &argument);
         }
         Found::Prefix => return vec![],
-        Found::Nothing => state.strokes.clear(),
+        Found::Nothing if place == Place::Selecting => {
+            state.strokes.clear();
+            // Anything else that is written begins a message.
+            if stroke.letter().is_none() {
+                return vec![];
+            }
+            if let Some(open) = &mut state.open {
+                open.selecting = None;
+            }
+        }
+        Found::Nothing => {}
     }
-    if place == Place::Selecting {
-        if key.code == KeyCode::Esc || stroke.letter() == Some('q') {
-            return close(state);
-        }
-        // Anything else that is written begins a message.
-        if stroke.letter().is_none() {
-            return vec![];
-        }
-        if let Some(open) = &mut state.open {
-            open.selecting = None;
-        }
+    write::press(state, key)
+}
+
+/// Does what a key stands for: what is about the text at once, the rest after asking where that is due.
+pub(super) fn done(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
+    if action.is_writing() {
+        return write::run(state, action);
     }
-    write(state, key)
+    question::pressed(state, action, argument)
+}
+
+pub(super) fn is_selecting(state: &State) -> bool {
+    state.open.as_ref().is_some_and(|open| open.selecting.is_some())
 }
 
 /// Keeps a key or a paste until there is something to write in: nobody waits for a program to be ready before they type.
@@ -94,204 +104,6 @@ pub(super) fn is_quit(key: KeyEvent) -> bool {
         && matches!(key.code, KeyCode::Char('q' | 'c' | 'd'))
 }
 
-/// A key where nothing is open to write in: a command, or the beginning of a name to go to.
-fn begin(state: &mut State, key: KeyEvent) -> Vec<Effect> {
-    match Stroke::of(key).letter() {
-        Some('/') => act::ask_for(state, "Command", "/"),
-        Some(letter) => {
-            let effects = act::run(state, Action::Go, "");
-            if let Some(Layer::Picker(picker)) = state.layers.last_mut() {
-                picker.query.apply(Edit::Insert(letter.to_string()));
-                picker.narrow();
-            }
-            effects
-        }
-        None if key.code == KeyCode::Esc => close(state),
-        None => vec![],
-    }
-}
-
-/// A key for what is being written.
-fn write(state: &mut State, key: KeyEvent) -> Vec<Effect> {
-    if state.open.is_none() {
-        return begin(state, key);
-    }
-    let is_alt = key.modifiers.contains(KeyModifiers::ALT);
-    let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
-    let is_shift = key.modifiers.contains(KeyModifiers::SHIFT);
-    if state.editing == Editing::Vim
-        && let Some(effects) = vim(state, key)
-    {
-        return effects;
-    }
-    let has_completion = state.open.as_ref().is_some_and(|open| open.completion.is_some());
-    match key.code {
-        KeyCode::Esc => close(state),
-        KeyCode::Enter if is_alt || is_shift => edit(state, Edit::NewLine),
-        KeyCode::Char('j') if is_control => edit(state, Edit::NewLine),
-        KeyCode::Enter => enter(state),
-        KeyCode::Tab => tab(state),
-        KeyCode::Char('c') if is_control => clear(state),
-        KeyCode::Char('d') if is_control && is_writing_nothing(state) => vec![],
-        KeyCode::Up | KeyCode::BackTab if has_completion => {
-            compose::complete(state, -1);
-            vec![]
-        }
-        KeyCode::Down if has_completion => {
-            compose::complete(state, 1);
-            vec![]
-        }
-        KeyCode::Up if is_writing_nothing(state) => navigate::select(state, 0),
-        _ => match edit_of(key) {
-            Some(change) => edit(state, change),
-            None => vec![],
-        },
-    }
-}
-
-/// The change of a text that a key stands for, as readline has it.
-#[must_use]
-pub(super) fn edit_of(key: KeyEvent) -> Option<Edit> {
-    let is_alt = key.modifiers.contains(KeyModifiers::ALT);
-    let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
-    Some(match (key.code, is_control, is_alt) {
-        (KeyCode::Char('a'), true, _) | (KeyCode::Home, ..) => Edit::LineStart,
-        (KeyCode::Char('e'), true, _) | (KeyCode::End, ..) => Edit::LineEnd,
-        (KeyCode::Char('u'), true, _) => Edit::KillLine,
-        (KeyCode::Char('y'), true, _) => Edit::Yank,
-        (KeyCode::Char('_' | '/' | '7'), true, _) => Edit::Undo,
-        (KeyCode::Char('d'), true, _) | (KeyCode::Delete, ..) => Edit::Delete,
-        (KeyCode::Char('w'), true, _) | (KeyCode::Backspace, false, true) => Edit::DeleteWordLeft,
-        (KeyCode::Char('b'), _, true) | (KeyCode::Left, true, _) => Edit::WordLeft,
-        (KeyCode::Char('f'), _, true) | (KeyCode::Right, true, _) => Edit::WordRight,
-        (KeyCode::Char('d'), _, true) => Edit::DeleteWordRight,
-        (KeyCode::Char('k'), _, true) => Edit::KillToEnd,
-        (KeyCode::Backspace, ..) | (KeyCode::Char('h'), true, _) => Edit::Backspace,
-        (KeyCode::Left, ..) => Edit::Left,
-        (KeyCode::Right, ..) => Edit::Right,
-        (KeyCode::Up, ..) => Edit::Up,
-        (KeyCode::Down, ..) => Edit::Down,
-        (KeyCode::Char(letter), false, false) => Edit::Insert(letter.to_string()),
-        _ => return None,
-    })
-}
-
-fn is_writing_nothing(state: &mut State) -> bool {
-    state.open.as_mut().is_none_or(|open| open.writing().is_empty())
-}
-
-fn edit(state: &mut State, change: Edit) -> Vec<Effect> {
-    let Some(open) = &mut state.open else { return vec![] };
-    open.writing().apply(change);
-    compose::wrote(state)
-}
-
-fn enter(state: &mut State) -> Vec<Effect> {
-    let completion = state.open.as_ref().and_then(|open| open.completion.as_ref());
-    if completion.is_some_and(|completion| completion.is_chosen) && compose::take_completion(state)
-    {
-        return compose::wrote(state);
-    }
-    // A backslash at the end of a line continues it, where no other key can.
-    if let Some(open) = &mut state.open {
-        let writing = open.writing();
-        if writing.text().ends_with('\\') {
-            writing.apply(Edit::Backspace);
-            writing.apply(Edit::NewLine);
-            return vec![];
-        }
-    }
-    compose::send(state)
-}
-
-fn tab(state: &mut State) -> Vec<Effect> {
-    if state.open.as_ref().is_some_and(|open| open.completion.is_some()) {
-        compose::take_completion(state);
-        return compose::wrote(state);
-    }
-    if compose::complete(state, 0) {
-        return vec![];
-    }
-    // With nothing to complete, the keys go to the pane beside.
-    if let Some(sheet) = &mut state.sheet {
-        sheet.has_keys = true;
-    } else if let Some(thread) = state.open.as_mut().and_then(|open| open.thread.as_mut()) {
-        thread.has_keys = !thread.has_keys;
-    }
-    vec![]
-}
-
-/// Takes what is written away; undo brings it back.
-fn clear(state: &mut State) -> Vec<Effect> {
-    let Some(open) = &mut state.open else { return vec![] };
-    open.completion = None;
-    if open.writing().is_empty() {
-        if open.draft.purpose != Purpose::Say {
-            open.draft.end_purpose();
-            return vec![];
-        }
-        return super::say(state, super::Weight::Done, "Ctrl+Q ends rookery");
-    }
-    open.writing().clear();
-    // In a thread, what is done in the room beside it stays under way.
-    if open.thread.as_ref().is_none_or(|thread| !thread.has_keys) {
-        open.draft.end_purpose();
-    }
-    compose::wrote(state)
-}
-
-/// Closes what is topmost. What is written stays.
-fn close(state: &mut State) -> Vec<Effect> {
-    state.notice = None;
-    if let Some(open) = &mut state.open {
-        if open.completion.take().is_some() || open.selecting.take().is_some() {
-            return vec![];
-        }
-        if open.draft.purpose != Purpose::Say {
-            open.draft.end_purpose();
-            return vec![];
-        }
-    }
-    if state.sheet.take().is_some() {
-        return vec![];
-    }
-    if let Some(effects) = draft::close_thread(state) {
-        return effects;
-    }
-    if std::mem::take(&mut state.is_bare) {
-        return vec![];
-    }
-    if state.open.as_ref().is_some_and(|open| !open.window.is_at_end()) {
-        return navigate::newest(state);
-    }
-    vec![]
-}
-
-fn vim(state: &mut State, key: KeyEvent) -> Option<Vec<Effect>> {
-    let open = state.open.as_mut()?;
-    let mut vim = std::mem::take(&mut open.vim);
-    let outcome = vim.key(key, open.writing());
-    open.vim = vim;
-    match outcome {
-        Outcome::Consumed => Some(compose::wrote(state)),
-        Outcome::Pass => None,
-        Outcome::Unbound(keys) => Some(vim_sequence(state, &keys)),
-        Outcome::CommandLine => Some(act::ask_for(state, ":", "/")),
-        Outcome::List => Some(navigate::select(state, 0)),
-        Outcome::Send => Some(compose::send(state)),
-        Outcome::CopyToClipboard(text) => Some(vec![Effect::Copy(text)]),
-    }
-}
-
-/// Keys of vi that are about rooms, not about a text.
-fn vim_sequence(state: &mut State, keys: &str) -> Vec<Effect> {
-    match keys {
-        "gt" => act::run(state, Action::Below, ""),
-        "gT" => act::run(state, Action::Above, ""),
-        _ => vec![],
-    }
-}
-
 /// Text was pasted.
 pub(super) fn paste(state: &mut State, text: String) -> Vec<Effect> {
     if let Screen::Locked(_) | Screen::Welcome(_) = state.screen {
@@ -308,6 +120,7 @@ pub(super) fn paste(state: &mut State, text: String) -> Vec<Effect> {
             picker.query.apply(Edit::Insert(one_line(&text)));
             picker.narrow();
         }
+        Some(Layer::Private(private)) => private::paste(private, &text),
         // It is one paste more, and asked about with the one before.
         Some(Layer::Paste { text: first }) => first.push_str(&text),
         // No answer to a question: it goes to what is written behind it.
@@ -325,8 +138,10 @@ fn one_line(text: &str) -> String {
 fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
     if key.code == KeyCode::Esc || (is_control && key.code == KeyCode::Char('c')) {
-        if let Some(Layer::Form(form)) = state.layers.pop() {
-            act::leave_form(state, form);
+        match state.layers.pop() {
+            Some(Layer::Form(form)) => act::leave_form(state, form),
+            Some(Layer::Private(private)) => return private::leave(state, private),
+            _ => {}
         }
         return vec![];
     }
@@ -362,12 +177,13 @@ fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
                 let line = format!("{}{}", form.command, form.field.text().trim_end());
                 return question::typed(state, &line);
             }
-            if let Some(change) = edit_of(key) {
+            if let Some(change) = state.keymap.edit(key) {
                 form.field.apply(change);
             }
             state.layers.push(Layer::Form(form));
             vec![]
         }
+        Some(Layer::Private(private)) => private::press(state, private, key),
         Some(Layer::Picker(mut picker)) => {
             let is_alt = key.modifiers.contains(KeyModifiers::ALT);
             match key.code {
@@ -386,7 +202,7 @@ fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
                 KeyCode::PageUp => picker.step(-10),
                 KeyCode::PageDown => picker.step(10),
                 _ => {
-                    if let Some(change) = edit_of(key) {
+                    if let Some(change) = state.keymap.edit(key) {
                         picker.query.apply(change);
                         picker.narrow();
                     }

@@ -3,7 +3,7 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyModifiers};
 
-use super::{act, compose, question, say, sheet, usage, welcome};
+use super::{act, compose, private, question, say, sheet, usage, welcome};
 use crate::tui::{
     effect::Effect,
     keymap::Stroke,
@@ -12,6 +12,12 @@ use crate::tui::{
 
 /// Takes the line.
 pub(super) fn line(state: &mut State, line: &str) -> Vec<Effect> {
+    // A password can begin like a command.
+    if let Some(Layer::Private(_)) = state.layers.last()
+        && let Some(Layer::Private(private)) = state.layers.pop()
+    {
+        return private::line(state, private, line);
+    }
     if line.trim() == "/quit" {
         return super::quit(state);
     }
@@ -64,6 +70,7 @@ fn answer(state: &mut State, layer: Layer, line: &str) -> Vec<Effect> {
             }
         },
         Layer::Paste { text } => compose::insert(state, text),
+        Layer::Private(private) => private::line(state, private, line),
         Layer::Form(_) if line.is_empty() => say(state, Weight::Done, "Left as it was"),
         Layer::Form(form) => question::typed(state, &format!("{}{line}", form.command)),
         Layer::Picker(_) if line.is_empty() => say(state, Weight::Done, "Nothing was chosen"),

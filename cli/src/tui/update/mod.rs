@@ -9,14 +9,20 @@ mod draft;
 mod find;
 mod key;
 mod line;
+mod listed;
 mod log;
 mod manage;
 mod navigate;
+mod pane;
 mod people;
+mod private;
 mod question;
 mod rows;
 mod sheet;
+mod terminal;
+mod vim;
 mod welcome;
+mod write;
 
 use std::time::Duration;
 
@@ -67,8 +73,9 @@ pub fn update(state: &mut State, at: Timestamp, event: Event) -> Vec<Effect> {
         Event::Answered { ticket, outcome } => agent::answered(state, ticket, outcome),
         Event::Told { ticket, event } => agent::told(state, ticket, event),
         Event::Edited(outcome) => compose::edited(state, outcome),
-        Event::Reloaded(outcome) => act::reloaded(state, outcome),
+        Event::Reloaded(outcome) => terminal::reloaded(state, outcome),
         Event::Entered(outcome) => welcome::entered(state, outcome),
+        Event::RecoveryKey(key) => private::made(state, key),
         Event::Ending => quit(state),
         Event::Coloured(coloured) => colour::took(state, coloured),
         Event::Line(line) => line::line(state, &line),

@@ -62,7 +62,7 @@ pub(super) fn refresh(state: &mut State) -> Vec<Effect> {
     let is_waiting = |state: &State, want: &Want| state.pending.values().any(|one| one == want);
     if open.window.has_end || open.window.messages.is_empty() {
         let want = Want::Newest(target.clone());
-        let counts = is_looking && open.window.anchor == Anchor::End;
+        let counts = is_looking && !open.stays_unread && open.window.anchor == Anchor::End;
         let read = Read { peek: !counts, ..page(&target) };
         // One at a time: what changes meanwhile is read when the answer is here.
         if is_waiting(state, &want) {
@@ -90,9 +90,22 @@ pub(super) fn refresh(state: &mut State) -> Vec<Effect> {
     effects
 }
 
+/// The open conversation counts as unread from a message on: being looked at does not change that before it is left.
+pub(super) fn unread(state: &mut State, target: &str, message: String) -> Vec<Effect> {
+    if let Some(open) = state.open.as_mut().filter(|open| open.target == target) {
+        (open.first_new, open.stays_unread) = (Some(message), true);
+    }
+    super::say(
+        state,
+        super::Weight::Done,
+        "Unread from there on, on all your devices: /read ends it",
+    )
+}
+
 /// Counts what is shown as read, now that somebody looks.
 pub(super) fn read_open(state: &mut State) -> Vec<Effect> {
-    let is_unread = state.room().is_some_and(|room| room.unread > 0);
+    let stays = state.open.as_ref().is_some_and(|open| open.stays_unread);
+    let is_unread = state.room().is_some_and(|room| room.unread > 0) && !stays;
     let is_at_end = state.open.as_ref().is_some_and(|open| open.window.is_at_end());
     if is_unread && is_at_end { refresh(state) } else { vec![] }
 }
@@ -347,7 +360,7 @@ pub(super) fn thread(state: &mut State) -> Vec<Effect> {
 pub(super) fn read(state: &mut State, which: &str) -> Vec<Effect> {
     if which != "all" {
         if let Some(open) = &mut state.open {
-            open.first_new = None;
+            (open.first_new, open.stays_unread) = (None, false);
         }
         return newest(state);
     }
@@ -359,13 +372,11 @@ pub(super) fn read(state: &mut State, which: &str) -> Vec<Effect> {
         format!("{} conversations marked as read", unread.len()),
     );
     for target in unread {
-        effects.push(if crate::engine::is_room(&target) {
-            let verb = MarkRead { room: target, through: None };
-            ask(state, Want::Kept, &verb)
-        } else {
-            let verb = Read { peek: false, count: 100, ..page(&target) };
-            ask(state, Want::Kept, &verb)
-        });
+        let verb = MarkRead { room: target, through: None };
+        effects.push(ask(state, Want::Kept, &verb));
+    }
+    if let Some(open) = &mut state.open {
+        open.stays_unread = false;
     }
     effects
 }

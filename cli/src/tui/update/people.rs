@@ -1,6 +1,6 @@
 //! People, this account, and how one is called to.
 
-use super::{act, ask, say, sheet, usage};
+use super::{ask, say, sheet, terminal, usage};
 use crate::{
     agent::verb::{
         ContactAct, ContactChange, Conversation, DeviceLink, DeviceRename, DeviceRevoke, Logout,
@@ -213,7 +213,7 @@ fn wear(state: &mut State, line: &SettingLine) -> Vec<Effect> {
     match line.name.as_str() {
         "theme" => {
             if let Some(built_in) = BuiltIn::parse(value) {
-                act::wear(look, built_in);
+                terminal::wear(look, built_in);
             }
         }
         "keys" => state.editing = if value == "vim" { Editing::Vim } else { Editing::Plain },

@@ -1,8 +1,9 @@
 //! What sheets list, in words.
 
+mod keys;
 mod why;
 
-pub(super) use self::why::why;
+pub(super) use self::{keys::keys, why::why};
 use crate::{
     agent::verb::{
         ChannelLine, CommunityDetail, ContactLine, DeviceLine, LogLine, MemberLine, MessageLine,

@@ -7,8 +7,8 @@ use super::{act, ask, draft, navigate, question, rows, say};
 use crate::{
     agent::verb::{
         Changed, ChannelList, CommunityLog, CommunityShow, CommunityVerify, ContactList,
-        ContactSuggest, DeviceLinked, DeviceList, LinkEvent, MemberList, PeerList, Read, RoleList,
-        Search, SessionList, Settings, Status, Verify,
+        ContactSuggest, DeviceLinked, DeviceList, KeysShow, LinkEvent, MemberList, PeerList, Read,
+        RoleList, Search, SessionList, Settings, Status, Verify,
     },
     error::{CommandError, Kind},
     tui::{
@@ -70,6 +70,7 @@ fn request(state: &mut State, kind: SheetKind) -> Effect {
         SheetKind::Contacts => ask(state, want, &ContactList {}),
         SheetKind::Verify(who) => ask(state, want, &Verify { who, same: None }),
         SheetKind::Settings(of) => ask(state, want, &Settings { of, name: None, value: None }),
+        SheetKind::Keys => ask(state, want, &KeysShow {}),
         SheetKind::Account
         | SheetKind::Why(_)
         | SheetKind::Link
@@ -134,6 +135,7 @@ pub(super) fn took(
         SheetKind::Verify(_) => rows::verify(&parse(value)?),
         SheetKind::Settings(of) => rows::settings(of.as_deref(), parse(value)?),
         SheetKind::Account => rows::account(state, &parse(value)?),
+        SheetKind::Keys => rows::keys(state, &parse(value)?),
         SheetKind::Why(_) | SheetKind::Link | SheetKind::Invitation | SheetKind::Help => vec![],
     };
     if let Some(sheet) = state.sheet.as_mut().filter(|sheet| sheet.kind == *kind) {
@@ -240,7 +242,8 @@ pub(super) fn help(state: &mut State) -> Vec<Effect> {
             .into_iter()
             .take(2)
             .map(|(place, key)| match place {
-                Place::Everywhere => key,
+                Place::Everywhere | Place::Writing => key,
+                Place::Vim => format!("{key} in vi's list"),
                 Place::Selecting => format!("{key} on a message"),
             })
             .collect();

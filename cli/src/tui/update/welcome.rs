@@ -1,9 +1,10 @@
 //! The first run, and a store that is locked: one question at a time.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use rookery_protocol::time::Timestamp;
 use zeroize::Zeroizing;
 
-use super::key::{edit_of, is_quit};
+use super::key::is_quit;
 use crate::{
     error::CommandError,
     tui::{
@@ -22,6 +23,7 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     if is_quit(key) {
         return super::quit(state);
     }
+    let change = state.keymap.edit(key);
     match &mut state.screen {
         Screen::Locked(locked) => {
             match key.code {
@@ -34,7 +36,7 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
             }
             vec![]
         }
-        Screen::Welcome(welcome) => answer(welcome, key),
+        Screen::Welcome(welcome) => answer(welcome, key, change),
         _ => vec![],
     }
 }
@@ -97,7 +99,7 @@ pub(super) fn line(state: &mut State, line: &str) -> Vec<Effect> {
 }
 
 /// A key of a text that is not shown.
-fn hide(secret: &mut Zeroizing<String>, key: KeyEvent) {
+pub(super) fn hide(secret: &mut Zeroizing<String>, key: KeyEvent) {
     let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
     match key.code {
         KeyCode::Char('u') if is_control => secret.clear(),
@@ -124,7 +126,7 @@ pub(super) fn is_done(welcome: &Welcome) -> bool {
     welcome.step == Step::Busy
 }
 
-fn answer(welcome: &mut Welcome, key: KeyEvent) -> Vec<Effect> {
+fn answer(welcome: &mut Welcome, key: KeyEvent, change: Option<Edit>) -> Vec<Effect> {
     if welcome.step == Step::Busy {
         return vec![];
     }
@@ -154,7 +156,7 @@ fn answer(welcome: &mut Welcome, key: KeyEvent) -> Vec<Effect> {
     }
     if is_secret(&welcome.step) {
         hide(&mut welcome.secret, key);
-    } else if let Some(change) = edit_of(key) {
+    } else if let Some(change) = change {
         welcome.field.apply(change);
     }
     vec![]
@@ -301,13 +303,31 @@ pub(crate) fn groups(key: &str) -> Vec<&str> {
         .collect()
 }
 
+/// Which two groups of `key` are asked back: it is not known beforehand.
+pub(super) fn asked_back(key: &str, now: Timestamp) -> [usize; 2] {
+    let now = now.as_millis();
+    let count = u64::try_from(groups(key).len()).unwrap_or(2).max(2);
+    let one = now.checked_rem(count).unwrap_or(0);
+    let others = count.saturating_sub(1).max(1);
+    let step = (now / 7).checked_rem(others).unwrap_or(0).saturating_add(1);
+    let other = one.saturating_add(step).checked_rem(count).unwrap_or(1);
+    let mut asked = [one, other].map(|place| usize::try_from(place).unwrap_or(0));
+    asked.sort_unstable();
+    asked
+}
+
+/// Whether `typed` are the groups of `key` that were asked for.
+pub(super) fn is_confirmed(key: &str, asked: [usize; 2], typed: &str) -> bool {
+    let groups = groups(key);
+    let asked = asked.map(|place| groups.get(place).copied().unwrap_or_default());
+    let typed: Vec<&str> = typed.split_whitespace().collect();
+    let is_same = |(one, other): (&&str, &&str)| one.eq_ignore_ascii_case(other);
+    typed.len() == 2 && typed.iter().zip(&asked).all(is_same)
+}
+
 /// Two groups of the key were typed back.
 fn confirm(welcome: &mut Welcome, text: &str) -> Vec<Effect> {
-    let groups = groups(&welcome.recovery_key);
-    let asked = welcome.asked.map(|place| groups.get(place).copied().unwrap_or_default());
-    let typed: Vec<&str> = text.split_whitespace().collect();
-    let is_same = |(one, other): (&&str, &&str)| one.eq_ignore_ascii_case(other);
-    if typed.len() != 2 || !typed.iter().zip(&asked).all(is_same) {
+    if !is_confirmed(&welcome.recovery_key, welcome.asked, text) {
         return refuse(welcome, "That is not what stands there: look again (Esc shows the key)");
     }
     welcome.recovery_key = Zeroizing::default();
@@ -320,22 +340,14 @@ fn confirm(welcome: &mut Welcome, text: &str) -> Vec<Effect> {
 
 /// Coming in has gone one way or the other.
 pub(super) fn entered(state: &mut State, outcome: Result<Entered, CommandError>) -> Vec<Effect> {
-    let now = state.now.as_millis();
+    let now = state.now;
     let Screen::Welcome(welcome) = &mut state.screen else { return vec![] };
     match outcome {
         Ok(entered) => {
             welcome.pinned = entered.pinned.or(welcome.pinned.take());
             welcome.password = Zeroizing::default();
             if let Some(key) = entered.recovery_key {
-                // Which two are asked back is not known beforehand.
-                let count = u64::try_from(groups(&key).len()).unwrap_or(2).max(2);
-                let one = now.checked_rem(count).unwrap_or(0);
-                let others = count.saturating_sub(1).max(1);
-                let step = (now / 7).checked_rem(others).unwrap_or(0).saturating_add(1);
-                let other = one.saturating_add(step).checked_rem(count).unwrap_or(1);
-                let mut asked = [one, other].map(|place| usize::try_from(place).unwrap_or(0));
-                asked.sort_unstable();
-                welcome.asked = asked;
+                welcome.asked = asked_back(&key, now);
                 welcome.recovery_key = Zeroizing::new(key);
                 welcome.recovery_key_file = entered.recovery_key_file;
                 go(welcome, Step::RecoveryKey);

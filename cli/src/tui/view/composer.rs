@@ -1,5 +1,7 @@
 //! Where one writes.
 
+use std::ops::Range;
+
 use ratatui::{
     Frame,
     layout::{Position, Rect},
@@ -18,22 +20,37 @@ const MOST: u16 = 6;
 /// Columns of the sign before it.
 const SIGN: u16 = 3;
 
-/// How many rows a text takes.
-pub(super) fn rows(composer: &Composer, columns: u16) -> u16 {
-    composer.rows(columns.saturating_sub(SIGN).max(1)).clamp(1, MOST)
+/// A text in rows, laid out once for how much room it takes and for what is drawn.
+pub(super) struct Laid(Vec<Range<usize>>);
+
+impl Laid {
+    /// The rows of a text at `columns`.
+    pub(super) fn of(composer: &Composer, columns: u16) -> Self {
+        Self(composer.rows(columns.saturating_sub(SIGN).max(1)))
+    }
+
+    /// How many rows it is given.
+    pub(super) fn height(&self) -> u16 {
+        u16::try_from(self.0.len()).unwrap_or(u16::MAX).clamp(1, MOST)
+    }
+}
+
+/// What is written in the open conversation, in rows.
+pub(super) fn lay_out(state: &State, columns: u16) -> Option<Laid> {
+    state.open.as_ref().map(|open| Laid::of(&open.draft.composer, columns))
 }
 
 /// How many rows the composer takes.
-pub(super) fn height(state: &State, columns: u16) -> u16 {
-    let Some(open) = &state.open else { return 1 };
+pub(super) fn height(state: &State, laid: Option<&Laid>) -> u16 {
+    let (Some(open), Some(laid)) = (&state.open, laid) else { return 1 };
     let about = u16::from(open.draft.purpose != Purpose::Say);
-    rows(&open.draft.composer, columns).saturating_add(about)
+    laid.height().saturating_add(about)
 }
 
 /// Draws a text that is being written.
 pub(super) fn field(
     state: &State,
-    composer: &Composer,
+    (composer, laid): (&Composer, &Laid),
     has_keys: bool,
     placeholder: &str,
     frame: &mut Frame<'_>,
@@ -50,8 +67,8 @@ pub(super) fn field(
     let vim = state.open.as_ref().map(|open| &open.vim).filter(|_| has_keys);
     let selected = vim.and_then(|vim| vim.selected(composer)).unwrap_or_default();
     let selected = (selected, theme.style(Role::Selected));
-    let cursor =
-        composer.render_selected(inner, frame.buffer_mut(), theme.style(Role::Text), selected);
+    let style = theme.style(Role::Text);
+    let cursor = composer.render_rows(&laid.0, inner, frame.buffer_mut(), style, selected);
     if has_keys {
         frame.set_cursor_position(cursor);
     }
@@ -72,8 +89,8 @@ fn placeholder(state: &State, open: &Open) -> String {
 }
 
 /// Draws it.
-pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
-    let Some(open) = &state.open else {
+pub(super) fn draw(state: &State, laid: Option<&Laid>, frame: &mut Frame<'_>, area: Rect) {
+    let (Some(open), Some(laid)) = (&state.open, laid) else {
         let said = if state.has_rooms {
             " Ctrl+K goes to a room or person, / begins a command, F1 helps"
         } else {
@@ -99,7 +116,8 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
         && state.sheet.as_ref().is_none_or(|sheet| !sheet.has_keys)
         && open.selecting.is_none()
         && state.layers.is_empty();
-    field(state, &open.draft.composer, takes_keys, &placeholder(state, open), frame, inner);
+    let writing = (&open.draft.composer, laid);
+    field(state, writing, takes_keys, &placeholder(state, open), frame, inner);
     if state.editing == Editing::Vim && area.width > 40 {
         let style = state.look.theme.style(Role::Dim);
         super::put_right(frame.buffer_mut(), inner, 0, open.vim.mode().word(), style);

@@ -4,9 +4,10 @@ use ratatui::{Frame, layout::Rect};
 
 use super::{composer, put, put_right, words};
 use crate::tui::{
-    state::{Layer, Picker, State},
+    state::{Layer, Picker, Private, State, private::Step},
     text::{self, width},
     theme::Role,
+    update::recovery_groups,
 };
 
 /// Draws one layer.
@@ -17,14 +18,9 @@ pub(super) fn draw(state: &State, layer: &Layer, frame: &mut Frame<'_>, area: Re
             boxed(state, frame, area, &[question, "", "y yes   n no"], Role::Warning);
         }
         Layer::Form(form) => {
-            let inner = boxed(
-                state,
-                frame,
-                area,
-                &[&form.title, "", "", "Enter does it, Esc leaves it"],
-                Role::Heading,
-            );
-            let field = Rect { y: inner.y.saturating_add(2), height: 1, ..inner };
+            let lines = [&form.title, "", "", "Enter does it, Esc leaves it"];
+            let (inner, rows) = boxed(state, frame, area, &lines, Role::Heading);
+            let field = Rect { y: row_of(inner, &rows, 2), height: 1, ..inner };
             put(frame.buffer_mut(), field, 0, &words("> ", Role::Key), state);
             let field = Rect {
                 x: field.x.saturating_add(2),
@@ -33,6 +29,7 @@ pub(super) fn draw(state: &State, layer: &Layer, frame: &mut Frame<'_>, area: Re
             };
             composer::line(state, &form.field, frame, field);
         }
+        Layer::Private(private) => secret(state, private, frame, area),
         Layer::Paste { text } => {
             let lines = text.lines().count();
             let size = text.len() / 1024;
@@ -55,10 +52,54 @@ pub(super) fn draw(state: &State, layer: &Layer, frame: &mut Frame<'_>, area: Re
     }
 }
 
-/// A box in the middle with lines in it; what is inside of it.
-fn boxed(state: &State, frame: &mut Frame<'_>, area: Rect, lines: &[&str], first: Role) -> Rect {
+/// A question whose answer is not shown, or the key that is.
+fn secret(state: &State, private: &Private, frame: &mut Frame<'_>, area: Rect) {
+    let groups = recovery_groups(private.new.show());
+    let key: Vec<String> = groups.chunks(4).map(|four| four.join("  ")).collect();
+    let said = private.said();
+    let mut lines = vec![private.title(), ""];
+    if private.step == Step::NewKey {
+        lines.extend(key.iter().map(String::as_str));
+        lines.push("");
+    }
+    lines.push(&said);
+    lines.extend(private.trouble.as_deref());
+    lines.extend(["", "", private.hint()]);
+    let (inner, rows) = boxed(state, frame, area, &lines, Role::Heading);
+    if private.is_busy() || private.step == Step::NewKey {
+        return;
+    }
+    let y = row_of(inner, &rows, lines.len().saturating_sub(2));
+    let field = Rect { y, height: 1, ..inner };
+    let typed = private.typed.show();
+    let shown = if private.hides() {
+        "*".repeat(typed.chars().count().min(usize::from(inner.width.saturating_sub(4))))
+    } else {
+        width::truncate(typed, usize::from(inner.width.saturating_sub(4)), "").into_owned()
+    };
+    let mut line = words("> ", Role::Key);
+    line.push(&shown, Role::Text, None);
+    let columns = u16::try_from(line.width()).unwrap_or(0);
+    put(frame.buffer_mut(), field, 0, &line, state);
+    frame.set_cursor_position((field.x.saturating_add(columns), field.y));
+}
+
+/// Where line `place` of a box stands on the screen.
+fn row_of(inner: Rect, rows: &[u16], place: usize) -> u16 {
+    let row = rows.get(place).copied().unwrap_or_default();
+    inner.y.saturating_add(row.min(inner.height.saturating_sub(1)))
+}
+
+/// A box in the middle with lines in it; what is inside of it, and in which row of that each line begins.
+fn boxed(
+    state: &State,
+    frame: &mut Frame<'_>,
+    area: Rect,
+    lines: &[&str],
+    first: Role,
+) -> (Rect, Vec<u16>) {
     let most = area.width.saturating_sub(4).min(72);
-    let mut shown = vec![];
+    let (mut shown, mut rows) = (vec![], vec![]);
     for (place, line) in lines.iter().enumerate() {
         let role = match place {
             0 => first,
@@ -70,6 +111,7 @@ fn boxed(state: &State, frame: &mut Frame<'_>, area: Rect, lines: &[&str], first
         if wrapped.is_empty() {
             wrapped.push(words("", role));
         }
+        rows.push(u16::try_from(shown.len()).unwrap_or(u16::MAX));
         shown.extend(wrapped);
     }
     let height = u16::try_from(shown.len()).unwrap_or(u16::MAX).saturating_add(2).min(area.height);
@@ -83,7 +125,7 @@ fn boxed(state: &State, frame: &mut Frame<'_>, area: Rect, lines: &[&str], first
     for (row, line) in (0..inner.height).zip(&shown) {
         put(frame.buffer_mut(), inner, row, line, state);
     }
-    inner
+    (inner, rows)
 }
 
 /// Draws the frame of a box, and says what is inside of it.

@@ -1,11 +1,11 @@
 //! One message as rows: who, when, how far it has come, what it says, and what was said about it.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use super::between::day;
 use crate::tui::{
     glyphs::Mark,
-    state::{Message, Open, State, window::Progress},
+    state::{Message, Open, Row, State, window::Progress},
     text::{
         Piece, TextLine,
         links::Links,
@@ -29,6 +29,15 @@ pub(super) const INDENT: usize = 6 + NAME + 1 + 3;
 pub struct ViewCache {
     texts: HashMap<(String, u16), Text>,
     links: Rc<RefCell<Links>>,
+    sheet: Option<SheetRows>,
+}
+
+/// The rows of a sheet as they were laid out last. Holding them keeps others from taking their place in memory.
+#[derive(Debug)]
+struct SheetRows {
+    rows: Arc<Vec<Row>>,
+    columns: usize,
+    blocks: Rc<Vec<Vec<TextLine>>>,
 }
 
 /// A text that was laid out: of which revision of its message, and whether its code had its colours.
@@ -43,6 +52,22 @@ impl ViewCache {
     /// Forgets everything but where links lead: the theme, the emoji or the terminal has changed.
     pub fn clear(&mut self) {
         self.texts.clear();
+        self.sheet = None;
+    }
+
+    /// The rows of a sheet, laid out once as long as they are the same ones.
+    pub(super) fn sheet(&mut self, rows: &Arc<Vec<Row>>, columns: usize) -> Rc<Vec<Vec<TextLine>>> {
+        if let Some(known) = &self.sheet
+            && known.columns == columns
+            && Arc::ptr_eq(&known.rows, rows)
+        {
+            return Rc::clone(&known.blocks);
+        }
+        let blocks = rows.iter().map(|row| super::pane::wrapped(row, columns)).collect();
+        let blocks: Rc<Vec<Vec<TextLine>>> = Rc::new(blocks);
+        let (kept, blocks_kept) = (Arc::clone(rows), Rc::clone(&blocks));
+        self.sheet = Some(SheetRows { rows: kept, columns, blocks: blocks_kept });
+        blocks
     }
 
     /// Where the links that were drawn lead.

@@ -76,7 +76,8 @@ fn chat(state: &State, cache: &mut ViewCache, frame: &mut Frame<'_>, area: Rect)
     }
     let rule = u16::from(area.height >= LOW);
     let is_narrow = area.width < NARROW;
-    let writing = composer::height(state, area.width).min(area.height / 3).max(1);
+    let laid = composer::lay_out(state, area.width);
+    let writing = composer::height(state, laid.as_ref()).min(area.height / 3).max(1);
     // Where there is no row for both, what has to be told takes the place of the keys.
     let tells = state.notice.is_some() || !status::is_calm(state);
     let has_status = !is_narrow || area.height >= LOW;
@@ -92,16 +93,15 @@ fn chat(state: &State, cache: &mut ViewCache, frame: &mut Frame<'_>, area: Rect)
     ])
     .areas(area);
     // Where it is narrow, the list is only shown when it was asked for, over the messages.
-    let shows_rooms = state.shows_rooms != is_narrow;
+    let shows_rooms = state.shows_rooms != is_narrow && !state.is_zoomed;
     let list = match (shows_rooms, area.width) {
         (false, _) => 0,
         (true, columns) if columns < NARROW => columns,
         (true, columns) if columns < WIDE => 19,
         (true, _) => 25,
     };
-    let has_pane =
-        state.sheet.is_some() || state.open.as_ref().is_some_and(|open| open.thread.is_some());
-    let pane = match (has_pane, area.width >= WIDE) {
+    let has_pane = state.has_beside() && (!state.is_zoomed || state.is_beside());
+    let pane = match (has_pane, area.width >= WIDE && !state.is_zoomed) {
         (false, _) => 0,
         (true, true) => (area.width / 3).clamp(31, 48),
         (true, false) => body.width.saturating_sub(list).saturating_sub(u16::from(list > 0)),
@@ -132,7 +132,7 @@ fn chat(state: &State, cache: &mut ViewCache, frame: &mut Frame<'_>, area: Rect)
         seen.plain.extend(pane::draw(state, cache, frame, inset(side)).plain);
     }
     status::draw(state, frame, status);
-    composer::draw(state, frame, writing);
+    composer::draw(state, laid.as_ref(), frame, writing);
     status::hints(state, frame, hint);
     seen
 }

@@ -4,8 +4,8 @@ use ratatui::{Frame, layout::Rect};
 
 use super::{composer, message::ViewCache, put, put_right, timeline, words};
 use crate::tui::{
-    state::{Seen, Sheet, State},
-    text::{self, width},
+    state::{Row, Seen, Sheet, State},
+    text::{self, TextLine, width},
     theme::Role,
 };
 
@@ -17,7 +17,7 @@ pub(super) fn draw(
     area: Rect,
 ) -> Seen {
     if let Some(sheet) = &state.sheet {
-        list(state, sheet, frame, area);
+        list(state, cache, sheet, frame, area);
         return Seen::default();
     }
     let Some(open) = &state.open else { return Seen::default() };
@@ -25,7 +25,8 @@ pub(super) fn draw(
     let role = if thread.has_keys { Role::BorderFocused } else { Role::Heading };
     put(frame.buffer_mut(), area, 0, &words("Thread", role), state);
     put_right(frame.buffer_mut(), area, 0, "Esc ", state.look.theme.style(Role::Hint));
-    let rows = composer::rows(&thread.draft.composer, area.width).min(area.height / 3).max(1);
+    let laid = composer::Laid::of(&thread.draft.composer, area.width);
+    let rows = laid.height().min(area.height / 3).max(1);
     let middle = Rect {
         y: area.y.saturating_add(1),
         height: area.height.saturating_sub(rows).saturating_sub(2),
@@ -35,7 +36,7 @@ pub(super) fn draw(
     let below = Rect { y: middle.bottom().saturating_add(1), height: rows, ..area };
     composer::field(
         state,
-        &thread.draft.composer,
+        (&thread.draft.composer, &laid),
         thread.has_keys,
         "reply in thread",
         frame,
@@ -44,7 +45,7 @@ pub(super) fn draw(
     seen
 }
 
-fn list(state: &State, sheet: &Sheet, frame: &mut Frame<'_>, area: Rect) {
+fn list(state: &State, cache: &mut ViewCache, sheet: &Sheet, frame: &mut Frame<'_>, area: Rect) {
     let role = if sheet.has_keys { Role::BorderFocused } else { Role::Heading };
     let columns = usize::from(area.width);
     let ellipsis = state.look.glyphs.ellipsis();
@@ -57,36 +58,17 @@ fn list(state: &State, sheet: &Sheet, frame: &mut Frame<'_>, area: Rect) {
         put(frame.buffer_mut(), below, 0, &words("reading", Role::Dim), state);
         return;
     }
-    // Each row of the sheet takes as many rows of the screen as it needs; the marked one is always to be seen.
-    let blocks: Vec<Vec<text::TextLine>> = sheet
-        .rows
-        .iter()
-        .map(|row| {
-            let look = row.role.unwrap_or(Role::Text);
-            let mut lines =
-                text::wrap(&[words(row.title.clone(), look)], columns.saturating_sub(2));
-            if lines.is_empty() {
-                lines.push(words("", look));
-            }
-            if !row.detail.is_empty() {
-                let detail = words(row.detail.clone(), Role::Dim);
-                lines.extend(text::wrap(&[detail], columns.saturating_sub(4)).into_iter().map(
-                    |mut line| {
-                        line.pieces.insert(0, text::Piece::new("  ", Role::Dim));
-                        line
-                    },
-                ));
-            }
-            lines
-        })
-        .collect();
+    let blocks = cache.sheet(&sheet.rows, columns);
+    // The marked row is always to be seen: as much before it as there is room for.
     let height = usize::from(below.height);
-    let mut first = 0;
-    let upto = |first: usize| -> usize {
-        blocks.iter().take(sheet.marked.saturating_add(1)).skip(first).map(Vec::len).sum()
-    };
-    while first < sheet.marked && upto(first) > height {
-        first = first.saturating_add(1);
+    let mut first = sheet.marked;
+    let mut used = blocks.get(first).map_or(0, Vec::len);
+    while let Some(before) = first.checked_sub(1) {
+        used = used.saturating_add(blocks.get(before).map_or(0, Vec::len));
+        if used > height {
+            break;
+        }
+        first = before;
     }
     let mut y = 0_u16;
     for (place, block) in blocks.iter().enumerate().skip(first) {
@@ -109,4 +91,22 @@ fn list(state: &State, sheet: &Sheet, frame: &mut Frame<'_>, area: Rect) {
             y = y.saturating_add(1);
         }
     }
+}
+
+/// A row of a sheet in as many rows of the screen as it needs.
+pub(super) fn wrapped(row: &Row, columns: usize) -> Vec<TextLine> {
+    let look = row.role.unwrap_or(Role::Text);
+    let mut lines = text::wrap(&[words(row.title.clone(), look)], columns.saturating_sub(2));
+    if lines.is_empty() {
+        lines.push(words("", look));
+    }
+    if !row.detail.is_empty() {
+        let detail = words(row.detail.clone(), Role::Dim);
+        let details = text::wrap(&[detail], columns.saturating_sub(4));
+        lines.extend(details.into_iter().map(|mut line| {
+            line.pieces.insert(0, text::Piece::new("  ", Role::Dim));
+            line
+        }));
+    }
+    lines
 }

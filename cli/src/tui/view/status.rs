@@ -1,12 +1,17 @@
 //! How things stand, and which keys matter now.
 
-use ratatui::{Frame, layout::Rect};
+use ratatui::{
+    Frame,
+    crossterm::event::{KeyCode, KeyModifiers},
+    layout::Rect,
+};
 
 use super::{put, put_right, words};
 use crate::{
     agent::verb::Connection,
     tui::{
         action::{Action, Place},
+        keymap::Stroke,
         state::{Open, Purpose, Screen, State, Weight},
         text::{TextLine, width::width},
         theme::Role,
@@ -133,12 +138,20 @@ fn typing(state: &State, line: &mut TextLine) {
     line.push(&said, Role::Dim, None);
 }
 
+/// The key that begins a line, of those that work on this terminal the one that people know.
+fn new_line(state: &State) -> Option<String> {
+    let enter = |modifiers| Stroke { code: KeyCode::Enter, modifiers };
+    let [shift, alt] = [KeyModifiers::SHIFT, KeyModifiers::ALT].map(enter);
+    let known =
+        [shift, alt].into_iter().filter(|stroke| *stroke != shift || state.look.has_shift_enter);
+    let is_it = |stroke: &Stroke| state.keymap.written(*stroke) == Some(Action::NewLine);
+    let known = known.into_iter().find(is_it).map(|stroke| stroke.to_string());
+    known.or_else(|| state.keymap.key_of(Action::NewLine, Place::Writing).map(str::to_owned))
+}
+
 /// Draws the keys that matter now.
 pub(super) fn hints(state: &State, frame: &mut Frame<'_>, area: Rect) {
-    let key = |action: Action, place: Place| {
-        let keys = state.keymap.keys_of(action);
-        keys.into_iter().find(|(at, _)| *at == place).map(|(_, key)| key)
-    };
+    let key = |action: Action, place: Place| state.keymap.key_of(action, place).map(str::to_owned);
     let mut hints: Vec<(String, &str)> = vec![];
     let mut add = |action: Action, place: Place, about: &'static str| {
         hints.extend(key(action, place).map(|key| (key, about)));
@@ -171,10 +184,9 @@ pub(super) fn hints(state: &State, frame: &mut Frame<'_>, area: Rect) {
             Some(Purpose::Edit(_)) => "save",
             _ => "send",
         };
-        let line = if state.look.has_shift_enter { "Shift+Enter" } else { "Alt+Enter" };
-        hints.push(("Enter".to_owned(), send));
-        hints.push((line.to_owned(), "line"));
-        hints.push(("Up".to_owned(), "select"));
+        hints.extend(key(Action::Send, Place::Writing).map(|key| (key, send)));
+        hints.extend(new_line(state).map(|key| (key, "line")));
+        hints.extend(key(Action::RowUp, Place::Writing).map(|key| (key, "select")));
         let mut add = |action: Action, about: &'static str| {
             hints.extend(key(action, Place::Everywhere).map(|key| (key, about)));
         };

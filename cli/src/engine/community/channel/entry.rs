@@ -258,7 +258,7 @@ impl Engine {
         allowed: Permissions,
     ) -> News {
         let Content::Text(text) = content else { return News::None };
-        if post.author == self.user || row.read >= post.seq {
+        if post.author == self.user || self.read_through(row) >= post.seq {
             return News::None;
         }
         let is_for_all = text.mentions_all && allowed.contain(Permissions::MENTION_ALL);

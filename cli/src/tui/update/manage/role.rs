@@ -30,7 +30,7 @@ pub(super) fn run(state: &mut State, community: String, argument: &str) -> Vec<E
             let change = RoleChange { role: some(rest), delete: true, ..nothing(community) };
             vec![ask(state, Want::Done(format!("The role {rest} is gone")), &change)]
         }
-        "grant" | "take" => {
+        "grant" | "take" | "revoke" => {
             // The member and the role, in either order.
             let words: Vec<&str> = rest.split_whitespace().collect();
             let who = words.iter().find(|word| word.contains('@')).copied();

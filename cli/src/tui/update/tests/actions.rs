@@ -5,7 +5,7 @@ use crate::tui::{
     action::{Action, Place, TABLE},
     event::Event,
     fixture::{Desk, many, page, talk},
-    state::{Layer, Screen},
+    state::{Editing, Layer, Screen},
 };
 
 /// Everything that an action could have changed and somebody could notice.
@@ -17,6 +17,7 @@ fn noticeable(desk: &Desk) -> String {
         (
             (screen, &state.open, &state.sheet, &state.layers, &state.notice),
             (state.folded.len(), state.shows_rooms, state.is_bare, state.look.mouse),
+            (state.is_zoomed, state.marks.len()),
             (state.is_quitting, state.look.built_in),
         )
     )
@@ -32,9 +33,23 @@ fn prepared(place: Place) -> Desk {
     desk.draw();
     desk.keys("pageup");
     desk.draw();
-    if place == Place::Selecting {
-        desk.keys("alt-p k");
-        desk.draw();
+    match place {
+        Place::Everywhere => {}
+        Place::Selecting | Place::Vim => {
+            desk.keys("alt-p k");
+            desk.draw();
+        }
+        // A word was deleted, one is taken back that can be done again, and a name can be completed in the middle.
+        Place::Writing => {
+            desk.write("one two");
+            desk.keys("ctrl-w");
+            desk.write("two");
+            desk.keys("left left left");
+            desk.write("@b");
+        }
+    }
+    if place == Place::Vim {
+        desk.state.editing = Editing::Vim;
     }
     desk
 }
@@ -58,6 +73,9 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("forward", "@bo@nest.example"),
     ("read", "all"),
     ("me", "waves"),
+    ("mark", "a"),
+    ("write", "A"),
+    ("to-mark", "a"),
     ("join", "rookery://x"),
     ("group", "weekend @bo @dee"),
     ("topic", "news"),
@@ -95,6 +113,9 @@ fn every_action_does_something_by_its_keys() {
     for spec in TABLE {
         for (place, key, _) in spec.keys {
             let mut desk = prepared(*place);
+            if spec.action == Action::Redo {
+                desk.keys("ctrl-_");
+            }
             let before = noticeable(&desk);
             let effects = desk.keys(key);
             let is_there = spec.action == Action::Nth && *key == NTH_IS_OPEN;

@@ -6,8 +6,10 @@ mod drafts;
 mod first_run;
 mod looks;
 mod moving;
+mod secrets;
 mod sheets;
 mod told;
+mod vi;
 mod writing;
 
 use serde_json::Value;

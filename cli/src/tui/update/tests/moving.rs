@@ -220,3 +220,34 @@ fn on_a_wide_screen_what_is_unread_stands_first_mentions_before_the_rest() {
     desk.tell(Event::Resized(80, 24));
     assert_eq!(top(&desk)[0], "Direct");
 }
+
+#[test]
+fn pain_09_what_is_marked_unread_stays_so_while_it_is_looked_at() {
+    let mut desk = desk();
+    desk.keys("alt-p k k k k k");
+    desk.draw();
+    let id = desk.state.open.as_ref().unwrap().selecting.as_ref().unwrap().id.clone();
+    let effects = desk.keys("u");
+    let asked = json!({ "room": "rookery-devs#ops", "from": id });
+    assert_eq!(asks(&effects, "mark-unread"), [&asked]);
+    desk.answer("mark-unread", json!({ "v": 1 }));
+    let open_ = desk.state.open.as_ref().unwrap();
+    assert_eq!(open_.first_new.as_deref(), Some(id.as_str()));
+    // What comes is read, and does not count as read; nor does coming back to the terminal.
+    desk.keys("ctrl-end");
+    let effects =
+        desk.tell(Event::Watched(crate::agent::verb::WatchEvent::Messages { revision: 9 }));
+    for read in asks(&effects, "read") {
+        assert_eq!(read["peek"], true);
+    }
+    assert!(desk.tell(Event::Focus(true)).is_empty());
+    // Coming to it again reads it.
+    desk.asked.clear();
+    open(&mut desk, "@bo@nest.example");
+    open(&mut desk, "rookery-devs#ops");
+    assert_eq!(desk.last("read").unwrap().params["peek"], false);
+    let effects = desk.write("/read all");
+    drop(effects);
+    let effects = desk.keys("enter");
+    assert!(asks(&effects, "mark-read").iter().any(|one| one["room"] == "@alice@nest.example"));
+}
