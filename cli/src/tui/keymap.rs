@@ -378,7 +378,8 @@ impl Keymap {
     /// What a key does to what is written. Shift changes nothing where it means nothing of its own.
     #[must_use]
     pub fn written(&self, stroke: Stroke) -> Option<Action> {
-        let plain = Stroke { modifiers: stroke.modifiers - KeyModifiers::SHIFT, ..stroke };
+        let plain =
+            Stroke { modifiers: stroke.modifiers.difference(KeyModifiers::SHIFT), ..stroke };
         // Some terminals send this for Backspace.
         let rubs_out = Stroke { code: KeyCode::Char('h'), modifiers: KeyModifiers::CONTROL };
         for stroke in [stroke, plain] {
