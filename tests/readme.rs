@@ -74,8 +74,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("rookery rooms", "="),
     // Nobody has answered yet, and a store with a key file is not locked.
-    ("rookery mark-unread", "rookery mark-unread night-owls#general; [ $? = 7 ]"),
-    ("rookery lock", "rookery lock; [ $? = 1 ]"),
+    ("rookery mark-unread", "rookery mark-unread night-owls#general || [ $? = 7 ]"),
+    ("rookery lock", "rookery lock || [ $? = 1 ]"),
     ("rookery recovery show", "="),
     (
         "rookery --linear",

@@ -16,6 +16,8 @@
 //!
 //! `run = ""` takes a key away. An unknown key or action is an error that names its line.
 
+mod raw;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt,
@@ -23,8 +25,8 @@ use std::{
 };
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use serde::Deserialize;
 
+use self::raw::{RawFile, RawKey, RawPlace};
 use super::{
     action::{Action, Place, TABLE},
     composer::Edit,
@@ -237,33 +239,6 @@ impl Default for Keymap {
         map.note_beginnings();
         map
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawFile {
-    #[serde(default)]
-    key: Vec<toml::Spanned<RawKey>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawKey {
-    on: String,
-    run: String,
-    #[serde(default, rename = "in")]
-    place: Option<RawPlace>,
-    #[serde(default, rename = "desc")]
-    _desc: String,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum RawPlace {
-    Everywhere,
-    Selecting,
-    Writing,
-    Vim,
 }
 
 /// A user's file with one row more, by which `on` runs `run`. Of several rows for one key the last one counts.
