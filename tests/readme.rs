@@ -73,6 +73,10 @@ const COMMANDS: &[(&str, &str)] = &[
         "ROOKERY_HOME=~/third rookery login \"$LINK\" alice --password-file ~/password --recovery-key-file $ROOKERY_HOME/recovery-key",
     ),
     ("rookery rooms", "="),
+    // Nobody has answered yet, and a store with a key file is not locked.
+    ("rookery mark-unread", "rookery mark-unread night-owls#general || [ $? = 7 ]"),
+    ("rookery lock", "rookery lock || [ $? = 1 ]"),
+    ("rookery recovery show", "="),
     (
         "rookery --linear",
         "echo 'told by lines' | rookery --linear >~/lines; grep -q 'told by lines' ~/lines",

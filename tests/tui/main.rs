@@ -11,4 +11,5 @@ mod people;
 mod places;
 mod scene;
 mod secrets;
+mod unread;
 mod writing;

@@ -136,5 +136,5 @@ fn counts(placed: &Placed, peer: UserId, from: Option<Timestamp>) -> bool {
 }
 
 fn nothing_there() -> CommandError {
-    CommandError::new(Kind::Usage, "nobody else has said anything from there on")
+    CommandError::new(Kind::NotFound, "nobody else has said anything from there on")
 }

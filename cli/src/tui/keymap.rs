@@ -16,6 +16,8 @@
 //!
 //! `run = ""` takes a key away. An unknown key or action is an error that names its line.
 
+mod raw;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt,
@@ -23,8 +25,8 @@ use std::{
 };
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use serde::Deserialize;
 
+use self::raw::{RawFile, RawKey, RawPlace};
 use super::{
     action::{Action, Place, TABLE},
     composer::Edit,
@@ -239,33 +241,6 @@ impl Default for Keymap {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawFile {
-    #[serde(default)]
-    key: Vec<toml::Spanned<RawKey>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawKey {
-    on: String,
-    run: String,
-    #[serde(default, rename = "in")]
-    place: Option<RawPlace>,
-    #[serde(default, rename = "desc")]
-    _desc: String,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum RawPlace {
-    Everywhere,
-    Selecting,
-    Writing,
-    Vim,
-}
-
 /// A user's file with one row more, by which `on` runs `run`. Of several rows for one key the last one counts.
 pub fn with_row(former: &str, on: &str, run: &str) -> Result<String, KeyError> {
     let [on, run] = [on, run].map(|word| toml::Value::String(word.to_owned()).to_string());
@@ -378,7 +353,8 @@ impl Keymap {
     /// What a key does to what is written. Shift changes nothing where it means nothing of its own.
     #[must_use]
     pub fn written(&self, stroke: Stroke) -> Option<Action> {
-        let plain = Stroke { modifiers: stroke.modifiers - KeyModifiers::SHIFT, ..stroke };
+        let plain =
+            Stroke { modifiers: stroke.modifiers.difference(KeyModifiers::SHIFT), ..stroke };
         // Some terminals send this for Backspace.
         let rubs_out = Stroke { code: KeyCode::Char('h'), modifiers: KeyModifiers::CONTROL };
         for stroke in [stroke, plain] {

@@ -251,3 +251,22 @@ fn a_hostile_name_is_printed_as_letters() {
         assert!(!crate::render::field(line).chars().any(is_unsafe));
     }
 }
+
+/// A password may begin like a command, and is neither run nor printed.
+#[test]
+fn secrets_are_asked_for_in_lines_and_an_empty_one_leaves() {
+    let mut lines = Lines::filled();
+    lines.news();
+    assert!(lines.line("/password").contains("Your password until now"));
+    assert!(lines.line("/quit is my password").contains("The new one"));
+    assert!(!lines.line("/quit").contains("/quit"));
+    assert!(!lines.desk.state.is_quitting);
+    let said = lines.line("/quit");
+    assert!(!said.contains("/quit"), "{said}");
+    let asked = lines.desk.last("account.password").unwrap();
+    assert_eq!(asked.params["old"], "/quit is my password");
+    lines.desk.answer("account.password", serde_json::json!({}));
+    assert!(lines.news().contains("is changed"));
+    assert!(lines.line("/recover").contains("takes the place of the recovery key"));
+    assert!(lines.line("").contains("Nothing was changed"));
+}

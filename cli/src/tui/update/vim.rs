@@ -109,11 +109,10 @@ pub(super) fn begin(state: &mut State, letter: &str) -> Vec<Effect> {
         let key = KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE);
         return write(state, key).unwrap_or_default();
     }
-    let change = match letter {
-        'I' => Edit::LineStart,
-        'A' => Edit::LineEnd,
-        _ => return say(state, Weight::Done, "What you type is written"),
+    match letter {
+        'I' => open.writing().apply(Edit::LineStart),
+        'A' => open.writing().apply(Edit::LineEnd),
+        _ => false,
     };
-    open.writing().apply(change);
-    vec![]
+    say(state, Weight::Done, "What you type is written")
 }

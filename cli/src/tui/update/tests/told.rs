@@ -199,3 +199,23 @@ fn what_cannot_be_opened_is_the_last_whatever_comes_and_is_never_paged_from() {
     desk.list(vec![room("@bo@nest.example", json!({}))]);
     desk.draw();
 }
+
+/// The list may be made just before what is looked at is written down as read.
+#[test]
+fn what_is_looked_at_is_not_listed_as_unread_and_what_is_not_is() {
+    let mut desk = desk();
+    let ops = |desk: &Desk| {
+        let room = desk.state.room_called("rookery-devs#ops").unwrap();
+        (room.unread, room.mentions)
+    };
+    desk.list(rooms());
+    assert_eq!(ops(&desk), (0, 0));
+    assert!(desk.state.room_called("rookery-devs#general").unwrap().unread > 0);
+    desk.tell(Event::Focus(false));
+    desk.list(rooms());
+    assert_eq!(ops(&desk), (3, 1));
+    desk.tell(Event::Focus(true));
+    desk.state.open.as_mut().unwrap().stays_unread = true;
+    desk.list(rooms());
+    assert_eq!(ops(&desk), (3, 1));
+}
