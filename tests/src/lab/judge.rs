@@ -14,6 +14,7 @@ use super::{
     talk::Said,
 };
 use crate::{
+    homeserver::Homeserver,
     oracle::{Ledger, Verdict},
     profile::Message,
 };
@@ -152,7 +153,7 @@ impl Stage {
     /// Looks into all logs for panics, ends the homes in order, and compares what they have on disk (I3, I6, I10).
     pub(super) async fn autopsy(&mut self) -> Result<Vec<String>> {
         let mut wrong = vec![];
-        let logs = self.homes.iter().map(|home| home.log_file());
+        let logs = self.homes.iter().map(Homeserver::log_file);
         for log in logs.chain(self.devices.iter().map(|device| device.profile.log_file())) {
             let text = fs::read(&log).unwrap_or_default();
             let text = String::from_utf8_lossy(&text);

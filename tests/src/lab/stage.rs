@@ -15,7 +15,7 @@ use super::{
 use crate::{
     faults::Unsynced,
     homeserver::Homeserver,
-    process::{PATIENCE, Running},
+    process::{PATIENCE, Place, Running},
     profile::Profile,
     random::Random,
     world::{World, eventually},
@@ -80,8 +80,9 @@ pub(super) struct Stage {
     pub(super) people: Vec<Person>,
     /// The way into the community.
     pub(super) invitation: String,
-    _world: World,
-    _namespaces: Vec<Namespace>,
+    world: World,
+    /// Those of the homes, and then those of the devices of each home.
+    namespaces: Vec<Namespace>,
 }
 
 impl Stage {
@@ -96,11 +97,10 @@ impl Stage {
         let namespaces = (0..count.saturating_mul(2).min(MOST))
             .map(|number| ground.namespace(number))
             .collect::<Result<Vec<_>>>()?;
-        let (of_homes, of_devices) = namespaces.split_at(count);
         let world = World::new()?;
-        let homes = start_homes(&world, of_homes).await?;
+        let homes = start_homes(&world, count, &namespaces).await?;
         let mut random = Random::of(plan.seed).split();
-        let mut links = join_homes(&homes, of_homes, &mut random).await?;
+        let mut links = join_homes(&homes, &namespaces, &mut random).await?;
         let people = people(count, devices);
         let mut stage = Self {
             agents: vec![],
@@ -109,23 +109,21 @@ impl Stage {
             devices: vec![],
             people,
             invitation: String::new(),
-            _world: world,
-            _namespaces: vec![],
+            world,
+            namespaces,
         };
         for (number, person) in seats(count, devices).into_iter().enumerate() {
-            let (yard, home) = of_devices
-                .get(stage.person(person)?.home)
-                .zip(of_homes.get(stage.person(person)?.home))
-                .context("a namespace")?;
+            let home = stage.person(person)?.home;
+            let yard = stage.namespace(count.saturating_add(home))?;
             let port = 8_000_u16.checked_add(u16::try_from(number)?).context("a port")?;
             let near = SocketAddr::from((yard.near(), port));
-            let far = SocketAddr::from((home.far(), PORT));
+            let far = SocketAddr::from((stage.namespace(home)?.far(), PORT));
             let link = Link::open(near, far, random.split()).await?;
             links.insert(schedule::Link::Device(number), vec![link]);
-            stage.seat(number, person, yard, near, schedule).await?;
+            let place = yard.place();
+            stage.seat(number, person, place, near, schedule).await?;
         }
         stage.links = links;
-        stage._namespaces = namespaces;
         stage.acquaint().await?;
         stage.found().await?;
         Ok(stage)
@@ -133,6 +131,10 @@ impl Stage {
 
     pub(super) fn person(&self, number: usize) -> Result<&Person> {
         self.people.get(number).context("a person of the lab")
+    }
+
+    fn namespace(&self, number: usize) -> Result<&Namespace> {
+        self.namespaces.get(number).context("a namespace of the lab")
     }
 
     fn home(&self, number: usize) -> Result<&Homeserver> {
@@ -207,12 +209,12 @@ impl Stage {
         between.chain([Room::Club, Room::Bridge, Room::Crew]).collect()
     }
 
-    /// Gives somebody a device in the namespace `yard`, which reaches its home at `near`, and starts its agent.
+    /// Gives somebody a device at `place`, which reaches its home at `near`, and starts its agent.
     async fn seat(
         &mut self,
         number: usize,
         person: usize,
-        yard: &Namespace,
+        place: Place,
         near: SocketAddr,
         schedule: &schedule::Schedule,
     ) -> Result<()> {
@@ -220,7 +222,7 @@ impl Stage {
         let (name, home) = (name.clone(), *home);
         let has_one = self.devices.iter().any(|device| device.person == person);
         let what = if has_one { "phone" } else { "laptop" };
-        let mut profile = self._world.profile(&name, what)?.at(yard.place());
+        let mut profile = self.world.profile(&name, what)?.at(place);
         let agent = schedule::Process::Agent(number);
         let jumps = |strike: &schedule::Strike| matches!(strike.fault, schedule::Fault::Clock(process, _) if process == agent);
         if schedule.strikes().iter().any(jumps) {
@@ -289,8 +291,12 @@ impl Stage {
     }
 }
 
-async fn start_homes(world: &World, namespaces: &[Namespace]) -> Result<Vec<Homeserver>> {
-    let starting = HOMES.iter().zip(namespaces).map(|(name, namespace)| {
+async fn start_homes(
+    world: &World,
+    count: usize,
+    namespaces: &[Namespace],
+) -> Result<Vec<Homeserver>> {
+    let starting = HOMES.iter().zip(namespaces).take(count).map(|(name, namespace)| {
         world
             .homeserver(&format!("{name}.example"))
             .at(namespace.place(), (namespace.far(), PORT).into())
@@ -340,13 +346,9 @@ fn seats(homes: usize, devices: usize) -> Vec<usize> {
     for device in 0..devices {
         let (round, home) =
             (device.checked_div(homes).unwrap_or(0), device.checked_rem(homes).unwrap_or(0));
-        let person = match (round % 3, firsts.get(&home)) {
-            (2, Some(first)) => *first,
-            _ => {
-                people = people.saturating_add(1);
-                people.saturating_sub(1)
-            }
-        };
+        let first = firsts.get(&home).filter(|_| round % 3 == 2);
+        let person = first.copied().unwrap_or(people);
+        people = people.max(person.saturating_add(1));
         if round % 3 == 0 {
             firsts.insert(home, person);
         }

@@ -134,7 +134,9 @@ impl Scene<'_> {
         };
         let (talked, changed) = Box::pin(try_join(talking, changing)).await?;
         let mut all = Said::default();
-        talked.into_iter().for_each(|said| all.merge(said));
+        for said in talked {
+            all.merge(said);
+        }
         all.violations
             .extend(changed.into_iter().filter_map(Result::err).map(|why| format!("{why:#}")));
         Ok(all)

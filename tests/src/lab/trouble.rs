@@ -158,16 +158,18 @@ mod tests {
     /// Sends `count` numbers, one a millisecond, and gives them as they arrive, each with how long it took.
     fn sent(conditions: &Conditions, count: u32) -> Vec<(u32, Duration)> {
         let begin = Instant::now();
-        let at = |millisecond: u32| begin + Duration::from_millis(u64::from(millisecond));
+        let at = |millisecond: u32| {
+            begin.checked_add(Duration::from_millis(millisecond.into())).unwrap()
+        };
         let mut shaper = Shaper::new(Random::of(7));
         let mut got = vec![];
-        for now in 0..count + 2_000 {
+        for now in 0..count.saturating_add(2_000) {
             if now < count {
                 shaper.send(&now.to_be_bytes(), conditions, at(now));
             }
             while let Some(datagram) = shaper.arrived(at(now)) {
                 let number = u32::from_be_bytes(datagram.try_into().unwrap());
-                got.push((number, at(now) - at(number)));
+                got.push((number, at(now).duration_since(at(number))));
             }
         }
         assert_eq!(shaper.next_arrival(), None);
