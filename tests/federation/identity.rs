@@ -18,7 +18,7 @@ use rookery_protocol::{
 };
 use rookery_tests::{
     homeserver::Homeserver,
-    impostor::{Impostor, Invented},
+    impostor::{Impostor, Invented, serve},
     profile::Profile,
     world::World,
 };
@@ -194,14 +194,19 @@ impl Known {
 
 #[tokio::test]
 async fn whoever_is_blocked_stays_so_whatever_their_server_calls_them() -> Result<()> {
-    let Known { nest: _, bob, impostor, client, .. } = Known::new().await?;
+    let known = Known::new().await?;
+    let Known { bob, impostor, client, .. } = &known;
     let theirs = Invented::new("garden.example", impostor.root())?;
     let forward = PeerForward { items: vec![request_to_bob(&theirs, "carol")?] };
     let (answer, shown) =
         tokio::join!(client.call(&forward), theirs.show_chain(client.connection()));
     shown?;
     ensure!(matches!(answer?.outcomes.as_slice(), [ForwardOutcome::Taken { .. }]));
-    bob.ask(&["contact", "block", "@carol@garden.example"]).await?;
+    // Whoever says nothing meanwhile is taken to be gone.
+    tokio::select! {
+        blocked = bob.ask(&["contact", "block", "@carol@garden.example"]) => drop(blocked?),
+        ended = serve(client.connection(), async |_, _| Ok(None)) => return ended,
+    }
     let again = Forwarded { id: ItemId::from_bytes([9; 16]), ..request_to_bob(&theirs, "dave")? };
     client.call(&PeerForward { items: vec![again] }).await?;
     let listed = bob.run(&["contact", "list", "--json"]).await?.success()?.json_lines()?;
@@ -248,7 +253,8 @@ async fn forged_reflected_and_replayed_proofs_are_refused() -> Result<()> {
 
 #[tokio::test]
 async fn a_server_speaks_for_its_own_users_only() -> Result<()> {
-    let Known { nest, bob, impostor, client, .. } = Known::new().await?;
+    let known = Known::new().await?;
+    let Known { nest, bob, impostor, client, .. } = &known;
 
     // A user of a third server, and one of the very server that is spoken to.
     let aviary = Invented::new("aviary.example", ServerId::from_bytes([3; 32]))?;

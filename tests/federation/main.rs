@@ -2,5 +2,6 @@
 
 mod communities;
 mod delivery;
+mod hostile;
 mod identity;
 mod pair;

@@ -19,6 +19,7 @@ const SQLITE: &Steps = &[
     (3, "peers", include_str!("../../../migrations/homeserver/sqlite/0003_peers.sql")),
     (4, "abroad", include_str!("../../../migrations/homeserver/sqlite/0004_abroad.sql")),
     (5, "undelivered", include_str!("../../../migrations/homeserver/sqlite/0005_undelivered.sql")),
+    (7, "forks", include_str!("../../../migrations/homeserver/sqlite/0007_forks.sql")),
 ];
 const POSTGRES: &Steps = &[
     (1, "begin", include_str!("../../../migrations/homeserver/postgres/0001_begin.sql")),
@@ -34,6 +35,7 @@ const POSTGRES: &Steps = &[
         "undelivered",
         include_str!("../../../migrations/homeserver/postgres/0005_undelivered.sql"),
     ),
+    (7, "forks", include_str!("../../../migrations/homeserver/postgres/0007_forks.sql")),
 ];
 
 /// Brings an SQLite file up to date.

@@ -1,9 +1,9 @@
 //! What an administrator asks over the server's own socket.
 
 use crate::{
-    community::CommunityKind,
+    community::{CommunityKind, Fork},
     id::{CommunityId, InviteToken, UserId},
-    name::UserName,
+    name::{ServerName, UserName},
     request,
     request::{Administrator, Never},
     time::Timestamp,
@@ -266,6 +266,12 @@ wire_struct! {
         #[n(9)] pub entries: u64,
         /// What they take, in bytes.
         #[n(10)] pub bytes: u64,
+        /// Its hub, where that is another server and this is a copy.
+        #[n(11)] pub hub: Option<ServerName>,
+        /// How many proofs there are that its hub has signed two histories of it.
+        #[n(12)] pub forks: Option<u32>,
+        /// The proofs; in a list they are left out.
+        #[n(13)] pub proofs: Option<Vec<Fork>>,
     }
 }
 

@@ -60,6 +60,7 @@ impl Registry {
     #[must_use]
     pub fn complete() -> Self {
         let mut registry = Self::default()
+            .of_homeservers()
             .with::<server::ServerInfo>()
             .with::<account::Register>()
             .with::<account::ChangePassword>()
@@ -102,26 +103,11 @@ impl Registry {
             .with::<community::NamesOfUsers>()
             .with::<community::SuggestContacts>()
             .with::<community::FetchHead>()
+            .with::<community::ReadForks>()
             .with::<channel::PostChannel>()
             .with::<channel::ListReads>()
             .with::<blob::PutBlob>()
             .with::<blob::GetBlob>()
-            .with::<peer::PeerHello>()
-            .with::<peer::PeerProve>()
-            .with::<peer::PeerResolve>()
-            .with::<peer::PeerReadChain>()
-            .with::<peer::PeerHeads>()
-            .with::<peer::PeerClaim>()
-            .with::<peer::PeerForward>()
-            .with::<peer_place::PeerListPlaces>()
-            .with::<peer_place::PeerReadPlace>()
-            .with::<peer_place::PeerReadUsers>()
-            .with::<peer_place::PeerTellPlaces>()
-            .with::<peer_place::PeerAppendLog>()
-            .with::<peer_place::PeerPostChannel>()
-            .with::<peer_place::PeerPutBlob>()
-            .with::<peer_place::PeerGetBlob>()
-            .with::<peer_place::PeerListReads>()
             .with::<peering::ListKnownServers>()
             .with::<peering::ListPeers>()
             .with::<peering::ShowPeer>()
@@ -159,6 +145,28 @@ impl Registry {
         crate::session::peer::Greeting::describe(catalogue);
         registry.requests.sort_by_key(|request| request.method);
         registry
+    }
+
+    /// What homeservers ask each other.
+    fn of_homeservers(self) -> Self {
+        self.with::<peer::PeerHello>()
+            .with::<peer::PeerProve>()
+            .with::<peer::PeerResolve>()
+            .with::<peer::PeerReadChain>()
+            .with::<peer::PeerHeads>()
+            .with::<peer::PeerClaim>()
+            .with::<peer::PeerForward>()
+            .with::<peer_place::PeerListPlaces>()
+            .with::<peer_place::PeerReadPlace>()
+            .with::<peer_place::PeerReadUsers>()
+            .with::<peer_place::PeerTellPlaces>()
+            .with::<peer_place::PeerAppendLog>()
+            .with::<peer_place::PeerPostChannel>()
+            .with::<peer_place::PeerPutBlob>()
+            .with::<peer_place::PeerGetBlob>()
+            .with::<peer_place::PeerListReads>()
+            .with::<peer_place::PeerCompareHeads>()
+            .with::<peer_place::PeerTellForks>()
     }
 
     /// The schema in CDDL (RFC 8610).

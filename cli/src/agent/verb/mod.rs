@@ -46,7 +46,7 @@ pub use device::{
     DeviceLine, DeviceLink, DeviceLinked, DeviceList, DeviceRename, DeviceRevoke, LinkEvent,
     RecoveryCreate, RecoveryCreated,
 };
-pub use log::{CommunityLog, CommunityVerify, LogLine, VerifiedLine};
+pub use log::{CommunityLog, CommunityVerify, ForkLine, LogLine, VerifiedLine};
 pub use member::{
     MemberAct, MemberChangeOrder, MemberLine, MemberList, RoleChange, RoleLine, RoleList,
 };
