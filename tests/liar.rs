@@ -5,6 +5,8 @@
     reason = "a subject fails by panicking, and names people that it has made"
 )]
 
+#[path = "liar/forks.rs"]
+mod forks;
 #[path = "liar/heads.rs"]
 mod heads;
 #[path = "liar/wraps.rs"]

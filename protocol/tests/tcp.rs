@@ -73,8 +73,15 @@ impl Blocked {
         Trust::Pinned(self.root.verifying_key().server_id())
     }
 
-    /// Both ends of a connection.
+    /// Both ends of a connection on which somebody has proven who they are.
     async fn pair(&self) -> (Client, Connection) {
+        let (client, connection) = self.unproven().await;
+        connection.trust();
+        (client, connection)
+    }
+
+    /// Both ends of a connection.
+    async fn unproven(&self) -> (Client, Connection) {
         let accept = async { self.listener.accept().await.unwrap().establish().await.unwrap() };
         let (client, connection) = tokio::join!(Client::connect(&self.address, self.pin()), accept);
         (client.unwrap(), connection)
@@ -302,4 +309,29 @@ async fn who_says_nothing_after_the_handshake_is_never_let_in() {
     let established = tokio::time::timeout(Duration::from_millis(300), incoming.establish()).await;
     assert!(established.is_err());
     drop(socket);
+}
+
+#[tokio::test]
+async fn who_has_proven_nothing_gets_little_through_and_everything_once_they_have() {
+    let blocked = blocked(Udp::Rejected).await;
+    let (client, connection) = blocked.unproven().await;
+    // One frame of the allowance and more: it arrives only once its sender is known.
+    let large = vec![7; 400 * 1024];
+    let sending = async {
+        let (mut send, recv) = client.connection().open().await.unwrap();
+        send.write_frame(&large).await.unwrap();
+        send.finish().await;
+        recv
+    };
+    let taking = async {
+        let (_send, mut recv) = connection.accept().await.unwrap();
+        let mut reading = std::pin::pin!(recv.read_frame(1024 * 1024));
+        let early = tokio::time::timeout(Duration::from_secs(1), &mut reading).await;
+        assert!(early.is_err(), "more than the allowance was read");
+        connection.trust();
+        let read = tokio::time::timeout(Duration::from_secs(5), reading).await;
+        read.unwrap().unwrap().unwrap().len()
+    };
+    let (_recv, taken) = tokio::join!(sending, taking);
+    assert_eq!(taken, 400 * 1024);
 }

@@ -18,7 +18,7 @@ use rookery_protocol::{
 };
 use rookery_tests::{
     homeserver::Homeserver,
-    impostor::{Impostor, Invented},
+    impostor::{Impostor, Invented, serve},
     profile::Profile,
     world::World,
 };
@@ -202,7 +202,11 @@ async fn whoever_is_blocked_stays_so_whatever_their_server_calls_them() -> Resul
         tokio::join!(client.call(&forward), theirs.show_chain(client.connection()));
     shown?;
     ensure!(matches!(answer?.outcomes.as_slice(), [ForwardOutcome::Taken { .. }]));
-    bob.ask(&["contact", "block", "@carol@garden.example"]).await?;
+    // Whoever says nothing meanwhile is taken to be gone.
+    tokio::select! {
+        blocked = bob.ask(&["contact", "block", "@carol@garden.example"]) => drop(blocked?),
+        ended = serve(client.connection(), async |_, _| Ok(None)) => return ended,
+    }
     let again = Forwarded { id: ItemId::from_bytes([9; 16]), ..request_to_bob(&theirs, "dave")? };
     client.call(&PeerForward { items: vec![again] }).await?;
     let listed = bob.run(&["contact", "list", "--json"]).await?.success()?.json_lines()?;

@@ -2,6 +2,7 @@
 
 mod communities;
 mod delivery;
+mod hostile;
 mod identity;
 mod keys;
 mod pair;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use rookery_cli::e2ee::{
     OsRandom,
     identity::{DeviceSecrets, MadeFor},
@@ -23,7 +23,6 @@ use rookery_protocol::{
         Answer, Never, Refusal, Request as _,
         chain::{Entries, ReadError},
         peer::{PeerHelloReply, PeerProve, PeerReadChain},
-        peer_place::{PeerListPlaces, Places},
         server::{ServerRecord, SignedServerRecord},
     },
     session::peer::{Dialling, Oneself},
@@ -98,6 +97,12 @@ impl Impostor {
         self.record.root.server_id()
     }
 
+    /// The key that signs what it says.
+    #[must_use]
+    pub const fn online(&self) -> &SigningKey {
+        &self.online
+    }
+
     fn oneself(&self) -> Oneself<'_> {
         Oneself { signed: &self.signed, record: &self.record, online: &self.online }
     }
@@ -118,6 +123,22 @@ impl Impostor {
         let Greeted { client, proof, .. } = self.greet(address, name).await?;
         client.call(&proof).await?;
         Ok(client)
+    }
+}
+
+/// Answers what is asked on `connection` by `answer`, of the method and the body, until it ends; what that has no answer to is an unknown method.
+pub async fn serve(
+    connection: &Connection,
+    answer: impl AsyncFn(&str, &[u8]) -> Result<Option<Vec<u8>>>,
+) -> Result<()> {
+    loop {
+        let (mut send, mut recv) = connection.accept().await?;
+        let method = recv.read_frame(64).await?.context("no method")?;
+        let body = recv.read_frame(MAX_BATCH).await?.context("no request")?;
+        let unknown: Answer<(), Never> = Answer::Refused(Refusal::UnknownMethod);
+        let known = answer(std::str::from_utf8(&method)?, &body).await?;
+        send.write_frame(&known.unwrap_or_else(|| codec::encode(&unknown))).await?;
+        send.finish().await;
     }
 }
 
@@ -147,7 +168,7 @@ impl Invented {
         Ok(Self { user: founding.user, device, head, genesis })
     }
 
-    /// Answers one question about their chain on `connection`, whoever asks; of communities it knows nothing.
+    /// Answers one question about their chain on `connection`, whoever asks; of anything else that is asked before it knows nothing.
     pub async fn show_chain(&self, connection: &Connection) -> Result<()> {
         let (mut send, mut recv) = loop {
             let (mut send, mut recv) = connection.accept().await?;
@@ -155,10 +176,7 @@ impl Invented {
             if method == PeerReadChain::METHOD.as_bytes() {
                 break (send, recv);
             }
-            if method != PeerListPlaces::METHOD.as_bytes() {
-                bail!("it asks {}", String::from_utf8_lossy(&method));
-            }
-            let unknown: Answer<Places, Never> = Answer::Refused(Refusal::UnknownMethod);
+            let unknown: Answer<(), Never> = Answer::Refused(Refusal::UnknownMethod);
             send.write_frame(&codec::encode(&unknown)).await?;
             send.finish().await;
         };

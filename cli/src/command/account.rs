@@ -36,6 +36,11 @@ pub(super) async fn status(context: &Context) -> Result<(), CommandError> {
         &status,
         &[&status.name, connection, &queued, &devices, &status.state, &status.address, &failed],
     )?;
+    for name in &status.not_believed {
+        context.note(&format!(
+            "the server of {name} is not to be believed: `rookery community verify {name}`"
+        ));
+    }
     if status.connection == Connection::Online {
         return Ok(());
     }

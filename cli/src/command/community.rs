@@ -97,6 +97,15 @@ pub(super) async fn community(context: &Context, verb: CommunityVerb) -> Result<
             let head = line.head.clone().unwrap_or_default();
             let alarm = line.alarm.clone().unwrap_or_default();
             context.line(&line, &[word, &statements, &head, &alarm])?;
+            for fork in &line.forks {
+                let channel = fork
+                    .channel
+                    .map_or_else(|| "log".to_owned(), |number| format!("channel {number}"));
+                context.note(&format!(
+                    "{} ({}) has signed two histories: entry {} of the {channel} is {} in one and {} in the other; the proof is in --json",
+                    fork.hub, fork.fingerprint, fork.entry, fork.one, fork.other,
+                ));
+            }
             if line.holds {
                 return Ok(());
             }

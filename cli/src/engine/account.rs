@@ -73,6 +73,7 @@ impl Engine {
         let refused = unit.value(Name::Refused).await?.unwrap_or_default();
         let resets = unit.value(Name::Resets).await?.unwrap_or_default();
         drop(unit);
+        let not_believed = self.not_believed().await?;
         let account = self.account();
         let (connection, carrier) = match &*self.link.borrow() {
             Link::Online(online) => (Connection::Online, Some(online.client.carrier())),
@@ -92,6 +93,7 @@ impl Engine {
             failed,
             refused,
             resets,
+            not_believed,
             name: format!("{}@{}", account.name, account.server),
             server: account.server.to_string(),
             address: account.address,

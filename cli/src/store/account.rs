@@ -49,6 +49,8 @@ pub enum Name {
     HeadsTold,
     /// What others have seen of shared logs, while the logs here do not bear it out.
     HeadClaims,
+    /// Proofs that hubs have signed two histories of communities.
+    Forks,
 }
 
 impl Name {
@@ -69,6 +71,7 @@ impl Name {
             Self::ResetsOwed => "resets-owed",
             Self::HeadsTold => "heads-told",
             Self::HeadClaims => "head-claims",
+            Self::Forks => "forks",
         }
     }
 }

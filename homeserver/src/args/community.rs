@@ -2,8 +2,9 @@
 
 use clap::Subcommand;
 use rookery_protocol::{
-    community::CommunityKind,
-    id::CommunityId,
+    codec,
+    community::{CommunityKind, Fork},
+    id::{ChannelId, CommunityId, to_base32},
     request::admin::{ChangeHosted, HostedChange, HostedCommunity, ListHosted, ShowHosted},
 };
 use serde_json::{Value, json};
@@ -100,6 +101,15 @@ const fn kind(kind: CommunityKind) -> &'static str {
     }
 }
 
+/// What an administrator is told of a community whose hub has signed two histories.
+fn doubt(entry: &HostedCommunity) -> String {
+    let Some(forks) = entry.forks else { return String::new() };
+    let hub = entry.hub.as_ref().map_or_else(|| "this server".to_owned(), ToString::to_string);
+    format!(
+        "\n! its hub, {hub}, has signed two histories that contradict each other: {forks} proofs, see --json"
+    )
+}
+
 const fn state(entry: &HostedCommunity) -> &'static str {
     match entry {
         HostedCommunity { is_deleted: true, .. } => "deleted",
@@ -120,6 +130,22 @@ fn shown(entry: &HostedCommunity) -> Value {
         "channels": entry.channels,
         "entries": entry.entries,
         "bytes": entry.bytes,
+        "hub": entry.hub.as_ref().map(ToString::to_string),
+        "forks": entry.forks.unwrap_or_default(),
+        "proofs": entry.proofs.iter().flatten().map(proof).collect::<Vec<_>>(),
+    })
+}
+
+/// What a proof shows, and the proof.
+fn proof(fork: &Fork) -> Value {
+    let Ok(shown) = fork.verify() else { return Value::Null };
+    json!({
+        "hub": shown.hub.to_string(),
+        "channel": shown.channel.map(ChannelId::number),
+        "seq": shown.seq,
+        "one": shown.one.to_string(),
+        "other": shown.other.to_string(),
+        "proof": to_base32(&codec::encode(fork)),
     })
 }
 
@@ -134,5 +160,5 @@ fn line(entry: &HostedCommunity) -> String {
         entry.entries,
         entry.bytes.div_ceil(1_024),
         time(entry.created),
-    )
+    ) + &doubt(entry)
 }

@@ -2,12 +2,41 @@
 
 use async_trait::async_trait;
 use rookery_protocol::{
-    chain::SignedHead,
+    chain::{HeadRef, SignedHead},
+    community::{Fork, VouchedHead},
     id::{ChainId, CommunityId, UserId},
     name::ServerName,
+    request::server::SignedServerRecord,
+    time::Timestamp,
 };
 
 use super::StorageError;
+
+/// What its hub says of where a copied chain stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopiedHead {
+    /// As it was signed.
+    pub head: SignedHead,
+    /// The hub's record that shows whose word it is; absent for what was copied before that was kept.
+    pub record: Option<SignedServerRecord>,
+}
+
+impl CopiedHead {
+    /// The head with the record, where that was kept.
+    #[must_use]
+    pub fn vouched(&self) -> Option<VouchedHead> {
+        Some(VouchedHead { head: self.head.clone(), record: self.record.clone()? })
+    }
+}
+
+/// How much there is of one hub's communities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// Communities that there are copies of.
+    pub count: u64,
+    /// What their chains and blobs take, in bytes.
+    pub bytes: u64,
+}
 
 /// What can be asked about communities across servers. Whoever belongs to a community, was invited to it or asks to be let in *has to do*
 /// with it.
@@ -37,6 +66,28 @@ pub trait AbroadView {
         most: u32,
     ) -> Result<Vec<CommunityId>, StorageError>;
 
+    /// The users of `peer` who have to do with those communities, in no order.
+    async fn foreigners_of_in_all(
+        &mut self,
+        peer: &ServerName,
+        communities: &[CommunityId],
+    ) -> Result<Vec<(CommunityId, UserId)>, StorageError>;
+
+    /// Through which entries `peer` may read the logs of those communities that its users have left; in no order.
+    async fn farewells(
+        &mut self,
+        peer: &ServerName,
+        communities: &[CommunityId],
+    ) -> Result<Vec<(CommunityId, HeadRef)>, StorageError>;
+
+    /// The communities that a third server is the hub of, and that users of `peer` have to do with; by id, after `after`, at most `most`.
+    async fn shared_with(
+        &mut self,
+        peer: &ServerName,
+        after: Option<CommunityId>,
+        most: u32,
+    ) -> Result<Vec<CommunityId>, StorageError>;
+
     /// Through which place `peer` may read the log of a community that its users have left.
     async fn farewell(
         &mut self,
@@ -45,7 +96,7 @@ pub trait AbroadView {
     ) -> Result<Option<u64>, StorageError>;
 
     /// Where its hub says that a copied chain stands.
-    async fn copied_head(&mut self, chain: ChainId) -> Result<Option<SignedHead>, StorageError>;
+    async fn copied_head(&mut self, chain: ChainId) -> Result<Option<CopiedHead>, StorageError>;
 
     /// Communities of `hub` that there are copies of, by id, after `after`, at most `most`.
     async fn copies_from(
@@ -55,8 +106,17 @@ pub trait AbroadView {
         most: u32,
     ) -> Result<Vec<CommunityId>, StorageError>;
 
-    /// How many communities of `hub` there are copies of.
-    async fn copies_of(&mut self, hub: &ServerName) -> Result<u64, StorageError>;
+    /// How much there is of the communities of `hub`.
+    async fn copies_of(&mut self, hub: &ServerName) -> Result<Copies, StorageError>;
+
+    /// The proofs that the community's hub has signed two histories of it, by chain.
+    async fn forks_of(&mut self, community: CommunityId) -> Result<Vec<Fork>, StorageError>;
+
+    /// Which of those communities there are such proofs of, and how many; in no order.
+    async fn forked(
+        &mut self,
+        communities: &[CommunityId],
+    ) -> Result<Vec<(CommunityId, u32)>, StorageError>;
 }
 
 /// What can be done about them.
@@ -74,6 +134,14 @@ pub trait AbroadRepository: AbroadView {
     async fn put_copied_head(
         &mut self,
         chain: ChainId,
-        head: &SignedHead,
+        head: &CopiedHead,
     ) -> Result<(), StorageError>;
+
+    /// Keeps the proof that the hub of `community` has signed two histories of a chain, unless there is one of that chain; says whether it did.
+    async fn put_fork(
+        &mut self,
+        community: CommunityId,
+        fork: &Fork,
+        at: Timestamp,
+    ) -> Result<bool, StorageError>;
 }

@@ -157,7 +157,11 @@ laws! {
     abroad:
         who_has_to_do_with_a_community_is_found_by_home,
         a_farewell_never_falls_and_goes_with_its_peer,
-        a_copy_is_counted_for_its_hub_and_owned_by_nobody;
+        a_copy_is_counted_for_its_hub_and_owned_by_nobody,
+        many_communities_are_looked_up_at_once,
+        what_two_homes_share_is_ordered_by_a_third,
+        a_proof_of_two_histories_is_kept_for_ever,
+        a_peer_reads_the_chains_of_whom_its_users_communities_name;
     retention:
         what_is_over_is_forgotten_in_slices,
         what_belongs_to_no_community_is_forgotten,

@@ -29,7 +29,7 @@ use std::{
 
 use async_trait::async_trait;
 use rookery_protocol::{
-    chain::SignedHead,
+    community::Fork,
     id::{ChainId, CommunityId, DeviceId, ItemId, SenderKeyId, UserId},
     name::{Address, ServerName, UserName},
     prekey::{EcPrekey, KemPrekey},
@@ -41,6 +41,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     BackupError, Kind, Repository, Storage, StorageError, View,
+    abroad::CopiedHead,
     account::{Account, StoredPresence, StoredProfile},
     blob::{BlobKey, StoredBlob},
     chain::{StoredChain, StoredEntry},
@@ -98,7 +99,8 @@ struct Rows {
     foreigners: BTreeMap<UserId, StoredForeigner>,
     outbound: BTreeMap<(ServerName, u64), StoredOutbound>,
     undelivered: BTreeMap<(UserId, ItemId), (DeviceId, StoredOutstanding)>,
-    copied_heads: BTreeMap<ChainId, SignedHead>,
+    copied_heads: BTreeMap<ChainId, CopiedHead>,
+    forks: BTreeMap<ChainId, (CommunityId, Fork)>,
     farewells: BTreeMap<(ServerName, CommunityId), u64>,
     federation: Option<Federation>,
     fenced: Option<Timestamp>,

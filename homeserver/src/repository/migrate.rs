@@ -20,6 +20,7 @@ const SQLITE: &Steps = &[
     (4, "abroad", include_str!("../../../migrations/homeserver/sqlite/0004_abroad.sql")),
     (5, "undelivered", include_str!("../../../migrations/homeserver/sqlite/0005_undelivered.sql")),
     (6, "server", include_str!("../../../migrations/homeserver/sqlite/0006_server.sql")),
+    (7, "forks", include_str!("../../../migrations/homeserver/sqlite/0007_forks.sql")),
 ];
 const POSTGRES: &Steps = &[
     (1, "begin", include_str!("../../../migrations/homeserver/postgres/0001_begin.sql")),
@@ -36,6 +37,7 @@ const POSTGRES: &Steps = &[
         include_str!("../../../migrations/homeserver/postgres/0005_undelivered.sql"),
     ),
     (6, "server", include_str!("../../../migrations/homeserver/postgres/0006_server.sql")),
+    (7, "forks", include_str!("../../../migrations/homeserver/postgres/0007_forks.sql")),
 ];
 
 /// Brings an SQLite file up to date.

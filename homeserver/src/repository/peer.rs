@@ -43,6 +43,8 @@ pub struct StoredForeigner {
     pub name: Option<UserName>,
     /// Their home's word for where the chain stands.
     pub head: Option<SignedHead>,
+    /// The peer that had us store their chain, which need not be honest about who there is; absent when that was their home.
+    pub brought: Option<ServerName>,
 }
 
 /// What must arrive at a peer.
@@ -128,7 +130,8 @@ pub trait PeerView {
     /// All peers, by name.
     async fn peers(&mut self) -> Result<Vec<StoredPeer>, StorageError>;
 
-    /// Whether `peer` may read the chain of `user`.
+    /// Whether `peer` may read the chain of `user`: because it was let, because a user of it has to do with a community of this server that
+    /// names them, or because they have to do with a community whose hub it is.
     async fn peer_may_read(
         &mut self,
         peer: &ServerName,
@@ -153,7 +156,7 @@ pub trait PeerView {
         limit: u32,
     ) -> Result<Vec<UserId>, StorageError>;
 
-    /// How many there are.
+    /// How many users of other servers `peer` has had us store: its own, and others.
     async fn foreigner_count(&mut self, peer: &ServerName) -> Result<u64, StorageError>;
 }
 

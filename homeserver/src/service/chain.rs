@@ -113,7 +113,7 @@ impl Services {
             ChainKind::Log | ChainKind::Channel => {
                 let mut view = self.storage.read().await.map_err(storage)?;
                 if let Some(head) = view.copied_head(stored.chain).await.map_err(storage)? {
-                    return Ok(Some(head));
+                    return Ok(Some(head.head));
                 }
             }
             ChainKind::Journal => {}

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use rookery_protocol::{
     codec::MAX_FRAME,
     io::{
-        CloseReason, Connection, RecvStream, SendStream,
+        CloseReason, Connection, ConnectionLost, RecvStream, SendStream,
         client::{Client, Protocol},
         frame::FrameError,
         server::{Incoming, Listener},
@@ -31,6 +31,10 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const ANONYMOUS: Duration = Duration::from_mins(2);
 /// How long a connection between homeservers may prove nothing: both sides are programs.
 const UNPROVEN: Duration = Duration::from_secs(10);
+/// Requests that a homeserver may have under way before it has proven who it is: its greeting, and then its proof.
+const UNPROVEN_STREAMS: usize = 1;
+/// The same for a device, which may ask whether the server is there while that works on something else.
+const ANONYMOUS_STREAMS: usize = 4;
 /// How long one frame may take to arrive. A batch of 1 MiB takes that long at 300 kbit/s.
 const FRAME: Duration = Duration::from_secs(30);
 /// How long the last answers of a server that stops may take to get out.
@@ -143,6 +147,7 @@ async fn carry(
     let raised = async {
         let patience = if seat.peer_side().is_some() { UNPROVEN } else { ANONYMOUS };
         if tokio::time::timeout(patience, seat.raised()).await.is_ok() {
+            connection.trust();
             std::future::pending::<()>().await;
         }
     };
@@ -150,9 +155,11 @@ async fn carry(
     let mut raised = std::pin::pin!(raised);
     let mut ended = std::pin::pin!(seat.ended());
     let mut draining = std::pin::pin!(lifecycle.drain.cancelled());
+    let few = if seat.peer_side().is_some() { UNPROVEN_STREAMS } else { ANONYMOUS_STREAMS };
+    let few = Arc::new(Semaphore::new(few));
     loop {
         tokio::select! {
-            accepted = connection.accept() => {
+            (accepted, place) = next_stream(connection, seat, &few) => {
                 let Ok((send, recv)) = accepted else { return None };
                 let stream = Stream {
                     send,
@@ -161,7 +168,10 @@ async fn carry(
                     router: Arc::clone(router),
                     lifecycle: Arc::clone(lifecycle),
                 };
-                streams.spawn(stream.serve());
+                streams.spawn(async move {
+                    stream.serve().await;
+                    drop(place);
+                });
             }
             ended = &mut ended => {
                 return Some(match ended {
@@ -180,6 +190,18 @@ async fn carry(
             }
         }
     }
+}
+
+/// The next stream that the other side opens; as long as nobody has proven anything, when one of a `few` places is free, which it keeps.
+/// Cancel-safe.
+async fn next_stream(
+    connection: &Connection,
+    seat: &Seat,
+    few: &Arc<Semaphore>,
+) -> (Result<(SendStream, RecvStream), ConnectionLost>, Option<OwnedSemaphorePermit>) {
+    let is_anonymous = seat.principal() == Principal::Anonymous;
+    let place = if is_anonymous { Arc::clone(few).acquire_owned().await.ok() } else { None };
+    (connection.accept().await, place)
 }
 
 /// One stream: one request and its answer, or the follow stream.

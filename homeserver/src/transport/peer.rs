@@ -41,6 +41,8 @@ const CAP: Duration = Duration::from_secs(20);
 /// A peer that has not answered for as long as anything waits for it is tried rarely.
 const PATIENCE: Duration = Duration::from_hours(168);
 const LATE_CAP: Duration = Duration::from_hours(1);
+/// How long a connection is kept that another one has replaced: longer than any request that is under way on it.
+const RETIRED: Duration = Duration::from_secs(35);
 /// How long proving may take.
 const PROOF: Duration = Duration::from_secs(10);
 
@@ -199,11 +201,17 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
         let now = services.clock.now();
         match ended {
             // The next connection is there already, or the row says what is next.
-            Ended::Replaced => peer.arrived.notify_one(),
+            Ended::Replaced => retire(&services, &peer, client),
             Ended::Changed => {}
             Ended::Stopped => return,
             Ended::Lost(reason) => {
                 client.close();
+                // Of two that were made at once, one may be ended by the other side.
+                if let Some(other) = peer.take_other() {
+                    tracing::debug!(peer = %peer.name, reason, "another connection with the peer is used");
+                    peer.keep_spare(other);
+                    continue;
+                }
                 peer.set_link(Link::Down(Some(reason)), now);
                 breaker.handle_failure(now, draw());
             }
@@ -222,6 +230,19 @@ async fn take_back(
     task.await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
+/// Keeps a connection for a while that another one has replaced: what is under way on it is finished, and it is used again if the other one ends.
+fn retire(services: &Services, peer: &Arc<Peer>, client: Client) {
+    peer.keep_spare(client.clone());
+    let peer = Arc::clone(peer);
+    services.tasks.spawn(async move {
+        tokio::select! {
+            () = tokio::time::sleep(RETIRED) => peer.retire(&client),
+            _ = client.closed() => {}
+            () = peer.end.cancelled() => {}
+        }
+    });
+}
+
 /// A connection with the peer: one that it has made, or one that is dialled after `wait`.
 async fn find(
     peer: &Arc<Peer>,
@@ -231,9 +252,7 @@ async fn find(
 ) -> Result<Client, DialError> {
     let arrived = async {
         loop {
-            if let Some(client) = peer.take_inbound()
-                && client.connection().lost().is_none()
-            {
+            if let Some(client) = peer.take_other() {
                 return client;
             }
             peer.arrived.notified().await;

@@ -252,15 +252,8 @@ impl Entry {
     /// Kind and item id are inside the signed item, so its digest covers them.
     #[must_use]
     pub fn hash(&self) -> Digest {
-        let (epoch, seq) = (self.owner_epoch.to_be_bytes(), self.seq.to_be_bytes());
-        let digest = self.signed.digest();
-        let position = self.log_pos.map(u64::to_be_bytes);
-        let mut parts: Vec<&[u8]> =
-            vec![self.chain.as_bytes(), &epoch, &seq, self.prev.as_bytes(), digest.as_bytes()];
-        if let Some(position) = &position {
-            parts.push(position);
-        }
-        hash::labelled("entry", &parts)
+        let place = (self.seq, self.prev);
+        hash_of_entry(self.chain, self.owner_epoch, place, self.signed.digest(), self.log_pos)
     }
 
     /// This entry as something seen.
@@ -301,6 +294,24 @@ impl Entry {
             _ => Ok(item),
         }
     }
+}
+
+/// The hash of the entry at place `seq` after the one with the hash `prev`.
+pub(crate) fn hash_of_entry(
+    chain: ChainId,
+    owner_epoch: u64,
+    (seq, prev): (u64, Digest),
+    item: Digest,
+    log_pos: Option<u64>,
+) -> Digest {
+    let (epoch, seq) = (owner_epoch.to_be_bytes(), seq.to_be_bytes());
+    let position = log_pos.map(u64::to_be_bytes);
+    let mut parts: Vec<&[u8]> =
+        vec![chain.as_bytes(), &epoch, &seq, prev.as_bytes(), item.as_bytes()];
+    if let Some(position) = &position {
+        parts.push(position);
+    }
+    hash::labelled("entry", &parts)
 }
 
 #[cfg(test)]

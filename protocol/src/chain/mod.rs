@@ -8,6 +8,7 @@ mod entry;
 mod head;
 mod verify;
 
+pub(crate) use entry::hash_of_entry;
 pub use entry::{BrokenEntry, Entry, Item, ItemSignature, Kind, Seen, SignedItem, Submission};
 pub use head::{BadHead, Head, HeadRef, OwnerHead, SignedHead};
 pub use verify::verify_all;

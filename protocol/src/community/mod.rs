@@ -13,6 +13,7 @@
 mod apply;
 mod audience;
 mod channel;
+mod fork;
 mod judge;
 mod log;
 mod permission;
@@ -24,6 +25,7 @@ pub use audience::{MAX_LATE_LEAVES, PROMPT_AUDIENCE, RosterEntry, roster_root};
 pub use channel::{
     Announce, AnnounceBody, ChannelMessage, MessageHeader, RECEIPT_AUDIENCE, Redact, SEALED_BYTES,
 };
+pub use fork::{Fork, ForkLink, Forked, MAX_LINKS, NoProof, VouchedHead};
 pub use judge::{
     Misposted, Post, SenderKeyUse, Unposted, announce_item, judge_announce, judge_message,
     judge_redact,

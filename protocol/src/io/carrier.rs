@@ -123,6 +123,15 @@ impl Connection {
         }
     }
 
+    /// Takes in from the other end whatever comes, as of somebody who has proven who they are. Before that a server reads little of a connection
+    /// over TCP; QUIC's own windows bound what comes there.
+    pub fn trust(&self) {
+        match &self.0 {
+            Carrier::Quic(_) => {}
+            Carrier::Tcp(connection) => connection.trust(),
+        }
+    }
+
     /// Where the other end is now; it may move.
     #[must_use]
     pub fn remote(&self) -> SocketAddr {

@@ -130,6 +130,12 @@ impl Client {
         Self { connection, server: None, dialled: None }
     }
 
+    /// Whether the connection was made from here, to a known address.
+    #[must_use]
+    pub const fn is_dialled(&self) -> bool {
+        self.dialled.is_some()
+    }
+
     /// The server's root, when its certificate showed it (it does not under [`Trust::WebPki`]).
     #[must_use]
     pub fn server_id(&self) -> Option<ServerId> {

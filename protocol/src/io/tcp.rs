@@ -5,6 +5,7 @@
 
 mod dial;
 mod driver;
+mod gate;
 mod listen;
 mod own;
 
@@ -26,7 +27,7 @@ use tokio::{
 };
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _};
 
-use self::own::Own;
+use self::{gate::Allowance, own::Own};
 use super::{
     CloseReason, ConnectionLost,
     frame::{self, FrameError, FrameReader},
@@ -35,7 +36,7 @@ use super::{
 use crate::session::peer::Exporters;
 
 /// Requests that one connection may have under way from each side; who asks waits with more. Fewer than over QUIC: each may have 256 KiB on the
-/// way towards us, whether or not anybody has proven who they are.
+/// way towards us, once somebody has proven who they are; before that the gate lets little through.
 const MAX_STREAMS: usize = 12;
 
 /// What is known of a connection once its handshake is over.
@@ -62,6 +63,7 @@ struct Shared {
     may_open: Arc<Semaphore>,
     opened: tokio::sync::Mutex<mpsc::Receiver<yamux::Stream>>,
     own: Own,
+    allowance: Arc<Allowance>,
     lost: watch::Receiver<Option<ConnectionLost>>,
     closed_here: Mutex<bool>,
 }
@@ -160,6 +162,11 @@ impl Connection {
     /// What the proofs of two homeservers on this connection cover.
     pub(super) fn peer_exporters(&self) -> Exporters {
         self.0.facts.peer_exporters
+    }
+
+    /// Takes in whatever comes from now on: somebody has proven who they are.
+    pub(super) fn trust(&self) {
+        self.0.allowance.lift();
     }
 
     /// Where the other end is.

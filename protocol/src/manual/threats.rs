@@ -29,4 +29,8 @@
 //!
 //! *A revocation brings a new per-user key.* [`crate::user::State::owes_rotation`] lets nothing else happen first.
 //!
+//! *A hub signs what it shows.* One that shows two homes two histories of a community has signed a contradiction: homes compare the signed heads,
+//! and [`crate::community::Fork`] is the proof, which anybody can check by itself. From then on nothing is sealed for that community. A hub
+//! that withholds the same from all of them is not found out by this.
+//!
 //! *No rule of a chain looks at a clock.* Two honest machines with different clocks never disagree on what a chain says.

@@ -1,7 +1,7 @@
 //! What an administrator asks over the server's own socket.
 
 use crate::{
-    community::CommunityKind,
+    community::{CommunityKind, Fork},
     id::{CommunityId, InviteToken, UserId},
     name::{ServerName, UserName},
     request,
@@ -270,6 +270,12 @@ wire_struct! {
         #[n(9)] pub entries: u64,
         /// What they take, in bytes.
         #[n(10)] pub bytes: u64,
+        /// Its hub, where that is another server and this is a copy.
+        #[n(11)] pub hub: Option<ServerName>,
+        /// How many proofs there are that its hub has signed two histories of it.
+        #[n(12)] pub forks: Option<u32>,
+        /// The proofs; in a list they are left out.
+        #[n(13)] pub proofs: Option<Vec<Fork>>,
     }
 }
 

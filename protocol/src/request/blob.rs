@@ -75,6 +75,13 @@ wire_enum! {
             /// Since when.
             #[n(1)] since: Timestamp
         },
+        /// The community's hub has signed two histories of it: nothing is handed to it any more.
+        #[n(6)]
+        #[error("the community's hub {hub} has signed two histories that contradict each other; nothing is handed to it any more")]
+        HubForked {
+            /// Which.
+            #[n(0)] hub: ServerName
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     chain::{Entry, HeadRef, SignedHead, Submission},
     codec::MAX_BATCH,
-    community::{CommunityKind, JoinBy},
+    community::{CommunityKind, Fork, JoinBy},
     id::{ChainId, CommunityId, UserId},
     name::{ServerName, UserName},
     request,
@@ -81,6 +81,13 @@ wire_enum! {
             /// Since when.
             #[n(1)] since: Timestamp
         },
+        /// The community's hub has signed two histories of it: nothing is handed to it any more.
+        #[n(10)]
+        #[error("the community's hub {hub} has signed two histories that contradict each other; nothing is handed to it any more")]
+        HubForked {
+            /// Which.
+            #[n(0)] hub: ServerName
+        },
     }
 }
 
@@ -114,6 +121,8 @@ wire_struct! {
         #[n(2)] pub standing: MemberStanding,
         /// Where its log stands.
         #[n(3)] pub head: HeadRef,
+        /// How many proofs there are that its hub has signed two histories of it; absent where there is none.
+        #[n(4)] pub forks: Option<u32>,
     }
 }
 
@@ -270,3 +279,21 @@ wire_struct! {
 }
 
 request!(FetchHead: "chain/head/1", Read, Authenticated => SignedHead, super::chain::ReadError);
+
+wire_struct! {
+    /// Asks for the proofs that the hub of a community, which the caller has to do with, has signed two histories of it.
+    pub struct ReadForks {
+        /// Of which community.
+        #[n(0)] pub community: CommunityId,
+    }
+}
+
+wire_struct! {
+    /// All of them.
+    pub struct Forks {
+        /// At most 8, one a chain.
+        #[n(0)] pub forks: Vec<Fork>,
+    }
+}
+
+request!(ReadForks: "community/forks/1", Read, Authenticated => Forks, super::chain::ReadError);

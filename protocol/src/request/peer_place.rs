@@ -7,7 +7,7 @@
 use crate::{
     chain::{Entry, HeadRef},
     codec::MAX_BATCH,
-    community::JoinBy,
+    community::{Fork, JoinBy, VouchedHead},
     id::{ChannelId, CommunityId, UserId},
     name::UserName,
     request,
@@ -235,3 +235,46 @@ wire_struct! {
 }
 
 request!(PeerListReads: "peer/place/reads/1", PeerRead, Homeserver => Reads, ReadsError);
+
+wire_struct! {
+    /// What its hub has said of where a log or a channel stands.
+    pub struct HubHead {
+        /// Of which community.
+        #[n(0)] pub community: CommunityId,
+        /// Which channel; absent for the log.
+        #[n(1)] pub channel: Option<ChannelId>,
+        /// The hub's newest word, as it was signed.
+        #[n(2)] pub said: VouchedHead,
+    }
+}
+
+wire_struct! {
+    /// Shows what hubs have said to the asker of communities that both sides' users belong to, to be compared with what they have said to the
+    /// asked server.
+    pub struct PeerCompareHeads {
+        /// At most 128.
+        #[n(0)] pub heads: Vec<HubHead>,
+    }
+}
+
+wire_struct! {
+    /// What came of comparing.
+    pub struct ComparedHeads {
+        /// What the hub has said to the asked server, where the asker's is further: the asker can compare.
+        #[n(0)] pub heads: Vec<HubHead>,
+        /// Proofs that hubs of those communities have signed two histories; at most 8.
+        #[n(1)] pub forks: Vec<Fork>,
+    }
+}
+
+request!(PeerCompareHeads: "peer/place/heads/1", PeerRead, Homeserver => ComparedHeads, Never, MAX_BATCH);
+
+wire_struct! {
+    /// Shows proofs that hubs have signed two histories of communities which users of the asked server belong to.
+    pub struct PeerTellForks {
+        /// At most 8.
+        #[n(0)] pub forks: Vec<Fork>,
+    }
+}
+
+request!(PeerTellForks: "peer/place/forks/1", PeerForward, Homeserver => (), Never, MAX_BATCH);

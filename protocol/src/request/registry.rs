@@ -125,6 +125,7 @@ impl Registry {
             .with::<community::NamesOfUsers>()
             .with::<community::SuggestContacts>()
             .with::<community::FetchHead>()
+            .with::<community::ReadForks>()
             .with::<channel::PostChannel>()
             .with::<channel::ListReads>()
             .with::<blob::PutBlob>()
@@ -150,6 +151,8 @@ impl Registry {
             .with::<peer_place::PeerPutBlob>()
             .with::<peer_place::PeerGetBlob>()
             .with::<peer_place::PeerListReads>()
+            .with::<peer_place::PeerCompareHeads>()
+            .with::<peer_place::PeerTellForks>()
             .with::<peer_return::PeerReturnUsers>()
             .with::<peer_return::PeerReturnPlaces>()
     }

@@ -25,32 +25,35 @@ use rookery_homeserver::{
     database,
     identity::{Absent, DataDir},
     lifecycle::Lifecycle,
-    repository::{Limit, blob::BlobKey},
+    repository::{Limit, blob::BlobKey, chain::StoredChain},
     server::said,
     service::{
         Parts, Services,
+        community::fork::chain_of,
         feed::{Feed, Live},
         follow, invite, message,
         password::Passwords,
-        seat::Seat,
+        seat::{PeerSide, Seat},
     },
     transport::{self, Place, Router},
 };
 use rookery_protocol::{
-    chain::Entry,
+    chain::{Entry, SignedHead},
     codec::{self, MAX_BATCH, MAX_FRAME, Octets},
-    id::{BlobId, ChainId, CommunityId, UserId},
+    id::{BlobId, ChainId, CommunityId, ServerId, UserId},
     io::{
         Connection, RecvStream, SendStream,
+        client::{Client, Protocol},
         server::{Incoming, Listener},
     },
-    name::{HostPort, JoinLink},
+    name::{HostPort, JoinLink, ServerName},
     request::{
         Answer, Failure, Never, Request as _,
         admin::CreateInvite,
         blob::{BlobPart, GetBlob, GetBlobError},
         chain::{Entries, ReadChain, ReadError},
         community::{ManyEntries, PreviewError, PreviewLog, ReadChains},
+        peer_place::{PeerListPlaces, PeerReadPlace, Places},
     },
     session::{Authenticated, Follow, FollowError, FollowStarted, FollowUp, Principal},
     time::SystemClock,
@@ -70,12 +73,15 @@ const WHOLE: Limit = Limit { rows: 100_000, bytes: 256 * 1024 * 1024 };
 
 /// What somebody is shown of a chain, instead of all that it really has.
 type ChainLie = dyn Fn(UserId, ChainId, Vec<Entry>) -> Vec<Entry> + Send + Sync;
+/// What another homeserver is shown of a chain, instead of all that it really has.
+type PeerLie = dyn Fn(ServerId, ChainId, Vec<Entry>) -> Vec<Entry> + Send + Sync;
 /// What somebody gets as a part of a blob; nothing when it is said to be absent.
 type BlobLie = dyn Fn(UserId, BlobId, Vec<u8>) -> Option<Vec<u8>> + Send + Sync;
 
 /// What is told at present.
 struct Lies {
     chains: Arc<ChainLie>,
+    peers: Arc<PeerLie>,
     blobs: Arc<BlobLie>,
 }
 
@@ -83,6 +89,7 @@ impl Default for Lies {
     fn default() -> Self {
         Self {
             chains: Arc::new(|_, _, entries| entries),
+            peers: Arc::new(|_, _, entries| entries),
             blobs: Arc::new(|_, _, bytes| Some(bytes)),
         }
     }
@@ -106,6 +113,9 @@ impl Liar {
         let mut loaded = Loaded::default();
         loaded
             .set("server.name", "nest", Source::Default)
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+        loaded
+            .set("server.federation", "open", Source::Default)
             .map_err(|error| anyhow::anyhow!("{error}"))?;
         loaded.lift_limits(&Source::Default);
         let config = loaded.config;
@@ -132,6 +142,7 @@ impl Liar {
             told: watch::Sender::new(0),
             _data: Arc::new(data),
         };
+        tokio::spawn(transport::peer::run(Arc::clone(&liar.router), lifecycle));
         tokio::spawn(liar.clone().serve(listener));
         Ok(liar)
     }
@@ -155,6 +166,22 @@ impl Liar {
     ) {
         self.lies().chains = Arc::new(lie);
         self.told.send_modify(|turn| *turn = turn.saturating_add(1));
+    }
+
+    /// Shows other homeservers chains by `lie` from now on, and signs what it shows.
+    pub fn lie_to_peers(
+        &self,
+        lie: impl Fn(ServerId, ChainId, Vec<Entry>) -> Vec<Entry> + Send + Sync + 'static,
+    ) {
+        self.lies().peers = Arc::new(lie);
+    }
+
+    /// What it calls itself, where it listens, and its root key's fingerprint.
+    #[must_use]
+    pub fn place(&self) -> (ServerName, HostPort, ServerId) {
+        let services = self.services();
+        let identity = &services.identity;
+        (identity.name.clone(), services.advertised.clone(), identity.server())
     }
 
     /// Gives blobs by `lie` from now on.
@@ -212,8 +239,11 @@ impl Liar {
     async fn connection(self, incoming: Incoming) {
         let Ok(connection) = incoming.establish().await else { return };
         let exporter = connection.exporter();
+        let side = (connection.protocol() == Protocol::Peer)
+            .then(|| PeerSide::new(connection.peer_exporters(), Client::over(connection.clone())));
         let seats = &self.services().seats;
-        let Some(seat) = seats.sit(connection.remote().ip(), exporter, None) else { return };
+        let address = connection.remote().ip();
+        let Some(seat) = seats.sit_as(address, exporter, side, None) else { return };
         self.carry(&connection, &seat).await;
         seats.leave(&seat);
     }
@@ -250,6 +280,9 @@ impl Liar {
         let answer = match seat.principal() {
             Principal::Device(who) => {
                 self.changed(who.user, &method, &body, honest.to_vec()).await?
+            }
+            Principal::Peer(root) => {
+                self.changed_for_peer(root, &method, &body, honest.to_vec()).await?
             }
             _ => honest.to_vec(),
         };
@@ -293,6 +326,58 @@ impl Liar {
             return self.change_blob(to, blob, offset, answer);
         }
         Ok(honest)
+    }
+
+    /// The answer to another homeserver as the lies make it.
+    async fn changed_for_peer(
+        &self,
+        to: ServerId,
+        method: &str,
+        body: &[u8],
+        honest: Vec<u8>,
+    ) -> Result<Vec<u8>> {
+        if method == PeerReadPlace::METHOD {
+            let request: PeerReadPlace = codec::decode(body)?;
+            let answer: Answer<Entries, ReadError> = codec::decode_within(&honest, MAX_BATCH)?;
+            if !matches!(answer, Answer::Reply(_)) {
+                return Ok(honest);
+            }
+            let chain = chain_of(request.community, request.channel);
+            let mut entries = self.shown_to_peer(to, chain).await?;
+            let head = self.sign_end(chain, &entries).await?;
+            entries.retain(|entry| request.after < Some(entry.seq));
+            let more = entries.len() > 256;
+            entries.truncate(256);
+            let page = Entries { entries, head, more };
+            return Ok(codec::encode(&Answer::<_, ReadError>::Reply(page)));
+        }
+        if method == PeerListPlaces::METHOD {
+            let answer: Answer<Places, Never> = codec::decode_within(&honest, MAX_BATCH)?;
+            let Answer::Reply(mut places) = answer else { return Ok(honest) };
+            for place in &mut places.places {
+                let chain = chain_of(place.community, place.channel);
+                if let Some(last) = self.shown_to_peer(to, chain).await?.last() {
+                    place.head = last.seen().into();
+                }
+            }
+            return Ok(codec::encode(&Answer::<_, Never>::Reply(places)));
+        }
+        Ok(honest)
+    }
+
+    async fn shown_to_peer(&self, to: ServerId, chain: ChainId) -> Result<Vec<Entry>> {
+        let entries = self.entries(chain).await?;
+        let lie = Arc::clone(&self.lies().peers);
+        Ok(lie(to, chain, entries))
+    }
+
+    /// The server's signed word that a chain ends as `entries` do.
+    async fn sign_end(&self, chain: ChainId, entries: &[Entry]) -> Result<Option<SignedHead>> {
+        let stored =
+            self.services().storage.read().await?.chain(chain).await?.context("a chain")?;
+        let head = entries.last().map(|last| last.seen().into());
+        let signed = self.services().sign_head(&StoredChain { head, ..stored });
+        signed.map_err(|refusal| anyhow::anyhow!("{refusal}"))
     }
 
     async fn change_page<E: codec::Wire>(

@@ -92,6 +92,9 @@ pub struct StatusLine {
     /// Secure sessions that this device or another one had lost and began anew: once after a store was put back, never by itself.
     #[serde(default)]
     pub resets: u64,
+    /// Communities whose server was caught lying, by their names: nothing is sealed for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_believed: Vec<String>,
     /// `alice@nest.example`.
     pub name: String,
     /// The home's name.

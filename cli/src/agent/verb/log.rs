@@ -38,6 +38,26 @@ pub struct LogLine {
     pub hash: String,
 }
 
+/// The proof that a community's server has signed two histories of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ForkLine {
+    /// The server.
+    pub hub: String,
+    /// The fingerprint of its root key, which the statement that founded the community names.
+    pub fingerprint: String,
+    /// The number of the channel; absent for the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<u32>,
+    /// The place of which it has signed two entries.
+    pub entry: u64,
+    /// The hash of one.
+    pub one: String,
+    /// The hash of the other.
+    pub other: String,
+    /// The proof itself, in base 32: whoever has it needs nothing else to check it.
+    pub proof: String,
+}
+
 /// What came of checking a community's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifiedLine {
@@ -60,6 +80,9 @@ pub struct VerifiedLine {
     /// The server's own word for where the log stands, as it signed it: evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_head: Option<String>,
+    /// Proofs that the community's server has signed two histories.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<ForkLine>,
 }
 
 /// Asks for a community's log.

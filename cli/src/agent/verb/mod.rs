@@ -48,7 +48,7 @@ pub use device::{
     RecoveryCreate, RecoveryCreated,
 };
 pub use keys::{KeysLine, KeysShow, LockLine, StoreLock};
-pub use log::{CommunityLog, CommunityVerify, LogLine, VerifiedLine};
+pub use log::{CommunityLog, CommunityVerify, ForkLine, LogLine, VerifiedLine};
 pub use member::{
     MemberAct, MemberChangeOrder, MemberLine, MemberList, RoleChange, RoleLine, RoleList,
 };

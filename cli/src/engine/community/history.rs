@@ -226,6 +226,7 @@ impl Engine {
                 .map_or(0, |state| u32::try_from(state.members.size()).unwrap_or(u32::MAX)),
             alarm: book.row.alarm.or(checked.err()),
             signed_head: hub,
+            forks: self.fork_lines(community).await?,
         })
     }
 

@@ -170,6 +170,9 @@ impl Engine {
         }
         unit.commit().await?;
         for entry in listed {
+            if entry.forks.is_some() {
+                self.take_in_forks(client, entry.community).await?;
+            }
             let have = self.log_head(entry.community).await?;
             if have != Some(entry.head) {
                 self.fetch_log(client, entry.community, &Reader::Member).await?;

@@ -33,6 +33,19 @@ impl Engine {
         Ok(lines)
     }
 
+    /// The names of the communities whose server was caught lying.
+    pub(in super::super) async fn not_believed(&self) -> Result<Vec<String>, CommandError> {
+        self.load_books().await?;
+        let mut names = vec![];
+        for book in self.books.all() {
+            if book.row.alarm.is_some() {
+                names.push(self.community_name(&book).await?);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
     async fn community_line(&self, book: &Book) -> Result<CommunityLine, CommandError> {
         let (mut unread, mut mentions) = (0_u32, 0_u32);
         let mut readable = 0_u32;

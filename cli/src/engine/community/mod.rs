@@ -1,7 +1,7 @@
 //! Communities: logs that are checked, secrets that are had and given, channels that are read and written.
 //!
 //! [`book`] holds what the logs come to; [`log`] and [`channel`] take in what the hub sends; [`keys`] gets the epochs' secrets; [`draft`] makes
-//! statements and [`post`] messages; [`keep`] does what a member owes the others; [`abroad`] is about hubs on other servers. What people ask for is in [`act`], [`join`], [`moderate`] and
+//! statements and [`post`] messages; [`keep`] does what a member owes the others; [`abroad`] is about hubs on other servers, [`fork`] about those that sign two histories. What people ask for is in [`act`], [`join`], [`moderate`] and
 //! [`say`]; what they see in [`view`], [`list`] and [`history`] (a message with all that is about it by [`merge`](mod@merge)); what they call things in [`target`] and [`link`].
 
 mod abroad;
@@ -9,6 +9,7 @@ mod act;
 mod book;
 mod channel;
 mod draft;
+mod fork;
 mod heads;
 mod history;
 mod join;

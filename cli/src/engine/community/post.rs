@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use super::{
     super::{Engine, draw, queue::Queued},
     abroad::hub_away,
+    fork::hub_forked,
     log::Reader,
 };
 use crate::{
@@ -162,6 +163,10 @@ impl Engine {
                         "the channel is in slow mode".to_owned(),
                         Some(wait),
                     ));
+                }
+                Err(CallError::Request(PostError::HubForked { hub })) => {
+                    self.take_in_forks(client, community).await?;
+                    return Err(Unplaced::Failed(hub_forked(&hub).message));
                 }
                 Err(CallError::Request(PostError::HubAway { hub, since })) => {
                     let trouble = hub_away(&hub, since);

@@ -1,14 +1,18 @@
 //! Communities whose members live on several servers.
 
 use rookery_protocol::{
-    chain::{Head, OwnerHead},
-    id::{ChainId, Digest},
+    chain::{Head, Kind, OwnerHead},
+    community::Fork,
+    id::{BlobId, ChainId, ChannelId, Digest},
     key::SigningKey,
     name::ServerName,
+    request::server::SignedServerRecord,
+    schema::Schema as _,
 };
 
 use super::{
     at,
+    chain::entries,
     community::{community, found, id},
     open_accounts,
     peer::{garden, peer},
@@ -16,9 +20,12 @@ use super::{
 };
 use crate::repository::{
     Repository, Storage,
+    abroad::{CopiedHead, Copies},
+    blob::BlobKey,
+    chain::ChainKind,
     community::{
         Belonging::{Asking, Invited, Member, Named},
-        StoredCommunity,
+        ChainPlace, StoredCommunity,
     },
     peer::StoredForeigner,
 };
@@ -34,7 +41,13 @@ async fn world(storage: &dyn Storage) -> Box<dyn Repository> {
     unit.put_peer(&peer(1)).await.unwrap();
     for number in [11, 12, 13, 14, 15, 21] {
         let home = if number < 20 { garden() } else { shore() };
-        let foreigner = StoredForeigner { user: user(number), peer: home, name: None, head: None };
+        let foreigner = StoredForeigner {
+            user: user(number),
+            peer: home,
+            name: None,
+            head: None,
+            brought: None,
+        };
         unit.put_foreigner(&foreigner).await.unwrap();
     }
     unit
@@ -84,8 +97,8 @@ pub(super) async fn a_copy_is_counted_for_its_hub_and_owned_by_nobody(storage: &
     unit.put_belongings(id(2), &[(user(1), Member), (user(11), Member)]).await.unwrap();
     assert_eq!(unit.community(id(2)).await.unwrap(), Some(copy.clone()));
     assert_eq!(unit.communities_of(user(1)).await.unwrap().last().unwrap().0, copy);
-    assert_eq!(unit.copies_of(&garden()).await.unwrap(), 1);
-    assert_eq!(unit.copies_of(&shore()).await.unwrap(), 0);
+    assert_eq!(unit.copies_of(&garden()).await.unwrap(), Copies { count: 1, bytes: 0 });
+    assert_eq!(unit.copies_of(&shore()).await.unwrap(), Copies::default());
     assert_eq!(unit.copies_from(&garden(), None, 9).await.unwrap(), [id(2)]);
     assert_eq!(unit.copies_from(&garden(), Some(id(2)), 9).await.unwrap(), []);
     assert_eq!(unit.copies_from(&shore(), None, 9).await.unwrap(), []);
@@ -97,11 +110,106 @@ pub(super) async fn a_copy_is_counted_for_its_hub_and_owned_by_nobody(storage: &
     for seq in [1, 2] {
         let head = Head { chain, owner_epoch: 0, seq, hash: Digest::ZERO, at: at(seq) };
         let signed = OwnerHead { heads: vec![head] }.sign(&SigningKey::from_seed(&[3; 32]));
-        let signed = signed.unwrap();
-        unit.put_copied_head(chain, &signed).await.unwrap();
-        assert_eq!(unit.copied_head(chain).await.unwrap(), Some(signed));
+        let record = (seq > 1).then(SignedServerRecord::sample);
+        let copied = CopiedHead { head: signed.unwrap(), record };
+        assert_eq!(copied.vouched().is_some(), seq > 1);
+        unit.put_copied_head(chain, &copied).await.unwrap();
+        assert_eq!(unit.copied_head(chain).await.unwrap(), Some(copied));
     }
+    // What is there of it is counted: its chains, and what was put for it.
+    let log = ChainId::of_log(id(2));
+    unit.create_chain(log, ChainKind::Log, user(11), 0, at(0)).await.unwrap();
+    let place = ChainPlace { community: id(2), channel: None };
+    unit.place_chain(log, place).await.unwrap();
+    let entries = entries(log, Kind::CommunityStatement, None, 0..3);
+    unit.append_entries(log, &entries).await.unwrap();
+    let bytes = unit.chain(log).await.unwrap().unwrap().bytes;
+    let key = BlobKey { community: id(2), blob: BlobId::from_bytes([9; 32]), user: user(1) };
+    unit.append_blob(key, 10, 0, &[1; 7], at(0)).await.unwrap().unwrap();
+    let copies = Copies { count: 1, bytes: bytes.saturating_add(7) };
+    assert_eq!(unit.copies_of(&garden()).await.unwrap(), copies);
     unit.end_community(id(2)).await.unwrap();
-    assert_eq!(unit.copies_of(&garden()).await.unwrap(), 0);
+    assert_eq!(unit.copies_of(&garden()).await.unwrap(), Copies::default());
     assert_eq!(unit.copies_from(&garden(), None, 9).await.unwrap(), []);
+}
+
+pub(super) async fn many_communities_are_looked_up_at_once(storage: &dyn Storage) {
+    let mut unit = world(storage).await;
+    found(&mut *unit, 1, &[(1, Member), (11, Member), (12, Invited), (14, Named)]).await;
+    found(&mut *unit, 2, &[(1, Member), (13, Member), (21, Member)]).await;
+    found(&mut *unit, 3, &[(1, Member), (15, Named)]).await;
+    let all = [id(1), id(2), id(3)];
+    let mut users = unit.foreigners_of_in_all(&garden(), &all).await.unwrap();
+    users.sort_unstable();
+    assert_eq!(users, [(id(1), user(11)), (id(1), user(12)), (id(2), user(13))]);
+    assert_eq!(unit.foreigners_of_in_all(&garden(), &[]).await.unwrap(), []);
+    let log = ChainId::of_log(id(3));
+    unit.create_chain(log, ChainKind::Log, user(1), 0, at(0)).await.unwrap();
+    unit.place_chain(log, ChainPlace { community: id(3), channel: None }).await.unwrap();
+    let entries = entries(log, Kind::CommunityStatement, None, 0..5);
+    unit.append_entries(log, &entries).await.unwrap();
+    unit.put_farewell(&garden(), id(3), 2).await.unwrap();
+    unit.put_farewell(&garden(), id(2), 7).await.unwrap();
+    let last = entries[2].entry.seen().into();
+    assert_eq!(unit.farewells(&garden(), &all).await.unwrap(), [(id(3), last)]);
+    assert_eq!(unit.farewells(&shore(), &all).await.unwrap(), []);
+}
+
+pub(super) async fn what_two_homes_share_is_ordered_by_a_third(storage: &dyn Storage) {
+    let mut unit = world(storage).await;
+    found(&mut *unit, 1, &[(1, Member), (11, Member)]).await;
+    for (number, hub) in [(2, shore()), (3, shore()), (4, garden()), (5, shore())] {
+        let copy = StoredCommunity { hub: Some(hub), ..community(number) };
+        unit.create_community(&copy).await.unwrap();
+        let standing = if number == 3 { Named } else { Member };
+        unit.put_belongings(id(number), &[(user(1), Member), (user(11), standing)]).await.unwrap();
+    }
+    assert_eq!(unit.shared_with(&garden(), None, 9).await.unwrap(), [id(2), id(5)]);
+    assert_eq!(unit.shared_with(&garden(), Some(id(2)), 9).await.unwrap(), [id(5)]);
+    assert_eq!(unit.shared_with(&garden(), None, 1).await.unwrap(), [id(2)]);
+    assert_eq!(unit.shared_with(&shore(), None, 9).await.unwrap(), []);
+    unit.end_community(id(5)).await.unwrap();
+    assert_eq!(unit.shared_with(&garden(), None, 9).await.unwrap(), [id(2)]);
+}
+
+pub(super) async fn a_proof_of_two_histories_is_kept_for_ever(storage: &dyn Storage) {
+    let mut unit = world(storage).await;
+    found(&mut *unit, 1, &[(1, Member)]).await;
+    let log = Fork { channel: None, ..Fork::sample() };
+    let channel = Fork { channel: Some(ChannelId::from_number(2)), ..log.clone() };
+    assert_eq!(unit.forked(&[id(1), id(2)]).await.unwrap(), []);
+    for (fork, is_new) in [(&log, true), (&channel, true), (&log, false)] {
+        assert_eq!(unit.put_fork(id(1), fork, at(1)).await.unwrap(), is_new);
+    }
+    let other = Fork { base: Digest::from_bytes([8; 32]), ..log.clone() };
+    assert!(!unit.put_fork(id(1), &other, at(2)).await.unwrap(), "the first one stays");
+    unit.end_community(id(1)).await.unwrap();
+    let kept = unit.forks_of(id(1)).await.unwrap();
+    assert!(kept.len() == 2 && kept.contains(&log) && kept.contains(&channel), "{kept:?}");
+    assert_eq!(unit.forked(&[id(1), id(2)]).await.unwrap(), [(id(1), 2)]);
+    assert_eq!(unit.forks_of(id(2)).await.unwrap(), []);
+}
+
+pub(super) async fn a_peer_reads_the_chains_of_whom_its_users_communities_name(
+    storage: &dyn Storage,
+) {
+    let mut unit = world(storage).await;
+    found(&mut *unit, 1, &[(1, Member), (2, Named), (11, Invited), (21, Named)]).await;
+    for (number, may) in [(1, true), (2, true), (3, false)] {
+        assert_eq!(unit.peer_may_read(&garden(), user(number)).await.unwrap(), may, "{number}");
+    }
+    assert!(!unit.peer_may_read(&shore(), user(1)).await.unwrap(), "its user is only named");
+    // As its last user goes, so does the right.
+    unit.put_belongings(id(1), &[(user(11), Named)]).await.unwrap();
+    assert!(!unit.peer_may_read(&garden(), user(1)).await.unwrap());
+    // A hub reads the chains of who belongs to its communities.
+    let copy = StoredCommunity { hub: Some(garden()), ..community(2) };
+    unit.create_community(&copy).await.unwrap();
+    unit.put_belongings(id(2), &[(user(1), Member), (user(2), Named)]).await.unwrap();
+    for (number, may) in [(1, true), (2, false)] {
+        assert_eq!(unit.peer_may_read(&garden(), user(number)).await.unwrap(), may, "{number}");
+    }
+    assert!(!unit.peer_may_read(&shore(), user(1)).await.unwrap());
+    unit.put_belongings(id(2), &[(user(1), Named)]).await.unwrap();
+    assert!(!unit.peer_may_read(&garden(), user(1)).await.unwrap());
 }

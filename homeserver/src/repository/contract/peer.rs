@@ -142,6 +142,7 @@ pub(super) async fn foreigners_are_found_by_id_and_by_server(storage: &dyn Stora
         peer: garden(),
         name: name.map(|name| name.parse().unwrap()),
         head: None,
+        brought: None,
     };
     for number in [3, 1, 2] {
         unit.put_foreigner(&one(number, None)).await.unwrap();
@@ -159,6 +160,14 @@ pub(super) async fn foreigners_are_found_by_id_and_by_server(storage: &dyn Stora
     assert_eq!(unit.foreigner_count(&garden()).await.unwrap(), 3);
     let other = "aviary.example".parse().unwrap();
     assert_eq!(unit.foreigner_count(&other).await.unwrap(), 0);
+    // Who was invented by another server is that one's.
+    let brought = StoredForeigner { brought: Some(other.clone()), ..one(4, None) };
+    unit.put_foreigner(&brought).await.unwrap();
+    assert_eq!(unit.foreigner(user(4)).await.unwrap(), Some(brought));
+    assert_eq!(unit.foreigner_count(&garden()).await.unwrap(), 3);
+    assert_eq!(unit.foreigner_count(&other).await.unwrap(), 1);
+    unit.put_foreigner(&one(4, None)).await.unwrap();
+    assert_eq!(unit.foreigner_count(&garden()).await.unwrap(), 4, "their home has shown them");
 }
 
 pub(super) async fn a_queue_keeps_its_order_until_it_is_settled(storage: &dyn Storage) {

@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use rookery_protocol::{
-    chain::SignedHead,
+    chain::HeadRef,
+    community::Fork,
     id::{ChainId, CommunityId, UserId},
     name::ServerName,
+    time::Timestamp,
 };
 
 use super::{Handle, Rows};
 use crate::repository::{
     StorageError,
-    abroad::{AbroadRepository, AbroadView},
+    abroad::{AbroadRepository, AbroadView, CopiedHead, Copies},
+    chain::ChainView as _,
     community::Belonging,
 };
 
@@ -69,6 +72,53 @@ impl AbroadView for Handle {
         Ok(later.take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
     }
 
+    async fn foreigners_of_in_all(
+        &mut self,
+        peer: &ServerName,
+        communities: &[CommunityId],
+    ) -> Result<Vec<(CommunityId, UserId)>, StorageError> {
+        let mut found = vec![];
+        for community in communities {
+            let users = self.foreigners_of_in(peer, *community).await?;
+            found.extend(users.into_iter().map(|user| (*community, user)));
+        }
+        Ok(found)
+    }
+
+    async fn farewells(
+        &mut self,
+        peer: &ServerName,
+        communities: &[CommunityId],
+    ) -> Result<Vec<(CommunityId, HeadRef)>, StorageError> {
+        let mut found = vec![];
+        for community in communities {
+            let Some(seq) = self.farewell(peer, *community).await? else { continue };
+            let last = self.entry_hash(ChainId::of_log(*community), seq).await?;
+            found.extend(last.map(|last| (*community, last)));
+        }
+        Ok(found)
+    }
+
+    async fn shared_with(
+        &mut self,
+        peer: &ServerName,
+        after: Option<CommunityId>,
+        most: u32,
+    ) -> Result<Vec<CommunityId>, StorageError> {
+        let rows = self.rows();
+        let is_of_peer =
+            |user: &UserId| rows.foreigners.get(user).is_some_and(|one| one.peer == *peer);
+        let is_shared =
+            |community: CommunityId| rows.have_to_do_with(community).any(|user| is_of_peer(&user));
+        let thirds = rows
+            .communities
+            .values()
+            .filter(|one| !one.is_deleted && one.hub.as_ref().is_some_and(|hub| hub != peer));
+        let later = thirds.map(|one| one.community).filter(|one| Some(*one) > after);
+        let shared = later.filter(|one| is_shared(*one));
+        Ok(shared.take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
+    }
+
     async fn farewell(
         &mut self,
         peer: &ServerName,
@@ -77,7 +127,7 @@ impl AbroadView for Handle {
         Ok(self.rows().farewells.get(&(peer.clone(), community)).copied())
     }
 
-    async fn copied_head(&mut self, chain: ChainId) -> Result<Option<SignedHead>, StorageError> {
+    async fn copied_head(&mut self, chain: ChainId) -> Result<Option<CopiedHead>, StorageError> {
         Ok(self.rows().copied_heads.get(&chain).cloned())
     }
 
@@ -96,11 +146,41 @@ impl AbroadView for Handle {
         Ok(later.take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
     }
 
-    async fn copies_of(&mut self, hub: &ServerName) -> Result<u64, StorageError> {
+    async fn copies_of(&mut self, hub: &ServerName) -> Result<Copies, StorageError> {
         let rows = self.rows();
-        let copies = rows.communities.values();
-        let copies = copies.filter(|one| one.hub.as_ref() == Some(hub) && !one.is_deleted);
-        Ok(u64::try_from(copies.count()).unwrap_or(u64::MAX))
+        let is_copy = |community: &CommunityId| {
+            let found = rows.communities.get(community);
+            found.is_some_and(|one| one.hub.as_ref() == Some(hub) && !one.is_deleted)
+        };
+        let count = rows.communities.keys().filter(|one| is_copy(one)).count();
+        let chains = rows.places.iter().filter(|(_, place)| is_copy(&place.community));
+        let chains = chains.filter_map(|(chain, _)| rows.chains.get(chain));
+        let blobs = rows.blobs.iter().filter(|(key, _)| is_copy(&key.community));
+        let bytes = chains.map(|(chain, _)| chain.bytes).chain(blobs.map(|(_, blob)| blob.0.have));
+        Ok(Copies {
+            count: u64::try_from(count).unwrap_or(u64::MAX),
+            bytes: bytes.fold(0, u64::saturating_add),
+        })
+    }
+
+    async fn forks_of(&mut self, community: CommunityId) -> Result<Vec<Fork>, StorageError> {
+        let rows = self.rows();
+        let forks = rows.forks.values();
+        Ok(forks.filter(|(of, _)| *of == community).map(|(_, fork)| fork.clone()).collect())
+    }
+
+    async fn forked(
+        &mut self,
+        communities: &[CommunityId],
+    ) -> Result<Vec<(CommunityId, u32)>, StorageError> {
+        let mut found = vec![];
+        for community in communities {
+            let count = self.forks_of(*community).await?.len();
+            if count > 0 {
+                found.push((*community, u32::try_from(count).unwrap_or(u32::MAX)));
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -123,15 +203,27 @@ impl AbroadRepository for Handle {
     async fn put_copied_head(
         &mut self,
         chain: ChainId,
-        head: &SignedHead,
+        head: &CopiedHead,
     ) -> Result<(), StorageError> {
         self.change()?.copied_heads.insert(chain, head.clone());
         Ok(())
     }
+
+    async fn put_fork(
+        &mut self,
+        community: CommunityId,
+        fork: &Fork,
+        _at: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let forks = &mut self.change()?.forks;
+        let is_new = !forks.contains_key(&fork.chain());
+        forks.entry(fork.chain()).or_insert_with(|| (community, fork.clone()));
+        Ok(is_new)
+    }
 }
 
 impl Rows {
-    fn have_to_do_with(&self, community: CommunityId) -> impl Iterator<Item = UserId> {
+    pub(super) fn have_to_do_with(&self, community: CommunityId) -> impl Iterator<Item = UserId> {
         self.belongings
             .iter()
             .filter(move |((other, _), standing)| {

@@ -9,6 +9,7 @@ use rookery_protocol::{
 use super::{Handle, Rows};
 use crate::repository::{
     StorageError,
+    community::Belonging,
     peer::{PeerEdit, PeerRepository, PeerView, StoredForeigner, StoredPeer},
 };
 
@@ -23,7 +24,18 @@ impl PeerView for Handle {
         peer: &ServerName,
         user: UserId,
     ) -> Result<bool, StorageError> {
-        Ok(self.rows().peer_readers.contains(&(peer.clone(), user)))
+        let rows = self.rows();
+        let is_of_peer =
+            |user: &UserId| rows.foreigners.get(user).is_some_and(|one| one.peer == *peer);
+        let mut named = rows.belongings.iter().filter(|((_, named), _)| *named == user);
+        let by_community = named.any(|((community, _), standing)| {
+            let Some(found) = rows.communities.get(community) else { return false };
+            match &found.hub {
+                Some(hub) => hub == peer && *standing != Belonging::Named,
+                None => rows.have_to_do_with(*community).any(|user| is_of_peer(&user)),
+            }
+        });
+        Ok(by_community || rows.peer_readers.contains(&(peer.clone(), user)))
     }
 
     async fn foreigner(&mut self, user: UserId) -> Result<Option<StoredForeigner>, StorageError> {
@@ -55,7 +67,8 @@ impl PeerView for Handle {
 
     async fn foreigner_count(&mut self, peer: &ServerName) -> Result<u64, StorageError> {
         let rows = self.rows();
-        let theirs = rows.foreigners.values().filter(|one| one.peer == *peer);
+        let foreigners = rows.foreigners.values();
+        let theirs = foreigners.filter(|one| one.brought.as_ref().unwrap_or(&one.peer) == peer);
         Ok(u64::try_from(theirs.count()).unwrap_or(u64::MAX))
     }
 }

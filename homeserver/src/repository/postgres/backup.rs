@@ -25,7 +25,7 @@ use crate::repository::{
 /// The file of rows in a copy.
 const FILE: &str = "rows.copy";
 /// All tables but that of one-time keys, which no copy has; each after those that it refers to.
-pub(super) const TABLES: [&str; 29] = [
+pub(super) const TABLES: [&str; 30] = [
     "server",
     "account",
     "invite",
@@ -53,6 +53,7 @@ pub(super) const TABLES: [&str; 29] = [
     "foreigner",
     "outbound",
     "copied_head",
+    "fork",
     "peer_farewell",
     "undelivered",
 ];

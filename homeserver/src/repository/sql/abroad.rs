@@ -2,20 +2,23 @@
 
 use async_trait::async_trait;
 use rookery_protocol::{
-    chain::SignedHead,
-    codec,
+    chain::{Entry, HeadRef},
+    codec::{self, MAX_BATCH},
+    community::Fork,
     id::{ChainId, CommunityId, UserId},
     name::ServerName,
+    time::Timestamp,
 };
 use sqlx::query;
 
 use super::{
-    Handle, Row,
+    Handle, Query, Row,
+    many::Many,
     row::{Cells, to_row},
 };
 use crate::repository::{
     StorageError,
-    abroad::{AbroadRepository, AbroadView},
+    abroad::{AbroadRepository, AbroadView, CopiedHead, Copies},
     community::Belonging,
 };
 
@@ -80,6 +83,72 @@ impl AbroadView for Handle {
         self.all(select).await?.iter().map(read).collect()
     }
 
+    async fn foreigners_of_in_all(
+        &mut self,
+        peer: &ServerName,
+        communities: &[CommunityId],
+    ) -> Result<Vec<(CommunityId, UserId)>, StorageError> {
+        static FOREIGNERS: Many = Many::new(
+            "WITH wanted (peer, community) AS (",
+            2,
+            ") SELECT membership.community, membership.user_id FROM wanted
+             JOIN membership ON membership.community = wanted.community
+             JOIN foreigner ON foreigner.user_id = membership.user_id
+                 AND foreigner.peer = wanted.peer
+             WHERE membership.standing <> 4",
+        );
+        let rows = self.all_many(&FOREIGNERS, communities, of_peer(peer)).await?;
+        let read = |row: &Row| {
+            let cells = Cells::of("membership", row);
+            Ok((cells.id(0, CommunityId::from_slice)?, cells.id(1, UserId::from_slice)?))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    async fn farewells(
+        &mut self,
+        peer: &ServerName,
+        communities: &[CommunityId],
+    ) -> Result<Vec<(CommunityId, HeadRef)>, StorageError> {
+        static FAREWELLS: Many = Many::new(
+            "WITH wanted (peer, community) AS (",
+            2,
+            ") SELECT peer_farewell.community, entry.encoded FROM wanted
+             JOIN peer_farewell ON peer_farewell.peer = wanted.peer
+                 AND peer_farewell.community = wanted.community
+             JOIN community_chain ON community_chain.community = wanted.community
+                 AND community_chain.channel IS NULL
+             JOIN entry ON entry.chain = community_chain.chain AND entry.seq = peer_farewell.seq",
+        );
+        let rows = self.all_many(&FAREWELLS, communities, of_peer(peer)).await?;
+        let read = |row: &Row| {
+            let cells = Cells::of("peer_farewell", row);
+            let last = cells.wire::<Entry>(1)?.seen().into();
+            Ok((cells.id(0, CommunityId::from_slice)?, last))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    async fn shared_with(
+        &mut self,
+        peer: &ServerName,
+        after: Option<CommunityId>,
+        most: u32,
+    ) -> Result<Vec<CommunityId>, StorageError> {
+        let text = "SELECT community FROM community
+                    WHERE community > $2 AND hub IS NOT NULL AND hub <> $1 AND NOT deleted
+                      AND community IN (
+                        SELECT membership.community FROM foreigner
+                        JOIN membership ON membership.user_id = foreigner.user_id
+                        WHERE foreigner.peer = $1 AND standing <> $3)
+                    ORDER BY community LIMIT $4";
+        let after = after.map_or_else(Vec::new, |after| after.as_bytes().to_vec());
+        let select =
+            query(text).bind(peer.as_str()).bind(after).bind(named()).bind(i64::from(most));
+        let read = |row: &Row| Cells::of("community", row).id(0, CommunityId::from_slice);
+        self.all(select).await?.iter().map(read).collect()
+    }
+
     async fn farewell(
         &mut self,
         peer: &ServerName,
@@ -91,10 +160,14 @@ impl AbroadView for Handle {
         row.as_ref().map(|row| Cells::of("peer_farewell", row).number(0)).transpose()
     }
 
-    async fn copied_head(&mut self, chain: ChainId) -> Result<Option<SignedHead>, StorageError> {
-        let text = "SELECT head FROM copied_head WHERE chain = $1";
+    async fn copied_head(&mut self, chain: ChainId) -> Result<Option<CopiedHead>, StorageError> {
+        let text = "SELECT head, record FROM copied_head WHERE chain = $1";
         let row = self.first(query(text).bind(&chain.as_bytes()[..])).await?;
-        row.as_ref().map(|row| Cells::of("copied_head", row).wire(0)).transpose()
+        let read = |row: &Row| {
+            let cells = Cells::of("copied_head", row);
+            Ok(CopiedHead { head: cells.wire(0)?, record: cells.wire_if_any(1)? })
+        };
+        row.as_ref().map(read).transpose()
     }
 
     async fn copies_from(
@@ -111,10 +184,50 @@ impl AbroadView for Handle {
         rows.iter().map(|row| Cells::of("community", row).id(0, CommunityId::from_slice)).collect()
     }
 
-    async fn copies_of(&mut self, hub: &ServerName) -> Result<u64, StorageError> {
-        let text = "SELECT COUNT(*) FROM community WHERE hub = $1 AND NOT deleted";
+    async fn copies_of(&mut self, hub: &ServerName) -> Result<Copies, StorageError> {
+        let text = "WITH copy (community) AS
+                        (SELECT community FROM community WHERE hub = $1 AND NOT deleted)
+                    SELECT (SELECT COUNT(*) FROM copy),
+                           (SELECT CAST(COALESCE(SUM(chain.bytes), 0) AS BIGINT) FROM copy
+                            JOIN community_chain ON community_chain.community = copy.community
+                            JOIN chain ON chain.chain = community_chain.chain),
+                           (SELECT CAST(COALESCE(SUM(blob.have), 0) AS BIGINT) FROM copy
+                            JOIN blob ON blob.community = copy.community)";
         let row = self.first(query(text).bind(hub.as_str())).await?;
-        row.as_ref().map_or(Ok(0), |row| Cells::of("community", row).number(0))
+        let row = row.ok_or(StorageError::Inconsistent { table: "community" })?;
+        let cells = Cells::of("community", &row);
+        let (chains, blobs): (u64, u64) = (cells.number(1)?, cells.number(2)?);
+        Ok(Copies { count: cells.number(0)?, bytes: chains.saturating_add(blobs) })
+    }
+
+    async fn forks_of(&mut self, community: CommunityId) -> Result<Vec<Fork>, StorageError> {
+        let text = "SELECT proof FROM fork WHERE community = $1 ORDER BY chain";
+        let rows = self.all(query(text).bind(&community.as_bytes()[..])).await?;
+        let read = |row: &Row| {
+            let cells = Cells::of("fork", row);
+            codec::decode_within(cells.bytes(0)?, MAX_BATCH).map_err(|_| cells.impossible())
+        };
+        rows.iter().map(read).collect()
+    }
+
+    async fn forked(
+        &mut self,
+        communities: &[CommunityId],
+    ) -> Result<Vec<(CommunityId, u32)>, StorageError> {
+        static FORKED: Many = Many::new(
+            "SELECT community, COUNT(*) FROM fork WHERE community IN (",
+            1,
+            ") GROUP BY community",
+        );
+        let bind = |query: Query<'static>, community: &CommunityId| {
+            query.bind(community.as_bytes().to_vec())
+        };
+        let rows = self.all_many(&FORKED, communities, bind).await?;
+        let read = |row: &Row| {
+            let cells = Cells::of("fork", row);
+            Ok((cells.id(0, CommunityId::from_slice)?, cells.number(1)?))
+        };
+        rows.iter().map(read).collect()
     }
 }
 
@@ -138,13 +251,39 @@ impl AbroadRepository for Handle {
     async fn put_copied_head(
         &mut self,
         chain: ChainId,
-        head: &SignedHead,
+        head: &CopiedHead,
     ) -> Result<(), StorageError> {
-        let text = "INSERT INTO copied_head (chain, head) VALUES ($1, $2)
-                    ON CONFLICT (chain) DO UPDATE SET head = excluded.head";
-        let put = query(text).bind(&chain.as_bytes()[..]).bind(codec::encode(head));
+        let text = "INSERT INTO copied_head (chain, head, record) VALUES ($1, $2, $3)
+                    ON CONFLICT (chain) DO UPDATE
+                    SET head = excluded.head, record = excluded.record";
+        let put = query(text)
+            .bind(&chain.as_bytes()[..])
+            .bind(codec::encode(&head.head))
+            .bind(head.record.as_ref().map(codec::encode));
         self.execute(put).await.map(|_| ())
     }
+
+    async fn put_fork(
+        &mut self,
+        community: CommunityId,
+        fork: &Fork,
+        at: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let text = "INSERT INTO fork (chain, community, proof, found) VALUES ($1, $2, $3, $4)
+                    ON CONFLICT DO NOTHING";
+        let chain = fork.chain();
+        let put = query(text)
+            .bind(&chain.as_bytes()[..])
+            .bind(&community.as_bytes()[..])
+            .bind(codec::encode(fork))
+            .bind(at.to_row());
+        Ok(self.execute(put).await? > 0)
+    }
+}
+
+/// Binds a peer beside each of several communities.
+fn of_peer(peer: &ServerName) -> impl Fn(Query<'static>, &CommunityId) -> Query<'static> {
+    move |query, community| query.bind(peer.to_string()).bind(community.as_bytes().to_vec())
 }
 
 fn named() -> i64 {

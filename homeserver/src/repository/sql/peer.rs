@@ -15,6 +15,7 @@ use super::{
 };
 use crate::repository::{
     StorageError,
+    community::Belonging,
     peer::{PeerEdit, PeerRepository, PeerView, StoredForeigner, StoredPeer},
 };
 
@@ -56,13 +57,26 @@ impl PeerView for Handle {
         peer: &ServerName,
         user: UserId,
     ) -> Result<bool, StorageError> {
-        let text = "SELECT 1 FROM peer_reader WHERE peer = $1 AND user_id = $2";
-        let select = query(text).bind(peer.as_str()).bind(&user.as_bytes()[..]);
+        let text = "SELECT 1 FROM peer_reader WHERE peer = $1 AND user_id = $2
+                    UNION ALL
+                    SELECT 1 FROM foreigner
+                    JOIN membership theirs ON theirs.user_id = foreigner.user_id
+                    JOIN membership named ON named.community = theirs.community
+                    JOIN community ON community.community = theirs.community
+                    WHERE foreigner.peer = $1 AND theirs.standing <> $3 AND named.user_id = $2
+                      AND community.hub IS NULL
+                    UNION ALL
+                    SELECT 1 FROM membership
+                    JOIN community ON community.community = membership.community
+                    WHERE membership.user_id = $2 AND standing <> $3 AND community.hub = $1
+                    LIMIT 1";
+        let named = i64::from(Belonging::Named.number());
+        let select = query(text).bind(peer.as_str()).bind(&user.as_bytes()[..]).bind(named);
         Ok(self.first(select).await?.is_some())
     }
 
     async fn foreigner(&mut self, user: UserId) -> Result<Option<StoredForeigner>, StorageError> {
-        let text = "SELECT user_id, peer, name, head FROM foreigner WHERE user_id = $1";
+        let text = "SELECT user_id, peer, name, head, brought FROM foreigner WHERE user_id = $1";
         let row = self.first(query(text).bind(&user.as_bytes()[..])).await?;
         row.as_ref().map(foreigner_of).transpose()
     }
@@ -94,7 +108,7 @@ impl PeerView for Handle {
     }
 
     async fn foreigner_count(&mut self, peer: &ServerName) -> Result<u64, StorageError> {
-        let text = "SELECT COUNT(*) FROM foreigner WHERE peer = $1";
+        let text = "SELECT COUNT(*) FROM foreigner WHERE COALESCE(brought, peer) = $1";
         let row = self.first(query(text).bind(peer.as_str())).await?;
         row.as_ref().map_or(Ok(0), |row| Cells::of("foreigner", row).number(0))
     }
@@ -202,14 +216,17 @@ impl PeerRepository for Handle {
     }
 
     async fn put_foreigner(&mut self, foreigner: &StoredForeigner) -> Result<(), StorageError> {
-        let text = "INSERT INTO foreigner (user_id, peer, name, head) VALUES ($1, $2, $3, $4)
+        let text = "INSERT INTO foreigner (user_id, peer, name, head, brought)
+                    VALUES ($1, $2, $3, $4, $5)
                     ON CONFLICT (user_id) DO UPDATE
-                    SET peer = excluded.peer, name = excluded.name, head = excluded.head";
+                    SET peer = excluded.peer, name = excluded.name, head = excluded.head,
+                        brought = excluded.brought";
         let put = query(text)
             .bind(&foreigner.user.as_bytes()[..])
             .bind(foreigner.peer.as_str())
             .bind(foreigner.name.as_ref().map(UserName::as_str))
-            .bind(foreigner.head.as_ref().map(codec::encode));
+            .bind(foreigner.head.as_ref().map(codec::encode))
+            .bind(foreigner.brought.as_ref().map(ServerName::as_str));
         self.execute(put).await.map(|_| ())
     }
 }
@@ -226,10 +243,12 @@ impl Handle {
 fn foreigner_of(row: &Row) -> Result<StoredForeigner, StorageError> {
     let cells = Cells::of("foreigner", row);
     let name = cells.text_if_any(2)?.map(|text| text.parse()).transpose();
+    let brought = cells.text_if_any(4)?.map(|text| text.parse()).transpose();
     Ok(StoredForeigner {
         user: cells.id(0, UserId::from_slice)?,
         peer: cells.text(1)?.parse().map_err(|_| cells.impossible())?,
         name: name.map_err(|_| cells.impossible())?,
         head: cells.wire_if_any(3)?,
+        brought: brought.map_err(|_| cells.impossible())?,
     })
 }

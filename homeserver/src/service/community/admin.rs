@@ -39,7 +39,9 @@ pub async fn show(
 ) -> Result<HostedCommunity, Failure<AdminError>> {
     let mut view = services.storage.read().await?;
     let row = view.community(community).await?.ok_or_else(no_community)?;
-    Ok(shown(&mut *view, row).await?)
+    let proofs = view.forks_of(community).await?;
+    let proofs = (!proofs.is_empty()).then_some(proofs);
+    Ok(HostedCommunity { proofs, ..shown(&mut *view, row).await? })
 }
 
 async fn shown(
@@ -47,6 +49,7 @@ async fn shown(
     row: StoredCommunity,
 ) -> Result<HostedCommunity, StorageError> {
     let size = view.community_size(row.community).await?;
+    let forks = view.forked(&[row.community]).await?;
     Ok(HostedCommunity {
         community: row.community,
         kind: row.kind,
@@ -59,6 +62,9 @@ async fn shown(
         channels: size.channels,
         entries: size.entries,
         bytes: size.bytes,
+        hub: row.hub,
+        forks: forks.first().map(|(_, count)| *count),
+        proofs: None,
     })
 }
 

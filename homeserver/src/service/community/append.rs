@@ -9,7 +9,7 @@ mod store;
 use std::sync::Arc;
 
 use rookery_protocol::{
-    chain::{HeadRef, Item, Kind, Seen, SignedHead, Submission},
+    chain::{HeadRef, Item, Kind, Seen, Submission},
     codec,
     community::{Action, BASE_WINDOW, EpochStart, Place, Refused, State, Statement, apply},
     id::{BlobId, ChainId, CommunityId, ItemId, UserId},
@@ -29,7 +29,7 @@ use super::{
     tell,
 };
 use crate::{
-    repository::{View, blob::BlobKey, chain::StoredEntry},
+    repository::{View, abroad::CopiedHead, blob::BlobKey, chain::StoredEntry},
     service::{
         Services,
         limit::{Bucket, Subject},
@@ -57,7 +57,7 @@ pub(super) struct Batch {
     /// Blobs that are named.
     pub(super) named: Vec<BlobKey>,
     /// The hub's word for where the log stands, of a copy.
-    pub(super) copied: Option<SignedHead>,
+    pub(super) copied: Option<CopiedHead>,
     /// Users here who do not want to have to do with it, of a copy.
     pub(super) unwanted: Vec<UserId>,
 }

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use rookery_protocol::{
-    chain::{self, Entry, Item, Kind, Seen, SignedHead},
+    chain::{self, Entry, HeadRef, Item, Kind, OwnerHead, Seen},
     codec,
     community::{self, Action, EpochStart, Redact, Refused, State, Statement},
     id::{ChainId, ChannelId, CommunityId, UserId},
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     repository::{
         Repository, StorageError,
+        abroad::CopiedHead,
         chain::{Append, StoredChain, StoredEntry},
         community::StoredCommunity,
     },
@@ -87,7 +88,7 @@ pub async fn take_log(
     peer: &Peer,
     community: CommunityId,
     entries: Vec<Entry>,
-    head: SignedHead,
+    head: CopiedHead,
 ) -> Result<Vec<EpochStart>, CopyFault> {
     let hosted = services.copied(peer, community).await?;
     let before = hosted.as_ref().map(|hosted| hosted.state.clone());
@@ -128,16 +129,45 @@ pub async fn take_log(
     Ok(epochs)
 }
 
+/// Where a hub's word says that a chain stands. It was checked when it came.
+#[must_use]
+pub fn place_of_head(copied: &CopiedHead, chain: ChainId) -> Option<HeadRef> {
+    let word: OwnerHead = codec::decode(copied.head.payload.as_slice()).ok()?;
+    let head = word.heads.into_iter().find(|head| head.chain == chain)?;
+    Some(HeadRef { seq: head.seq, hash: head.hash })
+}
+
+/// Keeps the hub's word for where a chain stands, unless there is a newer one.
+pub(super) async fn keep_head(
+    unit: &mut dyn Repository,
+    chain: ChainId,
+    head: &CopiedHead,
+) -> Result<(), StorageError> {
+    let seq = |copied: &CopiedHead| place_of_head(copied, chain).map(|head| head.seq);
+    let known = unit.copied_head(chain).await?;
+    if known.is_none_or(|known| seq(&known) <= seq(head)) {
+        unit.put_copied_head(chain, head).await?;
+    }
+    Ok(())
+}
+
 /// Users here whom somebody has brought in who may not write to them: for them there is no such community.
 async fn unwanted(services: &Services, steps: &[Step]) -> Result<Vec<UserId>, StorageError> {
     let mut unwanted = vec![];
     for Step { statement, .. } in steps {
-        let Action::Add(add) = &statement.action else { continue };
-        let Some(added) = services.resident(add.user).await? else { continue };
+        let user = match &statement.action {
+            Action::Add(add) => add.user,
+            Action::InviteCreate(create) => match create.user {
+                Some(user) => user,
+                None => continue,
+            },
+            _ => continue,
+        };
+        let Some(added) = services.resident(user).await? else { continue };
         let is_own = services.resident(statement.author).await?.is_some();
         if !is_own && services.may_write(statement.author, &added).await?.is_none() {
-            tracing::info!(user = %add.user, by = %statement.author, "somebody was brought into a community by whom they do not let write to them");
-            unwanted.push(add.user);
+            tracing::info!(%user, by = %statement.author, "somebody was brought into a community, or invited, by whom they do not let write to them");
+            unwanted.push(user);
         }
     }
     Ok(unwanted)
@@ -254,7 +284,7 @@ pub async fn take_channel(
     peer: &Peer,
     (community, channel): (CommunityId, ChannelId),
     entries: Vec<Entry>,
-    head: SignedHead,
+    head: CopiedHead,
 ) -> Result<(), CopyFault> {
     let chain = ChainId::of_channel(community, channel);
     let hosted = services.copied(peer, community).await?.ok_or(CopyFault::NoPlace)?;
@@ -271,7 +301,7 @@ pub async fn take_channel(
         Append::Stale(_) | Append::NoChain => return Err(CopyFault::Raced),
     }
     posts.erase(&mut *unit).await?;
-    unit.put_copied_head(chain, &head).await?;
+    keep_head(&mut *unit, chain, &head).await?;
     unit.commit().await?;
     let lives: Vec<_> = posts.rows.iter().map(|row| statement::live(&row.entry)).collect();
     services.feeds.put_in_chain(chain, &lives);

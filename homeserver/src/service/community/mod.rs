@@ -11,6 +11,7 @@ mod belonging;
 pub mod blob;
 mod chains;
 pub mod copy;
+pub mod fork;
 mod judge;
 pub mod post;
 pub mod read;

@@ -44,6 +44,8 @@ pub async fn list(services: &Services, who: Authenticated) -> Result<Communities
     let rows = view.communities_of(who.user).await?;
     let logs: Vec<ChainId> = rows.iter().map(|(row, _)| ChainId::of_log(row.community)).collect();
     let logs = view.chains(&logs).await?;
+    let ids: Vec<_> = rows.iter().map(|(row, _)| row.community).collect();
+    let forked = view.forked(&ids).await?;
     let entry = |(row, belonging): (crate::repository::community::StoredCommunity, Belonging)| {
         let standing = match belonging {
             Belonging::Member => MemberStanding::Member,
@@ -53,7 +55,9 @@ pub async fn list(services: &Services, who: Authenticated) -> Result<Communities
         };
         let log = ChainId::of_log(row.community);
         let head = logs.iter().find(|stored| stored.chain == log)?.head?;
-        Some(CommunityEntry { community: row.community, kind: row.kind, standing, head })
+        let forks = forked.iter().find(|(community, _)| *community == row.community);
+        let forks = forks.map(|(_, count)| *count);
+        Some(CommunityEntry { community: row.community, kind: row.kind, standing, head, forks })
     };
     Ok(Communities { communities: rows.into_iter().filter_map(entry).collect() })
 }

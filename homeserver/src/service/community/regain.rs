@@ -11,7 +11,7 @@ use rookery_protocol::{
     community::{
         Action, Announce, AnnounceBody, ChannelMessage, EpochStart, MessageHeader, SenderKeyUse,
     },
-    id::{ChainId, ChannelId, CommunityId, SenderKeyId, UserId},
+    id::{ChainId, ChannelId, CommunityId, SenderKeyId},
 };
 
 use super::{
@@ -27,12 +27,12 @@ use crate::{
     service::{Services, statement},
 };
 
-/// Takes back entries of a log that follow what is here. Gives the epochs that they begin, with whom they are of.
+/// Takes back entries of a log that follow what is here. Gives the epochs that they begin.
 pub(in crate::service) async fn take_log(
     services: &Services,
     community: CommunityId,
     entries: Vec<Entry>,
-) -> Result<Vec<(UserId, EpochStart)>, CopyFault> {
+) -> Result<Vec<EpochStart>, CopyFault> {
     let hosted = services.hosted(community).await?;
     let before = hosted.as_ref().map(|hosted| hosted.state.clone());
     let steps = judge(services, community, before.clone(), entries).await?;
@@ -56,7 +56,7 @@ pub(in crate::service) async fn take_log(
         },
     };
     let epochs = steps.iter().filter_map(|step| match &step.statement.action {
-        Action::Epoch(start) => Some((step.statement.author, start.clone())),
+        Action::Epoch(start) => Some(start.clone()),
         _ => None,
     });
     let epochs = epochs.collect();

@@ -11,7 +11,7 @@ use rookery_protocol::{
     codec,
     id::{ChainId, DeviceId, UserId},
     io::client::{CallError, Client},
-    name::UserName,
+    name::{ServerName, UserName},
     request::{
         chain::ReadError,
         peer::{PeerHeads, PeerReadChain},
@@ -35,7 +35,7 @@ const PAGE: u32 = 256;
 /// Pages of one chain: a user's chain has tens of entries, and a home that sends more is up to something.
 const MAX_PAGES: usize = 16;
 /// How far a user's chain goes at most that is copied here.
-const MAX_SEQ: u64 = 10_000;
+pub(super) const MAX_SEQ: u64 = 10_000;
 /// Chains in one comparison of heads.
 const HEADS: u32 = 2_000;
 
@@ -201,6 +201,7 @@ pub async fn fetch(
             peer: peer.name.clone(),
             name: known.as_ref().and_then(|known| known.stored.name.clone()),
             head: head.or_else(|| known.as_ref().and_then(|known| known.stored.head.clone())),
+            brought: bringer(services, peer, known.as_deref()).await?,
         };
         let is_last = !page.more || page.entries.is_empty();
         let state = states.into_iter().next_back();
@@ -218,6 +219,19 @@ pub async fn fetch(
         }
     }
     Err(CopyError::Unreachable("the peer shows a chain without end".to_owned()))
+}
+
+/// Who has had us store a user's chain, now that their home shows it: nobody else, if the home has room for them.
+async fn bringer(
+    services: &Services,
+    peer: &Peer,
+    known: Option<&Foreigner>,
+) -> Result<Option<ServerName>, StorageError> {
+    let Some(brought) = known.and_then(|known| known.stored.brought.clone()) else {
+        return Ok(None);
+    };
+    let is_full = share::admit_foreigner(services, peer).await?.is_err();
+    Ok(is_full.then_some(brought))
 }
 
 /// Checks the peer's word for where the chain stands.

@@ -111,7 +111,16 @@ pub async fn run(
             }
             lost = client.closed() => Ended::Lost(lost.to_string()),
             () = &mut better => Ended::Lost("it can be reached in a better way".to_owned()),
-            () = peer.arrived.notified() => Ended::Replaced,
+            () = peer.arrived.notified() => {
+                // It may have been taken up before this was heard of. Of two that are made at once both sides keep the one dialled by the
+                // lower name; the other one stays in reserve.
+                if !peer.has_arrived()
+                    || (is_preferred(services, peer, client) && client.is_there().await)
+                {
+                    continue;
+                }
+                Ended::Replaced
+            }
             () = peer.changed.notified() => Ended::Changed,
             () = peer.end.cancelled() => Ended::Stopped,
             () = drain.cancelled() => Ended::Stopped,
@@ -125,6 +134,11 @@ pub(super) async fn hurry(services: &Services, peer: &Peer) -> Result<(), Storag
     let mut unit = services.storage.begin().await?;
     unit.hurry_outbound(&peer.name).await?;
     unit.commit().await
+}
+
+/// Whether a connection is kept though the peer has made another one, as long as there is an answer on it.
+fn is_preferred(services: &Services, peer: &Peer, client: &Client) -> bool {
+    client.is_dialled() && services.identity.name < peer.name
 }
 
 /// Compares heads, and takes back what has waited for too long.

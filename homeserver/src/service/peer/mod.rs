@@ -19,8 +19,11 @@ pub mod place_answer;
 pub mod place_ask;
 mod place_blob;
 pub(in crate::service) mod place_copy;
+pub mod place_heads;
+mod place_proof;
 pub mod place_take;
 pub(in crate::service) mod place_users;
+mod place_want;
 pub mod policy;
 pub mod receive;
 pub mod regain;
@@ -48,6 +51,7 @@ use rookery_protocol::{
     request::{
         message::Returned,
         peering::{Federation, PeerLink, PeerStanding},
+        server::SignedServerRecord,
     },
     time::Timestamp,
 };
@@ -93,8 +97,12 @@ pub struct Peer {
     link: Mutex<(Link, Timestamp)>,
     /// The online key that it last proved.
     online: RwLock<Option<VerifyingKey>>,
+    /// The record, under its root, that names it.
+    record: RwLock<Option<SignedServerRecord>>,
     /// A connection that it has made, not taken up yet.
     inbound: Mutex<Option<Client>>,
+    /// The connection that was used before the one in use. Two servers that dial each other at once may end one of the two.
+    spare: Mutex<Option<Client>>,
     /// It has made a connection.
     pub arrived: Notify,
     /// Something is to be handed over.
@@ -192,6 +200,37 @@ impl Peer {
         self.inbound.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether it has made a connection that was not taken up.
+    #[must_use]
+    pub fn has_arrived(&self) -> bool {
+        let inbound = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
+        inbound.as_ref().is_some_and(|client| client.connection().lost().is_none())
+    }
+
+    /// Keeps a connection in reserve that another one has replaced.
+    pub fn keep_spare(&self, client: Client) {
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
+    }
+
+    /// Takes a connection that is there beside the one in use, if there is one: one that the peer has made, or the one from before.
+    pub fn take_other(&self) -> Option<Client> {
+        let is_there = |client: &Client| client.connection().lost().is_none();
+        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.take_inbound().filter(is_there).or_else(|| spare().filter(is_there))
+    }
+
+    /// Ends the connection `client` if it is still the one in reserve, and was made from here.
+    pub fn retire(&self, client: &Client) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = client.connection().stable_id();
+        if client.is_dialled()
+            && spare.as_ref().is_some_and(|spare| spare.connection().stable_id() == number)
+        {
+            *spare = None;
+            client.close();
+        }
+    }
+
     /// Notes the online key that the peer has proven.
     pub fn prove(&self, online: VerifyingKey) {
         *self.online.write().unwrap_or_else(PoisonError::into_inner) = Some(online);
@@ -199,6 +238,15 @@ impl Peer {
 
     fn online(&self) -> Option<VerifyingKey> {
         *self.online.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self) -> Option<SignedServerRecord> {
+        self.record.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the record that the peer has shown.
+    fn note_record(&self, record: SignedServerRecord) {
+        *self.record.write().unwrap_or_else(PoisonError::into_inner) = Some(record);
     }
 
     /// Waits for what becomes of something that is handed over: nothing when it has arrived.
@@ -327,7 +375,9 @@ impl Peers {
             stored: RwLock::new(stored),
             link: Mutex::new((Link::Down(None), now)),
             online: RwLock::default(),
+            record: RwLock::default(),
             inbound: Mutex::default(),
+            spare: Mutex::default(),
             arrived: Notify::new(),
             wake: Notify::new(),
             changed: Notify::new(),

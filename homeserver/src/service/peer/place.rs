@@ -15,8 +15,11 @@
 //!   hub, wherever the users live; they prove themselves from their genesis on.
 //! - **When.** Heads are compared at each connection and every minute. In between the hub tells of chains that have gone on, newest head for
 //!   each, and the home fetches. What is told and lost is found by comparing.
+//! - **What is stored.** A community whose log has somebody here have to do with it (`place_want.rs`), or that somebody here looks at to join.
+//! - **Hubs that lie.** Homes show each other what hubs have said, when they connect and every ten minutes (`place_heads.rs`). Two histories
+//!   that a hub has signed are a proof, after which nothing is handed to it or taken from it for that community.
 //! - **Bounds.** One task a connection, sequential; 256 entries or 1 MiB a page; one row a chain in what is to be told or fetched; at most
-//!   20,000 communities of one hub; so many requests under way for devices at one hub, beyond which they are throttled. All charged to
+//!   20,000 communities of one hub and 4 GiB of them; so many requests under way for devices at one hub, beyond which they are throttled. All charged to
 //!   the peer's rate.
 
 use std::{
@@ -37,10 +40,12 @@ use rookery_protocol::{
 };
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-use super::{Peer, Services, place_copy};
+use super::{Peer, Services, place_copy, place_heads};
 
 /// Communities of one hub that there are copies of.
 pub(super) const MAX_COPIES: u64 = 20_000;
+/// What the communities of one hub take here, at most, in bytes.
+pub(super) const MAX_COPIED_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Requests of devices that are under way at one hub.
 const UNDER_WAY: usize = 64;
 /// Chains that are told of at once.
@@ -51,6 +56,8 @@ pub(super) const SIGNS_AT_ONCE: usize = 256;
 const MAX_TO_FETCH: usize = 4_096;
 /// How often heads are compared: what was told and lost is found then.
 const COMPARE: Duration = Duration::from_mins(1);
+/// How often it is compared with the peer what hubs have said.
+const EXCHANGE: Duration = Duration::from_mins(10);
 /// The wait after the peer could not be told, or a comparison failed.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -78,6 +85,8 @@ struct ToFetch {
     moved: BTreeMap<Spot, HeadRef>,
     /// More than are kept: all heads are compared.
     all: bool,
+    /// What hubs have said is compared.
+    heads: bool,
 }
 
 impl Default for Queue {
@@ -129,6 +138,12 @@ impl Queue {
     /// Compares all heads as soon as may be.
     pub(super) fn compare_soon(&self) {
         lock(&self.to_fetch).all = true;
+        self.some_to_fetch.notify_one();
+    }
+
+    /// Compares with the peer what hubs have said, as soon as may be.
+    pub fn heads_soon(&self) {
+        lock(&self.to_fetch).heads = true;
         self.some_to_fetch.notify_one();
     }
 
@@ -202,26 +217,31 @@ async fn tell(peer: &Peer, client: &Client) -> Infallible {
 
 async fn follow(services: &Arc<Services>, peer: &Arc<Peer>, client: &Client) -> Infallible {
     let mut compare_at = tokio::time::Instant::now();
+    let mut exchange_at = compare_at;
     loop {
-        let mut wanted = ToFetch::default();
-        if compare_at <= tokio::time::Instant::now() {
-            wanted.all = true;
-        } else {
+        let now = tokio::time::Instant::now();
+        let mut wanted =
+            ToFetch { all: compare_at <= now, heads: exchange_at <= now, ..ToFetch::default() };
+        if !wanted.all && !wanted.heads {
             tokio::select! {
                 () = peer.places.some_to_fetch.notified() => {}
-                () = tokio::time::sleep_until(compare_at) => continue,
+                () = tokio::time::sleep_until(compare_at.min(exchange_at)) => continue,
             }
         }
         let told = peer.places.take_to_fetch();
         wanted.all |= told.all;
+        wanted.heads |= told.heads;
         wanted.moved = told.moved;
-        let is_comparison = wanted.all;
+        let (is_comparison, is_exchange) = (wanted.all, wanted.heads);
         // Apart from this future, which ends with the connection: what has been stored is to be told to who follows.
         let (services_, peer_, client_) = (Arc::clone(services), Arc::clone(peer), client.clone());
         let fetched = services.tasks.spawn(async move {
-            let ToFetch { moved, all } = wanted;
+            let ToFetch { moved, all, heads } = wanted;
             place_copy::fetch_moved(&services_, &peer_, &client_, moved).await;
-            if all { place_copy::compare(&services_, &peer_, &client_).await } else { Ok(()) }
+            if all {
+                place_copy::compare(&services_, &peer_, &client_).await?;
+            }
+            if heads { place_heads::exchange(&services_, &peer_, &client_).await } else { Ok(()) }
         });
         let done = match fetched.await {
             Ok(Ok(())) => true,
@@ -231,9 +251,12 @@ async fn follow(services: &Arc<Services>, peer: &Arc<Peer>, client: &Client) -> 
             }
             Err(_) => false,
         };
+        let later = |wait| tokio::time::Instant::now().checked_add(wait);
         if is_comparison {
-            let wait = if done { COMPARE } else { RETRY };
-            compare_at = tokio::time::Instant::now().checked_add(wait).unwrap_or(compare_at);
+            compare_at = later(if done { COMPARE } else { RETRY }).unwrap_or(compare_at);
+        }
+        if is_exchange {
+            exchange_at = later(if done { EXCHANGE } else { RETRY }).unwrap_or(exchange_at);
         }
     }
 }

@@ -1,8 +1,12 @@
 //! What a hub shows the homes of its communities' members: what their users may read.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use rookery_protocol::{
+    chain::HeadRef,
     codec,
     id::{ChainId, ChannelId, CommunityId, ServerId, UserId},
     request::{
@@ -21,13 +25,14 @@ use super::{
     Peer, Services,
     answer::peer_of,
     copy::{self, CopyError, Foreigner},
+    place_copy,
     place_users::speaks_for,
 };
 use crate::{
     repository::{Limit, StorageError, chain::StoredChain},
     service::{
         chain,
-        community::{Hosted, blob, read},
+        community::{Hosted, blob, fork::chain_of, read},
         seat::Seat,
     },
 };
@@ -40,6 +45,8 @@ const MAX_USERS: usize = 256;
 /// What one reply carries of users' chains, in bytes, and of one chain in entries.
 const PAGE_BYTES: usize = 900 * 1024;
 const PAGE_ROWS: u32 = 256;
+/// How many of the last statements a server may still have to read when its last user has gone.
+const FAREWELL_ROWS: u32 = 4_096;
 
 /// How much of a log a peer may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +116,7 @@ async fn right(
 }
 
 /// Whether some user of the peer may read the log, or a channel.
-async fn reads(
+pub(super) async fn reads(
     services: &Services,
     peer: &Peer,
     hosted: &Hosted,
@@ -117,15 +124,7 @@ async fn reads(
 ) -> Result<bool, StorageError> {
     let community = hosted.row.community;
     let users = services.storage.read().await?.foreigners_of_in(&peer.name, community).await?;
-    for user in users {
-        if hosted.may_read(user, channel)
-            && let Some(foreigner) = services.foreigner(user).await?
-            && speaks_for(peer, &foreigner)
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Theirs { services, peer, known: BTreeMap::new() }.read(hosted, &users, channel).await
 }
 
 /// Which communities the peer's users have to do with, and where their logs and channels stand.
@@ -144,9 +143,9 @@ pub async fn list(
         found.map_err(storage)?
     };
     let is_full = communities.len() >= usize::try_from(COMMUNITIES).unwrap_or(usize::MAX);
+    let found = places_of(services, &peer, &communities).await.map_err(storage)?;
     let (mut places, mut last, mut is_cut) = (vec![], None, false);
-    for community in communities {
-        let found = places_of(services, &peer, community).await.map_err(storage)?;
+    for (community, found) in found {
         if !places.is_empty() && places.len().saturating_add(found.len()) > MAX_PLACES {
             is_cut = true;
             break;
@@ -159,39 +158,88 @@ pub async fn list(
     Ok(Places { places, next })
 }
 
-/// Where the log of a community stands for the peer, and the channels that somebody of its users may read.
+/// Where the logs of communities stand for the peer, and the channels that somebody of its users may read; each community's together, in their
+/// order. As many queries for all of them as for one.
 async fn places_of(
     services: &Services,
     peer: &Peer,
-    community: CommunityId,
-) -> Result<Vec<PlaceHead>, StorageError> {
-    let log = ChainId::of_log(community);
-    let hosted = services.hosted(community).await?;
+    communities: &[CommunityId],
+) -> Result<Vec<(CommunityId, Vec<PlaceHead>)>, StorageError> {
+    let mut view = services.storage.read().await?;
+    let mut users = BTreeMap::<CommunityId, Vec<UserId>>::new();
+    for (community, user) in view.foreigners_of_in_all(&peer.name, communities).await? {
+        users.entry(community).or_default().push(user);
+    }
+    let farewells = view.farewells(&peer.name, communities).await?;
+    drop(view);
+    let mut theirs = Theirs { services, peer, known: BTreeMap::new() };
     let mut spots = vec![];
-    if let Some(hosted) = hosted.filter(|hosted| hosted.row.hub.is_none())
-        && reads(services, peer, &hosted, None).await?
-    {
-        spots.push((log, None));
-        for channel in hosted.state.channels.keys() {
-            if reads(services, peer, &hosted, Some(*channel)).await? {
-                spots.push((ChainId::of_channel(community, *channel), Some(*channel)));
+    for community in communities {
+        let hosted = services.hosted(*community).await?;
+        let Some(hosted) = hosted.filter(|hosted| hosted.row.hub.is_none()) else { continue };
+        let users = users.get(community).map(Vec::as_slice).unwrap_or_default();
+        if theirs.read(&hosted, users, None).await? {
+            spots.push((*community, None));
+            for channel in hosted.state.channels.keys() {
+                if theirs.read(&hosted, users, Some(*channel)).await? {
+                    spots.push((*community, Some(*channel)));
+                }
             }
         }
     }
-    let mut view = services.storage.read().await?;
-    if spots.is_empty() {
-        let Some(through) = view.farewell(&peer.name, community).await? else { return Ok(vec![]) };
-        let head = view.entry_hash(log, through).await?;
-        let place = |head| PlaceHead { community, channel: None, head };
-        return Ok(head.map(place).into_iter().collect());
+    let chains: Vec<ChainId> =
+        spots.iter().map(|(community, channel)| chain_of(*community, *channel)).collect();
+    let stored = services.storage.read().await?.chains(&chains).await?;
+    let heads: HashMap<ChainId, HeadRef> =
+        stored.into_iter().filter_map(|stored| Some((stored.chain, stored.head?))).collect();
+    let mut places = BTreeMap::<CommunityId, Vec<PlaceHead>>::new();
+    for (community, channel) in &spots {
+        let (community, channel) = (*community, *channel);
+        let known = places.entry(community).or_default();
+        if let Some(head) = heads.get(&chain_of(community, channel)) {
+            known.push(PlaceHead { community, channel, head: *head });
+        }
     }
-    let chains: Vec<ChainId> = spots.iter().map(|(chain, _)| *chain).collect();
-    let stored = view.chains(&chains).await?;
-    let head_of = |chain| stored.iter().find(|stored| stored.chain == chain)?.head;
-    let places = spots.into_iter().filter_map(|(chain, channel)| {
-        Some(PlaceHead { community, channel, head: head_of(chain)? })
-    });
-    Ok(places.collect())
+    for (community, head) in farewells {
+        let place = PlaceHead { community, channel: None, head };
+        places.entry(community).or_insert_with(|| vec![place]);
+    }
+    let of = |community: &CommunityId| (*community, places.remove(community).unwrap_or_default());
+    Ok(communities.iter().map(of).collect())
+}
+
+/// The users of a peer, each looked up once.
+struct Theirs<'s> {
+    services: &'s Services,
+    peer: &'s Peer,
+    known: BTreeMap<UserId, bool>,
+}
+
+impl Theirs<'_> {
+    /// Whether one of `users`, for whom the peer speaks, may read the log or a channel.
+    async fn read(
+        &mut self,
+        hosted: &Hosted,
+        users: &[UserId],
+        channel: Option<ChannelId>,
+    ) -> Result<bool, StorageError> {
+        for user in users.iter().filter(|user| hosted.may_read(**user, channel)) {
+            if self.speaks_for(*user).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn speaks_for(&mut self, user: UserId) -> Result<bool, StorageError> {
+        if let Some(known) = self.known.get(&user) {
+            return Ok(*known);
+        }
+        let foreigner = self.services.foreigner(user).await?;
+        let is_theirs = foreigner.is_some_and(|foreigner| speaks_for(self.peer, &foreigner));
+        self.known.insert(user, is_theirs);
+        Ok(is_theirs)
+    }
 }
 
 /// Entries of a log or a channel.
@@ -253,43 +301,55 @@ pub async fn users(
         return Err(Refusal::Malformed.into());
     }
     let spot = (request.community, None);
-    right(services, seat, &peer, spot, request.guest.as_ref()).await?.ok_or_else(not_found)?;
+    let right = right(services, seat, &peer, spot, request.guest.as_ref()).await?;
+    let right = right.ok_or_else(not_found)?;
     let hosted = services.hosted(request.community).await?.ok_or_else(not_found)?;
+    let named = match right {
+        Right::All => None,
+        Right::Through(through) => {
+            let log = ChainId::of_log(request.community);
+            Some(named_at_the_end(services, log, through).await?)
+        }
+    };
     let mut found = UserChains { entries: vec![], names: vec![], more: false };
-    let (mut left, mut granted) = (PAGE_BYTES, vec![]);
+    let mut left = PAGE_BYTES;
     let mut view = services.storage.read().await?;
     for wanted in request.users {
-        if !hosted.state.heads.contains_key(&wanted.user) {
-            continue;
-        }
+        let through = match &named {
+            None => hosted.state.heads.contains_key(&wanted.user).then_some(u64::MAX),
+            Some(named) => named.get(&wanted.user).copied(),
+        };
+        let Some(through) = through else { continue };
         if left == 0 {
             found.more = true;
             break;
         }
         let limit = Limit { rows: PAGE_ROWS, bytes: left };
         let page = view.entries(ChainId::of_user(wanted.user), wanted.after, limit).await?;
-        for stored in page.rows {
+        let is_cut = page.rows.last().is_some_and(|last| last.entry.seq > through);
+        for stored in page.rows.into_iter().take_while(|stored| stored.entry.seq <= through) {
             left = left.saturating_sub(codec::encode(&stored.entry).len());
             found.entries.push(stored.entry);
         }
-        found.more |= page.more;
-        if let Some(named) = name_of(services, wanted.user).await? {
-            if named.server.is_none() && !view.peer_may_read(&peer.name, wanted.user).await? {
-                granted.push(wanted.user);
-            }
-            found.names.push(named);
-        }
-    }
-    drop(view);
-    if !granted.is_empty() {
-        // From here on their chains are compared with the peer's copies.
-        let mut unit = services.storage.begin().await?;
-        for user in granted {
-            unit.let_peer_read(&peer.name, user).await?;
-        }
-        unit.commit().await?;
+        found.more |= page.more && !is_cut;
+        found.names.extend(name_of(services, wanted.user).await?);
     }
     Ok(found)
+}
+
+/// Whom the last statements of a log up to a place are judged by, and how far: all that a server needs to know of anybody whose last user
+/// went by one of them.
+async fn named_at_the_end(
+    services: &Services,
+    log: ChainId,
+    through: u64,
+) -> Result<BTreeMap<UserId, u64>, StorageError> {
+    let after = through.checked_sub(u64::from(FAREWELL_ROWS));
+    let limit = Limit { rows: FAREWELL_ROWS, bytes: usize::MAX };
+    let page = services.storage.read().await?.entries(log, after, limit).await?;
+    let entries = page.rows.into_iter().map(|stored| stored.entry);
+    let entries: Vec<_> = entries.filter(|entry| entry.seq <= through).collect();
+    Ok(place_copy::named_in_log(&entries))
 }
 
 async fn name_of(services: &Services, user: UserId) -> Result<Option<NamedUser>, StorageError> {

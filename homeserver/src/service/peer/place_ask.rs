@@ -82,7 +82,7 @@ async fn connection(services: &Services, peer: &Peer) -> Option<Client> {
         let (link, since, _) = peer.state();
         let is_recent = services.clock.now().since(since) < FLAP;
         match link {
-            // Lost, and not noted yet.
+            // Lost, and not noted yet; or another one is about to be used.
             PeerLink::Up => {}
             PeerLink::Down if is_recent => {}
             PeerLink::Down | PeerLink::Off => return None,
@@ -244,6 +244,9 @@ pub async fn append(
     let Some(name) = hub_of(services, community).await? else {
         return append::append(services, who, request).await;
     };
+    if services.is_forked(community).await? {
+        return Err(Failure::Error(AppendLogError::HubForked { hub: name }));
+    }
     let away = |Away { hub, since }| AppendLogError::HubAway { hub, since };
     let hub = reach(services, &name).await.map_err(|gone| Failure::Error(away(gone)))?;
     let from = hub.on_behalf(services, who.user).await?;
@@ -273,6 +276,9 @@ pub async fn post(
     let Some(name) = hub_of(services, community).await? else {
         return post::post(services, who, request).await;
     };
+    if services.is_forked(community).await? {
+        return Err(Failure::Error(PostError::HubForked { hub: name }));
+    }
     let away = |Away { hub, since }| PostError::HubAway { hub, since };
     let hub = reach(services, &name).await.map_err(|gone| Failure::Error(away(gone)))?;
     let from = hub.on_behalf(services, who.user).await?;
@@ -294,6 +300,9 @@ pub async fn put_blob(
     let Some(name) = hub_of(services, request.community).await? else {
         return blob::put(services, who, request).await;
     };
+    if services.is_forked(request.community).await? {
+        return Err(Failure::Error(PutBlobError::HubForked { hub: name }));
+    }
     let away = |Away { hub, since }| PutBlobError::HubAway { hub, since };
     let hub = reach(services, &name).await.map_err(|gone| Failure::Error(away(gone)))?;
     let from = hub.on_behalf(services, who.user).await?;
@@ -318,7 +327,7 @@ pub async fn get_blob(
         };
         let turn = services.hub.copying(community).await;
         let fetched =
-            place_blob::fetch_blob(services, &hub.client, (community, id), who.user, None).await;
+            place_blob::fetch_blob(services, &hub.peer, &hub.client, (community, id), None).await;
         drop((turn, room));
         match fetched {
             Ok(()) => {}

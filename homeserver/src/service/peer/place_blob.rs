@@ -14,10 +14,11 @@ use rookery_protocol::{
 
 use super::{
     Peer, Services,
+    place::MAX_COPIED_BYTES,
     place_copy::{FetchError, ask, unreachable},
 };
 use crate::{
-    repository::blob::BlobKey,
+    repository::{abroad::Copies, blob::BlobKey},
     service::community::{blob, copy::CopyFault},
 };
 
@@ -46,8 +47,8 @@ pub(super) async fn fetch_wraps(
                 state.is_some_and(|state| state.is_in_audience(**user, epoch.audience))
             };
             match residents.iter().find(is_in) {
-                Some(user) => {
-                    fetch_blob(services, client, (community, epoch.wraps), *user, guest).await
+                Some(_) => {
+                    fetch_blob(services, peer, client, (community, epoch.wraps), guest).await
                 }
                 None => Ok(()),
             }
@@ -58,16 +59,17 @@ pub(super) async fn fetch_wraps(
     }
 }
 
-/// Fetches a blob, part by part, which is checked by its hash when it is whole; it is kept in the name of `user`, who lives here. What an
-/// attempt before has left is gone on with.
+/// Fetches a blob, part by part, which is checked by its hash when it is whole. It is kept in the hub's name, and what it takes is counted
+/// against the hub's bounds, whoever wants it. What an attempt before has left is gone on with.
 pub(super) async fn fetch_blob(
     services: &Services,
+    hub: &Peer,
     client: &Client,
     (community, blob): (CommunityId, BlobId),
-    user: UserId,
     guest: Option<&Guest>,
 ) -> Result<(), FetchError> {
     let broken = |why: &str| FetchError::Fault(CopyFault::Broken(why.to_owned()));
+    let user = keeper(hub).ok_or_else(|| broken("a hub without a root"))?;
     let key = BlobKey { community, blob, user };
     let known = services.storage.read().await?.blob(key).await?;
     let mut offset = known.map_or(0, |known| known.have);
@@ -81,6 +83,10 @@ pub(super) async fn fetch_blob(
         })?;
         if part.size > BLOB_BYTES || part.bytes.as_slice().is_empty() {
             return Err(broken("a blob of another size"));
+        }
+        let Copies { bytes, .. } = services.storage.read().await?.copies_of(&hub.name).await?;
+        if bytes.saturating_add(part.size) > MAX_COPIED_BYTES {
+            return Err(FetchError::TooMany);
         }
         let put = PutBlob { community, blob, size: part.size, offset, bytes: part.bytes };
         let put = blob::put_by(services, user, put).await;
@@ -96,4 +102,9 @@ pub(super) async fn fetch_blob(
         }
         offset = have;
     }
+}
+
+/// In whose name what a hub has us store is kept: its root's, which is no user's id.
+pub(in crate::service) fn keeper(hub: &Peer) -> Option<UserId> {
+    hub.stored().root.map(|root| UserId::from_bytes(*root.as_bytes()))
 }

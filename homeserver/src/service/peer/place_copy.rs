@@ -17,14 +17,18 @@ use rookery_protocol::{
 
 use super::{
     Peer, Services,
-    place::{MAX_COPIES, Spot},
-    place_blob, place_users,
+    place::{MAX_COPIED_BYTES, MAX_COPIES, Spot},
+    place_blob, place_proof, place_users, place_want, share,
 };
 use crate::{
-    repository::StorageError,
+    repository::{
+        StorageError,
+        abroad::{CopiedHead, Copies},
+    },
     service::community::{
         Hosted,
         copy::{self, CopyFault},
+        fork::chain_of,
     },
 };
 
@@ -51,9 +55,14 @@ pub(in crate::service) enum FetchError {
     /// The hub shows no such place.
     #[error("the hub shows no such community or channel")]
     NotFound,
-    /// There are as many copies of its communities as there may be.
-    #[error("there are {MAX_COPIES} communities of that hub here")]
+    /// There is as much of its communities as there may be.
+    #[error(
+        "there are {MAX_COPIES} communities of that hub here, or {MAX_COPIED_BYTES} bytes of them, or as many users that it brought"
+    )]
     TooMany,
+    /// The hub has had as much stored here as it may, for now.
+    #[error("as much was copied from the hub as may be for now")]
+    Throttled,
     /// What the hub shows was not taken in.
     #[error(transparent)]
     Fault(CopyFault),
@@ -132,7 +141,7 @@ pub(super) async fn fetch_moved(
     }
     for (community, moved) in communities {
         match fetch_community(services, peer, client, community, moved).await {
-            Ok(()) | Err(FetchError::Unreachable(_)) => {}
+            Ok(()) | Err(FetchError::Unreachable(_) | FetchError::Throttled) => {}
             Err(error) => {
                 metrics::counter!("rookery_peer_copies_refused_total", "peer" => peer.name.to_string())
                     .increment(1);
@@ -153,25 +162,31 @@ async fn fetch_community(
     mut moved: BTreeMap<Spot, HeadRef>,
 ) -> Result<(), FetchError> {
     let turn = services.hub.copying(community).await;
-    if moved.contains_key(&(community, None)) || services.hosted(community).await?.is_none() {
-        let is_behind = match moved.remove(&(community, None)) {
-            Some(head) => !has(services, ChainId::of_log(community), head).await?,
-            None => true,
-        };
-        if is_behind && fetch_log(services, peer, client, community, None).await? {
-            // What may be read may have changed with it.
-            let request = PeerListPlaces { after: None, only: Some(community) };
-            let page = ask(client, &request).await.map_err(unreachable)?;
-            let of_it = page.places.iter().filter(|place| place.community == community);
-            moved.extend(of_it.map(|place| (spot(place), place.head)));
-        }
+    if services.is_forked(community).await? {
+        return Ok(());
+    }
+    let told = moved.remove(&(community, None));
+    if told.is_none() && services.hosted(community).await?.is_none() {
+        // Its log comes with the next comparison.
+        return Ok(());
+    }
+    if let Some(told) = told
+        && is_moved(services, peer, client, (community, None), told).await?
+        && is_wanted(services, peer, client, community, told).await?
+        && fetch_log(services, peer, client, community, None).await?
+    {
+        // What may be read may have changed with it.
+        let request = PeerListPlaces { after: None, only: Some(community) };
+        let page = ask(client, &request).await.map_err(unreachable)?;
+        let of_it = page.places.iter().filter(|place| place.community == community);
+        moved.extend(of_it.map(|place| (spot(place), place.head)));
     }
     let Some(hosted) = services.copied(peer, community).await.or_else(gone)? else { return Ok(()) };
     let residents = services.storage.read().await?.residents_in(community).await?;
     for (spot, head) in moved {
         let Some(channel) = spot.1 else { continue };
         let is_read = residents.iter().any(|user| hosted.may_read(*user, Some(channel)));
-        if is_read && !has(services, ChainId::of_channel(community, channel), head).await? {
+        if is_read && is_moved(services, peer, client, spot, head).await? {
             fetch_channel(services, peer, client, spot).await?;
         }
     }
@@ -179,15 +194,78 @@ async fn fetch_community(
     Ok(())
 }
 
+/// Whether somebody here has to do with a community, or comes to by what its log says after what is here of it.
+async fn is_wanted(
+    services: &Services,
+    peer: &Peer,
+    client: &Client,
+    community: CommunityId,
+    told: HeadRef,
+) -> Result<bool, FetchError> {
+    let mut view = services.storage.read().await?;
+    if !view.residents_in(community).await?.is_empty() {
+        return Ok(true);
+    }
+    let here = view.chain(ChainId::of_log(community)).await?.and_then(|stored| stored.head);
+    drop(view);
+    let new = (here.map(|here| here.seq), told.seq);
+    place_want::concerns(services, peer, client, community, new).await
+}
+
 /// A community that has ended is nothing to be fetched.
 fn gone(fault: CopyFault) -> Result<Option<Arc<Hosted>>, CopyFault> {
     if matches!(fault, CopyFault::NoPlace) { Ok(None) } else { Err(fault) }
 }
 
-/// Whether the chain is here as far as `head`.
-async fn has(services: &Services, chain: ChainId, head: HeadRef) -> Result<bool, StorageError> {
-    let stored = services.storage.read().await?.chain(chain).await?;
-    Ok(stored.and_then(|stored| stored.head).is_some_and(|here| here.seq >= head.seq))
+/// Whether the hub has more of a chain than is here, by the head that it tells. One that contradicts what is here is looked into: the hub is
+/// asked for what it has signed, until that is a proof.
+async fn is_moved(
+    services: &Services,
+    peer: &Peer,
+    client: &Client,
+    spot: Spot,
+    told: HeadRef,
+) -> Result<bool, FetchError> {
+    let chain = chain_of(spot.0, spot.1);
+    let mut view = services.storage.read().await?;
+    let here = view.chain(chain).await?.and_then(|stored| stored.head);
+    let Some(here) = here else { return Ok(true) };
+    let same = view.entry_hash(chain, told.seq.min(here.seq)).await?;
+    drop(view);
+    if told.seq > here.seq {
+        return Ok(true);
+    }
+    if same.is_some_and(|same| same.hash != told.hash) {
+        tracing::warn!(peer = %peer.name, %chain, seq = told.seq, "the hub tells of another entry than it has shown");
+        place_proof::look(services, peer, client, spot).await?;
+    }
+    Ok(false)
+}
+
+/// Refuses what goes beyond the bounds of one hub.
+async fn check_room(services: &Services, peer: &Peer, is_new: bool) -> Result<(), FetchError> {
+    share::take_copy(services, peer).map_err(|_| FetchError::Throttled)?;
+    let Copies { count, bytes } = services.storage.read().await?.copies_of(&peer.name).await?;
+    if (is_new && count >= MAX_COPIES) || bytes >= MAX_COPIED_BYTES {
+        return Err(FetchError::TooMany);
+    }
+    Ok(())
+}
+
+/// Has a hub that has shown what does not hold asked for what it has signed.
+async fn look_into<T>(
+    services: &Services,
+    peer: &Peer,
+    client: &Client,
+    spot: Spot,
+    done: Result<T, FetchError>,
+) -> Result<T, FetchError> {
+    if matches!(done, Err(FetchError::Fault(CopyFault::Broken(_))))
+        && let Err(error) = place_proof::look(services, peer, client, spot).await
+    {
+        tracing::debug!(peer = %peer.name, %error, "what does not hold was not looked into");
+    }
+    done
 }
 
 /// Fetches what is missing of a log, with the users' chains that it speaks of and the wraps of its epochs. Says whether it has gone on. Under
@@ -199,23 +277,39 @@ pub(super) async fn fetch_log(
     community: CommunityId,
     guest: Option<&Guest>,
 ) -> Result<bool, FetchError> {
+    if services.is_forked(community).await? {
+        return Ok(false);
+    }
+    let done = go_on_with_log(services, peer, client, community, guest).await;
+    look_into(services, peer, client, (community, None), done).await
+}
+
+async fn go_on_with_log(
+    services: &Arc<Services>,
+    peer: &Peer,
+    client: &Client,
+    community: CommunityId,
+    guest: Option<&Guest>,
+) -> Result<bool, FetchError> {
     let mut has_moved = false;
     for _ in 0..MAX_PAGES {
         let known = services.copied(peer, community).await.or_else(gone)?;
-        let is_new = known.is_none();
-        if is_new && services.storage.read().await?.copies_of(&peer.name).await? >= MAX_COPIES {
-            return Err(FetchError::TooMany);
-        }
-        let after = known.map(|hosted| hosted.state.head.seq);
+        let after = known.as_ref().map(|hosted| hosted.state.head.seq);
         let page = read(client, (community, None), after, guest).await?;
         if page.entries.is_empty() {
             return Ok(has_moved);
         }
-        let head = check_head(peer, ChainId::of_log(community), &page.entries, page.head)?;
-        let wanted = named_in_log(&page.entries);
+        check_room(services, peer, known.is_none()).await?;
+        let spot = (community, None);
+        let (entries, head) =
+            checked(services, peer, client, spot, page.entries, page.head).await?;
+        if entries.is_empty() {
+            return Ok(has_moved);
+        }
+        let wanted = named_in_log(&entries);
         place_users::fetch(services, peer, client, (community, guest), wanted).await?;
-        count(peer, &page.entries);
-        let epochs = copy::take_log(services, peer, community, page.entries, head).await?;
+        count(peer, &entries);
+        let epochs = copy::take_log(services, peer, community, entries, head).await?;
         has_moved = true;
         place_blob::fetch_wraps(services, peer, client, community, epochs, guest).await;
         if !page.more {
@@ -226,6 +320,16 @@ pub(super) async fn fetch_log(
 }
 
 async fn fetch_channel(
+    services: &Arc<Services>,
+    peer: &Peer,
+    client: &Client,
+    spot: Spot,
+) -> Result<(), FetchError> {
+    let done = go_on_with_channel(services, peer, client, spot).await;
+    look_into(services, peer, client, spot, done).await
+}
+
+async fn go_on_with_channel(
     services: &Arc<Services>,
     peer: &Peer,
     client: &Client,
@@ -245,16 +349,21 @@ async fn fetch_channel(
         if page.entries.is_empty() {
             return Ok(());
         }
-        let head = check_head(peer, chain, &page.entries, page.head)?;
-        let furthest = page.entries.iter().filter_map(|entry| entry.log_pos).max();
+        check_room(services, peer, false).await?;
+        let (entries, head) =
+            checked(services, peer, client, spot, page.entries, page.head).await?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let furthest = entries.iter().filter_map(|entry| entry.log_pos).max();
         let log = services.copied(peer, community).await?.map(|hosted| hosted.state.head.seq);
         if furthest > log {
             fetch_log(services, peer, client, community, None).await?;
         }
-        let wanted = named_in_channel(&page.entries);
+        let wanted = named_in_channel(&entries);
         place_users::fetch(services, peer, client, (community, None), wanted).await?;
-        count(peer, &page.entries);
-        copy::take_channel(services, peer, (community, channel), page.entries, head).await?;
+        count(peer, &entries);
+        copy::take_channel(services, peer, (community, channel), entries, head).await?;
         if !page.more {
             return Ok(());
         }
@@ -268,7 +377,7 @@ fn count(peer: &Peer, entries: &[Entry]) {
         .increment(count);
 }
 
-async fn read(
+pub(super) async fn read(
     client: &Client,
     (community, channel): Spot,
     after: Option<u64>,
@@ -281,14 +390,37 @@ async fn read(
     })
 }
 
-/// Checks that the hub's word for where the chain stands is the hub's, and contains the entries.
+/// Checks that the hub's word for where a chain stands is the hub's, and gives it with those of the entries that it contains: more may have
+/// come between the head and the page, for which the next one vouches.
+async fn checked(
+    services: &Services,
+    peer: &Peer,
+    client: &Client,
+    spot: Spot,
+    mut entries: Vec<Entry>,
+    head: Option<SignedHead>,
+) -> Result<(Vec<Entry>, CopiedHead), FetchError> {
+    let chain = chain_of(spot.0, spot.1);
+    let signed = check_head(peer, chain, &mut entries, head)?;
+    let before = services.storage.read().await?.copied_head(chain).await?;
+    if let Some(before) = before.and_then(|before| copy::place_of_head(&before, chain))
+        && entries.iter().any(|entry| entry.seq == before.seq && entry.hash() != before.hash)
+    {
+        return Err(forged("other entries than a head says that it has signed before"));
+    }
+    Ok((entries, CopiedHead { head: signed, record: place_proof::record_of(peer, client).await }))
+}
+
+fn forged(why: &str) -> FetchError {
+    FetchError::Fault(CopyFault::Broken(why.to_owned()))
+}
+
 fn check_head(
     peer: &Peer,
     chain: ChainId,
-    entries: &[Entry],
+    entries: &mut Vec<Entry>,
     head: Option<SignedHead>,
 ) -> Result<SignedHead, FetchError> {
-    let forged = |why: &str| FetchError::Fault(CopyFault::Broken(why.to_owned()));
     let signed = head.ok_or_else(|| forged("entries without a signed head"))?;
     let online = peer.online().ok_or_else(|| forged("no proven key"))?;
     let word = signed.verify(online).map_err(|_| forged("a head that it has not signed"))?;
@@ -298,7 +430,7 @@ fn check_head(
     if same.is_some_and(|entry| entry.hash() != head.hash) {
         return Err(forged("other entries than its head says"));
     }
-    // More may have come between the head and the page: the next one vouches for those.
+    entries.retain(|entry| entry.seq <= head.seq);
     Ok(signed)
 }
 

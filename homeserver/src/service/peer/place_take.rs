@@ -1,9 +1,9 @@
 //! What a hub takes in from the homes of its communities' members: statements, posts, blobs and signs of life of users for whom they speak.
 
 use rookery_protocol::{
-    chain::{HeadRef, Item},
+    chain::{Entry, HeadRef, Item},
     codec,
-    id::{ChainId, ServerId},
+    id::{ChainId, ServerId, UserId},
     request::{
         Failure, RateClass, Refusal,
         blob::{BlobProgress, PutBlobError},
@@ -21,8 +21,10 @@ use super::{
     copy,
     place::{SIGNS_AT_ONCE, TOLD_AT_ONCE},
     place_answer::vouched,
-    place_ask, place_copy,
+    place_ask,
+    place_copy::{self, FetchError},
     place_users::{self, speaks_for},
+    share,
 };
 use crate::{
     repository::{Limit, StorageError},
@@ -36,6 +38,8 @@ use crate::{
 /// What comes of one chain with a statement, in entries and bytes.
 const PAGE_ROWS: u32 = 256;
 const CHAIN_BYTES: usize = 225 * 1024;
+/// When to come again while as many users are copied as may be, in milliseconds: an hour.
+const FULL: u64 = 3_600_000;
 /// Users' chains that come with a statement, in entries.
 const MAX_CHAIN_ENTRIES: usize = 256;
 
@@ -62,10 +66,30 @@ pub async fn append(
     for user in added.into_iter().map(|add| add.user).filter(|_| is_here) {
         let chain = ChainId::of_user(user);
         let entries = request.chains.iter().filter(|entry| entry.chain == chain).cloned();
-        let adopted = place_users::adopt(services, user, entries.collect()).await;
-        adopted.map_err(|_| Refusal::Unavailable)?;
+        adopt_added(services, &peer, user, entries.collect()).await?;
     }
     append::append_by(services, (from.stored.user, Side::Abroad), request.request).await
+}
+
+/// Takes in the chain of somebody whom a user of the peer brings in, at the peer's charge.
+async fn adopt_added(
+    services: &Services,
+    peer: &Peer,
+    user: UserId,
+    entries: Vec<Entry>,
+) -> Result<(), Refusal> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let throttled = |retry_after_ms| Refusal::Throttled { retry_after_ms };
+    share::take_copy(services, peer).map_err(throttled)?;
+    let room = share::room_for_foreigners(services, peer).await;
+    let mut room = room.map_err(|error| super::super::refusal(&error))?;
+    match place_users::adopt(services, peer, user, entries, &mut room).await {
+        Ok(_) => Ok(()),
+        Err(FetchError::TooMany) => Err(throttled(FULL)),
+        Err(_) => Err(Refusal::Unavailable),
+    }
 }
 
 /// Posts of a user of the peer.
@@ -172,7 +196,7 @@ async fn take_sign(services: &Services, peer: &Peer, sign: Sign) -> Result<(), S
 pub(super) async fn chains_of_added(
     services: &Services,
     statements: &[rookery_protocol::chain::Submission],
-) -> Result<Vec<rookery_protocol::chain::Entry>, StorageError> {
+) -> Result<Vec<Entry>, StorageError> {
     let mut chains = vec![];
     for add in place_ask::added(statements) {
         let limit = Limit { rows: PAGE_ROWS, bytes: CHAIN_BYTES };

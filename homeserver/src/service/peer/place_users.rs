@@ -16,8 +16,9 @@ use rookery_protocol::{
 
 use super::{
     Peer, Services,
-    copy::{self, CopyError, Foreigner},
+    copy::{self, CopyError, Foreigner, MAX_SEQ},
     place_copy::{FetchError, ask},
+    share,
 };
 use crate::repository::peer::StoredForeigner;
 
@@ -52,6 +53,8 @@ pub(super) async fn fetch(
             let request = PeerReadUsers { community, users: users.clone(), guest: guest.cloned() };
             let page = ask(client, &request).await;
             let page = page.map_err(|error| FetchError::Unreachable(error.to_string()))?;
+            share::take_copy(services, hub).map_err(|_| FetchError::Throttled)?;
+            let mut room = share::room_for_foreigners(services, hub).await?;
             let mut by_user = BTreeMap::<UserId, Vec<Entry>>::new();
             for entry in page.entries {
                 let of_it = |wanted: &&WantedUser| ChainId::of_user(wanted.user) == entry.chain;
@@ -61,7 +64,7 @@ pub(super) async fn fetch(
             }
             let is_over = by_user.is_empty() || !page.more;
             for (user, entries) in by_user {
-                let after = adopt(services, user, entries).await?;
+                let after = adopt(services, hub, user, entries, &mut room).await?;
                 if let Some(wanted) = users.iter_mut().find(|wanted| wanted.user == user) {
                     wanted.after = after.or(wanted.after);
                 }
@@ -75,12 +78,14 @@ pub(super) async fn fetch(
     Ok(())
 }
 
-/// Checks entries of a user's chain that follow what is here, and stores them; gives where the copy stands then. Users who live here have
-/// their chains here.
+/// Checks entries of a user's chain that follow what is here, and stores them; gives where the copy stands then. Who is new takes of the room
+/// that there is for whom `by` shows, wherever they say to live. Users who live here have their chains here.
 pub(in crate::service) async fn adopt(
     services: &Services,
+    by: &Peer,
     user: UserId,
     entries: Vec<Entry>,
+    room: &mut u64,
 ) -> Result<Option<u64>, FetchError> {
     if services.resident(user).await?.is_some() {
         return Ok(None);
@@ -93,6 +98,10 @@ pub(in crate::service) async fn adopt(
         if before.is_some_and(|before| entry.seq <= before.head.seq) {
             continue;
         }
+        if entry.seq > MAX_SEQ {
+            tracing::warn!(peer = %by.name, %user, "a user's chain was shown that is longer than any");
+            break;
+        }
         match user::verify_and_apply(user, before, &entry) {
             Ok(state) => states.push(state),
             Err(error) => {
@@ -104,8 +113,16 @@ pub(in crate::service) async fn adopt(
     }
     let here = known.as_ref().map(|known| known.head.seq);
     let Some(state) = states.into_iter().next_back() else { return Ok(here) };
+    if known.is_none() {
+        *room = room.checked_sub(1).ok_or(FetchError::TooMany)?;
+    }
+    let brought = match &known {
+        Some(known) => known.stored.brought.clone(),
+        None => (state.home != by.name).then(|| by.name.clone()),
+    };
     let stored = StoredForeigner {
         user,
+        brought,
         peer: state.home.clone(),
         name: known.as_ref().and_then(|known| known.stored.name.clone()),
         head: known.as_ref().and_then(|known| known.stored.head.clone()),

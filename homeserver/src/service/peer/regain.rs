@@ -170,12 +170,11 @@ async fn take_place(
             regain::take_channel(services, (community, channel), entries).await?;
             continue;
         }
-        for (author, epoch) in regain::take_log(services, community, entries).await? {
+        for epoch in regain::take_log(services, community, entries).await? {
             let blob = (community, epoch.wraps);
             let is_here = services.storage.read().await?.whole_blob(blob.0, blob.1).await?;
             if is_here.is_none()
-                && let Err(error) =
-                    place_blob::fetch_blob(services, client, blob, author, None).await
+                && let Err(error) = place_blob::fetch_blob(services, peer, client, blob, None).await
             {
                 // Members give each other what is missing.
                 tracing::info!(peer = %peer.name, %community, %error, "the wraps of an epoch were not taken back");

@@ -51,17 +51,26 @@ pub(super) fn take_copy(services: &Services, peer: &Peer) -> Result<(), RetryAft
     take(services, peer, Bucket::PeerCopies, &subject)
 }
 
-/// Whether one more user of the peer may be copied.
+/// Whether one more user may be copied that the peer shows.
 pub(super) async fn admit_foreigner(
     services: &Services,
     peer: &Peer,
 ) -> Result<Result<(), RetryAfter>, StorageError> {
+    Ok(if room_for_foreigners(services, peer).await? > 0 { Ok(()) } else { Err(FULL) })
+}
+
+/// How many more users may be copied that the peer shows, wherever they say to live: who has us store somebody is charged for it, or a peer
+/// could use up another's room by inventing its users.
+pub(super) async fn room_for_foreigners(
+    services: &Services,
+    peer: &Peer,
+) -> Result<u64, StorageError> {
     let known = services.storage.read().await?.foreigner_count(&peer.name).await?;
-    if known >= services.config.peer_foreigners {
+    let room = services.config.peer_foreigners.saturating_sub(known);
+    if room == 0 {
         count(peer, "Foreigners");
-        return Ok(Err(FULL));
     }
-    Ok(Ok(()))
+    Ok(room)
 }
 
 /// Whether a user of the peer may hand over one more thing: none of them takes what is the others'.

@@ -73,6 +73,7 @@ pub(super) async fn foreigner(services: &Services, name: &str) -> (Person, Arc<F
         peer: garden(),
         name: Some(name.parse().unwrap()),
         head: None,
+        brought: None,
     };
     let foreigner = copy::keep(services, stored, state, vec![entry]).await.unwrap();
     (person, foreigner)

@@ -6,7 +6,7 @@ use rookery_protocol::{
         blob::{GetBlob, PutBlob},
         channel::{ListReads, PostChannel},
         community::{
-            AppendLog, FetchHead, ListCommunities, NamesOfUsers, PreviewLog, ReadChains,
+            AppendLog, FetchHead, ListCommunities, NamesOfUsers, PreviewLog, ReadChains, ReadForks,
             SuggestContacts,
         },
     },
@@ -15,7 +15,7 @@ use rookery_protocol::{
 
 use crate::{
     service::{
-        community::{read, suggest},
+        community::{fork, read, suggest},
         peer::place_ask,
     },
     transport::router::{Context, Router},
@@ -30,6 +30,7 @@ pub(super) fn add(router: Router) -> Router {
         .on(names)
         .on(suggest)
         .on(head)
+        .on(forks)
         .on(post)
         .on(list_reads)
         .on(put_blob)
@@ -78,6 +79,10 @@ async fn suggest(
 
 async fn head(context: Context, who: Authenticated, request: FetchHead) -> Outcome<FetchHead> {
     read::head(&context.services, who, request.chain).await
+}
+
+async fn forks(context: Context, who: Authenticated, request: ReadForks) -> Outcome<ReadForks> {
+    fork::read(&context.services, who, request.community).await
 }
 
 async fn post(context: Context, who: Authenticated, request: PostChannel) -> Outcome<PostChannel> {

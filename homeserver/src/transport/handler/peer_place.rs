@@ -3,13 +3,13 @@
 use rookery_protocol::request::{
     Homeserver, Outcome,
     peer_place::{
-        PeerAppendLog, PeerGetBlob, PeerListPlaces, PeerListReads, PeerPostChannel, PeerPutBlob,
-        PeerReadPlace, PeerReadUsers, PeerTellPlaces,
+        PeerAppendLog, PeerCompareHeads, PeerGetBlob, PeerListPlaces, PeerListReads,
+        PeerPostChannel, PeerPutBlob, PeerReadPlace, PeerReadUsers, PeerTellForks, PeerTellPlaces,
     },
 };
 
 use crate::{
-    service::peer::{place_answer, place_take},
+    service::peer::{place_answer, place_heads, place_take},
     transport::router::{Context, Router},
 };
 
@@ -24,6 +24,8 @@ pub(super) fn add(router: Router) -> Router {
         .on(put_blob)
         .on(get_blob)
         .on(list_reads)
+        .on(compare_heads)
+        .on(tell_forks)
 }
 
 async fn list(
@@ -96,4 +98,20 @@ async fn list_reads(
     request: PeerListReads,
 ) -> Outcome<PeerListReads> {
     place_take::list_reads(&context.services, &context.seat, peer.0, request).await
+}
+
+async fn compare_heads(
+    context: Context,
+    peer: Homeserver,
+    request: PeerCompareHeads,
+) -> Outcome<PeerCompareHeads> {
+    Ok(place_heads::compare(&context.services, peer.0, request).await?)
+}
+
+async fn tell_forks(
+    context: Context,
+    peer: Homeserver,
+    request: PeerTellForks,
+) -> Outcome<PeerTellForks> {
+    Ok(place_heads::tell(&context.services, peer.0, request).await?)
 }

@@ -14,6 +14,7 @@ use tokio_util::{compat::FuturesAsyncReadCompatExt as _, task::TaskTracker};
 
 use super::{
     Ask, Connection, Facts, MAX_STREAMS, Shared,
+    gate::{Allowance, Gate},
     own::{Ends, own},
 };
 use crate::io::ConnectionLost;
@@ -44,7 +45,11 @@ where
     let (asks, asked) = mpsc::channel(MAX_STREAMS);
     let (opened_sender, opened) = mpsc::channel(MAX_STREAMS);
     let (lost_sender, lost) = watch::channel(None);
-    let mux = yamux::Connection::new(socket, config, mode);
+    let allowance = match mode {
+        yamux::Mode::Client => Allowance::without_end(),
+        yamux::Mode::Server => Allowance::of(facts.protocol),
+    };
+    let mux = yamux::Connection::new(Gate::new(socket, Arc::clone(&allowance)), config, mode);
     let mut driver = Driver { mux, asked, waiting: None, opened: opened_sender };
     let stream = driver.own_stream(mode).await?;
     let (own, ends) = own();
@@ -55,6 +60,7 @@ where
         may_open: Arc::new(Semaphore::new(MAX_STREAMS)),
         opened: tokio::sync::Mutex::new(opened),
         own,
+        allowance,
         lost,
         closed_here: Mutex::new(false),
     })))

@@ -14,6 +14,7 @@ use super::super::{
     super::{Engine, refusal::failed_as},
     abroad::hub_away,
     book::Book,
+    fork::{HINT, hub_forked},
     log::Reader,
 };
 use super::Draft;
@@ -69,7 +70,7 @@ impl Engine {
                 ErrorKind::Trust,
                 format!("the community's server is not to be believed: {why}; nothing was sent"),
             )
-            .hint("`rookery community verify` shows the evidence; tell the other members by another way"));
+            .hint(HINT));
         }
         Ok(book)
     }
@@ -112,6 +113,9 @@ impl Engine {
 /// Why the wraps of an epoch did not get there, as the batch's own failure.
 pub(super) fn no_wraps(error: CallError<PutBlobError>) -> CallError<AppendLogError> {
     match error {
+        CallError::Request(PutBlobError::HubForked { hub }) => {
+            CallError::Request(AppendLogError::HubForked { hub })
+        }
         CallError::Request(PutBlobError::HubAway { hub, since }) => {
             CallError::Request(AppendLogError::HubAway { hub, since })
         }
@@ -130,6 +134,9 @@ pub(super) fn no_wraps(error: CallError<PutBlobError>) -> CallError<AppendLogErr
 pub(in super::super) fn append_failed(error: CallError<AppendLogError>) -> CommandError {
     if let CallError::Request(AppendLogError::HubAway { hub, since }) = &error {
         return hub_away(hub, *since);
+    }
+    if let CallError::Request(AppendLogError::HubForked { hub }) = &error {
+        return hub_forked(hub);
     }
     failed_as(error, |error| match error {
         AppendLogError::NotFound => ErrorKind::NotFound,

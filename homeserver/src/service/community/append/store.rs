@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use rookery_protocol::{
     community::CommunityKind,
-    id::{ChainId, ChannelId, CommunityId},
+    id::{ChainId, ChannelId, CommunityId, UserId},
+    name::ServerName,
     request::{Failure, Refusal, community::AppendLogError},
 };
 
-use super::super::{Hosted, author::Author, belonging, spread};
+use super::super::{Hosted, author::Author, belonging, copy, spread};
 use crate::{
     repository::{
+        Repository, StorageError,
         chain::{Append, ChainKind, StoredEntry},
         community::{Belonging, ChainPlace, StoredCommunity},
     },
-    service::Services,
+    service::{Services, peer::standing},
 };
 
 use super::{Batch, Error, denied};
@@ -95,9 +97,12 @@ pub(in crate::service::community) async fn keep(
             }
         }
         unit.put_belongings(community, &changes).await?;
+        if let Some(hub) = &row.hub {
+            end_reading(services, &mut *unit, hub, &changes).await?;
+        }
     }
     if let Some(head) = &batch.copied {
-        unit.put_copied_head(chain, head).await?;
+        copy::keep_head(&mut *unit, chain, head).await?;
     }
     for (peer, seq) in &farewells {
         unit.put_farewell(peer, community, *seq).await?;
@@ -116,6 +121,21 @@ pub(in crate::service::community) async fn keep(
     }
     spread::log_moved(services, &hosted, &farewells);
     Ok(hosted)
+}
+
+/// The hub may not read the chains of those any more whom the batch has parted from it, unless they have to do with it otherwise.
+async fn end_reading(
+    services: &Services,
+    unit: &mut dyn Repository,
+    hub: &ServerName,
+    changes: &[(UserId, Belonging)],
+) -> Result<(), StorageError> {
+    for (user, _) in changes.iter().filter(|(_, now)| *now == Belonging::Named) {
+        if services.resident(*user).await?.is_some() {
+            standing::close(unit, hub, *user).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Channels whose chains are to be made.

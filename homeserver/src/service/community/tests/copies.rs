@@ -3,23 +3,35 @@
 use std::sync::Arc;
 
 use rookery_protocol::{
-    chain::{Entry, SignedHead},
-    community::{Action, Join, JoinBy},
-    id::{ChainId, UserId},
-    request::{Failure, community::AppendLogError, peering::PeerStanding},
+    chain::{Entry, Head, OwnerHead},
+    community::{Action, Join, JoinBy, VouchedHead},
+    id::{ChainId, Digest, UserId},
+    key::SigningKey,
+    request::{
+        Failure,
+        community::AppendLogError,
+        peer_place::{PeerListPlaces, PeerReadUsers, WantedUser},
+        peering::PeerStanding,
+    },
 };
 
 use super::{
-    super::{append, author::Side, copy, copy::CopyFault},
-    town::{CHANNEL, Citizen, Draft, Town, puk},
+    super::{
+        append,
+        author::Side,
+        copy,
+        copy::CopyFault,
+        fork::{self, Compared, NotKept},
+    },
+    town::{CHANNEL, Citizen, Draft, Town, heard, puk},
 };
 use crate::{
     identity::Identity,
-    repository::{Limit, community::Belonging, peer::StoredPeer},
+    repository::{Limit, abroad::CopiedHead, community::Belonging, peer::StoredPeer},
     service::{
         Services,
-        peer::{Peer, place_users},
-        testing::{Bench, NOW, bench_of, identity, identity_of},
+        peer::{Peer, place_answer, place_ask, place_users},
+        testing::{Bench, NOW, Person, bench_of, identity, identity_of},
     },
 };
 
@@ -51,16 +63,19 @@ async fn entries(services: &Services, chain: ChainId) -> Vec<Entry> {
     page.rows.into_iter().map(|stored| stored.entry).collect()
 }
 
-async fn head(services: &Services, chain: ChainId) -> SignedHead {
+async fn head(services: &Services, chain: ChainId) -> CopiedHead {
     let stored = services.storage.read().await.unwrap().chain(chain).await.unwrap().unwrap();
-    services.sign_head(&stored).unwrap().unwrap()
+    let head = services.sign_head(&stored).unwrap().unwrap();
+    CopiedHead { head, record: Some(services.identity.record().signed.clone()) }
 }
 
 /// Shows `to` the chain of a user of `from`.
 async fn introduce(from: &Services, to: &Services, user: UserId) {
     let shown = entries(from, ChainId::of_user(user)).await;
     let last = shown.last().unwrap().seq;
-    assert_eq!(place_users::adopt(to, user, shown).await.unwrap(), Some(last));
+    let by = to.peers.named(&from.identity.name).unwrap();
+    let adopted = place_users::adopt(to, &by, user, shown, &mut 1).await.unwrap();
+    assert_eq!(adopted, Some(last));
 }
 
 /// A community on nest.example with alice, who lives there, and bob, who lives on garden.example.
@@ -225,4 +240,167 @@ async fn the_home_of_who_is_sent_away_may_read_the_log_up_to_then() {
     abroad.take_log(log[..through].to_vec()).await.unwrap();
     let mut view = abroad.garden.services.storage.read().await.unwrap();
     assert_eq!(view.communities_of(abroad.bob.user()).await.unwrap(), []);
+}
+
+/// The hub's word, under the key of `online`, for where the log stands.
+fn word(abroad: &Abroad, online: &SigningKey, seq: u64, hash: Digest) -> VouchedHead {
+    let head = Head { chain: abroad.town.log(), owner_epoch: 0, seq, hash, at: NOW };
+    let head = OwnerHead { heads: vec![head] }.sign(online).unwrap();
+    VouchedHead { head, record: abroad.town.services().identity.record().signed.clone() }
+}
+
+#[tokio::test]
+async fn an_older_word_of_the_hub_does_not_take_the_place_of_a_newer_one() {
+    let abroad = Abroad::new().await;
+    let log = abroad.log().await;
+    let (first, rest) = log.split_at(2);
+    abroad.take_log(first.to_vec()).await.unwrap();
+    let services = &abroad.garden.services;
+    let newest = head(abroad.town.services(), abroad.town.log()).await;
+    let last = first.last().unwrap();
+    let old = word(&abroad, &abroad.town.services().identity.online, last.seq, last.hash());
+    let old = CopiedHead { head: old.head, record: Some(old.record) };
+    let taken = copy::take_log(services, &abroad.nest, abroad.town.community, rest.to_vec(), old);
+    taken.await.unwrap();
+    let mut view = services.storage.read().await.unwrap();
+    assert_eq!(view.copied_head(abroad.town.log()).await.unwrap(), Some(newest));
+}
+
+#[tokio::test]
+async fn two_histories_are_proven_kept_and_told_and_nothing_is_handed_to_their_hub() {
+    let abroad = Abroad::new().await;
+    let log = abroad.log().await;
+    abroad.take_log(log.clone()).await.unwrap();
+    let (garden, community) = (&abroad.garden.services, abroad.town.community);
+    let hosted = garden.hosted(community).await.unwrap().unwrap();
+    let online = &abroad.town.services().identity.online;
+    let compare = async |seq: u64, hash, online: &SigningKey| {
+        let theirs = word(&abroad, online, seq, hash);
+        fork::compare(garden, &hosted, None, &theirs).await.unwrap()
+    };
+    let last = log.last().unwrap();
+    let other = Digest::from_bytes([7; 32]);
+    assert_eq!(compare(last.seq, last.hash(), online).await, Compared::Borne);
+    assert_eq!(compare(1, log[1].hash(), online).await, Compared::Borne);
+    assert_eq!(compare(last.seq + 1, other, online).await, Compared::Further);
+    let stranger = SigningKey::from_seed(&[9; 32]);
+    assert_eq!(compare(1, other, &stranger).await, Compared::Unknown);
+    assert!(!garden.is_forked(community).await.unwrap());
+    // At its own height, and below it, where its log leads to what was signed.
+    for seq in [last.seq, 1] {
+        let Compared::Forked(found) = compare(seq, other, online).await else {
+            panic!("not found out at {seq}")
+        };
+        let shown = found.verify().unwrap();
+        assert_eq!((shown.community, shown.seq, shown.one), (community, seq, other));
+        let feed = abroad.bob.follow(garden, &[]);
+        let is_first = seq == last.seq;
+        assert_eq!(fork::note(garden, &found).await.unwrap(), is_first, "one of a chain is kept");
+        let (_, notices) = heard(&feed);
+        assert_eq!(!notices.is_empty(), is_first, "{notices:?}");
+    }
+    assert!(garden.is_forked(community).await.unwrap());
+    let mut broken = garden.storage.read().await.unwrap().forks_of(community).await.unwrap();
+    broken[0].base = log[0].hash();
+    let refused = fork::note(garden, &broken[0]).await;
+    assert!(matches!(refused, Err(NotKept::NoProof(_))), "{refused:?}");
+
+    let read_by = fork::read(garden, abroad.bob.who, community).await.unwrap();
+    assert_eq!(read_by.forks.len(), 1);
+    let eve = Citizen::new(&abroad.garden, "eve").await;
+    assert!(fork::read(garden, eve.who, community).await.is_err(), "she has nothing to do with it");
+    let mut draft = Draft::on(&hosted.state);
+    draft.say(garden, &abroad.bob, 901, Action::Leave).await;
+    let refused = place_ask::append(garden, abroad.bob.who, draft.request()).await;
+    let is_refused = matches!(refused, Err(Failure::Error(AppendLogError::HubForked { .. })));
+    assert!(is_refused, "{refused:?}");
+}
+
+#[tokio::test]
+async fn invented_users_take_of_the_room_of_who_shows_them_wherever_they_say_to_live() {
+    let garden = bench_of(identity_of("garden.example", 2), &[("storage.peer_foreigners", "2")]);
+    let services = &garden.services;
+    let nest = know(services, &identity(1)).await;
+    let shore = identity_of("shore.example", 3);
+    know(services, &shore).await;
+    let mut room = 2;
+    for number in 0..3 {
+        let invented = Person::new(&format!("ghost{number}"), &shore);
+        let genesis = invented.register(&[0; 32], None, NOW).genesis;
+        let entry = genesis.place(ChainId::of_user(invented.user), 0, None);
+        let adopted =
+            place_users::adopt(services, &nest, invented.user, vec![entry.clone()], &mut room)
+                .await;
+        assert_eq!(adopted.is_ok(), number < 2, "{adopted:?}");
+        // Who is known costs nothing more.
+        if number < 2 {
+            let (user, entries) = (invented.user, vec![entry]);
+            let again = place_users::adopt(services, &nest, user, entries, &mut 0).await;
+            assert_eq!(again.unwrap(), Some(0));
+        }
+    }
+    let mut view = services.storage.read().await.unwrap();
+    assert_eq!(view.foreigner_count(&nest.name).await.unwrap(), 2);
+    assert_eq!(view.foreigner_count(&shore.name).await.unwrap(), 0, "its room is its own");
+}
+
+/// What nest lets garden have of alice's chain after `after`.
+async fn chain_of_alice(abroad: &Abroad, after: Option<u64>) -> Option<Vec<u64>> {
+    let services = abroad.town.services();
+    let users = vec![WantedUser { user: abroad.town.alice.user(), after }];
+    let request = PeerReadUsers { community: abroad.town.community, users, guest: None };
+    let root = abroad.garden.services.identity.server();
+    let seat = services.seats.administrator();
+    let found = place_answer::users(services, &seat, root, request).await.ok()?;
+    Some(found.entries.into_iter().map(|entry| entry.seq).collect())
+}
+
+#[tokio::test]
+async fn a_server_whose_last_user_was_sent_away_reads_no_more_of_anybody_s_chain() {
+    let mut abroad = Abroad::new().await;
+    let garden = abroad.garden.services.identity.name.clone();
+    let owner = abroad.town.alice.user();
+    assert_eq!(chain_of_alice(&abroad, None).await, Some(vec![0]));
+    let may_read = async |abroad: &Abroad| {
+        let mut view = abroad.town.services().storage.read().await.unwrap();
+        view.peer_may_read(&garden, owner).await.unwrap()
+    };
+    assert!(may_read(&abroad).await);
+    abroad.town.kick(abroad.bob.user()).await;
+    assert!(!may_read(&abroad).await, "the right outlasts who had it");
+    // What the statement says by which he went is checked by her chain as it was then.
+    assert_eq!(chain_of_alice(&abroad, None).await, Some(vec![0]));
+    let Town { bench, alice, .. } = &mut abroad.town;
+    bench.second(&mut alice.person, alice.who).await;
+    assert_eq!(chain_of_alice(&abroad, None).await, Some(vec![0]), "her new device is not theirs");
+    let stranger = abroad.town.joiner("dora").await;
+    let users = vec![WantedUser { user: stranger.user(), after: None }];
+    let request = PeerReadUsers { community: abroad.town.community, users, guest: None };
+    let (services, root) = (abroad.town.services(), abroad.garden.services.identity.server());
+    let seat = services.seats.administrator();
+    let found = place_answer::users(services, &seat, root, request).await.unwrap();
+    assert_eq!(found.entries, [], "who came after him is nobody to them");
+}
+
+#[tokio::test]
+async fn a_hub_lists_what_a_server_s_users_read_and_where_they_went() {
+    let abroad = Abroad::new().await;
+    let (services, community) = (abroad.town.services(), abroad.town.community);
+    let root = abroad.garden.services.identity.server();
+    let list = async || {
+        let request = PeerListPlaces { after: None, only: None };
+        place_answer::list(services, root, request).await.unwrap()
+    };
+    let alice = &abroad.town.alice;
+    let items = vec![abroad.town.announce(alice, 1).await];
+    abroad.town.post(alice, items).await.unwrap();
+    let places = list().await;
+    let shown: Vec<_> = places.places.iter().map(|one| (one.community, one.channel)).collect();
+    assert_eq!(shown, [(community, None), (community, Some(CHANNEL))]);
+    assert_eq!(places.places[0].head, abroad.town.state().await.head.into());
+    let before = abroad.town.state().await.head.seq;
+    abroad.town.kick(abroad.bob.user()).await;
+    let places = list().await.places;
+    assert_eq!(places.len(), 1);
+    assert_eq!((places[0].channel, places[0].head.seq), (None, before + 1), "the kick");
 }
