@@ -121,21 +121,26 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
     }
 
-    /// Opens the connection's own stream, or waits for it.
+    /// Opens the connection's own stream, or waits for it. yamux announces a stream with what is first written to it, so that a request may
+    /// overtake the stream that was opened before: it is kept for whoever accepts.
     async fn own_stream(&mut self, mode: yamux::Mode) -> Result<yamux::Stream, ConnectionLost> {
-        let mux = &mut self.mux;
-        let stream = match mode {
-            yamux::Mode::Client => poll_fn(|context| mux.poll_new_outbound(context)).await,
-            yamux::Mode::Server => {
-                let first = poll_fn(|context| mux.poll_next_inbound(context)).await;
-                first.unwrap_or(Err(yamux::ConnectionError::Closed))
-            }
-        };
-        let stream = stream.map_err(|error| broken(&error))?;
-        if stream.id().to_string() == OWN {
-            return Ok(stream);
+        let Self { mux, opened, .. } = self;
+        if mode == yamux::Mode::Client {
+            let stream = poll_fn(|context| mux.poll_new_outbound(context)).await;
+            return stream.map_err(|error| broken(&error));
         }
-        Err(ConnectionLost::Broken("it does not begin with its own stream".to_owned()))
+        loop {
+            let next = poll_fn(|context| mux.poll_next_inbound(context)).await;
+            let next = next.unwrap_or(Err(yamux::ConnectionError::Closed));
+            let stream = next.map_err(|error| broken(&error))?;
+            if stream.id().to_string() == OWN {
+                return Ok(stream);
+            }
+            if opened.try_send(stream).is_err() {
+                let why = "it does not open its own stream".to_owned();
+                return Err(ConnectionLost::Broken(why));
+            }
+        }
     }
 
     /// Moves everything that can be moved; ready when nothing can any more.
@@ -182,5 +187,57 @@ fn broken(error: &yamux::ConnectionError) -> ConnectionLost {
             ConnectionLost::TimedOut
         }
         other => ConnectionLost::Broken(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_util::compat::TokioAsyncReadCompatExt as _;
+
+    use super::*;
+    use crate::{io::tls::Protocol, session::peer::Exporters};
+
+    fn facts() -> Facts {
+        Facts {
+            id: 0,
+            remote: "127.0.0.1:1".parse().unwrap(),
+            protocol: Protocol::Device,
+            exporter: [0; 32],
+            peer_exporters: Exporters { initiator: [0; 32], responder: [0; 32] },
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_may_overtake_the_connection_s_own_stream() {
+        let (near, far) = tokio::io::duplex(1024);
+        let mut mux =
+            yamux::Connection::new(near.compat(), yamux::Config::default(), yamux::Mode::Client);
+        let own = poll_fn(|context| mux.poll_new_outbound(context)).await.unwrap();
+        let request = poll_fn(|context| mux.poll_new_outbound(context)).await.unwrap();
+        let mut other_side = pin!(async {
+            let tasks = TaskTracker::new();
+            let connection =
+                drive(far.compat(), facts(), yamux::Mode::Server, &tasks).await.unwrap();
+            let (_, mut recv) = connection.accept().await.unwrap();
+            recv.read_frame(16).await.unwrap().unwrap()
+        });
+        let mut this_side = pin!(async {
+            // Kept until the end: dropped streams are reset.
+            let (mut own, mut request) = (own.compat(), request.compat());
+            request.write_all(&[0, 0, 0, 2, b'h', b'i']).await.unwrap();
+            // The other stream is announced only when the request is on its way.
+            tokio::task::yield_now().await;
+            own.write_all(&[0, 0, 0, 0]).await.unwrap();
+            request.read(&mut [0]).await.ok();
+        });
+        let mut moving = pin!(poll_fn(|context| mux.poll_next_inbound(context)));
+        let got = tokio::select! {
+            got = &mut other_side => got,
+            _ = &mut moving => panic!("the connection ended"),
+            () = &mut this_side => panic!("the stream ended"),
+        };
+        assert_eq!(got, b"hi");
     }
 }
