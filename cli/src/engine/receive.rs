@@ -34,7 +34,7 @@ use crate::{
 pub(super) struct Waiting {
     /// Its place in the mailbox.
     pub(super) position: u64,
-    /// When the home accepted it.
+    /// When the home accepted it, by its clock.
     pub(super) at: Timestamp,
     /// The letter.
     pub(super) envelope: Envelope,
@@ -71,14 +71,18 @@ impl Engine {
         let Some(last) = letters.last().map(|letter| letter.position) else { return Ok(()) };
         let mut aftermath = Aftermath { resets: Resets::Tried, ..Aftermath::default() };
         let mut unit = self.store.write().await?;
+        let mut accepted = unit.newest_accepted().await?;
         // A chain is fetched once a letter: what is not there then is not there.
-        for letter in letters {
+        for mut letter in letters {
+            // What comes later was accepted later: where the home's clock says otherwise, it was put back.
+            accepted = accepted.max(letter.at);
+            letter.at = accepted;
             let mut fetched = BTreeSet::new();
             while let Taken::Needs(person) =
                 self.take_in_letter(&mut unit, &letter, &fetched, &mut aftermath).await?
             {
                 // The store is not held while the network is waited for; what was taken in so far is committed with its place.
-                unit.mark_mailbox(letter.position.saturating_sub(1)).await?;
+                unit.mark_mailbox(letter.position.saturating_sub(1), accepted).await?;
                 unit.commit().await?;
                 match self.fetch_chain(client, person).await {
                     Ok(_)
@@ -91,7 +95,7 @@ impl Engine {
                 unit = self.store.write().await?;
             }
         }
-        unit.mark_mailbox(last).await?;
+        unit.mark_mailbox(last, accepted).await?;
         unit.commit().await?;
         up.send(FollowUp::Acknowledge { through: last }).await.ok();
         self.follow_up(aftermath).await?;
@@ -369,7 +373,8 @@ const AHEAD: std::time::Duration = std::time::Duration::from_mins(10);
 const LOOK_BACK: u32 = 256;
 
 /// The time of a message whose author says `said` and whose home took it in at `accepted`: a clock that is ahead would put its messages last for
-/// ever. But it may be the home's that is behind, and an author's messages stay in their order: this one comes after that of `before`.
+/// ever. But it may be the home's that is behind, from the first letter on or since long before this one, and an author's messages stay in their
+/// order: this one comes after that of `before`.
 fn curbed(said: Timestamp, accepted: Timestamp, before: Option<Timestamp>) -> Timestamp {
     let at = accepted.plus(AHEAD);
     let at = before.map_or(at, |before| at.max(before.plus(std::time::Duration::from_millis(1))));

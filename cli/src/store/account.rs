@@ -31,6 +31,10 @@ pub enum Name {
     PerUserKeys,
     /// Where the mailbox stands: a [`Cursor`].
     Mailbox,
+    /// The latest time at which the home has accepted a letter, by its own clock: a [`Timestamp`].
+    ///
+    /// [`Timestamp`]: rookery_protocol::time::Timestamp
+    Accepted,
     /// What is with this user's home, on its way to another: receivers and messages.
     Awaited,
     /// The root keys that other servers are known by.
@@ -62,6 +66,7 @@ impl Name {
             Self::Device => "device",
             Self::PerUserKeys => "per-user-keys",
             Self::Mailbox => "mailbox",
+            Self::Accepted => "accepted",
             Self::Awaited => "awaited",
             Self::ServerRoots => "server-roots",
             Self::Journal => "journal",

@@ -252,12 +252,18 @@ actions! {
     Mark = "mark" "Remember this message" ("LETTER") / "mark", Selecting "m";
     /// Goes to a message that was remembered.
     ToMark = "to-mark" "Go to a remembered message" ("LETTER") / "to-mark", Selecting "`";
-    /// Gives the keys to the next pane: what is written, the messages, the pane beside.
+    /// Gives the keys to the next pane: what is written, the messages, the pane beside; the next of several rooms.
     NextPane = "next-pane" "The next pane" ("") / "next-pane", Everywhere "f6", Vim "ctrl-w w", Vim "ctrl-w ctrl-w";
-    /// Closes the pane beside.
-    ClosePane = "close-pane" "Close the pane beside" ("") / "close-pane", Everywhere "ctrl-x 0", Vim "ctrl-w q", Vim "ctrl-w c";
+    /// Closes the pane beside, or one of several rooms.
+    ClosePane = "close-pane" "Close the pane" ("") / "close-pane", Everywhere "ctrl-x 0", Vim "ctrl-w q", Vim "ctrl-w c";
     /// Gives the pane that has the keys the whole width, or no longer.
     Zoom = "zoom" "One pane on the whole screen" ("") / "zoom", Everywhere "ctrl-x 1", Vim "ctrl-w z", Vim "ctrl-w o";
+    /// Shows another conversation below the open one.
+    Split = "split" "Another room below" ("[NAME]") / "split", Everywhere "ctrl-x 2", Vim "ctrl-w s";
+    /// Shows another conversation beside the open one.
+    SplitBeside = "split-beside" "Another room beside" ("[NAME]") / "vsplit", Everywhere "ctrl-x 3", Vim "ctrl-w v";
+    /// Says how conversations that are shown together lie.
+    Layout = "layout" "How rooms that are shown together lie" ("beside|below|one") / "layout", Everywhere "ctrl-x 4";
     /// Goes back from the messages to what is written, as vi's letter says.
     Write = "write" "Back to what is written" ("[i|a|I|A|o]") / "write",
         Vim "i" "i", Vim "a" "a", Vim "I" "I", Vim "A" "A", Vim "o" "o";

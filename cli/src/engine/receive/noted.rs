@@ -3,6 +3,7 @@
 use rookery_protocol::{
     id::{DeviceId, ItemId, UserId},
     session::Cursor,
+    time::Timestamp,
 };
 
 use super::super::again;
@@ -81,8 +82,20 @@ impl Unit {
         Ok(Taken::Done)
     }
 
-    /// Marks the mailbox as taken in through `position`.
-    pub(super) async fn mark_mailbox(&mut self, position: u64) -> Result<(), StoreError> {
+    /// The latest time at which the home had accepted any letter that was taken in here.
+    pub(super) async fn newest_accepted(&mut self) -> Result<Timestamp, StoreError> {
+        Ok(self.value(Name::Accepted).await?.unwrap_or(Timestamp::from_millis(0)))
+    }
+
+    /// Marks the mailbox as taken in through `position`, by letters which the home had accepted until `accepted`.
+    pub(super) async fn mark_mailbox(
+        &mut self,
+        position: u64,
+        accepted: Timestamp,
+    ) -> Result<(), StoreError> {
+        if accepted > self.newest_accepted().await? {
+            self.put_value(Name::Accepted, &accepted).await?;
+        }
         if let Some(cursor) = self.mailbox().await?
             && position > cursor.position
         {

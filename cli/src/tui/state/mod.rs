@@ -10,6 +10,7 @@ pub mod picker;
 pub mod private;
 pub mod sheet;
 pub mod sidebar;
+pub mod split;
 pub mod want;
 pub mod welcome;
 pub mod window;
@@ -28,6 +29,7 @@ pub use self::{
     private::{Hidden, Private},
     sheet::{Row, Sheet, SheetKind},
     sidebar::Item,
+    split::Split,
     want::{Outgoing, Want, Written},
     welcome::{Locked, Welcome},
     window::{Anchor, Message, Seen, Window},
@@ -196,6 +198,8 @@ pub struct State {
     pub typing: Vec<TypingLine>,
     /// The open conversation.
     pub open: Option<Open>,
+    /// Those that are shown with it.
+    pub split: Split,
     /// The conversation to be opened once the list has it.
     pub awaited: Option<String>,
     /// What is written elsewhere and not sent, by conversation, and by conversation and thread.
@@ -267,6 +271,7 @@ impl State {
             peers: vec![],
             typing: vec![],
             open: None,
+            split: Split::default(),
             awaited: None,
             drafts: BTreeMap::new(),
             sheet: None,
@@ -305,6 +310,12 @@ impl State {
     #[must_use]
     pub fn room_called(&self, target: &str) -> Option<&Conversation> {
         self.rooms.iter().find(|room| room.target == target)
+    }
+
+    /// A conversation that is shown: the open one, or one beside it.
+    pub(super) fn shown_mut(&mut self, target: &str) -> Option<&mut Open> {
+        let open = self.open.as_mut().filter(|open| open.target == target);
+        open.or_else(|| self.split.get_mut(target))
     }
 
     /// Whether there is a connection.

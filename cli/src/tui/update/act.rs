@@ -1,11 +1,11 @@
 //! Doing what an action says, however it was reached: by a key, a slash command, the palette or a line without a screen.
 
 use super::{
-    about, compose, find, manage, navigate, pane, people, private, question, say, sheet, terminal,
-    usage, vim, write,
+    about, compose, find, manage, navigate, pane, people, private, question, say, sheet, split,
+    terminal, usage, vim, write,
 };
 use crate::{
-    agent::verb::RoomKind,
+    agent::verb::{Conversation, RoomKind},
     tui::{
         action::{Action, Spec, TABLE},
         composer::Composer,
@@ -81,6 +81,7 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         Action::Mark | Action::ToMark | Action::NextPane | Action::ClosePane | Action::Zoom => {
             pane::run(state, action, argument)
         }
+        Action::Split | Action::SplitBeside | Action::Layout => split::run(state, action, argument),
         Action::Reply
         | Action::Edit
         | Action::Delete
@@ -270,6 +271,17 @@ fn fold(state: &mut State, name: &str) -> Vec<Effect> {
 /// Opens what `name` fits: exactly, or as the only one.
 fn go(state: &mut State, name: &str) -> Vec<Effect> {
     sheet::let_see(state);
+    match named(state, name) {
+        Some(target) => navigate::open(state, &target),
+        None if name.starts_with('@') => {
+            usage(state, format!("{name} is no name that somebody can have"))
+        }
+        None => pick_from(state, name),
+    }
+}
+
+/// What is called `name`: a conversation of the list, or somebody who was never written to.
+pub(super) fn named(state: &State, name: &str) -> Option<String> {
     let small = name.to_lowercase();
     let exact = state.rooms.iter().find(|room| {
         let target = room.target.to_lowercase();
@@ -279,44 +291,17 @@ fn go(state: &mut State, name: &str) -> Vec<Effect> {
             || state.short_name(&room.title).to_lowercase()
                 == small.trim_start_matches(['@', '#', '+'])
     });
-    if let Some(target) = exact.map(|room| room.target.clone()) {
-        return navigate::open(state, &target);
+    if let Some(room) = exact {
+        return Some(room.target.clone());
     }
-    // Somebody who was never written to can be written to by name.
-    if let Some(person) = name.strip_prefix('@') {
-        if person.parse::<rookery_protocol::name::Address>().is_ok() {
-            let target = format!("@{person}");
-            return navigate::open(state, &target);
-        }
-        return usage(state, format!("{name} is no name that somebody can have"));
-    }
-    pick_from(state, name)
+    let person = name.strip_prefix('@')?;
+    person.parse::<rookery_protocol::name::Address>().ok()?;
+    Some(format!("@{person}"))
 }
 
 /// A list of everything, to pick from.
 fn pick_from(state: &mut State, query: &str) -> Vec<Effect> {
-    let mut choices: Vec<Choice> = state
-        .rooms
-        .iter()
-        .map(|room| {
-            let sigils = match (room.kind, room.unread > 0) {
-                (RoomKind::Direct, true) => "@*",
-                (RoomKind::Direct, false) => "@",
-                (RoomKind::Group, true) => "+#*",
-                (RoomKind::Group, false) => "+#",
-                (_, true) => "#*",
-                (_, false) => "#",
-            };
-            let unread =
-                if room.unread > 0 { format!("{} new", room.unread) } else { String::new() };
-            Choice {
-                title: room.target.clone(),
-                detail: unread,
-                command: format!("/go {}", room.target),
-                sigils,
-            }
-        })
-        .collect();
+    let mut choices = rooms(state, "/go");
     for spec in TABLE {
         let slash = spec.slash.first().copied().unwrap_or_default();
         let keys = state.keymap.keys_of(spec.action);
@@ -329,6 +314,38 @@ fn pick_from(state: &mut State, query: &str) -> Vec<Effect> {
             sigils: ">",
         });
     }
+    offer(state, query, choices)
+}
+
+/// A list of conversations, to pick one from for `command`.
+pub(super) fn pick_room(state: &mut State, command: &str, query: &str) -> Vec<Effect> {
+    let choices = rooms(state, command);
+    offer(state, query, choices)
+}
+
+/// All conversations, each with `command` for it.
+fn rooms(state: &State, command: &str) -> Vec<Choice> {
+    let choice = |room: &Conversation| {
+        let sigils = match (room.kind, room.unread > 0) {
+            (RoomKind::Direct, true) => "@*",
+            (RoomKind::Direct, false) => "@",
+            (RoomKind::Group, true) => "+#*",
+            (RoomKind::Group, false) => "+#",
+            (_, true) => "#*",
+            (_, false) => "#",
+        };
+        let unread = if room.unread > 0 { format!("{} new", room.unread) } else { String::new() };
+        Choice {
+            title: room.target.clone(),
+            detail: unread,
+            command: format!("{command} {}", room.target),
+            sigils,
+        }
+    };
+    state.rooms.iter().map(choice).collect()
+}
+
+fn offer(state: &mut State, query: &str, mut choices: Vec<Choice>) -> Vec<Effect> {
     // What is taken often stands first among what fits alike.
     choices.sort_by_key(|choice| {
         std::cmp::Reverse(state.habits.get(&choice.command).copied().unwrap_or_default())

@@ -97,7 +97,7 @@ pub(super) fn watched(state: &mut State, event: WatchEvent) -> Vec<Effect> {
             let rooms = std::mem::take(&mut state.rooms_coming);
             listed::took(state, rooms)
         }
-        WatchEvent::Messages { .. } => navigate::refresh(state),
+        WatchEvent::Messages { .. } => navigate::refresh_all(state),
         WatchEvent::Typing { typing } => {
             state.typing = typing;
             let own = state.own_name().to_owned();
@@ -270,9 +270,7 @@ fn took_page(state: &mut State, want: Want, lines: ReadLines) -> Vec<Effect> {
         _ => return vec![],
     };
     // Another conversation may have been opened meanwhile.
-    let Some(open) = state.open.as_mut().filter(|open| open.target == target) else {
-        return vec![];
-    };
+    let Some(open) = state.shown_mut(&target) else { return vec![] };
     match want {
         Want::Newest(_) => {
             let last = page.last().map(|message| message.from.clone());
@@ -310,7 +308,7 @@ fn took_page(state: &mut State, want: Want, lines: ReadLines) -> Vec<Effect> {
     }
     let mut effects = listed::wait_to_open(state);
     if std::mem::take(&mut state.is_stale) {
-        effects.extend(navigate::refresh(state));
+        effects.extend(navigate::refresh_all(state));
     }
     effects
 }
@@ -333,7 +331,7 @@ fn failed(state: &mut State, want: Want, error: &CommandError) -> Vec<Effect> {
         | Want::Newer(target)
         | Want::Around(target, _)
         | Want::Again(target) => {
-            if let Some(open) = state.open.as_mut().filter(|open| open.target == target) {
+            if let Some(open) = state.shown_mut(&target) {
                 open.window.loading = crate::tui::state::window::Loading::No;
             }
             trouble(state, error)

@@ -3,22 +3,26 @@
 use crate::tui::{
     effect::Effect,
     event::Coloured,
-    state::{Message, State},
+    state::{Message, Open, State},
 };
 
 /// Asks for the colours of what was shown without them.
 pub(super) fn ask(state: &mut State) -> Vec<Effect> {
-    let Some(open) = &state.open else { return vec![] };
     let mut due = vec![];
     for id in &state.seen.plain {
-        let beside = open.thread.as_ref().and_then(|thread| thread.window.get(id));
-        if let Some(Message { id, revision, text, .. }) = open.window.get(id).or(beside)
+        let mut shown = state.open.iter().chain(state.split.others());
+        if let Some(Message { id, revision, text, .. }) = shown.find_map(|open| find(open, id))
             && state.colours.begin(id, *revision)
         {
             due.push(Effect::Colour { id: id.clone(), revision: *revision, text: text.clone() });
         }
     }
     due
+}
+
+fn find<'a>(open: &'a Open, id: &str) -> Option<&'a Message> {
+    let beside = || open.thread.as_ref()?.window.get(id);
+    open.window.get(id).or_else(beside)
 }
 
 /// The colours are here.

@@ -7,7 +7,7 @@ use crate::{
     tui::{
         effect::Effect,
         event::Timer,
-        state::{Draft, MAX_DRAFTS, Outgoing, Purpose, State, Want, conversation::Thread},
+        state::{Draft, MAX_DRAFTS, Open, Outgoing, Purpose, State, Want, conversation::Thread},
     },
 };
 
@@ -213,13 +213,18 @@ pub(super) fn close_thread(state: &mut State) -> Option<Vec<Effect>> {
 
 /// Leaves the open conversation; what is written in it and its thread stays, and what was not sent from it.
 pub(super) fn leave(state: &mut State) -> Vec<Effect> {
+    rest(state).0
+}
+
+/// Leaves the open conversation as [`leave`] does, and gives what is shown of it.
+pub(super) fn rest(state: &mut State) -> (Vec<Effect>, Option<Open>) {
     let mut effects = close_thread(state).unwrap_or_default();
     rescue(state);
     effects.extend(keep(state));
-    if let Some(open) = state.open.take() {
-        put_aside(state, open.target, open.draft);
-    }
-    effects
+    let Some(mut open) = state.open.take() else { return (effects, None) };
+    put_aside(state, open.target.clone(), std::mem::take(&mut open.draft));
+    (open.selecting, open.completion, open.finding) = (None, None, None);
+    (effects, Some(open))
 }
 
 /// Keeps what is written in a conversation that is not on the screen.

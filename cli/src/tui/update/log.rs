@@ -60,9 +60,7 @@ pub(super) fn took(state: &mut State, target: &str, lines: &[LogLine]) -> Vec<Ef
         })
         .collect();
     let entries = state.room_called(target).and_then(|room| room.log).unwrap_or(0);
-    let Some(open) = state.open.as_mut().filter(|open| open.target == target) else {
-        return vec![];
-    };
+    let Some(open) = state.shown_mut(target) else { return vec![] };
     // An answer with nothing in it does not lead to the same question.
     if read.is_empty() {
         open.log.reach(entries);
@@ -73,7 +71,7 @@ pub(super) fn took(state: &mut State, target: &str, lines: &[LogLine]) -> Vec<Ef
 
 /// A part of it could not be read.
 pub(super) fn failed(state: &mut State, target: &str) -> Vec<Effect> {
-    if let Some(open) = state.open.as_mut().filter(|open| open.target == target) {
+    if let Some(open) = state.shown_mut(target) {
         open.log.is_asked = false;
     }
     vec![]

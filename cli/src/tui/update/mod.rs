@@ -19,6 +19,7 @@ mod private;
 mod question;
 mod rows;
 mod sheet;
+mod split;
 mod terminal;
 mod vim;
 mod welcome;

@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{MouseEvent, MouseEventKind};
 
-use super::{ask, colour, draft, key, log, sheet};
+use super::{ask, colour, draft, key, log, sheet, split};
 use crate::{
     agent::verb::{MarkRead, MemberList, Read, Thread as ReadThread},
     tui::{
@@ -14,7 +14,8 @@ use crate::{
     },
 };
 
-fn page(target: &str) -> Read {
+/// The newest messages of a conversation, without counting them as read.
+pub(super) fn page(target: &str) -> Read {
     Read {
         with: target.to_owned(),
         count: PAGE,
@@ -27,10 +28,18 @@ fn page(target: &str) -> Read {
     }
 }
 
-/// Opens a conversation; what was written in the one before stays there.
+/// The messages around one, without counting them as read.
+pub(super) fn page_around(target: &str, message: &str) -> Read {
+    Read { around: Some(message.to_owned()), ..page(target) }
+}
+
+/// Opens a conversation; what was written in the one before stays there. One that is shown already gets the keys.
 pub(super) fn open(state: &mut State, target: &str) -> Vec<Effect> {
     if state.open.as_ref().is_some_and(|open| open.target == target) {
         return vec![];
+    }
+    if let Some(effects) = split::focus(state, target) {
+        return effects;
     }
     let mut effects = draft::leave(state);
     sheet::let_see(state);
@@ -40,13 +49,20 @@ pub(super) fn open(state: &mut State, target: &str) -> Vec<Effect> {
     let mut opened = Open::new(target.to_owned(), left, unread);
     opened.kept = kept.unwrap_or_default();
     state.open = Some(opened);
-    effects.push(Effect::Title(format!("rookery {}", state.short_name(target))));
+    effects.extend(attend(state));
+    effects
+}
+
+/// Says where one is now, and reads what there is to know of it.
+pub(super) fn attend(state: &mut State) -> Vec<Effect> {
+    let Some(target) = state.open.as_ref().map(|open| open.target.clone()) else { return vec![] };
+    let mut effects = vec![Effect::Title(format!("rookery {}", state.short_name(&target)))];
     effects.extend(refresh(state));
-    if crate::engine::is_room(target)
+    if crate::engine::is_room(&target)
         && let Some(community) = state.community()
     {
         let list = MemberList { community };
-        effects.push(ask(state, Want::Names(target.to_owned()), &list));
+        effects.push(ask(state, Want::Names(target), &list));
     }
     effects.extend(log::follow(state));
     effects.extend(key::press_early(state));
@@ -75,7 +91,7 @@ pub(super) fn refresh(state: &mut State) -> Vec<Effect> {
     if let Anchor::At { id, .. } = &open.window.anchor
         && !is_waiting(state, &Want::Again(target.clone()))
     {
-        let around = Read { around: Some(id.clone()), ..page(&target) };
+        let around = page_around(&target, id);
         effects.push(ask(state, Want::Again(target.clone()), &around));
     }
     if let Some(thread) = state.open.as_ref().and_then(|open| open.thread.as_ref()) {
@@ -87,6 +103,13 @@ pub(super) fn refresh(state: &mut State) -> Vec<Effect> {
         };
         effects.push(ask(state, Want::Thread(target), &read));
     }
+    effects
+}
+
+/// Reads again what is shown of all conversations on the screen.
+pub(super) fn refresh_all(state: &mut State) -> Vec<Effect> {
+    let mut effects = refresh(state);
+    effects.extend(split::refresh(state));
     effects
 }
 

@@ -1,6 +1,6 @@
 //! Panes: which has the keys, closing the one beside, one on the whole screen; and messages that are remembered under a letter.
 
-use super::{draft, navigate, say, sheet, usage};
+use super::{draft, navigate, say, sheet, split, usage};
 use crate::tui::{
     action::Action,
     effect::Effect,
@@ -24,12 +24,21 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
     }
 }
 
-/// Gives the keys to the next of what is written, the messages and the pane beside, as far as they are there.
+/// Gives the keys to the next of what is written, the messages and the pane beside, as far as they are there; and where several conversations
+/// are shown, to the next of them.
 fn next(state: &mut State) -> Vec<Effect> {
     let beside = state.has_beside();
+    let has_others = state.split.count() > 0;
     if state.is_beside() {
         give(state, false);
+        return if has_others { split::next(state) } else { vec![] };
+    }
+    if has_others && beside {
+        give(state, true);
         return vec![];
+    }
+    if has_others {
+        return split::next(state);
     }
     let Some(open) = &mut state.open else {
         give(state, beside);
@@ -56,10 +65,10 @@ fn close(state: &mut State) -> Vec<Effect> {
     if state.sheet.take().is_some() {
         return vec![];
     }
-    match draft::close_thread(state) {
+    match draft::close_thread(state).or_else(|| split::close(state)) {
         Some(effects) => effects,
         None if std::mem::take(&mut state.is_zoomed) => vec![],
-        None => say(state, Weight::Done, "There is no pane beside"),
+        None => say(state, Weight::Done, "There is no other pane"),
     }
 }
 

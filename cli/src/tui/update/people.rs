@@ -254,7 +254,7 @@ pub(super) fn took_settings(state: &mut State, lines: &[SettingLine]) -> Vec<Eff
 
 /// The members are here, for completion.
 pub(super) fn took_names(state: &mut State, target: &str, lines: Vec<MemberLine>) -> Vec<Effect> {
-    if let Some(open) = state.open.as_mut().filter(|open| open.target == target) {
+    if let Some(open) = state.shown_mut(target) {
         open.names = lines.into_iter().map(|line| line.name).collect();
     }
     state.count_unverified();

@@ -6,6 +6,7 @@ mod layer;
 mod message;
 mod pane;
 mod sidebar;
+mod split;
 mod status;
 mod timeline;
 mod title;
@@ -117,16 +118,19 @@ fn chat(state: &State, cache: &mut ViewCache, frame: &mut Frame<'_>, area: Rect)
     .areas(body);
     let mut seen = Seen::default();
     title::draw(state, frame, title, rooms.width);
-    across(state, frame.buffer_mut(), above, &[left, right], state.look.glyphs.tee_down());
-    across(state, frame.buffer_mut(), below, &[left, right], state.look.glyphs.tee_up());
-    for line in [left, right] {
+    let conversations = split::places(state, inset(middle));
+    let mut lines = conversations.lines.clone();
+    lines.extend([left, right]);
+    across(state, frame.buffer_mut(), above, &lines, state.look.glyphs.tee_down());
+    across(state, frame.buffer_mut(), below, &lines, state.look.glyphs.tee_up());
+    for line in lines {
         down(state, frame.buffer_mut(), line);
     }
     if rooms.width > 0 {
         sidebar::draw(state, frame, rooms);
     }
     if middle.width > 1 {
-        seen = timeline::draw(state, cache, frame, inset(middle));
+        seen = split::draw(state, cache, &conversations, frame);
     }
     if side.width > 0 {
         seen.plain.extend(pane::draw(state, cache, frame, inset(side)).plain);

@@ -32,6 +32,17 @@ pub(super) fn draw(
         }
         return Seen::default();
     };
+    conversation(state, cache, open, frame, area)
+}
+
+/// Draws a conversation, and says what of it is to be seen.
+pub(super) fn conversation(
+    state: &State,
+    cache: &mut ViewCache,
+    open: &Open,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) -> Seen {
     if open.window.messages.is_empty() {
         let happened = if open.window.has_end && !state.is_bare {
             between::happened(state, open, area.width, i64::MIN)

@@ -31,6 +31,17 @@ pub(in crate::tui) fn seal(state: &State, room: &Conversation) -> (Mark, Role) {
     glyph(is_sure.then_some("verified"))
 }
 
+/// What a conversation is called, with the sign of its kind.
+pub(super) fn name(state: &State, room: &Conversation) -> String {
+    let sign = match room.kind {
+        RoomKind::Direct => "@",
+        RoomKind::Group => "+",
+        _ if room.private => "%",
+        _ => "#",
+    };
+    format!("{sign}{}", state.short_name(&room.title))
+}
+
 /// Draws it.
 pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect, list: u16) {
     let server = state.me.as_ref().map_or("rookery", |me| me.server.as_str());
@@ -50,13 +61,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect, list: u16) 
         put(buffer, area, 0, &line, state);
         return;
     };
-    let sign = match room.kind {
-        RoomKind::Direct => "@",
-        RoomKind::Group => "+",
-        _ if room.private => "%",
-        _ => "#",
-    };
-    line.push(&format!("{sign}{}", state.short_name(&room.title)), Role::Title, None);
+    line.push(&name(state, room), Role::Title, None);
     if let Some(community) = room.community.as_ref().filter(|_| room.kind != RoomKind::Group) {
         line.push(&format!("  {community}"), Role::Dim, None);
     }

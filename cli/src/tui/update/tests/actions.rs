@@ -59,6 +59,9 @@ const NTH_IS_OPEN: &str = "alt-6";
 
 const ARGUMENTS: &[(&str, &str)] = &[
     ("go", "@bo"),
+    ("split", "@bo"),
+    ("vsplit", "@bo"),
+    ("layout", "beside"),
     ("search", "nest3"),
     ("room", "1"),
     ("fold", "Gardeners"),

@@ -6,6 +6,7 @@ mod drafts;
 mod first_run;
 mod looks;
 mod moving;
+mod panes;
 mod secrets;
 mod sheets;
 mod told;

@@ -82,6 +82,17 @@ fn a_selected_message_with_its_keys() {
 }
 
 #[test]
+fn two_conversations_at_once() {
+    compare_all("split", |desk| {
+        desk.keys("ctrl-x 3");
+        desk.write("bo@");
+        desk.keys("enter");
+        let at = "2026-05-12T09:00:00.000Z";
+        desk.answer("read", page(&[line(30, "bo@nest.example", at, "lunch?", json!({}))]));
+    });
+}
+
+#[test]
 fn a_thread_beside_its_channel() {
     compare_all("thread", |desk| {
         desk.keys("alt-t");
