@@ -12,7 +12,7 @@ async fn everything_holds_whatever_goes_wrong() -> Result<()> {
     let seeds = env::var("ROOKERY_LAB_SEEDS").unwrap_or_else(|_| "7665".to_owned());
     for seed in seeds.split(',') {
         let seed = seed.trim().parse().context("ROOKERY_LAB_SEEDS holds numbers with commas")?;
-        let (time, patience) = (Duration::from_secs(25), Duration::from_mins(1));
+        let (time, patience) = (Duration::from_secs(25), Duration::from_mins(2));
         let report = Box::pin(play(Plan { homes: 3, devices: 8, seed, time, patience })).await?;
         println!("seed {seed}: {report:?}");
     }
