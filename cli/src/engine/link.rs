@@ -18,8 +18,9 @@ use crate::{
     store::{Account, AccountStage, Name, Session, Store},
 };
 
-/// The first wait before connecting again, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// The first wait before connecting again, and the longest: with the ten seconds that an attempt may take, within half a minute after the server
+/// can be reached again.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
 /// How long nothing may come down the follow stream before the server is asked whether it is there. The transport's own time-out is a
 /// minute, and a message that waits for it is a minute late.
 const QUIET: Duration = Duration::from_secs(15);

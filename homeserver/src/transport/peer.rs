@@ -34,13 +34,10 @@ use crate::{
     },
 };
 
-/// The bounds of waits between attempts: so short that what waits goes out within half a minute after a partition heals, and an attempt
-/// costs a few packets.
+/// The bounds of waits between attempts. An attempt costs a few packets, and may take ten seconds to fail: so what waits goes out within half a
+/// minute after a partition has healed, however long that was.
 const FIRST: Duration = Duration::from_secs(1);
-const CAP: Duration = Duration::from_secs(20);
-/// A peer that has not answered for as long as anything waits for it is tried rarely.
-const PATIENCE: Duration = Duration::from_hours(168);
-const LATE_CAP: Duration = Duration::from_hours(1);
+const CAP: Duration = Duration::from_secs(15);
 /// How long a connection is kept that another one has replaced: longer than any request that is under way on it.
 const RETIRED: Duration = Duration::from_secs(35);
 /// How long proving may take.
@@ -133,7 +130,7 @@ pub async fn run(router: Arc<Router>, lifecycle: Lifecycle) {
 /// Keeps the connection with one peer.
 async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
     let services = Arc::clone(router.services());
-    let mut breaker = Breaker::new(FIRST, CAP, PATIENCE, LATE_CAP);
+    let mut breaker = Breaker::new(FIRST, CAP);
     loop {
         let now = services.clock.now();
         if lifecycle.drain.is_cancelled() || peer.end.is_cancelled() {

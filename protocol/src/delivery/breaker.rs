@@ -17,33 +17,20 @@ const FAILURES: u32 = 5;
 pub struct Breaker {
     first: Duration,
     cap: Duration,
-    patience: Duration,
-    late_cap: Duration,
     backoff: Backoff,
-    is_late: bool,
-    failing_since: Option<Timestamp>,
     not_before: Timestamp,
     /// How far off that was when it was set: nothing waits longer, though the clock be put back meanwhile.
     delay: Duration,
 }
 
 impl Breaker {
-    /// Waits of at first up to `first`, doubling up to `cap`; up to `late_cap` for what has failed for longer than `patience`.
+    /// Waits of at first up to `first`, doubling up to `cap`, however long it goes on.
     #[must_use]
-    pub const fn new(
-        first: Duration,
-        cap: Duration,
-        patience: Duration,
-        late_cap: Duration,
-    ) -> Self {
+    pub const fn new(first: Duration, cap: Duration) -> Self {
         Self {
             first,
             cap,
-            patience,
-            late_cap,
             backoff: Backoff::new(first, cap),
-            is_late: false,
-            failing_since: None,
             not_before: Timestamp::from_millis(0),
             delay: Duration::ZERO,
         }
@@ -58,29 +45,18 @@ impl Breaker {
     /// Whether so much has failed that only single attempts are let through.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        self.is_late || self.backoff.attempts() >= FAILURES
-    }
-
-    /// Since when everything has failed.
-    #[must_use]
-    pub const fn failing_since(&self) -> Option<Timestamp> {
-        self.failing_since
+        self.backoff.attempts() >= FAILURES
     }
 
     /// An attempt failed. `draw` is uniform over all of `u32`.
     pub fn handle_failure(&mut self, now: Timestamp, draw: u32) {
-        let since = *self.failing_since.get_or_insert(now);
-        if now.since(since) > self.patience && !self.is_late {
-            self.is_late = true;
-            self.backoff = Backoff::new(self.late_cap, self.late_cap);
-        }
         self.delay = self.backoff.next_delay(draw);
         self.not_before = now.plus(self.delay);
     }
 
     /// An attempt succeeded.
     pub fn handle_success(&mut self) {
-        *self = Self::new(self.first, self.cap, self.patience, self.late_cap);
+        *self = Self::new(self.first, self.cap);
     }
 
     /// Something was heard from the other side: the next attempt may be made at once. It stays open, for what is heard proves no way there.
@@ -97,11 +73,9 @@ mod tests {
 
     const FIRST: Duration = Duration::from_secs(1);
     const CAP: Duration = Duration::from_secs(20);
-    const PATIENCE: Duration = Duration::from_hours(168);
-    const LATE: Duration = Duration::from_hours(1);
 
     fn breaker() -> Breaker {
-        Breaker::new(FIRST, CAP, PATIENCE, LATE)
+        Breaker::new(FIRST, CAP)
     }
 
     #[test]
@@ -112,24 +86,23 @@ mod tests {
             breaker.handle_failure(now, 0);
         }
         assert!(breaker.is_open());
-        assert_eq!(breaker.failing_since(), Some(now));
         breaker.handle_sign_of_life();
         assert!(breaker.is_open() && breaker.wait(now).is_zero());
         breaker.handle_success();
-        assert!(!breaker.is_open() && breaker.failing_since().is_none());
+        assert!(!breaker.is_open());
     }
 
     #[test]
-    fn what_has_been_dead_for_long_is_tried_rarely() {
+    fn a_success_forgets_all_failures() {
         let mut breaker = breaker();
-        let start = Timestamp::from_millis(1_000);
-        breaker.handle_failure(start, u32::MAX);
-        let late = start.plus(PATIENCE).plus(FIRST);
-        breaker.handle_failure(late, u32::MAX);
-        assert!(breaker.wait(late) > CAP);
+        let now = Timestamp::from_millis(1_000);
+        for _ in 0..20 {
+            breaker.handle_failure(now, u32::MAX);
+        }
+        assert!(breaker.wait(now) > FIRST);
         breaker.handle_success();
-        breaker.handle_failure(late, u32::MAX);
-        assert!(breaker.wait(late) <= FIRST, "a success forgets all of it");
+        breaker.handle_failure(now, u32::MAX);
+        assert!(breaker.wait(now) <= FIRST);
     }
 
     #[test]
@@ -144,7 +117,7 @@ mod tests {
     }
 
     proptest! {
-        /// However it fails and whenever: within its patience the next attempt is never further away than the cap.
+        /// However it fails and whenever: the next attempt is never further away than the cap.
         #[test]
         fn the_wait_has_its_bound(draws in prop::collection::vec((any::<u32>(), 0_u64..60_000), 1..64)) {
             let mut breaker = breaker();
