@@ -103,6 +103,12 @@ impl Commons {
         }
     }
 
+    /// Which community.
+    #[must_use]
+    pub const fn community(&self) -> CommunityId {
+        self.community
+    }
+
     /// The log's chain.
     #[must_use]
     pub fn log(&self) -> ChainId {

@@ -7,6 +7,7 @@ mod catch_up;
 mod crowd;
 mod fallback;
 mod fanout;
+mod federation;
 mod messages;
 mod server;
 mod sockets;
@@ -71,6 +72,21 @@ enum What {
         /// Who is in it and for how long each.
         #[command(flatten)]
         size: CrowdSize,
+    },
+    /// Two homeservers: direct messages from one to the other, and a channel whose readers are all on the other.
+    Federation {
+        /// Pairs of people who write to each other, one on each server.
+        #[arg(long, default_value_t = 50)]
+        pairs: usize,
+        /// How many messages a second these write.
+        #[arg(long, default_value_t = 500)]
+        rate: u32,
+        /// Readers of the channel.
+        #[arg(long, default_value_t = 500)]
+        members: usize,
+        /// For how many seconds each.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
     },
     /// A client that comes back to a channel, and one that checks a long log.
     CatchUp {
@@ -163,6 +179,11 @@ fn main() -> anyhow::Result<()> {
             What::Idle { count } => sockets::idle(count).await,
             What::Fallback { times } => fallback::measure(times).await,
             What::Fanout { size } => fanout::measure(size.into()).await,
+            What::Federation { pairs, rate, members, seconds } => {
+                let time = Duration::from_secs(seconds);
+                federation::direct(pairs, rate, time).await?;
+                federation::channel(members, time).await
+            }
             What::Stopped { size } => fanout::stopped(size.into()).await,
             What::CatchUp { messages, statements } => {
                 catch_up::channel(messages).await?;
@@ -183,6 +204,8 @@ fn main() -> anyhow::Result<()> {
                 fallback::measure(20).await?;
                 fanout::measure(size(10)).await?;
                 fanout::stopped(size(60)).await?;
+                federation::direct(50, 500, Duration::from_secs(10)).await?;
+                federation::channel(500, Duration::from_secs(10)).await?;
                 catch_up::channel(10_000).await?;
                 catch_up::log(10_000).await?;
                 wall::measure(30)?;

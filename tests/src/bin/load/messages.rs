@@ -19,18 +19,41 @@ use tokio::{sync::Mutex, task::JoinSet};
 use crate::server::{Server, fsync_time, now};
 
 /// What a short text weighs once it is padded and sealed.
-const SEALED_BYTES: usize = 400;
+pub(crate) const SEALED_BYTES: usize = 400;
 /// How many envelopes a receiver takes before it acknowledges; a quiet one acknowledges at once.
 const ACKNOWLEDGE_EVERY: u64 = 32;
 
 /// What the senders and receivers of one run count.
 #[derive(Default)]
-struct Tally {
-    sent: AtomicU64,
-    received: AtomicU64,
+pub(crate) struct Tally {
+    pub(crate) sent: AtomicU64,
+    pub(crate) received: AtomicU64,
     duplicates: AtomicU64,
     reordered: AtomicU64,
     latencies_us: Mutex<Vec<u64>>,
+}
+
+impl Tally {
+    /// From send to receive, median and 99th percentile, in milliseconds.
+    pub(crate) async fn waited(&self) -> (f64, f64) {
+        let mut latencies = self.latencies_us.lock().await.clone();
+        latencies.sort_unstable();
+        let at = |share: usize| {
+            let place = latencies.len().saturating_mul(share) / 1_000;
+            as_f64(latencies.get(place).copied().unwrap_or_default()) / 1e3
+        };
+        (at(500), at(990))
+    }
+
+    /// Says what is wrong after `sent` messages.
+    pub(crate) fn tell(&self, sent: u64) {
+        println!(
+            "  lost / twice / out of order     {:>10} / {} / {}",
+            sent.saturating_sub(self.received.load(Ordering::SeqCst)),
+            self.duplicates.load(Ordering::SeqCst),
+            self.reordered.load(Ordering::SeqCst)
+        );
+    }
 }
 
 pub(crate) async fn measure(pairs: usize, in_flight: usize, time: Duration) -> anyhow::Result<()> {
@@ -69,12 +92,6 @@ pub(crate) async fn measure(pairs: usize, in_flight: usize, time: Duration) -> a
     tokio::time::sleep(Duration::from_millis(300)).await;
     let used = server.cpu()?.since(befriended);
     receivers.shutdown().await;
-    let received = tally.received.load(Ordering::SeqCst);
-    let mut latencies = tally.latencies_us.lock().await.clone();
-    latencies.sort_unstable();
-    let at = |share: usize| {
-        latencies.get(latencies.len().saturating_mul(share) / 1_000).copied().unwrap_or_default()
-    };
     println!(
         "direct messages: {pairs} pairs, {in_flight} under way each, {SEALED_BYTES} sealed bytes, readers count"
     );
@@ -85,17 +102,9 @@ pub(crate) async fn measure(pairs: usize, in_flight: usize, time: Duration) -> a
     println!("  accepted, stored, delivered     {sent:>10}");
     println!("  envelopes a second              {:>10.0}", as_f64(sent) / elapsed.as_secs_f64());
     println!("  server CPU an envelope          {:>10.1} µs", as_f64(used) / as_f64(sent.max(1)));
-    println!(
-        "  from send to receive, p50 / p99 {:>10.2} / {:.2} ms",
-        as_f64(at(500)) / 1e3,
-        as_f64(at(990)) / 1e3
-    );
-    println!(
-        "  lost / twice / out of order     {:>10} / {} / {}",
-        sent.saturating_sub(received),
-        tally.duplicates.load(Ordering::SeqCst),
-        tally.reordered.load(Ordering::SeqCst)
-    );
+    let (median, late) = tally.waited().await;
+    println!("  from send to receive, p50 / p99 {median:>10.2} / {late:.2} ms");
+    tally.tell(sent);
     println!("  (CPU before the run, for making contacts: {} ms)", befriended.since(cpu) / 1_000);
     Ok(())
 }
@@ -106,7 +115,7 @@ pub(crate) fn as_f64(number: u64) -> f64 {
 }
 
 /// An id that says when it was sent, from which lane, and as which of its messages.
-fn id_of(sent: Duration, lane: usize, number: u32) -> ItemId {
+pub(crate) fn id_of(sent: Duration, lane: usize, number: u32) -> ItemId {
     let mut bytes = [0; 16];
     let nanoseconds = u64::try_from(sent.as_nanos()).unwrap_or(u64::MAX);
     bytes[..8].copy_from_slice(&nanoseconds.to_be_bytes());
@@ -134,7 +143,7 @@ async fn send(
     Ok(())
 }
 
-async fn receive(
+pub(crate) async fn receive(
     mut down: FollowReceiver,
     mut up: FollowSender,
     tally: Arc<Tally>,

@@ -42,19 +42,28 @@ pub(crate) fn binary(name: &str) -> anyhow::Result<PathBuf> {
 impl Server {
     /// Starts a server without limits and waits until it is ready.
     pub(crate) fn start() -> anyhow::Result<Self> {
+        Self::start_called("load.example")
+    }
+
+    /// The same under a name.
+    pub(crate) fn start_called(name: &str) -> anyhow::Result<Self> {
         // Not in /tmp, which may be memory: what is measured includes the disk.
         let directory = tempfile::Builder::new()
             .prefix("load-")
             .tempdir_in(binary("load")?.with_file_name("."))?;
         let path = directory.path().to_owned();
-        let mut server = Self::start_in(path, "127.0.0.1:0".parse()?)?;
+        let mut server = Self::start_as(name, path, "127.0.0.1:0".parse()?)?;
         server.temporary = Some(directory);
         Ok(server)
     }
 
     /// Starts the server whose files are in `directory`, or makes it there.
     pub(crate) fn start_in(directory: PathBuf, address: SocketAddr) -> anyhow::Result<Self> {
-        let mut child = serve(&directory, address)?;
+        Self::start_as("load.example", directory, address)
+    }
+
+    fn start_as(name: &str, directory: PathBuf, address: SocketAddr) -> anyhow::Result<Self> {
+        let mut child = serve(name, &directory, address)?;
         let address = match wait_for(&directory, &mut child).and_then(|facts| address_in(&facts)) {
             Ok(address) => address,
             Err(error) => {
@@ -76,8 +85,22 @@ impl Server {
 
     /// Starts it again.
     pub(crate) fn start_again(&mut self) -> anyhow::Result<()> {
-        self.child = serve(&self.directory, self.address)?;
+        self.child = serve(self.invite.server.as_str(), &self.directory, self.address)?;
         wait_for(&self.directory, &mut self.child)?;
+        Ok(())
+    }
+
+    /// Makes `other` a peer of this server.
+    pub(crate) fn add_peer(&self, other: &Self) -> anyhow::Result<()> {
+        let made = Command::new(binary("rookeryd")?)
+            .arg("--data-dir")
+            .arg(self.directory.join("data"))
+            .args(["peer", "add", other.invite.server.as_str(), &other.address.to_string()])
+            .arg(other.invite.key.to_string())
+            .output()?;
+        if !made.status.success() {
+            bail!("the peer was not added: {}", String::from_utf8_lossy(&made.stderr));
+        }
         Ok(())
     }
 
@@ -120,13 +143,13 @@ impl Drop for Server {
     }
 }
 
-fn serve(directory: &Path, address: SocketAddr) -> anyhow::Result<Child> {
+fn serve(name: &str, directory: &Path, address: SocketAddr) -> anyhow::Result<Child> {
     std::fs::create_dir_all(directory)?;
     std::fs::remove_file(directory.join("ready.json")).ok();
     let child = Command::new(binary("rookeryd")?)
         .arg("--data-dir")
         .arg(directory.join("data"))
-        .args(["serve", "--listen", &address.to_string(), "--name", "load.example"])
+        .args(["serve", "--listen", &address.to_string(), "--name", name])
         .args(["--limits", "off", "--ready-file"])
         .arg(directory.join("ready.json"))
         .env("RUST_LOG", "warn")
