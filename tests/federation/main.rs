@@ -6,4 +6,5 @@ mod hostile;
 mod identity;
 mod keys;
 mod pair;
+mod people;
 mod restoring;

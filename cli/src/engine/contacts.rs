@@ -252,7 +252,7 @@ impl Engine {
     }
 
     /// Sends a new contact the key of this user's profile, once.
-    async fn share_profile_key(
+    pub(super) async fn share_profile_key(
         &self,
         user: rookery_protocol::id::UserId,
     ) -> Result<(), CommandError> {

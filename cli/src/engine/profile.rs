@@ -134,7 +134,7 @@ impl Engine {
         self.journal().profile_key().map(|shared| shared.key)
     }
 
-    /// One's own profile key, made when there is none.
+    /// One's own profile key, made when there is none; contacts who are there already get it.
     async fn own_profile_key(&self) -> Result<[u8; 32], CommandError> {
         if let Some(key) = self.profile_key() {
             return Ok(key);
@@ -142,7 +142,11 @@ impl Engine {
         let key = *ProfileKey::generate(&mut OsRandom).as_bytes();
         let mut unit = self.store.write().await?;
         self.change_common(&mut unit, Change::ProfileKey(SharedProfileKey { key })).await?;
+        let contacts = unit.contacts().await?;
         unit.commit().await?;
+        for contact in contacts.into_iter().filter(ContactRow::is_accepted) {
+            self.share_profile_key(contact.user).await?;
+        }
         Ok(key)
     }
 

@@ -62,6 +62,13 @@ pub trait ContactView {
     /// How long the list is.
     async fn contact_count(&mut self, owner: UserId) -> Result<u32, StorageError>;
 
+    /// Users here, and whom of `peer` each has accepted; at most `most` such pairs.
+    async fn contacts_at(
+        &mut self,
+        peer: &ServerName,
+        most: usize,
+    ) -> Result<Vec<(UserId, UserId)>, StorageError>;
+
     /// The users whom `owner` has accepted, by id.
     async fn accepted_contacts(&mut self, owner: UserId) -> Result<Vec<UserId>, StorageError>;
 }

@@ -140,6 +140,7 @@ laws! {
         both_standings_are_found,
         a_block_by_any_name_is_a_block,
         accepted_contacts_are_users,
+        contacts_of_a_peer_are_those_who_live_there,
         a_name_of_each_server_is_another;
     peer:
         a_peer_is_put_once_and_its_roots_stay,

@@ -1,4 +1,5 @@
-//! Presence: how people are, in memory, told to accepted contacts only, written down each minute.
+//! Presence: how people are, in memory, told to accepted contacts only, written down each minute. Of people of other servers it is known what
+//! these have told ([`super::peer::people`]), for as long as they can be reached.
 //!
 //! A user is what their devices are together: invisible if any of them says so, else busy, else online, else away; offline when none
 //! follows. An invisible user is offline to others, with the time at which they were last seen otherwise.
@@ -10,6 +11,7 @@ use std::{
 
 use rookery_protocol::{
     id::{DeviceId, UserId},
+    name::ServerName,
     request::{
         Refusal,
         contact::Standing,
@@ -61,6 +63,8 @@ impl Known {
 pub struct Presences {
     known: Mutex<HashMap<UserId, Known>>,
     unwritten: Mutex<HashSet<UserId>>,
+    /// How contacts of people here are who live elsewhere: by whose word.
+    foreign: Mutex<HashMap<UserId, (ServerName, PresenceEntry)>>,
 }
 
 impl Presences {
@@ -68,6 +72,32 @@ impl Presences {
     pub fn forget(&self, user: UserId) {
         self.known().remove(&user);
         self.unwritten().remove(&user);
+    }
+
+    /// A peer says how one of its users is; whether that is new.
+    pub fn note_foreign(&self, peer: &ServerName, entry: &PresenceEntry) -> bool {
+        let told = (peer.clone(), entry.clone());
+        let mut foreign = self.foreign();
+        let is_new = foreign.get(&entry.user) != Some(&told);
+        foreign.insert(entry.user, told);
+        is_new
+    }
+
+    /// Nothing is known any more of the users of a peer. Gives those who were not offline.
+    pub fn forget_of(&self, peer: &ServerName) -> HashSet<UserId> {
+        let gone = self.foreign().extract_if(|_, (by, _)| by == peer).collect::<Vec<_>>();
+        let was_there = |(user, (_, entry)): (UserId, (ServerName, PresenceEntry))| {
+            (entry.state != PresenceState::Offline).then_some(user)
+        };
+        gone.into_iter().filter_map(was_there).collect()
+    }
+
+    fn of_foreign(&self, user: UserId) -> Option<PresenceEntry> {
+        self.foreign().get(&user).map(|(_, entry)| entry.clone())
+    }
+
+    fn foreign(&self) -> MutexGuard<'_, HashMap<UserId, (ServerName, PresenceEntry)>> {
+        self.foreign.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<UserId, Known>> {
@@ -180,13 +210,21 @@ pub async fn announce(services: &Services, user: UserId) {
         services.feeds.push_user(user, &Live::notice(&notice(own)));
     }
     let contacts = match services.storage.read().await {
-        Ok(mut view) => view.accepted_contacts(user).await,
+        Ok(mut view) => view.contacts(user).await,
         Err(error) => Err(error),
     };
     match contacts {
         Ok(contacts) => {
-            for contact in contacts {
-                announce_to(services, user, contact).await;
+            for row in contacts.into_iter().filter(|row| row.standing == Standing::Accepted) {
+                match (row.user, &row.server) {
+                    (Some(contact), None) => announce_to(services, user, contact).await,
+                    (Some(contact), Some(server)) => {
+                        if let Some(peer) = services.peer(server) {
+                            peer.people.note_presence(user, contact);
+                        }
+                    }
+                    (None, _) => {}
+                }
             }
         }
         Err(error) => tracing::warn!(%error, "contacts were not told of a presence"),
@@ -205,27 +243,52 @@ pub async fn announce_to(services: &Services, user: UserId, to: UserId) {
     }
 }
 
-/// How `user` is as far as `to` may know: nothing, unless each has accepted the other.
+/// How `user` is as far as `to`, who lives here, may know: nothing, unless each has accepted the other.
 async fn shown_to(
     services: &Services,
     user: UserId,
     to: UserId,
 ) -> Result<Option<PresenceEntry>, StorageError> {
     let standings = services.standings(user, to).await?;
-    if standings.ours != Some(Standing::Accepted) || standings.theirs != Some(Standing::Accepted) {
+    if standings.theirs != Some(Standing::Accepted) {
         return Ok(None);
     }
+    if services.resident(user).await?.is_none() {
+        // Whether they have accepted anybody here, their home has judged.
+        let told = services.presences.of_foreign(user);
+        return Ok(Some(told.unwrap_or_else(|| absent(user))));
+    }
+    if standings.ours != Some(Standing::Accepted) {
+        return Ok(None);
+    }
+    as_set(services, user).await
+}
+
+/// How `user` is by what they let others know; nothing of nobody.
+async fn as_set(services: &Services, user: UserId) -> Result<Option<PresenceEntry>, StorageError> {
     let Some(resident) = services.resident(user).await? else { return Ok(None) };
     if !resident.settings.presence {
-        return Ok(Some(PresenceEntry {
-            user,
-            state: PresenceState::Offline,
-            last_online: None,
-            status: None,
-        }));
+        return Ok(Some(absent(user)));
     }
     let known = services.presences.known();
     Ok(Some(known.get(&user).cloned().unwrap_or_default().shown(user)))
+}
+
+/// How `user` is as far as `to` on another server may know: offline, unless the user has accepted them.
+pub async fn shown_abroad(
+    services: &Services,
+    user: UserId,
+    to: UserId,
+) -> Result<PresenceEntry, StorageError> {
+    if services.standings(user, to).await?.ours != Some(Standing::Accepted) {
+        return Ok(absent(user));
+    }
+    load(services, &[user]).await?;
+    Ok(as_set(services, user).await?.unwrap_or_else(|| absent(user)))
+}
+
+const fn absent(user: UserId) -> PresenceEntry {
+    PresenceEntry { user, state: PresenceState::Offline, last_online: None, status: None }
 }
 
 /// What a follower is told of it.
@@ -238,7 +301,7 @@ pub fn notice(entry: PresenceEntry) -> FollowDown {
 /// Somebody of whom nothing is told any more.
 #[must_use]
 pub fn offline(user: UserId) -> FollowDown {
-    FollowDown::Presence { user, state: PresenceState::Offline, last_online: None, status: None }
+    notice(absent(user))
 }
 
 /// Passes on that somebody types, to an accepted contact only.
@@ -248,8 +311,15 @@ pub async fn typing(
     to: UserId,
 ) -> Result<(), StorageError> {
     let standings = services.standings(who.user, to).await?;
-    if standings.ours == Some(Standing::Accepted) && standings.theirs == Some(Standing::Accepted) {
+    if standings.ours != Some(Standing::Accepted) {
+        return Ok(());
+    }
+    if standings.theirs == Some(Standing::Accepted) {
         services.feeds.push_user(to, &Live::notice(&FollowDown::Typing { user: who.user }));
+    } else if let Some(foreigner) = services.foreigner(to).await?
+        && let Some(peer) = services.peer(&foreigner.stored.peer)
+    {
+        peer.people.note_typing(who.user, to);
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ use crate::{
         peer::{
             Link, Peer,
             forward::{self, Ended},
-            handshake, place, regain,
+            handshake, people, place, regain,
         },
         seat::PeerSide,
     },
@@ -138,6 +138,7 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
         }
         if !peer.is_wanted() {
             peer.set_link(Link::Off, now);
+            people::lose(&services, &peer).await;
             tokio::select! {
                 () = peer.changed.notified() => breaker.handle_sign_of_life(),
                 () = peer.end.cancelled() => return,
@@ -185,6 +186,7 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
             let outcome = tokio::select! {
                 outcome = forward::run(&services, &peer, &client, &lifecycle.drain) => outcome,
                 never = place::run(&services, &peer, &client) => match never {},
+                never = people::run(&services, &peer, &client) => match never {},
             };
             if outcome.is_proven {
                 breaker.handle_success();
@@ -210,6 +212,7 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
                     continue;
                 }
                 peer.set_link(Link::Down(Some(reason)), now);
+                people::lose(&services, &peer).await;
                 breaker.handle_failure(now, draw());
             }
         }

@@ -14,6 +14,7 @@ pub mod device;
 pub mod link;
 pub mod message;
 pub mod peer;
+pub mod peer_people;
 pub mod peer_place;
 pub mod peer_return;
 pub mod peering;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::{
     Caller, RateClass, Refusal, Request, account, admin, blob, chain, channel, community, contact,
-    device, link, message, peer, peer_place, peer_return, peering, prekey, presence, server,
-    session,
+    device, link, message, peer, peer_people, peer_place, peer_return, peering, prekey, presence,
+    server, session,
 };
 use crate::{
     schema::{Catalogue, Schema},
@@ -153,6 +153,7 @@ impl Registry {
             .with::<peer_place::PeerListReads>()
             .with::<peer_place::PeerCompareHeads>()
             .with::<peer_place::PeerTellForks>()
+            .with::<peer_people::PeerTellPeople>()
             .with::<peer_return::PeerReturnUsers>()
             .with::<peer_return::PeerReturnPlaces>()
     }

@@ -1,11 +1,12 @@
 //! Contacts.
 
-use rookery_protocol::request::contact::Standing;
+use rookery_protocol::{name::ServerName, request::contact::Standing};
 
 use super::{at, open_accounts, user};
 use crate::repository::{
     Storage,
     contact::{Standings, StoredContact},
+    peer::StoredForeigner,
 };
 
 fn contact(owner: u8, name: &str, other: Option<u8>, standing: Standing) -> StoredContact {
@@ -84,11 +85,41 @@ pub(super) async fn accepted_contacts_are_users(storage: &dyn Storage) {
     assert_eq!(unit.accepted_contacts(user(2)).await.unwrap(), []);
 }
 
+pub(super) async fn contacts_of_a_peer_are_those_who_live_there(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let [garden, aviary]: [ServerName; 2] =
+        ["garden.example", "aviary.example"].map(|name| name.parse().unwrap());
+    let mut unit = storage.begin().await.unwrap();
+    for (number, peer) in [(7, &garden), (8, &garden), (9, &aviary)] {
+        let (user, peer) = (user(number), peer.clone());
+        let foreigner = StoredForeigner { user, peer, name: None, head: None, brought: None };
+        unit.put_foreigner(&foreigner).await.unwrap();
+    }
+    let abroad = |owner, name, other, server: &ServerName, standing| StoredContact {
+        server: Some(server.clone()),
+        ..contact(owner, name, Some(other), standing)
+    };
+    for one in [
+        abroad(2, "dee", 8, &garden, Standing::Accepted),
+        abroad(1, "dee", 8, &garden, Standing::Accepted),
+        abroad(1, "deirdre", 8, &garden, Standing::Accepted),
+        abroad(1, "ed", 7, &garden, Standing::Asked),
+        abroad(1, "flo", 9, &aviary, Standing::Accepted),
+        contact(1, "bob", Some(2), Standing::Accepted),
+    ] {
+        unit.put_contact(&one).await.unwrap();
+    }
+    let pairs = [(user(1), user(8)), (user(2), user(8))];
+    assert_eq!(unit.contacts_at(&garden, 10).await.unwrap(), pairs);
+    assert_eq!(unit.contacts_at(&garden, 1).await.unwrap(), pairs[..1]);
+    assert_eq!(unit.contacts_at(&aviary, 10).await.unwrap(), [(user(1), user(9))]);
+}
+
 pub(super) async fn a_name_of_each_server_is_another(storage: &dyn Storage) {
     open_accounts(storage).await;
     let mut unit = storage.begin().await.unwrap();
     let here = contact(1, "bob", Some(2), Standing::Accepted);
-    let garden: rookery_protocol::name::ServerName = "garden.example".parse().unwrap();
+    let garden: ServerName = "garden.example".parse().unwrap();
     let there = StoredContact {
         server: Some(garden),
         user: Some(user(9)),

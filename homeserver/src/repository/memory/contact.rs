@@ -1,7 +1,13 @@
 //! Contacts.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
-use rookery_protocol::{id::UserId, name::Address, request::contact::Standing};
+use rookery_protocol::{
+    id::UserId,
+    name::{Address, ServerName},
+    request::contact::Standing,
+};
 
 use super::{Handle, Rows};
 use crate::repository::{
@@ -39,6 +45,22 @@ impl ContactView for Handle {
 
     async fn contact_count(&mut self, owner: UserId) -> Result<u32, StorageError> {
         Ok(u32::try_from(self.rows().list(owner).count()).unwrap_or(u32::MAX))
+    }
+
+    async fn contacts_at(
+        &mut self,
+        peer: &ServerName,
+        most: usize,
+    ) -> Result<Vec<(UserId, UserId)>, StorageError> {
+        let rows = self.rows();
+        let accepted = rows.contacts.values().filter(|row| row.standing == Standing::Accepted);
+        let pairs = accepted.filter_map(|row| {
+            let user = row.user?;
+            let lives_there = rows.foreigners.get(&user).is_some_and(|one| one.peer == *peer);
+            lives_there.then_some((user, row.owner))
+        });
+        let pairs: BTreeSet<(UserId, UserId)> = pairs.collect();
+        Ok(pairs.into_iter().take(most).map(|(user, owner)| (owner, user)).collect())
     }
 
     async fn accepted_contacts(&mut self, owner: UserId) -> Result<Vec<UserId>, StorageError> {

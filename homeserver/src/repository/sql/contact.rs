@@ -1,7 +1,11 @@
 //! Contacts.
 
 use async_trait::async_trait;
-use rookery_protocol::{id::UserId, name::Address, request::contact::Standing};
+use rookery_protocol::{
+    id::UserId,
+    name::{Address, ServerName},
+    request::contact::Standing,
+};
 use sqlx::query;
 
 use super::{Handle, Row, row::Cells};
@@ -61,6 +65,25 @@ impl ContactView for Handle {
         let text = "SELECT COUNT(*) FROM contact WHERE owner = $1";
         let row = self.first(query(text).bind(&owner.as_bytes()[..])).await?;
         row.as_ref().map_or(Ok(0), |row| Cells::of("contact", row).number(0))
+    }
+
+    async fn contacts_at(
+        &mut self,
+        peer: &ServerName,
+        most: usize,
+    ) -> Result<Vec<(UserId, UserId)>, StorageError> {
+        let text = "SELECT DISTINCT contact.owner, contact.user_id FROM foreigner
+                    JOIN contact ON contact.user_id = foreigner.user_id
+                    WHERE foreigner.peer = $1 AND contact.standing = $2
+                    ORDER BY contact.user_id, contact.owner LIMIT $3";
+        let accepted = i64::from(Standing::Accepted.number());
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = self.all(query(text).bind(peer.as_str()).bind(accepted).bind(most)).await?;
+        let pair = |row| {
+            let cells = Cells::of("contact", row);
+            Ok((cells.id(0, UserId::from_slice)?, cells.id(1, UserId::from_slice)?))
+        };
+        rows.iter().map(pair).collect()
     }
 
     async fn accepted_contacts(&mut self, owner: UserId) -> Result<Vec<UserId>, StorageError> {

@@ -21,6 +21,7 @@ use rookery_protocol::{
 use super::{
     Peer, Services,
     copy::Foreigner,
+    people,
     standing::{self, Known},
 };
 use crate::{
@@ -213,18 +214,19 @@ impl<'s> Acting<'s> {
         }
         self.services.feeds.push_user(self.me.user, &Live::notice(&FollowDown::ContactsChanged));
         if let Some(user) = self.row.and_then(|row| row.user).or(self.blocked) {
-            renew(self.services, self.me.user, user).await;
+            renew(self.services, &self.peer, self.me.user, user).await;
         }
         Ok(())
     }
 }
 
-/// Reads anew how two stand to each other, after that was stored.
-async fn renew(services: &Services, user: UserId, other: UserId) {
+/// Reads anew how two stand to each other, after that was stored; `other` lives at the peer, which is told how the user is.
+async fn renew(services: &Services, peer: &Peer, user: UserId, other: UserId) {
     if let Err(error) = services.renew_standings(user, other).await {
         tracing::warn!(%error, "a relation was not read again");
         services.directory.forget_standings();
     }
+    people::note_standing(services, peer, user, other).await;
 }
 
 /// A change between contacts, on its way to the other's home.
@@ -337,7 +339,7 @@ pub(super) async fn take(
         peer.note_queued(queued);
         peer.wake.notify_one();
     }
-    renew(services, them.user, user).await;
+    renew(services, peer, them.user, user).await;
     drop(turn);
     if after != standing {
         services.feeds.push_user(them.user, &Live::notice(&FollowDown::ContactsChanged));

@@ -14,6 +14,7 @@ pub mod forward;
 pub mod give_back;
 pub mod handshake;
 pub mod outstanding;
+pub mod people;
 pub mod place;
 pub mod place_answer;
 pub mod place_ask;
@@ -111,6 +112,8 @@ pub struct Peer {
     pub changed: Notify,
     /// What is told and fetched of communities.
     pub places: place::Queue,
+    /// What is told of people here.
+    pub people: people::Queue,
     /// It was removed.
     pub end: CancellationToken,
     /// Held while copies of its users are written.
@@ -382,6 +385,7 @@ impl Peers {
             wake: Notify::new(),
             changed: Notify::new(),
             places: place::Queue::default(),
+            people: people::Queue::default(),
             end: CancellationToken::new(),
             copying: tokio::sync::Mutex::default(),
             waiters: Mutex::default(),

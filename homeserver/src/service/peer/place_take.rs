@@ -211,7 +211,7 @@ pub(super) async fn chains_of_added(
 }
 
 /// Charges the peer for what one request holds beside its first item, which every request is charged for.
-fn charge(services: &Services, root: ServerId, items: usize) -> Result<(), Refusal> {
+pub(super) fn charge(services: &Services, root: ServerId, items: usize) -> Result<(), Refusal> {
     let class = Bucket::Class(RateClass::PeerForward);
     (1..items).try_for_each(|_| services.limiter.take(class, &Subject::Peer(root)))
 }

@@ -1,7 +1,8 @@
-//! What other homeservers ask about communities.
+//! What other homeservers ask about communities, and tell of their people.
 
 use rookery_protocol::request::{
     Homeserver, Outcome,
+    peer_people::PeerTellPeople,
     peer_place::{
         PeerAppendLog, PeerCompareHeads, PeerGetBlob, PeerListPlaces, PeerListReads,
         PeerPostChannel, PeerPutBlob, PeerReadPlace, PeerReadUsers, PeerTellForks, PeerTellPlaces,
@@ -9,7 +10,7 @@ use rookery_protocol::request::{
 };
 
 use crate::{
-    service::peer::{place_answer, place_heads, place_take},
+    service::peer::{people, place_answer, place_heads, place_take},
     transport::router::{Context, Router},
 };
 
@@ -26,6 +27,7 @@ pub(super) fn add(router: Router) -> Router {
         .on(list_reads)
         .on(compare_heads)
         .on(tell_forks)
+        .on(tell_people)
 }
 
 async fn list(
@@ -114,4 +116,12 @@ async fn tell_forks(
     request: PeerTellForks,
 ) -> Outcome<PeerTellForks> {
     Ok(place_heads::tell(&context.services, peer.0, request).await?)
+}
+
+async fn tell_people(
+    context: Context,
+    peer: Homeserver,
+    request: PeerTellPeople,
+) -> Outcome<PeerTellPeople> {
+    Ok(people::take(&context.services, peer.0, request).await?)
 }

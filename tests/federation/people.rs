@@ -1,0 +1,81 @@
+//! How contacts on another server are, and that they write: told as at home, and to nobody else.
+
+use anyhow::{Result, ensure};
+use rookery_tests::{process::PATIENCE, profile::Profile, world::eventually};
+use serde_json::Value;
+
+use crate::pair::{ALICE, BOB, Pair, text};
+
+/// Of whom `who` knows how they are.
+async fn presences(who: &Profile) -> Result<Vec<Value>> {
+    who.run(&["presence", "show", "--json"]).await?.success()?.json_lines()
+}
+
+/// Waits until `who` sees `whom` in `state`.
+async fn wait_for(who: &Profile, whom: &str, state: &str) -> Result<Value> {
+    eventually(PATIENCE, async || {
+        let seen = presences(who).await?;
+        let line = seen.iter().find(|line| text(line, "name") == whom.trim_start_matches('@'));
+        match line {
+            Some(line) if text(line, "state") == state => Ok(line.clone()),
+            _ => anyhow::bail!("{whom} is not {state} to {}: {seen:?}", who.label()),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn contacts_on_another_server_see_how_one_is_and_that_one_writes() -> Result<()> {
+    let mut pair = Pair::of_friends().await?;
+    let _alice = pair.alice.start_agent()?;
+    let bob = pair.bob.start_agent()?;
+    // What was set before the other came is known, and what is set later.
+    wait_for(&pair.bob, ALICE, "online").await?;
+    wait_for(&pair.alice, BOB, "online").await?;
+    pair.alice.ask(&["presence", "set", "busy", "on call until noon"]).await?;
+    let is_on_call = async || {
+        let seen = wait_for(&pair.bob, ALICE, "busy").await?;
+        // Sealed under a key that came in a letter.
+        ensure!(text(&seen, "status") == "on call until noon", "{seen}");
+        Ok(())
+    };
+    eventually(PATIENCE, is_on_call).await?;
+    eventually(PATIENCE, async || {
+        pair.bob.run(&["typing", ALICE]).await?.success()?;
+        let typing = pair.alice.run(&["typing", "--json"]).await?.success()?.json_lines()?;
+        let is_bob = |line: &Value| text(line, "name") == BOB.trim_start_matches('@');
+        ensure!(typing.iter().any(is_bob), "{typing:?}");
+        Ok(())
+    })
+    .await?;
+    // Whoever goes is offline, and so is everybody of a server that is away, until it is back.
+    drop(bob);
+    wait_for(&pair.alice, BOB, "offline").await?;
+    pair.nest.stop().await?;
+    wait_for(&pair.bob, ALICE, "offline").await?;
+    pair.nest.start().await?;
+    eventually(PATIENCE, is_on_call).await
+}
+
+#[tokio::test]
+async fn nobody_else_on_another_server_is_told() -> Result<()> {
+    let pair = Pair::of_friends().await?;
+    let carol = pair.world.profile("carol", "laptop")?;
+    carol.register(&pair.garden.invite(1).await?).await?;
+    let _agents = (pair.alice.start_agent()?, pair.bob.start_agent()?, carol.start_agent()?);
+    // She has asked, and waits.
+    carol.ask(&["contact", "add", ALICE]).await?;
+    pair.alice.ask(&["presence", "set", "away", "out"]).await?;
+    wait_for(&pair.bob, ALICE, "away").await?;
+    let seen = presences(&carol).await?;
+    let is_alice = |line: &&Value| text(line, "name") == ALICE.trim_start_matches('@');
+    let told = seen.iter().find(is_alice);
+    ensure!(told.is_none_or(|line| text(line, "state") == "offline"), "{seen:?}");
+    // Who is a contact no longer hears nothing more.
+    pair.alice.ask(&["contact", "block", BOB]).await?;
+    wait_for(&pair.bob, ALICE, "offline").await?;
+    pair.alice.ask(&["presence", "set", "online"]).await?;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    wait_for(&pair.bob, ALICE, "offline").await?;
+    Ok(())
+}
