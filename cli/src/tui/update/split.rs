@@ -100,9 +100,10 @@ pub(super) fn close(state: &mut State) -> Option<Vec<Effect>> {
     }
     let (mut effects, left) = draft::rest(state);
     let vim = left.map(|open| open.vim).unwrap_or_default();
-    let next = match state.split.after.is_empty() {
-        true => state.split.before.pop(),
-        false => Some(state.split.after.remove(0)),
+    let next = if state.split.after.is_empty() {
+        state.split.before.pop()
+    } else {
+        Some(state.split.after.remove(0))
     };
     effects.extend(wake(state, next, vim));
     Some(effects)

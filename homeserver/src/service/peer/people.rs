@@ -219,7 +219,7 @@ pub async fn lose(services: &Services, peer: &Peer) {
             }
         }
         Err(error) => {
-            tracing::warn!(peer = %peer.name, %error, "contacts were not told that a server is away")
+            tracing::warn!(peer = %peer.name, %error, "contacts were not told who is offline");
         }
     }
 }

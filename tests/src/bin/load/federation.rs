@@ -61,11 +61,13 @@ pub(crate) async fn direct(pairs: usize, rate: u32, time: Duration) -> anyhow::R
     let tally = Arc::new(Tally::default());
     let mut reading = JoinSet::new();
     let mut writing = JoinSet::new();
-    let every = Duration::from_secs(1).saturating_mul(u32::try_from(pairs)?) / rate.max(1);
+    let count = u32::try_from(pairs)?;
+    let each = |whole: Duration, parts| whole.checked_div(parts).unwrap_or(whole);
+    let every = each(Duration::from_secs(1).saturating_mul(count), rate);
     for (number, (from, to)) in senders.into_iter().zip(receivers).enumerate() {
         let (_, down, up) = to.client.follow(&Follow { mailbox: None, chains: vec![] }).await?;
         reading.spawn(messages::receive(down, up, Arc::clone(&tally), begin));
-        let offset = every.saturating_mul(u32::try_from(number)?) / u32::try_from(pairs)?.max(1);
+        let offset = each(every.saturating_mul(u32::try_from(number)?), count);
         writing.spawn(write(from, to, Arc::clone(&tally), begin, (offset, every), time));
     }
     while let Some(done) = writing.join_next().await {
