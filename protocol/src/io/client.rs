@@ -12,7 +12,7 @@ use crate::{
     codec::{self, MAX_BATCH, MAX_FRAME},
     id::ServerId,
     key::SigningKey,
-    name::HostPort,
+    name::{HostPort, ServerName},
     request::{
         Answer, Refusal, Request,
         server::ServerInfo,
@@ -122,6 +122,36 @@ impl Client {
         let how = (Trust::Proof, Protocol::Peer);
         let (connection, server) = dial::connect(server_at, how, CONNECT_PATIENCE).await?;
         Ok(Self { connection, server, dialled: Some(server_at.clone()) })
+    }
+
+    /// Connects to a server at one of `addresses`, as [`Client::connect`] does; where `trust` looks at names, its certificate is to be good for
+    /// `name`. No name is looked up, now or later.
+    pub async fn connect_to(
+        addresses: &[SocketAddr],
+        name: &ServerName,
+        trust: Trust,
+    ) -> Result<Self, ConnectError> {
+        Self::connect_at(addresses, name, (trust, Protocol::Device)).await
+    }
+
+    /// Connects to another homeserver at one of `addresses`. Nobody is proven to anybody yet, and no name is looked up, now or later.
+    pub async fn connect_peer_to(
+        addresses: &[SocketAddr],
+        name: &ServerName,
+    ) -> Result<Self, ConnectError> {
+        Self::connect_at(addresses, name, (Trust::Proof, Protocol::Peer)).await
+    }
+
+    async fn connect_at(
+        addresses: &[SocketAddr],
+        name: &ServerName,
+        how: (Trust, Protocol),
+    ) -> Result<Self, ConnectError> {
+        let (connection, server) =
+            dial::connect_to(addresses, name.as_str(), how, CONNECT_PATIENCE).await?;
+        let remote = connection.remote();
+        let dialled = Some(HostPort { host: remote.ip().to_string(), port: remote.port() });
+        Ok(Self { connection, server, dialled })
     }
 
     /// Calls over a connection that the other side has made, or that is in use otherwise.

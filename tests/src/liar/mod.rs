@@ -21,7 +21,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use rookery_homeserver::{
-    config::{Loaded, Source},
+    config::{Loaded, Nameserver, Source},
     database,
     identity::{Absent, DataDir},
     lifecycle::Lifecycle,
@@ -35,7 +35,7 @@ use rookery_homeserver::{
         password::Passwords,
         seat::{PeerSide, Seat},
     },
-    transport::{self, Place, Router},
+    transport::{self, Place, Router, seek::World},
 };
 use rookery_protocol::{
     chain::{Entry, SignedHead},
@@ -133,6 +133,7 @@ impl Liar {
             config,
             advertised: HostPort { host: address.ip().to_string(), port: address.port() },
             passwords: Passwords::default(),
+            seek: Arc::new(World::new(Nameserver::Off)),
             tasks: lifecycle.tasks.clone(),
         });
         let place = Place { listen: address.to_string(), data: folder.to_owned() };
