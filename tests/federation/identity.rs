@@ -19,6 +19,7 @@ use rookery_protocol::{
 use rookery_tests::{
     homeserver::Homeserver,
     impostor::{Impostor, Invented, serve},
+    internet::Internet,
     profile::Profile,
     world::World,
 };
@@ -53,7 +54,7 @@ async fn a_server_that_nobody_named_is_turned_away() -> Result<()> {
 }
 
 /// Has somebody prove who they are to `server`, which turns them away for `reason`.
-async fn turned_away(
+pub(crate) async fn turned_away(
     impostor: &Impostor,
     server: &Homeserver,
     reason: PeerProveError,
@@ -67,16 +68,22 @@ async fn turned_away(
 }
 
 #[tokio::test]
-async fn an_open_server_takes_whoever_comes_and_the_first_root_keeps_its_name() -> Result<()> {
+async fn an_open_server_takes_whoever_owns_their_name_and_the_first_root_keeps_it() -> Result<()> {
     let world = World::new()?;
-    let nest = world.homeserver("nest.example").federation("open").start().await?;
+    let internet = Internet::new(&world).await?;
+    let setup = internet.homeserver(&world, "nest.example").federation("open");
+    let nest = setup.start().await?;
     let address = nest.ready().address.clone();
     let first = Impostor::new("garden.example")?;
+    internet.publish_of(&first);
     let client = first.connect(&address, "nest.example").await?;
     client.call(&PeerForward { items: vec![] }).await?;
     let shown = nest.peer("garden.example").await?;
     ensure!(text(&shown, "root") == first.root().to_string(), "{shown}");
-    turned_away(&Impostor::new("garden.example")?, &nest, PeerProveError::OtherRoot).await?;
+    // Who owns the name later is not who was pinned.
+    let second = Impostor::new("garden.example")?;
+    internet.publish_of(&second);
+    turned_away(&second, &nest, PeerProveError::OtherRoot).await?;
     // Nothing that somebody else says changes what is pinned.
     let shown = nest.peer("garden.example").await?;
     ensure!(text(&shown, "root") == first.root().to_string(), "{shown}");

@@ -89,6 +89,9 @@ impl Seek for World {
 }
 
 const PUBLIC: &str = "1.2.3.4";
+/// As they are by themselves.
+const LIMITS: [(&str, &str); 2] =
+    [("limits.fetch_address", "5/min"), ("limits.fetch_server", "20/s")];
 
 fn fetched(of: &Identity, max_age: Option<Duration>) -> Result<Fetched, Unfound> {
     let body = document::write(&of.record()).into_bytes();
@@ -293,7 +296,7 @@ async fn without_name_servers_a_peer_is_sought_where_it_was() {
 
 #[tokio::test]
 async fn strangers_have_this_server_look_five_times_a_minute() {
-    let (bench, world) = bench(&[]);
+    let (bench, world) = bench(&LIMITS);
     world.write(|script| script.document = Some(fetched(&garden_identity(), None)));
     let stranger = Asker::Stranger("192.0.2.9".parse().unwrap());
     let mut throttled = 0;
@@ -326,7 +329,7 @@ async fn strangers_have_this_server_look_five_times_a_minute() {
 
 #[tokio::test]
 async fn the_whole_server_looks_twenty_times_a_second() {
-    let (bench, world) = bench(&[]);
+    let (bench, world) = bench(&LIMITS);
     for number in 0..30 {
         let name: ServerName = format!("garden{number}.example").parse().unwrap();
         world.write(|script| {
