@@ -20,8 +20,9 @@ use rookery_tests::{
     homeserver::Homeserver,
     impostor::{Impostor, Invented, serve},
     internet::Internet,
+    process::PATIENCE,
     profile::Profile,
-    world::World,
+    world::{World, eventually},
 };
 
 use crate::pair::{BOB, Pair, text, wait_for_state};
@@ -40,8 +41,12 @@ async fn a_server_that_nobody_named_is_turned_away() -> Result<()> {
     // One side alone is not enough.
     nest.know(&garden).await?;
     nest.wait_for_peer("garden.example", "down").await?;
-    let shown = nest.peer("garden.example").await?;
-    ensure!(text(&shown, "reason").contains("not on the other's list"), "{shown}");
+    eventually(PATIENCE, async || {
+        let shown = nest.peer("garden.example").await?;
+        ensure!(text(&shown, "reason").contains("not on the other's list"), "{shown}");
+        Ok(())
+    })
+    .await?;
     let tested = nest.admin(&["peer", "test", "garden.example"]).await?.exit(6)?.json()?;
     let steps = tested.pointer("/data/steps").context("no steps")?.to_string();
     ensure!(steps.contains(r#"{"state":"ok","step":"record"}"#), "{steps}");

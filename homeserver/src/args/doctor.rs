@@ -85,6 +85,18 @@ pub(super) async fn doctor(cli: &Cli) -> Result<Report, Failed> {
 
 /// What was found, and whether all is well.
 fn told(cli: &Cli, findings: &[Finding]) -> Result<Report, Failed> {
+    let (data, text) = written(findings);
+    if findings.iter().all(|finding| finding.good) {
+        return Ok(Report::new(data, text));
+    }
+    if cli.json {
+        return Ok(Report::partial(data, text));
+    }
+    Err(Failed::new(Kind::Failed, format!("something is wrong:\n{text}")))
+}
+
+/// What was found, for programs and for people.
+fn written(findings: &[Finding]) -> (Value, String) {
     let line = |finding: &Finding| {
         format!(
             "{}  {}: {}",
@@ -108,14 +120,7 @@ fn told(cli: &Cli, findings: &[Finding]) -> Result<Report, Failed> {
             check
         })
         .collect();
-    let data = json!({ "checks": checks });
-    if findings.iter().all(|finding| finding.good) {
-        return Ok(Report::new(data, text));
-    }
-    if cli.json {
-        return Ok(Report::partial(data, text));
-    }
-    Err(Failed::new(Kind::Failed, format!("something is wrong:\n{text}")))
+    (json!({ "checks": checks }), text)
 }
 
 /// Looks at what this server has to do with others: with one of them, or with all.
@@ -138,17 +143,27 @@ pub(super) async fn federation(cli: &Cli, name: Option<&ServerName>) -> Result<R
         }
         return told(cli, &findings);
     };
-    if let Some(peer) = peers.iter().find(|peer| peer.name == *name) {
+    let peer = peers.iter().find(|peer| peer.name == *name);
+    if let Some(peer) = peer {
         findings.extend(peer_findings(cli, peer).await?);
     }
     let found = asked(super::admin::call(cli, &FindPeer { name: name.clone() }).await?)?;
-    findings.extend(whereabouts(name, &found));
+    let is_there = peer.is_some_and(|peer| peer.link == PeerLink::Up);
+    findings.extend(whereabouts(name, &found, is_there));
+    let is_nowhere = !found.candidates.iter().any(|candidate| candidate.is_good);
+    if peer.is_none() && is_nowhere && found.owner.is_none() {
+        let (data, text) = written(&findings);
+        let nobody = format!("{name} is no peer, and is found nowhere:\n{text}");
+        return Err(Failed::new(Kind::NotFound, nobody)
+            .hint("`rookeryd peer list` shows all peers")
+            .data(data));
+    }
     told(cli, &findings)
 }
 
-/// Where a server was looked for, and whose its name is. One place where it is, is enough.
-fn whereabouts(name: &ServerName, found: &FoundPeer) -> Vec<Finding> {
-    let is_found = found.candidates.iter().any(|candidate| candidate.is_good);
+/// Where a server was looked for, and whose its name is. One place where it is, is enough; and none, where it has connected by itself.
+fn whereabouts(name: &ServerName, found: &FoundPeer, is_there: bool) -> Vec<Finding> {
+    let is_found = is_there || found.candidates.iter().any(|candidate| candidate.is_good);
     let places = found.candidates.iter().map(|candidate| {
         let subject = format!("{name} by {}", rank(candidate.rank));
         let place = candidate.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
@@ -221,7 +236,7 @@ async fn peer_findings(cli: &Cli, peer: &PeerEntry) -> Result<Vec<Finding>, Fail
     };
     let is_late = peer.oldest.is_some_and(|oldest| SystemClock.now().since(oldest) > LATE);
     findings.push(Finding::new(subject("waiting"), !is_late, waiting));
-    if peer.address.is_some() || peer.name.is_domain() {
+    if peer.address.is_some() || (peer.name.is_domain() && peer.link != PeerLink::Up) {
         let tested = asked(super::admin::call(cli, &TestPeer { name: peer.name.clone() }).await?)?;
         let detail = match &tested.reason {
             None => format!("reached and proven in {} ms", tested.took_ms),

@@ -20,9 +20,9 @@ use crate::{
 pub(super) enum Key {
     /// Show the keys, where the root key is, and until when the record of them holds
     List,
-    /// Print the document that tells others whose this server's name is: publish it at https://NAME/.well-known/rookery/server
+    /// Print the document that tells others whose this server's name is
     ///
-    /// It holds the server's record, and is to be printed again when that is renewed, at the latest after 30 days. A server that serves
+    /// Publish it at `https://NAME/.well-known/rookery/server`. It holds the server's record, and is to be printed again when that is renewed, at the latest after 30 days. A server that serves
     /// metrics serves it as well, always the newest: a web server can pass the path on to there.
     WellKnown,
     /// Make another online key and a new record of it; no server may be running

@@ -270,11 +270,16 @@ fn shown(entry: &PeerEntry) -> Value {
         "waiting": entry.waiting,
         "oldest": entry.oldest.map(time),
         "followed": entry.followed,
+        "found": entry.found.as_ref().map(ToString::to_string),
     })
 }
 
 fn line(entry: &PeerEntry) -> String {
-    let address = entry.address.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let address = entry
+        .address
+        .as_ref()
+        .or(entry.found.as_ref())
+        .map_or_else(|| "-".to_owned(), ToString::to_string);
     format!(
         "{}  {}  {address}  {} since {}, {} waiting",
         entry.name,
@@ -292,6 +297,7 @@ fn details(entry: &PeerEntry) -> String {
         ("reason", entry.reason.clone()),
         ("oldest", entry.oldest.map(time)),
         ("followed", Some(entry.followed.to_string())),
+        ("found at", entry.found.as_ref().map(ToString::to_string)),
     ];
     let rows = rows.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
     [line(entry)].into_iter().chain(rows).collect::<Vec<_>>().join("\n")

@@ -33,8 +33,9 @@ const ATTEMPTS: usize = 2;
 const LOOKUP: Duration = Duration::from_secs(4);
 /// How long a web server may take.
 const DOCUMENT: Duration = Duration::from_secs(5);
-/// How long a homeserver may take to show its record.
-const RECORD: Duration = Duration::from_secs(3);
+/// How long a homeserver may take to show its record, and how long each of its addresses to answer.
+const RECORD: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(2);
 
 /// The world.
 pub struct World {
@@ -158,7 +159,7 @@ impl Seek for World {
         at: &[SocketAddr],
     ) -> Result<SignedServerRecord, Unfound> {
         within(RECORD, name.as_str(), async {
-            let client = Client::connect_to(at, name, Trust::WebPki).await;
+            let client = Client::connect_to(at, name, Trust::WebPki, CONNECT).await;
             let client = client.map_err(|error| match error {
                 ConnectError::Untrusted(_) | ConnectError::WrongServer { .. } => {
                     Unfound::Nothing(error.to_string())

@@ -124,31 +124,34 @@ impl Client {
         Ok(Self { connection, server, dialled: Some(server_at.clone()) })
     }
 
-    /// Connects to a server at one of `addresses`, as [`Client::connect`] does; where `trust` looks at names, its certificate is to be good for
-    /// `name`. No name is looked up, now or later.
+    /// Connects to a server at the first of `addresses` that answers within `patience`; where `trust` looks at names, its certificate is to be
+    /// good for `name`. No name is looked up, now or later.
     pub async fn connect_to(
         addresses: &[SocketAddr],
         name: &ServerName,
         trust: Trust,
+        patience: Duration,
     ) -> Result<Self, ConnectError> {
-        Self::connect_at(addresses, name, (trust, Protocol::Device)).await
+        Self::connect_at(addresses, name, (trust, Protocol::Device), patience).await
     }
 
-    /// Connects to another homeserver at one of `addresses`. Nobody is proven to anybody yet, and no name is looked up, now or later.
+    /// Connects to another homeserver in the same way. Nobody is proven to anybody yet.
     pub async fn connect_peer_to(
         addresses: &[SocketAddr],
         name: &ServerName,
+        patience: Duration,
     ) -> Result<Self, ConnectError> {
-        Self::connect_at(addresses, name, (Trust::Proof, Protocol::Peer)).await
+        Self::connect_at(addresses, name, (Trust::Proof, Protocol::Peer), patience).await
     }
 
     async fn connect_at(
         addresses: &[SocketAddr],
         name: &ServerName,
         how: (Trust, Protocol),
+        patience: Duration,
     ) -> Result<Self, ConnectError> {
         let (connection, server) =
-            dial::connect_to(addresses, name.as_str(), how, CONNECT_PATIENCE).await?;
+            dial::connect_to(addresses, name.as_str(), how, patience).await?;
         let remote = connection.remote();
         let dialled = Some(HostPort { host: remote.ip().to_string(), port: remote.port() });
         Ok(Self { connection, server, dialled })

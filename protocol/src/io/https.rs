@@ -18,7 +18,7 @@ use crate::name::ServerName;
 /// How long a whole answer may be.
 pub const MAX_ANSWER: usize = 32 * 1024;
 /// How long one address may take to answer the first packet.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT: Duration = Duration::from_secs(2);
 /// How many of a host's addresses are tried.
 const MAX_ADDRESSES: usize = 4;
 

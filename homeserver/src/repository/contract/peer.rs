@@ -145,7 +145,7 @@ pub(super) async fn where_a_peer_was_found_is_kept_for_each_who_said_so(storage:
     assert!(!unit.edit_peer(&name, &lost(2, Rank::Record)).await.unwrap());
     assert!(unit.edit_peer(&name, &lost(1, Rank::Record)).await.unwrap());
     assert!(!unit.edit_peer(&name, &lost(1, Rank::Record)).await.unwrap(), "it is gone");
-    assert_eq!(unit.peers().await.unwrap()[0].findings, [srv.clone()]);
+    assert_eq!(unit.peers().await.unwrap()[0].findings, std::slice::from_ref(&srv));
     assert!(unit.edit_peer(&name, &PeerEdit::Root(root(1))).await.unwrap());
     assert_eq!(unit.peers().await.unwrap()[0].findings, [srv], "the same root");
     assert!(unit.edit_peer(&name, &PeerEdit::Root(root(2))).await.unwrap());

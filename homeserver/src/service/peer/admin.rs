@@ -65,6 +65,7 @@ async fn entry(
     let followed = view.foreigner_count(&stored.name).await?;
     let known = services.peers.named(&stored.name).map(|peer| peer.state());
     let (link, since, reason) = known.unwrap_or((PeerLink::Off, services.clock.now(), None));
+    let found = stored.findings.into_iter().next().map(|finding| finding.place);
     Ok(PeerEntry {
         name: stored.name,
         address: stored.address,
@@ -77,6 +78,7 @@ async fn entry(
         waiting: backlog.count,
         oldest: backlog.oldest,
         followed,
+        found,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use rookery_protocol::{
-    io::CloseReason,
+    io::{CloseReason, client::CONNECT_PATIENCE},
     name::ServerName,
     request::discovery::{Candidate, FoundPeer},
 };
@@ -71,7 +71,7 @@ async fn tried(
     let (rank, place) = (candidate.rank, Some(candidate.place.clone()));
     let pinned = peer.filter(|peer| peer.stored().root.is_some());
     let outcome = match pinned {
-        Some(peer) => match attempt(services, peer, candidate).await {
+        Some(peer) => match attempt(services, peer, candidate, CONNECT_PATIENCE).await {
             Ok((client, _)) => {
                 let remote = client.connection().remote();
                 client.connection().close(CloseReason::Done);

@@ -1,12 +1,12 @@
 //! Reaching a peer: wherever it may be, one place after the other, until one proves the pinned root.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use rookery_protocol::{
     id::ServerId,
     io::{
         ConnectError,
-        client::{CallError, Client},
+        client::{CONNECT_PATIENCE, CallError, Client},
     },
     name::HostPort,
     request::{
@@ -34,6 +34,8 @@ use crate::{
     },
 };
 
+/// How long an address may take to answer after another one did not, so that the first is soon tried again.
+const LESS_PATIENCE: Duration = Duration::from_secs(4);
 /// How long proving may take.
 const PROOF: Duration = Duration::from_secs(10);
 
@@ -135,15 +137,24 @@ impl DialError {
 pub async fn reach(services: &Services, peer: &Peer) -> Result<(Client, ServerRecord), DialError> {
     let mut remarks = vec![];
     let mut failure: Option<DialError> = None;
+    let mut tried = HashSet::new();
     for rank in RANKS {
         let heard = discovery::hear(services, &peer.name, Some(peer), rank).await;
         remarks.extend(heard.remark);
         for candidate in &heard.candidates {
-            match attempt(services, peer, candidate).await {
+            if tried.contains(&candidate.place) {
+                continue;
+            }
+            let patience = if tried.is_empty() { CONNECT_PATIENCE } else { LESS_PATIENCE };
+            match attempt(services, peer, candidate, patience).await {
                 Ok(reached) => return Ok(reached),
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => {
                     tracing::debug!(peer = %peer.name, place = %candidate.place, ?rank, %error, "the peer is not there");
+                    // A place that was not made out may be by what somebody else remembers of it.
+                    if !matches!(error, DialError::Unfound(_)) {
+                        tried.insert(candidate.place.clone());
+                    }
                     // What came furthest tells most.
                     if failure.as_ref().is_none_or(|former| former.step() < error.step()) {
                         failure = Some(error);
@@ -162,17 +173,18 @@ pub async fn reach(services: &Services, peer: &Peer) -> Result<(Client, ServerRe
     Err(failure.unwrap_or_else(|| DialError::NoPlace(remarks.join("; "))))
 }
 
-/// Connects to a peer where it may be, and proves both sides.
+/// Connects to a peer where it may be, and proves both sides. Each address has as much time to answer as `patience` says.
 pub(super) async fn attempt(
     services: &Services,
     peer: &Peer,
     candidate: &Candidate,
+    patience: Duration,
 ) -> Result<(Client, ServerRecord), DialError> {
     let client = if candidate.rank == Rank::Override {
         Client::connect_peer(&candidate.place).await?
     } else {
         let addresses = discovery::addresses(services, candidate).await?;
-        let client = Client::connect_peer_to(&addresses, &peer.name).await?;
+        let client = Client::connect_peer_to(&addresses, &peer.name, patience).await?;
         // Those addresses were looked at; this is the one that was connected to.
         let remote = client.connection().remote().ip();
         if let Some(kind) = discovery::barred(services, remote) {

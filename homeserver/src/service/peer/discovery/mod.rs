@@ -13,6 +13,7 @@
 //! settings allow them), exactly the addresses that were looked at are connected to, and nobody has this server look more often than the limits say.
 
 pub mod document;
+mod owner;
 pub mod rule;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,11 @@ use rookery_protocol::{
     },
 };
 
-use self::rule::{Candidate, Memory, SrvRecord, Word};
+pub use self::owner::{Owner, other_owner, owner, show};
+use self::{
+    owner::published,
+    rule::{Candidate, Memory, SrvRecord, Word},
+};
 use super::{Peer, Services};
 use crate::{
     config::{Nameserver, PrivateAddresses},
@@ -42,12 +47,8 @@ use crate::{
 
 /// How many names are remembered. A record is about 300 bytes.
 const MAX_NAMES: usize = 10_000;
-/// How long finding out whose a name is may take. Below the time that a connection between homeservers may prove nothing.
-const PATIENCE: Duration = Duration::from_secs(8);
 /// How many addresses of one host are connected to.
 const MAX_ADDRESSES: usize = 4;
-/// Where web servers listen.
-const HTTPS: u16 = 443;
 
 /// Why something was not found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,15 +96,6 @@ pub trait Seek: Send + Sync {
         name: &ServerName,
         at: &[SocketAddr],
     ) -> Result<SignedServerRecord, Unfound>;
-}
-
-/// Whose a name is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// Their record.
-    pub record: ServerRecord,
-    /// Who led there.
-    pub by: Rank,
 }
 
 /// What is known of where others are, and who finds out more.
@@ -187,7 +179,7 @@ pub async fn hear(
             Some(finding) => Word::There(vec![finding.place.clone()]),
             None => Word::Nowhere("no record of it names a place".to_owned()),
         },
-        Rank::WellKnown => match document(services, name, Asker::Own).await {
+        Rank::WellKnown => match published(services, name, Asker::Own).await {
             // Another root's place is not where the peer is.
             Ok(record)
                 if stored.as_ref().is_some_and(|one| one.root != Some(record.root.server_id())) =>
@@ -323,143 +315,6 @@ pub fn barred(services: &Services, address: IpAddr) -> Option<&'static str> {
         PrivateAddresses::Allow => None,
         PrivateAddresses::Deny => rule::denied(address),
     }
-}
-
-/// The record that is published under `name`.
-async fn document(
-    services: &Services,
-    name: &ServerName,
-    asker: Asker,
-) -> Result<ServerRecord, Unfound> {
-    if !looks_up(services, name) {
-        return Err(not_looked_up(name));
-    }
-    if let Some(kept) = recall(services, &services.discovery.documents, name.as_str()) {
-        return kept;
-    }
-    charge(services, asker)?;
-    let (heard, span) = fetch(services, name).await;
-    keep(services, &services.discovery.documents, name.as_str(), heard.clone(), span);
-    heard
-}
-
-/// Fetches it, and says how long what was heard is to be kept.
-async fn fetch(
-    services: &Services,
-    name: &ServerName,
-) -> (Result<ServerRecord, Unfound>, Duration) {
-    let fetched = async {
-        let at = resolve(services, name.as_str(), HTTPS).await?;
-        services.discovery.seek.document(name, &at).await
-    };
-    let fetched = match fetched.await {
-        Ok(fetched) => fetched,
-        Err(unfound) => {
-            let span = span_of(&unfound);
-            return (Err(unfound), span);
-        }
-    };
-    let nothing = |why: String| (Err(Unfound::Nothing(why)), rule::ABSENT);
-    match fetched.status {
-        200 => match document::read(&fetched.body, name, services.clock.now()) {
-            Ok(record) => (Ok(record), rule::lifetime(fetched.max_age)),
-            Err(error) => nothing(format!("https://{name}{}: {error}", document::PATH)),
-        },
-        status @ (429 | 500..) => {
-            let why = format!("https://{name}{} cannot be had now: {status}", document::PATH);
-            (Err(Unfound::Silent(why)), rule::SILENT)
-        }
-        status => nothing(format!("there is no https://{name}{}: {status}", document::PATH)),
-    }
-}
-
-fn span_of(unfound: &Unfound) -> Duration {
-    match unfound {
-        Unfound::Nothing(_) => rule::ABSENT,
-        Unfound::Silent(_) | Unfound::Throttled { .. } => rule::SILENT,
-    }
-}
-
-/// Finds out whose `name` is.
-pub async fn owner(services: &Services, name: &ServerName, asker: Asker) -> Result<Owner, Unfound> {
-    let found = tokio::time::timeout(PATIENCE, look_for_owner(services, name, asker)).await;
-    let found = found.unwrap_or_else(|_| {
-        let late = Unfound::Silent(format!("finding out whose {name} is took too long"));
-        keep(services, &services.discovery.shown, name.as_str(), Err(late.clone()), rule::SILENT);
-        Err(late)
-    });
-    let outcome = match &found {
-        Ok(_) => "found",
-        Err(Unfound::Nothing(_)) => "nothing",
-        Err(Unfound::Silent(_)) => "silent",
-        Err(Unfound::Throttled { .. }) => "throttled",
-    };
-    metrics::counter!("rookery_discovery_owners_total", "outcome" => outcome).increment(1);
-    found
-}
-
-async fn look_for_owner(
-    services: &Services,
-    name: &ServerName,
-    asker: Asker,
-) -> Result<Owner, Unfound> {
-    let published = match document(services, name, asker).await {
-        Ok(record) => return Ok(Owner { record, by: Rank::WellKnown }),
-        Err(unfound @ Unfound::Throttled { .. }) => return Err(unfound),
-        Err(unfound) => unfound,
-    };
-    if !looks_up(services, name) {
-        return Err(published);
-    }
-    if let Some(kept) = recall(services, &services.discovery.shown, name.as_str()) {
-        return kept;
-    }
-    charge(services, asker)?;
-    let mut reasons = vec![published.to_string()];
-    let mut span = span_of(&published);
-    for rank in [Rank::Srv, Rank::Name] {
-        let heard = hear(services, name, None, rank).await;
-        reasons.extend(heard.remark);
-        for candidate in &heard.candidates {
-            match show(services, name, candidate).await {
-                Ok(record) => {
-                    let owner = Owner { record, by: rank };
-                    let kept = (Ok(owner.clone()), rule::lifetime(None));
-                    keep(services, &services.discovery.shown, name.as_str(), kept.0, kept.1);
-                    return Ok(owner);
-                }
-                Err(unfound) => {
-                    span = span.min(span_of(&unfound));
-                    reasons.push(format!("{}: {unfound}", candidate.place));
-                }
-            }
-        }
-    }
-    reasons.dedup();
-    let why = reasons.join("; ");
-    let unfound = if span == rule::SILENT { Unfound::Silent(why) } else { Unfound::Nothing(why) };
-    keep(services, &services.discovery.shown, name.as_str(), Err(unfound.clone()), span);
-    Err(unfound)
-}
-
-/// Has the server at a place show its record under a certificate for `name`.
-pub async fn show(
-    services: &Services,
-    name: &ServerName,
-    candidate: &Candidate,
-) -> Result<ServerRecord, Unfound> {
-    let at = addresses(services, candidate).await?;
-    let signed = services.discovery.seek.record(name, &at).await?;
-    let record = document::check(&signed, name, services.clock.now());
-    record.map_err(|error| Unfound::Nothing(error.to_string()))
-}
-
-/// The root of whoever owns a peer's name, where that was heard of already and is not the pinned one.
-#[must_use]
-pub fn other_owner(services: &Services, peer: &Peer) -> Option<rookery_protocol::id::ServerId> {
-    let kept = recall(services, &services.discovery.documents, peer.name.as_str())?;
-    let root = kept.ok()?.root.server_id();
-    (peer.stored().root != Some(root)).then_some(root)
 }
 
 /// Takes one look-up from what there is of them.

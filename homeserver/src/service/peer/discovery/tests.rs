@@ -93,20 +93,20 @@ const PUBLIC: &str = "1.2.3.4";
 const LIMITS: [(&str, &str); 2] =
     [("limits.fetch_address", "5/min"), ("limits.fetch_server", "20/s")];
 
-fn fetched(of: &Identity, max_age: Option<Duration>) -> Result<Fetched, Unfound> {
+fn fetched(of: &Identity, max_age: Option<Duration>) -> Fetched {
     let body = document::write(&of.record()).into_bytes();
-    Ok(Fetched { status: 200, max_age, body })
+    Fetched { status: 200, max_age, body }
 }
 
-fn at(address: &str) -> Result<Vec<IpAddr>, Unfound> {
-    Ok(vec![address.parse().unwrap()])
+fn at(address: &str) -> Vec<IpAddr> {
+    vec![address.parse().unwrap()]
 }
 
 /// A server in a world where the garden has an address, and nothing else.
 fn bench(settings: &[(&str, &str)]) -> (Bench, Arc<World>) {
     let world = Arc::new(World::default());
     world.write(|script| {
-        script.addresses.insert("garden.example".to_owned(), at(PUBLIC));
+        script.addresses.insert("garden.example".to_owned(), Ok(at(PUBLIC)));
     });
     (bench_in(identity(1), settings, world.clone()), world)
 }
@@ -120,14 +120,14 @@ async fn owner_of(bench: &Bench) -> Result<(ServerId, Rank), Unfound> {
 async fn what_is_published_is_asked_for_once_a_day_or_as_long_as_it_says() {
     let (bench, world) = bench(&[]);
     let hours = Duration::from_hours;
-    world.write(|script| script.document = Some(fetched(&garden_identity(), None)));
+    world.write(|script| script.document = Some(Ok(fetched(&garden_identity(), None))));
     let expected = Ok((garden_identity().server(), Rank::WellKnown));
     assert_eq!(owner_of(&bench).await, expected);
     assert_eq!(world.asked(), ["address garden.example", "document garden.example [1.2.3.4:443]"]);
     bench.clock.advance(hours(23));
     assert_eq!(owner_of(&bench).await, expected);
     assert_eq!(world.asked(), [""; 0], "it is kept");
-    world.write(|script| script.document = Some(fetched(&garden_identity(), Some(hours(2)))));
+    world.write(|script| script.document = Some(Ok(fetched(&garden_identity(), Some(hours(2))))));
     bench.clock.advance(hours(1));
     assert_eq!(owner_of(&bench).await, expected);
     assert_eq!(world.asked().len(), 2);
@@ -151,8 +151,8 @@ async fn that_there_is_nothing_is_known_for_an_hour_and_silence_for_a_minute() {
     assert!(matches!(owner_of(&bench).await, Err(Unfound::Silent(_))));
     assert_eq!(world.asked(), ["address garden.example"], "nobody asks twice who got no answer");
     world.write(|script| {
-        script.addresses.insert("garden.example".to_owned(), at(PUBLIC));
-        script.document = Some(fetched(&garden_identity(), None));
+        script.addresses.insert("garden.example".to_owned(), Ok(at(PUBLIC)));
+        script.document = Some(Ok(fetched(&garden_identity(), None)));
     });
     assert!(owner_of(&bench).await.is_err());
     assert_eq!(world.asked(), [""; 0]);
@@ -165,12 +165,12 @@ async fn nobody_is_connected_to_at_an_address_that_is_not_public() {
     for address in ["127.0.0.1", "10.1.2.3", "::1", "169.254.169.254", "0.0.0.0", "ff02::1"] {
         let (bench, world) = bench(&[]);
         world.write(|script| {
-            script.addresses.insert("garden.example".to_owned(), at(address));
-            script.addresses.insert("burrow.example".to_owned(), at(address));
+            script.addresses.insert("garden.example".to_owned(), Ok(at(address)));
+            script.addresses.insert("burrow.example".to_owned(), Ok(at(address)));
             let target = "burrow.example.".to_owned();
             let pointer = SrvRecord { priority: 0, weight: 0, port: 9, target };
             script.srv = Some(Ok(vec![pointer]));
-            script.document = Some(fetched(&garden_identity(), None));
+            script.document = Some(Ok(fetched(&garden_identity(), None)));
         });
         let refused = owner_of(&bench).await.unwrap_err().to_string();
         assert!(refused.contains(address), "{refused}");
@@ -181,8 +181,8 @@ async fn nobody_is_connected_to_at_an_address_that_is_not_public() {
     }
     let (bench, world) = bench(&[("discovery.private_addresses", "allow")]);
     world.write(|script| {
-        script.addresses.insert("garden.example".to_owned(), at("127.0.0.1"));
-        script.document = Some(fetched(&garden_identity(), None));
+        script.addresses.insert("garden.example".to_owned(), Ok(at("127.0.0.1")));
+        script.document = Some(Ok(fetched(&garden_identity(), None)));
     });
     assert!(owner_of(&bench).await.is_ok());
 }
@@ -193,13 +193,13 @@ async fn of_a_name_with_both_kinds_of_addresses_the_public_ones_are_connected_to
     world.write(|script| {
         let both = ["10.0.0.1", PUBLIC, "::1"].map(|text| text.parse().unwrap()).to_vec();
         script.addresses.insert("garden.example".to_owned(), Ok(both));
-        script.document = Some(fetched(&garden_identity(), None));
+        script.document = Some(Ok(fetched(&garden_identity(), None)));
     });
     assert!(owner_of(&bench).await.is_ok());
     assert_eq!(world.asked().last().unwrap(), "document garden.example [1.2.3.4:443]");
     // A name that leads elsewhere the next time is looked at the next time.
     world.write(|script| {
-        script.addresses.insert("garden.example".to_owned(), at("10.0.0.1"));
+        script.addresses.insert("garden.example".to_owned(), Ok(at("10.0.0.1")));
     });
     bench.services.discovery.forget(&garden());
     assert!(owner_of(&bench).await.is_err());
@@ -222,7 +222,7 @@ async fn who_publishes_nothing_shows_their_record_where_srv_or_the_name_leads() 
     let (own, others) = (garden_identity(), identity_of("nest.example", 5));
     let place = |text: &str| text.parse::<SocketAddr>().unwrap();
     world.write(|script| {
-        script.addresses.insert("burrow.example".to_owned(), at("5.6.7.8"));
+        script.addresses.insert("burrow.example".to_owned(), Ok(at("5.6.7.8")));
         let target = "burrow.example.".to_owned();
         let pointer = SrvRecord { priority: 0, weight: 0, port: 9, target };
         script.srv = Some(Ok(vec![pointer]));
@@ -254,7 +254,7 @@ async fn a_stale_pointer_does_not_beat_what_is_published() {
     let heard = StoredFinding { rank: Rank::Srv, place: old.clone(), reached };
     handshake::found(&bench.services, &peer, heard.clone()).await.unwrap();
     world.write(|script| {
-        script.document = Some(fetched(&garden_identity(), None));
+        script.document = Some(Ok(fetched(&garden_identity(), None)));
         script.srv = Some(silent());
     });
     let mut tried = vec![];
@@ -297,15 +297,15 @@ async fn without_name_servers_a_peer_is_sought_where_it_was() {
 #[tokio::test]
 async fn strangers_have_this_server_look_five_times_a_minute() {
     let (bench, world) = bench(&LIMITS);
-    world.write(|script| script.document = Some(fetched(&garden_identity(), None)));
+    world.write(|script| script.document = Some(Ok(fetched(&garden_identity(), None))));
     let stranger = Asker::Stranger("192.0.2.9".parse().unwrap());
     let mut throttled = 0;
     for number in 0..9 {
         let name: ServerName = format!("garden{number}.example").parse().unwrap();
         world.write(|script| {
-            script.addresses.insert(name.to_string(), at(PUBLIC));
+            script.addresses.insert(name.to_string(), Ok(at(PUBLIC)));
         });
-        let found = document(&bench.services, &name, stranger).await;
+        let found = published(&bench.services, &name, stranger).await;
         if matches!(found, Err(Unfound::Throttled { .. })) {
             throttled += 1;
         }
@@ -316,13 +316,13 @@ async fn strangers_have_this_server_look_five_times_a_minute() {
     // What is known costs nothing, and another address has its own.
     let first = "garden0.example".parse().unwrap();
     assert!(!matches!(
-        document(&bench.services, &first, stranger).await,
+        published(&bench.services, &first, stranger).await,
         Err(Unfound::Throttled { .. })
     ));
     let other = Asker::Stranger("192.0.2.10".parse().unwrap());
     let last = "garden8.example".parse().unwrap();
     assert!(!matches!(
-        document(&bench.services, &last, other).await,
+        published(&bench.services, &last, other).await,
         Err(Unfound::Throttled { .. })
     ));
 }
@@ -333,10 +333,10 @@ async fn the_whole_server_looks_twenty_times_a_second() {
     for number in 0..30 {
         let name: ServerName = format!("garden{number}.example").parse().unwrap();
         world.write(|script| {
-            script.addresses.insert(name.to_string(), at(PUBLIC));
+            script.addresses.insert(name.to_string(), Ok(at(PUBLIC)));
         });
         let stranger = Asker::Stranger(IpAddr::from([192, 0, 2, number]));
-        document(&bench.services, &name, stranger).await.ok();
+        published(&bench.services, &name, stranger).await.ok();
     }
     let documents = world.asked().iter().filter(|one| one.starts_with("document")).count();
     assert_eq!(documents, 20);
@@ -345,13 +345,13 @@ async fn the_whole_server_looks_twenty_times_a_second() {
 #[tokio::test]
 async fn a_peer_is_added_by_its_domain_with_the_root_of_its_owner() {
     let (bench, world) = bench(&[]);
-    world.write(|script| script.document = Some(fetched(&garden_identity(), None)));
+    world.write(|script| script.document = Some(Ok(fetched(&garden_identity(), None))));
     let added = admin::add_domain(&bench.services, &garden()).await.unwrap();
     assert_eq!((added.root, added.by), (garden_identity().server(), Rank::WellKnown));
     assert_eq!(added.peer.root, Some(garden_identity().server()));
     assert_eq!(added.peer.address, None);
     // Another owner does not change what is pinned.
-    world.write(|script| script.document = Some(fetched(&identity_of("garden.example", 7), None)));
+    world.write(|script| script.document = Some(Ok(fetched(&identity_of("garden.example", 7), None))));
     let refused = admin::add_domain(&bench.services, &garden()).await.unwrap_err();
     let Failure::Error(PeeringError::Refused { reason }) = refused else { panic!("{refused:?}") };
     assert!(reason.contains("peer accept"), "{reason}");
