@@ -76,7 +76,7 @@ impl Setup {
     /// By the name of another one, in a directory of its own.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
-        self.name = name.to_owned();
+        name.clone_into(&mut self.name);
         self
     }
 

@@ -80,8 +80,15 @@ impl Internet {
         let (mut name_service, mut web_service) = (JoinSet::new(), JoinSet::new());
         name_service.spawn(answer_names(socket, Arc::clone(&known)));
         web_service.spawn(answer_web(web, Arc::clone(&known), Arc::clone(&authority)));
-        let _web_service = web_service;
-        Ok(Self { known, authority, folder, network, nameserver, name_service, _web_service })
+        Ok(Self {
+            known,
+            authority,
+            folder,
+            network,
+            nameserver,
+            name_service,
+            _web_service: web_service,
+        })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

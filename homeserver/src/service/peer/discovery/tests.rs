@@ -351,7 +351,9 @@ async fn a_peer_is_added_by_its_domain_with_the_root_of_its_owner() {
     assert_eq!(added.peer.root, Some(garden_identity().server()));
     assert_eq!(added.peer.address, None);
     // Another owner does not change what is pinned.
-    world.write(|script| script.document = Some(Ok(fetched(&identity_of("garden.example", 7), None))));
+    world.write(|script| {
+        script.document = Some(Ok(fetched(&identity_of("garden.example", 7), None)));
+    });
     let refused = admin::add_domain(&bench.services, &garden()).await.unwrap_err();
     let Failure::Error(PeeringError::Refused { reason }) = refused else { panic!("{refused:?}") };
     assert!(reason.contains("peer accept"), "{reason}");
