@@ -91,6 +91,11 @@ const COMMANDS: &[(&str, &str)] = &[
         "rookeryd peer add garden.example garden.example:7665 FINGERPRINT",
         "rookeryd peer add garden.example 127.0.0.1:9 aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4qa",
     ),
+    // Nothing is looked up outside of this machine, which is told.
+    (
+        "rookeryd peer add garden.example",
+        "rookeryd peer add garden.example 2>~/why || [ $? = 4 ]; grep -q 'cannot be found out' ~/why",
+    ),
     ("rookeryd status", "="),
     (
         "rookeryd peer accept",
@@ -107,6 +112,11 @@ const COMMANDS: &[(&str, &str)] = &[
         "rookeryd doctor federation",
         "rookeryd doctor federation 2>~/looked || [ $? = 1 ]; grep -q garden.example ~/looked",
     ),
+    (
+        "rookeryd doctor federation NAME",
+        "rookeryd doctor federation garden.example 2>~/looked || [ $? = 1 ]; grep -q 'garden.example by well-known' ~/looked",
+    ),
+    ("rookeryd key well-known", "rookeryd key well-known | grep -q '\"record\"'"),
     (
         "rookeryd policy federation off",
         "rookeryd policy federation off; rookeryd policy federation configured | grep -q allowlist",

@@ -20,7 +20,7 @@ use crate::{
     lifecycle::Lifecycle,
     repository::{Storage, StorageError},
     service::{self, Parts, Services, invite, password::Passwords, retention},
-    transport::{self, Place, Router, admin, health, listener, peer},
+    transport::{self, Place, Router, admin, health, listener, peer, seek::World},
 };
 
 /// How often the invite that a start prints can be used, and how long.
@@ -114,6 +114,7 @@ impl Offline {
         let advertised = advertised(&config, config.listen, &identity.name);
         let tasks = lifecycle.tasks.clone();
         let listen = config.listen.to_string();
+        let seek = Arc::new(World::new(config.nameserver));
         let services = Services::start(Parts {
             clock,
             storage,
@@ -121,6 +122,7 @@ impl Offline {
             config,
             advertised,
             passwords,
+            seek,
             tasks,
         });
         let place = Place { listen, data: data.path().to_owned() };
@@ -156,8 +158,17 @@ pub async fn start(
     let advertised = advertised(&config, address, &identity.name);
     let health_address = config.metrics;
     let tasks = lifecycle.tasks.clone();
-    let services =
-        Services::start(Parts { clock, storage, identity, config, advertised, passwords, tasks });
+    let seek = Arc::new(World::new(config.nameserver));
+    let services = Services::start(Parts {
+        clock,
+        storage,
+        identity,
+        config,
+        advertised,
+        passwords,
+        seek,
+        tasks,
+    });
     service::peer::load(&services).await?;
     service::fence::load(&services).await?;
     let place = Place { listen: address.to_string(), data: data.path().to_owned() };

@@ -85,6 +85,16 @@ text_name! {
     }
 }
 
+impl ServerName {
+    /// Whether the name can be looked up in the domain name system, and a public authority vouch for it: it has a dot, and is no IPv4 address.
+    /// Any other name is one of a local network.
+    #[must_use]
+    pub fn is_domain(&self) -> bool {
+        let last = self.0.rsplit('.').next().unwrap_or_default();
+        self.0.contains('.') && !last.bytes().all(|byte| byte.is_ascii_digit())
+    }
+}
+
 /// `alice@nest.example`, or `@alice` at one's own home.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
@@ -249,6 +259,13 @@ mod tests {
         for bad in ["", "nest..example", "-a", "a-", "Nest", "a_b", "[::1]"] {
             assert!(bad.parse::<ServerName>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_domain_has_a_dot_and_is_no_number() {
+        let is_domain = |text: &str| text.parse::<ServerName>().unwrap().is_domain();
+        assert!(is_domain("nest.example") && is_domain("1.nest.example") && is_domain("a.b2"));
+        assert!(!is_domain("nest") && !is_domain("127.0.0.1") && !is_domain("nest.7"));
     }
 
     #[test]

@@ -191,8 +191,9 @@ async fn what_a_hub_has_stored_is_kept_in_its_own_name() -> Result<()> {
 #[tokio::test]
 async fn of_two_connections_with_a_peer_the_other_one_is_used_when_one_ends() -> Result<()> {
     let world = World::new()?;
-    let nest = world.homeserver("nest.example").federation("open").start().await?;
+    let nest = world.homeserver("nest.example").start().await?;
     let garden = Impostor::new("garden.example")?;
+    nest.know_impostor(&garden).await?;
     let address = nest.ready().address.clone();
     let first = garden.connect(&address, "nest.example").await?;
     nest.wait_for_peer("garden.example", "up").await?;
@@ -246,8 +247,9 @@ async fn of_two_connections_with_a_peer_the_other_one_is_used_when_one_ends() ->
 #[tokio::test]
 async fn who_has_proven_nothing_asks_one_thing_at_a_time() -> Result<()> {
     let world = World::new()?;
-    let nest = world.homeserver("nest.example").federation("open").start().await?;
+    let nest = world.homeserver("nest.example").start().await?;
     let garden = Impostor::new("garden.example")?;
+    nest.know_impostor(&garden).await?;
     let greeted = garden.greet(&nest.ready().address, "nest.example").await?;
     // A request that never ends has the only place.
     let (mut send, recv) = greeted.client.connection().open().await?;

@@ -19,8 +19,10 @@ use rookery_protocol::{
 use rookery_tests::{
     homeserver::Homeserver,
     impostor::{Impostor, Invented, serve},
+    internet::Internet,
+    process::PATIENCE,
     profile::Profile,
-    world::World,
+    world::{World, eventually},
 };
 
 use crate::pair::{BOB, Pair, text, wait_for_state};
@@ -39,8 +41,12 @@ async fn a_server_that_nobody_named_is_turned_away() -> Result<()> {
     // One side alone is not enough.
     nest.know(&garden).await?;
     nest.wait_for_peer("garden.example", "down").await?;
-    let shown = nest.peer("garden.example").await?;
-    ensure!(text(&shown, "reason").contains("not on the other's list"), "{shown}");
+    eventually(PATIENCE, async || {
+        let shown = nest.peer("garden.example").await?;
+        ensure!(text(&shown, "reason").contains("not on the other's list"), "{shown}");
+        Ok(())
+    })
+    .await?;
     let tested = nest.admin(&["peer", "test", "garden.example"]).await?.exit(6)?.json()?;
     let steps = tested.pointer("/data/steps").context("no steps")?.to_string();
     ensure!(steps.contains(r#"{"state":"ok","step":"record"}"#), "{steps}");
@@ -53,7 +59,7 @@ async fn a_server_that_nobody_named_is_turned_away() -> Result<()> {
 }
 
 /// Has somebody prove who they are to `server`, which turns them away for `reason`.
-async fn turned_away(
+pub(crate) async fn turned_away(
     impostor: &Impostor,
     server: &Homeserver,
     reason: PeerProveError,
@@ -67,16 +73,22 @@ async fn turned_away(
 }
 
 #[tokio::test]
-async fn an_open_server_takes_whoever_comes_and_the_first_root_keeps_its_name() -> Result<()> {
+async fn an_open_server_takes_whoever_owns_their_name_and_the_first_root_keeps_it() -> Result<()> {
     let world = World::new()?;
-    let nest = world.homeserver("nest.example").federation("open").start().await?;
+    let internet = Internet::new(&world).await?;
+    let setup = internet.homeserver(&world, "nest.example").federation("open");
+    let nest = setup.start().await?;
     let address = nest.ready().address.clone();
     let first = Impostor::new("garden.example")?;
+    internet.publish_of(&first);
     let client = first.connect(&address, "nest.example").await?;
     client.call(&PeerForward { items: vec![] }).await?;
     let shown = nest.peer("garden.example").await?;
     ensure!(text(&shown, "root") == first.root().to_string(), "{shown}");
-    turned_away(&Impostor::new("garden.example")?, &nest, PeerProveError::OtherRoot).await?;
+    // Who owns the name later is not who was pinned.
+    let second = Impostor::new("garden.example")?;
+    internet.publish_of(&second);
+    turned_away(&second, &nest, PeerProveError::OtherRoot).await?;
     // Nothing that somebody else says changes what is pinned.
     let shown = nest.peer("garden.example").await?;
     ensure!(text(&shown, "root") == first.root().to_string(), "{shown}");

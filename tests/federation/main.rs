@@ -2,6 +2,7 @@
 
 mod communities;
 mod delivery;
+mod discovery;
 mod hostile;
 mod identity;
 mod keys;

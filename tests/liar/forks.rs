@@ -28,6 +28,7 @@ struct Abroad {
 }
 
 async fn add_hub(home: &Homeserver, liar: &Liar) -> Result<()> {
+    liar.know(home).await?;
     let (name, address, root) = liar.place();
     let add = ["peer", "add", name.as_str(), &address.to_string(), &root.to_string()];
     home.admin(&add).await?.success()?;

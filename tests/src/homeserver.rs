@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     faults::{Faults, Unsynced},
+    impostor::Impostor,
     process::{Finished, PATIENCE, Place, Running, run},
     world::eventually,
 };
@@ -69,6 +70,13 @@ impl Setup {
     #[must_use]
     pub fn setting(mut self, key: &'static str, value: &str) -> Self {
         self.settings.push((key, value.to_owned()));
+        self
+    }
+
+    /// By the name of another one, in a directory of its own.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
         self
     }
 
@@ -229,6 +237,8 @@ impl Homeserver {
             .arg(ready_file)
             .arg("--limits")
             .env("RUST_BACKTRACE", "1")
+            // Nothing is looked up outside of this machine.
+            .env("ROOKERYD_DISCOVERY_NAMESERVER", "off")
             .envs(settings.iter().map(|(key, value)| (*key, value)));
         match limits {
             Some(_) => command.arg(directory.join("limits.toml")),
@@ -280,9 +290,23 @@ impl Homeserver {
         run(command, b"", PATIENCE).await
     }
 
+    /// The same, which prints for people.
+    pub async fn admin_text(&self, arguments: &[&str]) -> Result<Finished> {
+        let mut command = self.program()?;
+        command.arg("--data-dir").arg(&self.data).args(arguments);
+        run(command, b"", PATIENCE).await
+    }
+
     /// Has it know `other` as a peer, where that listens and with the root key that it has.
     pub async fn know(&self, other: &Self) -> Result<()> {
         self.know_at(other, &other.ready().address).await
+    }
+
+    /// Has it know somebody whom we play, who dials and is never dialled.
+    pub async fn know_impostor(&self, other: &Impostor) -> Result<()> {
+        let (name, root) = (other.record.name.as_str(), other.root().to_string());
+        self.admin(&["peer", "add", name, "127.0.0.1:9", &root]).await?.success()?;
+        Ok(())
     }
 
     /// The same, where `address` leads to the other one.

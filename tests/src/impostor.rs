@@ -10,7 +10,10 @@ use rookery_cli::e2ee::{
     recovery::RecoveryKey,
     statement::{Founder, found},
 };
-use rookery_homeserver::identity::{Absent, DataDir, Said};
+use rookery_homeserver::{
+    identity::{Absent, DataDir, Record, Said},
+    service::peer::discovery::document,
+};
 use rookery_protocol::{
     chain::{Entry, HeadRef},
     codec,
@@ -85,10 +88,24 @@ impl Impostor {
         Ok(Self { signed: record.sign(root)?, record, ..self })
     }
 
+    /// Itself, with a record that says where it is.
+    pub fn at(self, place: &str) -> Result<Self> {
+        let root = self.root.as_ref().context("no root key")?;
+        let endpoint = Some(place.parse()?);
+        let record = ServerRecord { endpoint, ..self.record.clone() };
+        Ok(Self { signed: record.sign(root)?, record, ..self })
+    }
+
     /// Itself, with the record that another one has shown to it.
     #[must_use]
     pub fn with_record_of(self, other: &Self) -> Self {
         Self { signed: other.signed.clone(), record: other.record.clone(), ..self }
+    }
+
+    /// What is to be published under its name.
+    #[must_use]
+    pub fn document(&self) -> String {
+        document::write(&Record { signed: self.signed.clone(), stated: self.record.clone() })
     }
 
     /// The fingerprint of its root key.

@@ -13,6 +13,7 @@ pub mod faults;
 pub mod gate;
 pub mod homeserver;
 pub mod impostor;
+pub mod internet;
 pub mod lab;
 pub mod liar;
 pub mod oracle;

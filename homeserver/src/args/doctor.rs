@@ -13,6 +13,7 @@ use rookery_protocol::{
     name::ServerName,
     request::{
         Answer, admin,
+        discovery::{Candidate, FindPeer, FoundPeer},
         peering::{Federation, ListPeers, PeerEntry, PeerLink, PeerStanding, ShowPolicy, TestPeer},
     },
     time::{Clock as _, SystemClock, Timestamp},
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 use super::{
     Cli,
     output::{Failed, Kind, Report, time},
-    peer::{advice, asked, state},
+    peer::{advice, asked, rank, state},
 };
 use crate::{
     database,
@@ -48,7 +49,7 @@ const EARLIEST: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 pub(super) enum What {
     /// What this server has to do with others: policy, record, and each peer, which is connected to anew
     Federation {
-        /// Only this peer
+        /// Only this server, which need not be a peer: it is looked for wherever it may be
         name: Option<ServerName>,
     },
 }
@@ -58,11 +59,13 @@ struct Finding {
     name: String,
     good: bool,
     detail: String,
+    /// The place that it is about, where it is about one.
+    candidate: Option<Candidate>,
 }
 
 impl Finding {
     fn new(name: impl Into<String>, good: bool, detail: impl Into<String>) -> Self {
-        Self { name: name.into(), good, detail: detail.into() }
+        Self { name: name.into(), good, detail: detail.into(), candidate: None }
     }
 }
 
@@ -82,6 +85,18 @@ pub(super) async fn doctor(cli: &Cli) -> Result<Report, Failed> {
 
 /// What was found, and whether all is well.
 fn told(cli: &Cli, findings: &[Finding]) -> Result<Report, Failed> {
+    let (data, text) = written(findings);
+    if findings.iter().all(|finding| finding.good) {
+        return Ok(Report::new(data, text));
+    }
+    if cli.json {
+        return Ok(Report::partial(data, text));
+    }
+    Err(Failed::new(Kind::Failed, format!("something is wrong:\n{text}")))
+}
+
+/// What was found, for programs and for people.
+fn written(findings: &[Finding]) -> (Value, String) {
     let line = |finding: &Finding| {
         format!(
             "{}  {}: {}",
@@ -93,18 +108,19 @@ fn told(cli: &Cli, findings: &[Finding]) -> Result<Report, Failed> {
     let text = findings.iter().map(line).collect::<Vec<_>>().join("\n");
     let checks: Vec<Value> = findings
         .iter()
-        .map(
-            |finding| json!({ "name": finding.name, "ok": finding.good, "detail": finding.detail }),
-        )
+        .map(|finding| {
+            let mut check =
+                json!({ "name": finding.name, "ok": finding.good, "detail": finding.detail });
+            if let (Value::Object(fields), Some(candidate)) = (&mut check, &finding.candidate) {
+                let place = candidate.place.as_ref().map(ToString::to_string);
+                fields.insert("rank".to_owned(), json!(rank(candidate.rank)));
+                fields.insert("place".to_owned(), json!(place));
+                fields.insert("reached".to_owned(), json!(candidate.is_good));
+            }
+            check
+        })
         .collect();
-    let data = json!({ "checks": checks });
-    if findings.iter().all(|finding| finding.good) {
-        return Ok(Report::new(data, text));
-    }
-    if cli.json {
-        return Ok(Report::partial(data, text));
-    }
-    Err(Failed::new(Kind::Failed, format!("something is wrong:\n{text}")))
+    (json!({ "checks": checks }), text)
 }
 
 /// Looks at what this server has to do with others: with one of them, or with all.
@@ -121,16 +137,62 @@ pub(super) async fn federation(cli: &Cli, name: Option<&ServerName>) -> Result<R
     };
     let mut findings = vec![record(&data), policy(cli).await?, fence(&status)];
     let peers = super::admin::list(cli, &ListPeers {}).await?.peers;
-    let wanted: Vec<_> =
-        peers.iter().filter(|peer| name.is_none_or(|name| peer.name == *name)).collect();
-    if let (Some(name), true) = (name, wanted.is_empty()) {
-        return Err(Failed::new(Kind::NotFound, format!("there is no peer {name}"))
-            .hint("`rookeryd peer list` shows all there are"));
-    }
-    for peer in wanted {
+    let Some(name) = name else {
+        for peer in &peers {
+            findings.extend(peer_findings(cli, peer).await?);
+        }
+        return told(cli, &findings);
+    };
+    let peer = peers.iter().find(|peer| peer.name == *name);
+    if let Some(peer) = peer {
         findings.extend(peer_findings(cli, peer).await?);
     }
+    let found = asked(super::admin::call(cli, &FindPeer { name: name.clone() }).await?)?;
+    let is_there = peer.is_some_and(|peer| peer.link == PeerLink::Up);
+    findings.extend(whereabouts(name, &found, is_there));
+    let is_nowhere = !found.candidates.iter().any(|candidate| candidate.is_good);
+    if peer.is_none() && is_nowhere && found.owner.is_none() {
+        let (data, text) = written(&findings);
+        let nobody = format!("{name} is no peer, and is found nowhere:\n{text}");
+        return Err(Failed::new(Kind::NotFound, nobody)
+            .hint("`rookeryd peer list` shows all peers")
+            .data(data));
+    }
     told(cli, &findings)
+}
+
+/// Where a server was looked for, and whose its name is. One place where it is, is enough; and none, where it has connected by itself.
+fn whereabouts(name: &ServerName, found: &FoundPeer, is_there: bool) -> Vec<Finding> {
+    let is_found = is_there || found.candidates.iter().any(|candidate| candidate.is_good);
+    let places = found.candidates.iter().map(|candidate| {
+        let subject = format!("{name} by {}", rank(candidate.rank));
+        let place = candidate.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+        let detail = format!("{place}{}", candidate.outcome);
+        Finding { candidate: Some(candidate.clone()), ..Finding::new(subject, is_found, detail) }
+    });
+    let owner = match (found.owner, found.pinned) {
+        (Some(owner), Some(pinned)) if owner != pinned => {
+            let detail = format!(
+                "the root key {owner} is published for it, and {pinned} is pinned: ask its administrator"
+            );
+            Finding::new(format!("{name} owner"), false, detail)
+        }
+        (Some(owner), _) => {
+            let by = found.by.map_or("", rank);
+            Finding::new(
+                format!("{name} owner"),
+                true,
+                format!("has the root key {owner}, by {by}"),
+            )
+        }
+        // Whom an administrator has named needs nobody else's word.
+        (None, pinned) => {
+            let why = found.reason.as_deref().unwrap_or_default();
+            let detail = format!("not found out: {why}");
+            Finding::new(format!("{name} owner"), pinned.is_some(), detail)
+        }
+    };
+    places.chain([owner]).collect()
 }
 
 async fn policy(cli: &Cli) -> Result<Finding, Failed> {
@@ -140,7 +202,7 @@ async fn policy(cli: &Cli) -> Result<Finding, Failed> {
             "off: there is nothing to do with any; `rookeryd policy federation allowlist` switches it on"
         }
         Federation::Allowlist => "allowlist: with those that `rookeryd peer add` names",
-        Federation::Open => "open: with any that connects",
+        Federation::Open => "open: with any that connects and owns the name it goes by",
     };
     Ok(Finding::new("policy", found.federation != Federation::Off, detail))
 }
@@ -174,7 +236,7 @@ async fn peer_findings(cli: &Cli, peer: &PeerEntry) -> Result<Vec<Finding>, Fail
     };
     let is_late = peer.oldest.is_some_and(|oldest| SystemClock.now().since(oldest) > LATE);
     findings.push(Finding::new(subject("waiting"), !is_late, waiting));
-    if peer.address.is_some() {
+    if peer.address.is_some() || (peer.name.is_domain() && peer.link != PeerLink::Up) {
         let tested = asked(super::admin::call(cli, &TestPeer { name: peer.name.clone() }).await?)?;
         let detail = match &tested.reason {
             None => format!("reached and proven in {} ms", tested.took_ms),

@@ -13,12 +13,18 @@ use super::{
 use crate::{
     identity::{Absent, DataDir, Record, SOON, Said, custody},
     server,
+    service::peer::discovery::document,
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Key {
     /// Show the keys, where the root key is, and until when the record of them holds
     List,
+    /// Print the document that tells others whose this server's name is
+    ///
+    /// Publish it at `https://NAME/.well-known/rookery/server`. It holds the server's record, and is to be printed again when that is renewed, at the latest after 30 days. A server that serves
+    /// metrics serves it as well, always the newest: a web server can pass the path on to there.
+    WellKnown,
     /// Make another online key and a new record of it; no server may be running
     Rotate {
         /// The file that the root key was put into, where it is not in the data directory
@@ -47,6 +53,13 @@ pub(super) fn key(cli: &Cli, verb: &Key) -> Result<Report, Failed> {
         Key::List => {
             let look = custody::look(&path)?;
             Ok(Report::new(shown(&look.record, look.has_root), text(&look.record, look.has_root)))
+        }
+        Key::WellKnown => {
+            let document = document::write(&custody::look(&path)?.record);
+            let data = serde_json::from_str(&document).map_err(|error| {
+                Failed::because(format!("the document cannot be written: {error}"))
+            })?;
+            Ok(Report::new(data, document))
         }
         Key::Rotate { root_key } => {
             let data = DataDir::take(&path, Absent::Refuse)?;

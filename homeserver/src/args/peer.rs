@@ -6,6 +6,7 @@ use rookery_protocol::{
     name::{HostPort, ServerName},
     request::{
         Answer,
+        discovery::{AddDomain, Rank},
         peering::{
             AcceptPeer, AddPeer, ChangePeer, ListPeers, PeerChange, PeerEntry, PeerLink,
             PeerStanding, PeerStep, PeerTest, PeeringError, ShowPeer, TestPeer,
@@ -29,13 +30,17 @@ pub(super) enum Peer {
         name: ServerName,
     },
     /// Add a peer and pin its root key, or give one another address
+    ///
+    /// A domain name is enough: the server is looked for, and the root key is pinned that is published for the name. Compare its fingerprint
+    /// with what `rookeryd status` shows on the other side. A name without a dot is one of a local network, and needs address and fingerprint.
     Add {
         /// Its name, the part of an address behind the @
         name: ServerName,
         /// Where it listens: a host name or address, with a port unless it is 7665
-        address: HostPort,
+        #[arg(requires = "root")]
+        address: Option<HostPort>,
         /// The fingerprint of its root key, as its own `rookeryd status` shows it
-        root: ServerId,
+        root: Option<ServerId>,
     },
     /// Forget a peer, with what waits for it
     Remove {
@@ -93,11 +98,12 @@ pub(super) async fn peer(cli: &Cli, verb: &Peer) -> Result<Report, Failed> {
             let found = asked(admin::call(cli, &ShowPeer { name: name.clone() }).await?)?;
             Ok(Report::new(shown(&found), details(&found)))
         }
-        Peer::Add { name, address, root } => {
+        Peer::Add { name, address: Some(address), root: Some(root) } => {
             let request = AddPeer { name: name.clone(), address: address.clone(), root: *root };
             let found = asked(admin::call(cli, &request).await?)?;
             Ok(Report::new(shown(&found), line(&found)))
         }
+        Peer::Add { name, .. } => add_domain(cli, name).await,
         Peer::Remove { name, yes } => {
             if !yes {
                 return Err(Failed::usage(format!("what waits for {name} would be lost"))
@@ -121,6 +127,35 @@ pub(super) async fn peer(cli: &Cli, verb: &Peer) -> Result<Report, Failed> {
     }
 }
 
+/// Adds a peer by its name, and shows what was pinned and on whose word.
+async fn add_domain(cli: &Cli, name: &ServerName) -> Result<Report, Failed> {
+    let added = asked(admin::call(cli, &AddDomain { name: name.clone() }).await?)?;
+    let mut data = shown(&added.peer);
+    if let Value::Object(fields) = &mut data {
+        fields.insert("found_by".to_owned(), json!(rank(added.by)));
+    }
+    let by = match added.by {
+        Rank::WellKnown => "published at the name, over HTTPS",
+        Rank::Override | Rank::Record | Rank::Srv | Rank::Name => {
+            "shown by the server, under its certificate for the name"
+        }
+    };
+    let root = added.root;
+    let text = format!("root key {root}: {by}, and pinned now\n{}", line(&added.peer));
+    Ok(Report::new(data, text))
+}
+
+/// Who says where a server is, in a word.
+pub(super) const fn rank(rank: Rank) -> &'static str {
+    match rank {
+        Rank::Override => "override",
+        Rank::Record => "record",
+        Rank::WellKnown => "well-known",
+        Rank::Srv => "srv",
+        Rank::Name => "name",
+    }
+}
+
 /// The steps to a peer, as they are called.
 const STEPS: [(PeerStep, &str); 5] = [
     (PeerStep::Name, "name"),
@@ -133,7 +168,9 @@ const STEPS: [(PeerStep, &str); 5] = [
 /// What to do about a step that does not go well.
 pub(super) const fn advice(step: PeerStep) -> &'static str {
     match step {
-        PeerStep::Name => "give it an address that resolves: `rookeryd peer add NAME ADDRESS ROOT`",
+        PeerStep::Name => {
+            "`rookeryd doctor federation NAME` says where it was looked for; `rookeryd peer add NAME ADDRESS ROOT` says where it is"
+        }
         PeerStep::Udp => {
             "nobody answers there: see that it runs, and that UDP to its port gets through"
         }
@@ -233,11 +270,16 @@ fn shown(entry: &PeerEntry) -> Value {
         "waiting": entry.waiting,
         "oldest": entry.oldest.map(time),
         "followed": entry.followed,
+        "found": entry.found.as_ref().map(ToString::to_string),
     })
 }
 
 fn line(entry: &PeerEntry) -> String {
-    let address = entry.address.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let address = entry
+        .address
+        .as_ref()
+        .or(entry.found.as_ref())
+        .map_or_else(|| "-".to_owned(), ToString::to_string);
     format!(
         "{}  {}  {address}  {} since {}, {} waiting",
         entry.name,
@@ -255,6 +297,7 @@ fn details(entry: &PeerEntry) -> String {
         ("reason", entry.reason.clone()),
         ("oldest", entry.oldest.map(time)),
         ("followed", Some(entry.followed.to_string())),
+        ("found at", entry.found.as_ref().map(ToString::to_string)),
     ];
     let rows = rows.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
     [line(entry)].into_iter().chain(rows).collect::<Vec<_>>().join("\n")

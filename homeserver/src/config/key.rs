@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rookery_protocol::request::{peering::Federation, server::Registration};
 
-use super::{Config, Limits, LogFormat, value::Value};
+use super::{Config, Limits, LogFormat, Nameserver, PrivateAddresses, value::Value};
 
 /// What the keys of `--limits FILE` stand under.
 pub const LIMITS: &str = "limits";
@@ -77,7 +77,11 @@ keys! {
     "server.registration" => registration, "invite",
         "Who may open an account: closed, invite or open. Invites, because an open server is found by others within days.";
     "server.federation" => federation, "allowlist",
-        "With which other homeservers there is anything to do: allowlist (those that `rookeryd peer add` names), open (any that connects: the first root key that shows a name keeps it), or off.";
+        "With which other homeservers there is anything to do: allowlist (those that `rookeryd peer add` names), open (any that connects and is whoever owns the domain that it is called by), or off.";
+    "discovery.nameserver" => nameserver, "system",
+        "Who is asked where other homeservers are: system (as the machine has it), the address of a name server with its port, such as 127.0.0.1:53, or off: then nothing is looked up, and homeservers are dialled only where `peer add` or their own records say.";
+    "discovery.private_addresses" => private_addresses, "deny",
+        "Whether a homeserver may be looked for at a private, loopback or link-local address that nobody here gave: deny or allow. Deny, because else whoever claims a name has this server connect to machines behind its firewall. Allow it on a local network with name servers of its own. What `peer add` gives is always dialled.";
     "storage.database" => database, "" secret,
         "The database: sqlite:PATH or postgres://USER@HOST/NAME. An SQLite file in the data directory when empty, which is enough for thousands of users.";
     "storage.database_file" => database_file, "",
@@ -103,7 +107,7 @@ keys! {
     "tls.certificate_key" => certificate_key, "",
         "The key of tls.certificate in PEM.";
     "metrics.listen" => metrics, "off",
-        "Where /metrics, /livez and /readyz are served over HTTP (TCP), or off. It has no password: keep it on a loopback or private address.";
+        "Where /metrics, /livez, /readyz and /.well-known/rookery/server are served over HTTP (TCP), or off. It has no password: keep it on a loopback or private address.";
     "log.format" => log_format, "text",
         "How log lines look: text or json. They hold ids, sizes and durations, and never content.";
     "log.filter" => log_filter, "info",
@@ -180,6 +184,10 @@ keys! {
         "Requests, agreements and ends of contacts that one other homeserver hands over.";
     "limits.peer_joins" => limits.peer_joins, "50/min",
         "People of one other homeserver who join communities here, or ask to.";
+    "limits.fetch_address" => limits.fetch_address, "5/min",
+        "Look-ups that homeservers of one address have this one make which claim a name that is not known: each has it connect to somewhere.";
+    "limits.fetch_server" => limits.fetch_server, "20/s",
+        "Look-ups of other homeservers by the whole server, whoever has it make them.";
     "limits.connections_per_device" => limits.connections_per_device, "2",
         "Connections of one device: the one in use, and the one that replaces it. The oldest is closed for a third.";
     "limits.connections_per_user" => limits.connections_per_user, "20",
@@ -199,6 +207,8 @@ pub(super) fn defaults() -> Config {
         advertise: None,
         registration: Registration::Invite,
         federation: Federation::Allowlist,
+        nameserver: Nameserver::System,
+        private_addresses: PrivateAddresses::Deny,
         database: None,
         database_file: None,
         certificate: None,

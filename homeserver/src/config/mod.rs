@@ -22,7 +22,7 @@ use rookery_protocol::{
     name::{HostPort, ServerName},
     request::{peering::Federation, server::Registration},
 };
-pub use value::LogFormat;
+pub use value::{LogFormat, Nameserver, PrivateAddresses};
 
 /// Everything that can be set, proven.
 #[derive(Clone, Debug)]
@@ -37,6 +37,10 @@ pub struct Config {
     pub registration: Registration,
     /// With which other homeservers there is anything to do.
     pub federation: Federation,
+    /// Who is asked where they are.
+    pub nameserver: Nameserver,
+    /// Whether they may be looked for where only a local network reaches.
+    pub private_addresses: PrivateAddresses,
     /// `sqlite:PATH` or `postgres://…`; an SQLite file in the data directory when absent.
     pub database: Option<String>,
     /// A file that holds [`Config::database`], for addresses with a password in them.
@@ -114,6 +118,8 @@ pub struct Limits {
     pub peer_sender: Option<Rate>,
     pub peer_contacts: Option<Rate>,
     pub peer_joins: Option<Rate>,
+    pub fetch_address: Option<Rate>,
+    pub fetch_server: Option<Rate>,
     pub connections_per_device: Option<u32>,
     pub connections_per_user: Option<u32>,
     pub connections_per_address: Option<u32>,

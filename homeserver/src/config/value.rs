@@ -15,6 +15,26 @@ pub enum LogFormat {
     Json,
 }
 
+/// Who is asked where other homeservers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nameserver {
+    /// Those that the machine asks.
+    System,
+    /// Nobody.
+    Off,
+    /// This one.
+    At(SocketAddr),
+}
+
+/// Whether other homeservers may be looked for where only a local network reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrivateAddresses {
+    /// No.
+    Deny,
+    /// Yes.
+    Allow,
+}
+
 /// A kind of value.
 pub(super) trait Value: Sized {
     fn read(text: &str) -> Result<Self, String>;
@@ -164,6 +184,42 @@ impl Value for Federation {
             Self::Allowlist => "allowlist",
             Self::Open => "open",
             Self::Off => "off",
+        }
+        .to_owned()
+    }
+}
+
+impl Value for Nameserver {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "system" => Ok(Self::System),
+            "off" => Ok(Self::Off),
+            _ => text.parse().map(Self::At).map_err(|_| {
+                format!("{text:?} is not one of system, off, or an address with a port, such as 127.0.0.1:53")
+            }),
+        }
+    }
+    fn write(&self) -> String {
+        match self {
+            Self::System => "system".to_owned(),
+            Self::Off => "off".to_owned(),
+            Self::At(address) => address.to_string(),
+        }
+    }
+}
+
+impl Value for PrivateAddresses {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "deny" => Ok(Self::Deny),
+            "allow" => Ok(Self::Allow),
+            _ => Err(format!("{text:?} is not one of deny, allow")),
+        }
+    }
+    fn write(&self) -> String {
+        match self {
+            Self::Deny => "deny",
+            Self::Allow => "allow",
         }
         .to_owned()
     }

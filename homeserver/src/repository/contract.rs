@@ -145,6 +145,7 @@ laws! {
     peer:
         a_peer_is_put_once_and_its_roots_stay,
         a_change_of_a_peer_undoes_no_other,
+        where_a_peer_was_found_is_kept_for_each_who_said_so,
         a_forgotten_peer_leaves_no_queue_and_no_rights,
         foreigners_are_found_by_id_and_by_server,
         a_queue_keeps_its_order_until_it_is_settled,

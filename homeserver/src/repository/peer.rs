@@ -1,11 +1,13 @@
 //! Other homeservers: who they are, what must arrive there, and whose chains are copied from them.
 
+use std::net::SocketAddr;
+
 use async_trait::async_trait;
 use rookery_protocol::{
     chain::SignedHead,
     id::{DeviceId, Digest, ItemId, ServerId, UserId},
     name::{HostPort, ServerName, UserName},
-    request::{message::Returned, peering::PeerStanding},
+    request::{discovery::Rank, message::Returned, peering::PeerStanding},
     time::Timestamp,
 };
 
@@ -30,6 +32,19 @@ pub struct StoredPeer {
     pub added: Timestamp,
     /// Every root that it was known by here, the pinned one among them; in the order of their bytes.
     pub roots: Vec<ServerId>,
+    /// Where others than the administrator say that it is; one for each rank, the highest first.
+    pub findings: Vec<StoredFinding>,
+}
+
+/// Where somebody says that a peer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFinding {
+    /// Who says so; never the administrator, whose word is [`StoredPeer::address`].
+    pub rank: Rank,
+    /// Where.
+    pub place: HostPort,
+    /// The address at which it has proven itself there, if it has.
+    pub reached: Option<SocketAddr>,
 }
 
 /// A user of another server, of whose chain there is a copy.
@@ -106,7 +121,8 @@ pub enum PeerEdit {
         /// Which.
         root: ServerId,
     },
-    /// Another root is pinned, or the same one again, which ends a quarantine. Records are counted by each root anew.
+    /// Another root is pinned, or the same one again, which ends a quarantine. Records are counted by each root anew, and where the server of
+    /// another root was found is forgotten.
     Root(ServerId),
     /// A newer record was shown.
     Record {
@@ -121,6 +137,20 @@ pub enum PeerEdit {
         pinned: ServerId,
         /// The one that it showed.
         offered: ServerId,
+    },
+    /// Somebody says where it is. That takes the place of what the same one has said before, and of nobody else's word.
+    Found {
+        /// The root that was pinned when that was heard.
+        root: ServerId,
+        /// Who says where.
+        finding: StoredFinding,
+    },
+    /// One who has said where it is says so no more.
+    Lost {
+        /// The root that was pinned when that was heard.
+        root: ServerId,
+        /// Who.
+        rank: Rank,
     },
 }
 

@@ -56,6 +56,8 @@ pub enum Bucket {
     PeerContacts,
     /// People of a peer who join communities.
     PeerJoins,
+    /// Look-ups of other homeservers.
+    Fetches,
 }
 
 /// Who is limited.
@@ -154,11 +156,11 @@ impl Limiter {
     #[must_use]
     pub fn new(limits: &Limits, clock: Arc<dyn Clock>) -> Self {
         use Bucket::{
-            ClaimPairs, ClaimTarget, Class, Handshake, Open, Password, PeerContacts, PeerCopies,
-            PeerJoins, PeerSender, PeerStrangers, Places, Registrations, Statements,
+            ClaimPairs, ClaimTarget, Class, Fetches, Handshake, Open, Password, PeerContacts,
+            PeerCopies, PeerJoins, PeerSender, PeerStrangers, Places, Registrations, Statements,
         };
         let clock = Watch(clock);
-        let rows: [(Bucket, Scope, Option<Rate>); 33] = [
+        let rows: [(Bucket, Scope, Option<Rate>); 35] = [
             (Class(RateClass::Read), Scope::Device, limits.read_device),
             (Class(RateClass::Read), Scope::User, limits.read_user),
             (Class(RateClass::Read), Scope::Address, limits.read_address),
@@ -192,6 +194,8 @@ impl Limiter {
             (PeerSender, Scope::User, limits.peer_sender),
             (PeerContacts, Scope::Peer, limits.peer_contacts),
             (PeerJoins, Scope::Peer, limits.peer_joins),
+            (Fetches, Scope::Address, limits.fetch_address),
+            (Fetches, Scope::Server, limits.fetch_server),
         ];
         let mut buckets = HashMap::new();
         let handshake = (Handshake, Scope::Address, limits.handshake_address);

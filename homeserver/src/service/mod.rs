@@ -42,9 +42,22 @@ use rookery_protocol::{
 use tokio_util::task::TaskTracker;
 
 use self::{
-    community::Hub, directory::Directory, feed::Feeds, fence::Fence, limit::Limiter, link::Places,
-    message::Outbox, password::Passwords, peer::Peers, presence::Presences, seat::Seats,
-    seen::Seen, token::Mint,
+    community::Hub,
+    directory::Directory,
+    feed::Feeds,
+    fence::Fence,
+    limit::Limiter,
+    link::Places,
+    message::Outbox,
+    password::Passwords,
+    peer::{
+        Peers,
+        discovery::{Discovery, Seek},
+    },
+    presence::Presences,
+    seat::Seats,
+    seen::Seen,
+    token::Mint,
 };
 use crate::{
     config::Config,
@@ -88,6 +101,8 @@ pub struct Services {
     pub outbox: Outbox,
     /// Other homeservers.
     pub peers: Peers,
+    /// Where they are.
+    pub discovery: Discovery,
     /// Whether nothing is to be changed yet.
     pub fence: Fence,
     /// Communities, and copies of them.
@@ -112,6 +127,8 @@ pub struct Parts {
     pub advertised: HostPort,
     /// How passwords are hashed.
     pub passwords: Passwords,
+    /// Who finds out where other homeservers are.
+    pub seek: Arc<dyn Seek>,
     /// Where background tasks belong.
     pub tasks: TaskTracker,
 }
@@ -120,7 +137,7 @@ impl Services {
     /// Puts them together, and starts the task that stores messages.
     #[must_use]
     pub fn start(parts: Parts) -> Arc<Self> {
-        let Parts { clock, storage, identity, config, advertised, passwords, tasks } = parts;
+        let Parts { clock, storage, identity, config, advertised, passwords, seek, tasks } = parts;
         let (outbox, inlet) = message::queue();
         let (hub, posts, outlet) = community::hub();
         let (feeds, waker) = Feeds::new();
@@ -135,6 +152,7 @@ impl Services {
             seen: Seen::default(),
             mint: Mint::new(&identity),
             peers: Peers::new(config.federation),
+            discovery: Discovery::new(seek),
             order: tokio::sync::Mutex::default(),
             clock,
             storage,

@@ -1,17 +1,24 @@
 //! A server without a network, and people on it, for tests. What they seal is nonsense: nothing here could open it.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use rookery_protocol::{
     chain::{HeadRef, Kind, Seen, Submission},
     codec::{self, Octets},
     envelope::{Envelope, EnvelopeHeader, EnvelopeKind},
     id::{ChainId, DeviceId, Digest, InviteToken, ItemId, RatchetId, UserId},
     key::{AgreementKey, Domain, HpkeBox, KEM_KEY_BYTES, KemKey, SigningKey},
+    name::ServerName,
     prekey::{EcPrekey, KemPrekey, PrekeyUpload},
     request::{
         account::Register,
         message::{Purpose, SendMessage},
+        server::SignedServerRecord,
         session::{Login, OpenSession, Tokens},
     },
     session::{Authenticated, Principal, prove_connection, prove_login},
@@ -23,7 +30,13 @@ use rookery_protocol::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Parts, Services, account, password::Passwords, seat::Seat, session};
+use super::{
+    Parts, Services, account,
+    password::Passwords,
+    peer::discovery::{Fetched, Seek, Unfound, rule::SrvRecord},
+    seat::Seat,
+    session,
+};
 use crate::{
     config::{Config, Loaded, Source},
     identity::Identity,
@@ -67,6 +80,15 @@ pub(crate) fn bench(settings: &[(&str, &str)]) -> Bench {
 
 /// A server of that identity.
 pub(crate) fn bench_of(identity: Identity, settings: &[(&str, &str)]) -> Bench {
+    bench_in(identity, settings, Arc::new(Nowhere))
+}
+
+/// The same, in that world.
+pub(crate) fn bench_in(
+    identity: Identity,
+    settings: &[(&str, &str)],
+    seek: Arc<dyn Seek>,
+) -> Bench {
     let clock = Arc::new(ManualClock::at(NOW));
     let storage = Memory::new(7);
     let services = Services::start(Parts {
@@ -76,9 +98,36 @@ pub(crate) fn bench_of(identity: Identity, settings: &[(&str, &str)]) -> Bench {
         config: config(settings),
         advertised: "nest.example".parse().unwrap(),
         passwords: Passwords::cheap(),
+        seek,
         tasks: TaskTracker::new(),
     });
     Bench { services, clock, storage }
+}
+
+/// A world in which nobody answers.
+struct Nowhere;
+
+#[async_trait]
+impl Seek for Nowhere {
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Unfound> {
+        Err(Unfound::Silent(host.to_owned()))
+    }
+
+    async fn srv(&self, name: &ServerName) -> Result<Vec<SrvRecord>, Unfound> {
+        Err(Unfound::Silent(name.to_string()))
+    }
+
+    async fn document(&self, name: &ServerName, _: &[SocketAddr]) -> Result<Fetched, Unfound> {
+        Err(Unfound::Silent(name.to_string()))
+    }
+
+    async fn record(
+        &self,
+        name: &ServerName,
+        _: &[SocketAddr],
+    ) -> Result<SignedServerRecord, Unfound> {
+        Err(Unfound::Silent(name.to_string()))
+    }
 }
 
 /// One device of a person: its key, and the last id that it gave to anything.

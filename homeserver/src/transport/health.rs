@@ -1,4 +1,5 @@
-//! Metrics and health over HTTP: three paths, read only, off unless asked for.
+//! Metrics and health over HTTP, and the document that a web server in front may publish under the server's name: four paths, read only, off
+//! unless asked for.
 //!
 //! Written by hand because it is forty lines: an HTTP server crate would be the largest thing in the tree, for answers of fixed shape. Each
 //! connection answers one request and closes (HTTP/1.0, RFC 1945).
@@ -12,7 +13,10 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{lifecycle::Lifecycle, service::Services};
+use crate::{
+    lifecycle::Lifecycle,
+    service::{Services, peer::discovery::document},
+};
 
 /// How many ask at one time.
 const AT_ONCE: usize = 32;
@@ -62,19 +66,26 @@ async fn answer(
     }
     let request = String::from_utf8_lossy(&request);
     let mut words = request.split_ascii_whitespace();
-    let (status, body) = match (words.next(), words.next()) {
-        (Some("GET"), Some("/metrics")) => ("200 OK", measure(handle, services).await),
-        (Some("GET"), Some("/livez")) => ("200 OK", "alive\n".to_owned()),
+    let text = "text/plain; version=0.0.4; charset=utf-8";
+    let (status, kind, body) = match (words.next(), words.next()) {
+        (Some("GET"), Some("/metrics")) => ("200 OK", text, measure(handle, services).await),
+        (Some("GET"), Some("/livez")) => ("200 OK", text, "alive\n".to_owned()),
         (Some("GET"), Some("/readyz")) => match services.storage.probe().await {
-            Ok(()) => ("200 OK", "ready\n".to_owned()),
-            Err(error) => ("503 Service Unavailable", format!("not ready: {error}\n")),
+            Ok(()) => ("200 OK", text, "ready\n".to_owned()),
+            Err(error) => ("503 Service Unavailable", text, format!("not ready: {error}\n")),
         },
-        (Some("GET"), _) => ("404 Not Found", "there is /metrics, /livez and /readyz\n".to_owned()),
-        _ => ("405 Method Not Allowed", "only GET\n".to_owned()),
+        (Some("GET"), Some(document::PATH)) => {
+            ("200 OK", "application/json", document::write(&services.identity.record()))
+        }
+        (Some("GET"), _) => {
+            let known = format!("there is /metrics, /livez, /readyz and {}\n", document::PATH);
+            ("404 Not Found", text, known)
+        }
+        _ => ("405 Method Not Allowed", text, "only GET\n".to_owned()),
     };
     let length = body.len();
     let head = format!(
-        "HTTP/1.0 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        "HTTP/1.0 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;

@@ -8,6 +8,7 @@ pub mod listener;
 mod middleware;
 pub mod peer;
 mod router;
+pub mod seek;
 
 pub use self::router::{Call, Context, Router};
 

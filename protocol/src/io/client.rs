@@ -12,7 +12,7 @@ use crate::{
     codec::{self, MAX_BATCH, MAX_FRAME},
     id::ServerId,
     key::SigningKey,
-    name::HostPort,
+    name::{HostPort, ServerName},
     request::{
         Answer, Refusal, Request,
         server::ServerInfo,
@@ -122,6 +122,39 @@ impl Client {
         let how = (Trust::Proof, Protocol::Peer);
         let (connection, server) = dial::connect(server_at, how, CONNECT_PATIENCE).await?;
         Ok(Self { connection, server, dialled: Some(server_at.clone()) })
+    }
+
+    /// Connects to a server at the first of `addresses` that answers within `patience`; where `trust` looks at names, its certificate is to be
+    /// good for `name`. No name is looked up, now or later.
+    pub async fn connect_to(
+        addresses: &[SocketAddr],
+        name: &ServerName,
+        trust: Trust,
+        patience: Duration,
+    ) -> Result<Self, ConnectError> {
+        Self::connect_at(addresses, name, (trust, Protocol::Device), patience).await
+    }
+
+    /// Connects to another homeserver in the same way. Nobody is proven to anybody yet.
+    pub async fn connect_peer_to(
+        addresses: &[SocketAddr],
+        name: &ServerName,
+        patience: Duration,
+    ) -> Result<Self, ConnectError> {
+        Self::connect_at(addresses, name, (Trust::Proof, Protocol::Peer), patience).await
+    }
+
+    async fn connect_at(
+        addresses: &[SocketAddr],
+        name: &ServerName,
+        how: (Trust, Protocol),
+        patience: Duration,
+    ) -> Result<Self, ConnectError> {
+        let (connection, server) =
+            dial::connect_to(addresses, name.as_str(), how, patience).await?;
+        let remote = connection.remote();
+        let dialled = Some(HostPort { host: remote.ip().to_string(), port: remote.port() });
+        Ok(Self { connection, server, dialled })
     }
 
     /// Calls over a connection that the other side has made, or that is in use otherwise.

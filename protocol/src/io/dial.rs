@@ -27,9 +27,19 @@ pub(super) async fn connect(
     how: (Trust, Protocol),
     patience: Duration,
 ) -> Result<Reached, ConnectError> {
-    let mut last = ConnectError::NoAddress { host: to.host.clone(), source: None };
-    for address in addresses(to).await? {
-        match race(address, &to.host, how, patience).await {
+    connect_to(&addresses(to).await?, &to.host, how, patience).await
+}
+
+/// Connects to the first of `addresses` that answers, as the server `name`.
+pub(super) async fn connect_to(
+    addresses: &[SocketAddr],
+    name: &str,
+    how: (Trust, Protocol),
+    patience: Duration,
+) -> Result<Reached, ConnectError> {
+    let mut last = ConnectError::NoAddress { host: name.to_owned(), source: None };
+    for address in addresses.iter().take(MAX_ADDRESSES) {
+        match race(*address, name, how, patience).await {
             Err(error @ (ConnectError::NoAddress { .. } | ConnectError::Unreachable(_))) => {
                 last = error;
             }

@@ -7,6 +7,7 @@ mod carrier;
 pub mod client;
 mod dial;
 pub mod frame;
+pub mod https;
 mod quic;
 mod reason;
 pub mod server;

@@ -194,6 +194,20 @@ pub(crate) fn client_config(
     Ok((config, seen))
 }
 
+/// A client's TLS configuration towards a web server, whose certificate is to be good for its name by the public authorities that this machine
+/// trusts. On Linux, `SSL_CERT_FILE` and `SSL_CERT_DIR` name others.
+pub(crate) fn web_config() -> Result<rustls::ClientConfig, TlsError> {
+    let provider = provider();
+    let verifier = Arc::new(rustls_platform_verifier::Verifier::new(Arc::clone(&provider))?);
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 /// Checks that the chain ends in a self-signed Ed25519 root, that the root is the pinned one, and that it signed the leaf. Where a proof will
 /// say who the other end is, it takes every certificate: the handshake has shown that whoever shows it has its key.
 #[derive(Debug)]

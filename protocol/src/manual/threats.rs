@@ -33,4 +33,9 @@
 //! and [`crate::community::Fork`] is the proof, which anybody can check by itself. From then on nothing is sealed for that community. A hub
 //! that withholds the same from all of them is not found out by this.
 //!
+//! *A name is whose certificate it has.* A homeserver that nobody here has named proves a root key and claims a name. It is believed when whoever
+//! has a public certificate for the name shows a record of the same root; an SRV record only points, and lends its target nothing. What is
+//! pinned once is not changed by that. To look, a server connects where a stranger's name leads, so it never goes to addresses that are not
+//! public, connects to those that it has looked at and to no others, and does it a few times a minute for each who has it look.
+//!
 //! *No rule of a chain looks at a clock.* Two honest machines with different clocks never disagree on what a chain says.

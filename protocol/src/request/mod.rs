@@ -11,6 +11,7 @@ pub mod channel;
 pub mod community;
 pub mod contact;
 pub mod device;
+pub mod discovery;
 pub mod link;
 pub mod message;
 pub mod peer;

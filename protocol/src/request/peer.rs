@@ -105,6 +105,17 @@ wire_enum! {
         #[n(7)]
         #[error("this server's record has ended: its administrator renews it by `rookeryd key rotate`")]
         EndedRecord,
+        /// The server takes whoever owns their name, and could not find out whose this one is.
+        #[n(8)]
+        #[error("whose name this is cannot be found out there: {reason}")]
+        Unverified {
+            /// What was looked for, and what came of it.
+            #[n(0)] reason: String
+        },
+        /// Whoever owns the name publishes another root key for it.
+        #[n(9)]
+        #[error("another root key is published for this server's name: its administrator publishes what `rookeryd key well-known` prints")]
+        NotItsName,
     }
 }
 

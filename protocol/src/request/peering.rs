@@ -39,7 +39,7 @@ wire_struct! {
     pub struct PeerEntry {
         /// Its name.
         #[n(0)] pub name: ServerName,
-        /// Where it is dialled; absent for one that only dials.
+        /// Where an administrator says that it is; absent where nobody has.
         #[n(1)] pub address: Option<HostPort>,
         /// Its root's fingerprint; absent for a name that is only blocked.
         #[n(2)] pub root: Option<ServerId>,
@@ -59,6 +59,8 @@ wire_struct! {
         #[n(9)] pub oldest: Option<Timestamp>,
         /// How many of its users' chains are followed here.
         #[n(10)] pub followed: u64,
+        /// Where it was found, by whoever's word on that counts most.
+        #[n(11)] pub found: Option<HostPort>,
     }
 }
 

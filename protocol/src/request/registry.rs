@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::{
     Caller, RateClass, Refusal, Request, account, admin, blob, chain, channel, community, contact,
-    device, link, message, peer, peer_people, peer_place, peer_return, peering, prekey, presence,
-    server, session,
+    device, discovery, link, message, peer, peer_people, peer_place, peer_return, peering, prekey,
+    presence, server, session,
 };
 use crate::{
     schema::{Catalogue, Schema},
@@ -166,6 +166,8 @@ impl Registry {
             .with::<peering::ChangePeer>()
             .with::<peering::AcceptPeer>()
             .with::<peering::TestPeer>()
+            .with::<discovery::AddDomain>()
+            .with::<discovery::FindPeer>()
             .with::<peering::ShowPolicy>()
             .with::<peering::SetPolicy>()
             .with::<peering::Unfence>()

@@ -21,7 +21,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use rookery_homeserver::{
-    config::{Loaded, Source},
+    config::{Loaded, Nameserver, Source},
     database,
     identity::{Absent, DataDir},
     lifecycle::Lifecycle,
@@ -33,9 +33,10 @@ use rookery_homeserver::{
         feed::{Feed, Live},
         follow, invite, message,
         password::Passwords,
+        peer::admin,
         seat::{PeerSide, Seat},
     },
-    transport::{self, Place, Router},
+    transport::{self, Place, Router, seek::World},
 };
 use rookery_protocol::{
     chain::{Entry, SignedHead},
@@ -54,6 +55,7 @@ use rookery_protocol::{
         chain::{Entries, ReadChain, ReadError},
         community::{ManyEntries, PreviewError, PreviewLog, ReadChains},
         peer_place::{PeerListPlaces, PeerReadPlace, Places},
+        peering::AddPeer,
     },
     session::{Authenticated, Follow, FollowError, FollowStarted, FollowUp, Principal},
     time::SystemClock,
@@ -65,6 +67,7 @@ pub use self::{
     forge::{forge_statement, item_of, relink, statement_of},
     stranger::Stranger,
 };
+use crate::homeserver::Homeserver;
 
 /// The longest name of a method, with room.
 const MAX_METHOD: usize = 64;
@@ -114,9 +117,6 @@ impl Liar {
         loaded
             .set("server.name", "nest", Source::Default)
             .map_err(|error| anyhow::anyhow!("{error}"))?;
-        loaded
-            .set("server.federation", "open", Source::Default)
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
         loaded.lift_limits(&Source::Default);
         let config = loaded.config;
         let clock = Arc::new(SystemClock);
@@ -133,6 +133,7 @@ impl Liar {
             config,
             advertised: HostPort { host: address.ip().to_string(), port: address.port() },
             passwords: Passwords::default(),
+            seek: Arc::new(World::new(Nameserver::Off)),
             tasks: lifecycle.tasks.clone(),
         });
         let place = Place { listen: address.to_string(), data: folder.to_owned() };
@@ -182,6 +183,14 @@ impl Liar {
         let services = self.services();
         let identity = &services.identity;
         (identity.name.clone(), services.advertised.clone(), identity.server())
+    }
+
+    /// Has it know `server` as a peer, which it never dials: what it dialled, it would answer without lies.
+    pub async fn know(&self, server: &Homeserver) -> Result<()> {
+        let (ready, nowhere) = (server.ready(), "127.0.0.1:9".parse()?);
+        let (name, root) = (ready.name.parse()?, ready.fingerprint.parse()?);
+        let added = admin::add(self.services(), AddPeer { name, address: nowhere, root }).await;
+        added.map(|_| ()).map_err(|failure| anyhow::anyhow!("{failure:?}"))
     }
 
     /// Gives blobs by `lie` from now on.

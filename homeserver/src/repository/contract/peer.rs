@@ -3,13 +3,13 @@
 use rookery_protocol::{
     id::{Digest, ServerId},
     name::ServerName,
-    request::{message::Returned, peering::PeerStanding},
+    request::{discovery::Rank, message::Returned, peering::PeerStanding},
 };
 
 use super::{at, device, item, user};
 use crate::repository::{
     Limit, Repository, Storage,
-    peer::{Backlog, Outbound, PeerEdit, StoredForeigner, StoredPeer},
+    peer::{Backlog, Outbound, PeerEdit, StoredFinding, StoredForeigner, StoredPeer},
 };
 
 const ALL: Limit = Limit { rows: 1_000, bytes: usize::MAX };
@@ -36,6 +36,7 @@ pub(super) fn peer(number: u8) -> StoredPeer {
         record: 3,
         added: at(0),
         roots: vec![root(number)],
+        findings: vec![],
     }
 }
 
@@ -118,6 +119,39 @@ pub(super) async fn a_change_of_a_peer_undoes_no_other(storage: &dyn Storage) {
     assert!(!unit.edit_peer(&nobody, &blocked).await.unwrap());
 }
 
+pub(super) async fn where_a_peer_was_found_is_kept_for_each_who_said_so(storage: &dyn Storage) {
+    let mut unit = with_peer(storage).await;
+    let name = garden();
+    let one = |rank, place: &str, reached: Option<&str>| StoredFinding {
+        rank,
+        place: place.parse().unwrap(),
+        reached: reached.map(|text| text.parse().unwrap()),
+    };
+    let found =
+        |by, finding: &StoredFinding| PeerEdit::Found { root: root(by), finding: finding.clone() };
+    let srv = one(Rank::Srv, "burrow.example:9", Some("[2001:db8::1]:9"));
+    let record = one(Rank::Record, "garden.example", None);
+    assert!(unit.edit_peer(&name, &found(1, &srv)).await.unwrap());
+    assert!(unit.edit_peer(&name, &found(1, &record)).await.unwrap());
+    assert!(!unit.edit_peer(&name, &found(2, &record)).await.unwrap(), "of another root");
+    let findings = vec![record, srv.clone()];
+    let stands = StoredPeer { findings, ..peer(1) };
+    assert_eq!(unit.peers().await.unwrap(), [stands], "the highest rank first");
+    // The same one says something else, and the other's word stands.
+    let moved = one(Rank::Record, "192.0.2.7:1", Some("192.0.2.7:1"));
+    assert!(unit.edit_peer(&name, &found(1, &moved)).await.unwrap());
+    assert_eq!(unit.peers().await.unwrap()[0].findings, [moved, srv.clone()]);
+    let lost = |by, rank| PeerEdit::Lost { root: root(by), rank };
+    assert!(!unit.edit_peer(&name, &lost(2, Rank::Record)).await.unwrap());
+    assert!(unit.edit_peer(&name, &lost(1, Rank::Record)).await.unwrap());
+    assert!(!unit.edit_peer(&name, &lost(1, Rank::Record)).await.unwrap(), "it is gone");
+    assert_eq!(unit.peers().await.unwrap()[0].findings, std::slice::from_ref(&srv));
+    assert!(unit.edit_peer(&name, &PeerEdit::Root(root(1))).await.unwrap());
+    assert_eq!(unit.peers().await.unwrap()[0].findings, [srv], "the same root");
+    assert!(unit.edit_peer(&name, &PeerEdit::Root(root(2))).await.unwrap());
+    assert_eq!(unit.peers().await.unwrap()[0].findings, [], "the other one was found there");
+}
+
 pub(super) async fn a_forgotten_peer_leaves_no_queue_and_no_rights(storage: &dyn Storage) {
     let mut unit = with_peer(storage).await;
     unit.put_outbound(&garden(), &[outbound(1)]).await.unwrap();
@@ -126,6 +160,10 @@ pub(super) async fn a_forgotten_peer_leaves_no_queue_and_no_rights(storage: &dyn
     assert!(unit.peer_may_read(&garden(), user(1)).await.unwrap());
     assert!(!unit.peer_may_read(&garden(), user(2)).await.unwrap());
     unit.let_peer_read(&garden(), user(2)).await.unwrap();
+    let finding =
+        StoredFinding { rank: Rank::Name, place: "garden.example".parse().unwrap(), reached: None };
+    let found = PeerEdit::Found { root: root(1), finding };
+    assert!(unit.edit_peer(&garden(), &found).await.unwrap());
     unit.end_peer_reading(&garden(), user(2)).await.unwrap();
     assert!(!unit.peer_may_read(&garden(), user(2)).await.unwrap());
     assert!(unit.remove_peer(&garden()).await.unwrap());

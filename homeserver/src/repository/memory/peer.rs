@@ -80,7 +80,7 @@ impl PeerRepository for Handle {
         if rows.peers.contains_key(&peer.name) {
             return Ok(false);
         }
-        let stored = StoredPeer { roots: vec![], ..peer.clone() };
+        let stored = StoredPeer { roots: vec![], findings: vec![], ..peer.clone() };
         rows.peers.insert(peer.name.clone(), (stored, 0));
         if let Some(root) = peer.root {
             rows.put_root(&peer.name, root);
@@ -110,6 +110,7 @@ impl PeerRepository for Handle {
             PeerEdit::Root(root) => {
                 if peer.root != Some(*root) {
                     peer.record = 0;
+                    peer.findings.clear();
                 }
                 peer.offered = None;
                 Some(*root)
@@ -127,6 +128,20 @@ impl PeerRepository for Handle {
                 }
                 peer.offered = Some(*offered);
                 None
+            }
+            PeerEdit::Found { root, finding } => {
+                if peer.root != Some(*root) {
+                    return Ok(false);
+                }
+                peer.findings.retain(|known| known.rank != finding.rank);
+                peer.findings.push(finding.clone());
+                peer.findings.sort_by_key(|known| known.rank);
+                None
+            }
+            PeerEdit::Lost { root, rank } => {
+                let before = peer.findings.len();
+                peer.findings.retain(|known| peer.root != Some(*root) || known.rank != *rank);
+                return Ok(peer.findings.len() < before);
             }
         };
         if let Some(root) = pinned {

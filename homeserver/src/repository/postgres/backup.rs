@@ -25,7 +25,7 @@ use crate::repository::{
 /// The file of rows in a copy.
 const FILE: &str = "rows.copy";
 /// All tables but that of one-time keys, which no copy has; each after those that it refers to.
-pub(super) const TABLES: [&str; 30] = [
+pub(super) const TABLES: [&str; 31] = [
     "server",
     "account",
     "invite",
@@ -49,6 +49,7 @@ pub(super) const TABLES: [&str; 30] = [
     "blob_part",
     "peer",
     "peer_root",
+    "peer_finding",
     "peer_reader",
     "foreigner",
     "outbound",

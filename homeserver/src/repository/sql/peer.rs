@@ -5,7 +5,7 @@ use rookery_protocol::{
     codec,
     id::{ServerId, UserId},
     name::{ServerName, UserName},
-    request::peering::PeerStanding,
+    request::{discovery::Rank, peering::PeerStanding},
 };
 use sqlx::query;
 
@@ -16,13 +16,15 @@ use super::{
 use crate::repository::{
     StorageError,
     community::Belonging,
-    peer::{PeerEdit, PeerRepository, PeerView, StoredForeigner, StoredPeer},
+    peer::{PeerEdit, PeerRepository, PeerView, StoredFinding, StoredForeigner, StoredPeer},
 };
 
 #[async_trait]
 impl PeerView for Handle {
     async fn peers(&mut self) -> Result<Vec<StoredPeer>, StorageError> {
         let roots = self.all(query("SELECT peer, root FROM peer_root ORDER BY root")).await?;
+        let text = "SELECT peer, rank, place, reached FROM peer_finding ORDER BY peer, rank";
+        let findings = self.all(query(text)).await?;
         let text = "SELECT name, address, root, standing, offered, record, added FROM peer
                     ORDER BY name";
         let rows = self.all(query(text)).await?;
@@ -37,6 +39,12 @@ impl PeerView for Handle {
                     known.push(root.id(1, ServerId::from_slice)?);
                 }
             }
+            let mut found = vec![];
+            for finding in &findings {
+                if Cells::of("peer_finding", finding).text(0)? == name {
+                    found.push(finding_of(finding)?);
+                }
+            }
             let address = cells.text_if_any(1)?.map(|text| text.parse()).transpose();
             peers.push(StoredPeer {
                 name: name.parse().map_err(|_| cells.impossible())?,
@@ -47,6 +55,7 @@ impl PeerView for Handle {
                 record: cells.number(5)?,
                 added: cells.time(6)?,
                 roots: known,
+                findings: found,
             });
         }
         Ok(peers)
@@ -139,6 +148,11 @@ impl PeerRepository for Handle {
         name: &ServerName,
         edit: &PeerEdit,
     ) -> Result<bool, StorageError> {
+        let forgets = "DELETE FROM peer_finding WHERE peer = $1
+                       AND EXISTS (SELECT 1 FROM peer WHERE name = $1 AND root <> $2)";
+        if let PeerEdit::Root(root) = edit {
+            self.execute(query(forgets).bind(name.as_str()).bind(&root.as_bytes()[..])).await?;
+        }
         let (text, pinned) = match edit {
             PeerEdit::Standing(_) => ("UPDATE peer SET standing = $2 WHERE name = $1", None),
             PeerEdit::Place { root, .. } => (
@@ -158,6 +172,18 @@ impl PeerRepository for Handle {
             PeerEdit::Offered { .. } => {
                 ("UPDATE peer SET offered = $3 WHERE name = $1 AND root = $2", None)
             }
+            PeerEdit::Found { .. } => (
+                "INSERT INTO peer_finding (peer, rank, place, reached)
+                 SELECT name, $3, $4, $5 FROM peer WHERE name = $1 AND root = $2
+                 ON CONFLICT (peer, rank) DO UPDATE
+                 SET place = excluded.place, reached = excluded.reached",
+                None,
+            ),
+            PeerEdit::Lost { .. } => (
+                "DELETE FROM peer_finding WHERE peer = $1 AND rank = $3
+                 AND EXISTS (SELECT 1 FROM peer WHERE name = $1 AND root = $2)",
+                None,
+            ),
         };
         let update = query(text).bind(name.as_str());
         let update = match edit {
@@ -171,6 +197,14 @@ impl PeerRepository for Handle {
             }
             PeerEdit::Offered { pinned, offered } => {
                 update.bind(&pinned.as_bytes()[..]).bind(&offered.as_bytes()[..])
+            }
+            PeerEdit::Found { root, finding } => update
+                .bind(&root.as_bytes()[..])
+                .bind(i64::from(finding.rank.number()))
+                .bind(finding.place.to_string())
+                .bind(finding.reached.as_ref().map(ToString::to_string)),
+            PeerEdit::Lost { root, rank } => {
+                update.bind(&root.as_bytes()[..]).bind(i64::from(rank.number()))
             }
         };
         let is_done = self.execute(update).await? > 0;
@@ -186,6 +220,7 @@ impl PeerRepository for Handle {
             "DELETE FROM outbound WHERE peer = $1",
             "DELETE FROM peer_reader WHERE peer = $1",
             "DELETE FROM peer_root WHERE peer = $1",
+            "DELETE FROM peer_finding WHERE peer = $1",
             "DELETE FROM peer_farewell WHERE peer = $1",
         ] {
             self.execute(query(text).bind(name.as_str())).await?;
@@ -238,6 +273,16 @@ impl Handle {
         let put = query(text).bind(&root.as_bytes()[..]).bind(peer.as_str());
         self.execute(put).await.map(|_| ())
     }
+}
+
+fn finding_of(row: &Row) -> Result<StoredFinding, StorageError> {
+    let cells = Cells::of("peer_finding", row);
+    let reached = cells.text_if_any(3)?.map(|text| text.parse()).transpose();
+    Ok(StoredFinding {
+        rank: cells.choice(1, Rank::from_number)?,
+        place: cells.text(2)?.parse().map_err(|_| cells.impossible())?,
+        reached: reached.map_err(|_| cells.impossible())?,
+    })
 }
 
 fn foreigner_of(row: &Row) -> Result<StoredForeigner, StorageError> {

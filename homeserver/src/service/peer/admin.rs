@@ -2,9 +2,10 @@
 
 use rookery_protocol::{
     id::ServerId,
-    name::ServerName,
+    name::{HostPort, ServerName},
     request::{
         Failure,
+        discovery::{AddedDomain, Rank},
         message::Returned,
         peering::{
             AddPeer, ChangePeer, Federation, PeerChange, PeerEntry, PeerLink, PeerList,
@@ -13,14 +14,22 @@ use rookery_protocol::{
     },
 };
 
-use super::{Services, handshake, outstanding};
+use super::{
+    Services,
+    discovery::{self, Asker},
+    handshake, outstanding,
+};
 use crate::{
     repository::{
         StorageError, View,
-        peer::{PeerEdit, StoredPeer},
+        peer::{PeerEdit, StoredFinding, StoredPeer},
     },
     service::fence,
 };
+
+const OFF: &str =
+    "federation is switched off: `rookeryd policy federation allowlist` switches it on";
+const ITSELF: &str = "that is this server itself";
 
 fn refused(reason: &str) -> Failure<PeeringError> {
     Failure::Error(PeeringError::Refused { reason: reason.to_owned() })
@@ -56,6 +65,7 @@ async fn entry(
     let followed = view.foreigner_count(&stored.name).await?;
     let known = services.peers.named(&stored.name).map(|peer| peer.state());
     let (link, since, reason) = known.unwrap_or((PeerLink::Off, services.clock.now(), None));
+    let found = stored.findings.into_iter().next().map(|finding| finding.place);
     Ok(PeerEntry {
         name: stored.name,
         address: stored.address,
@@ -68,6 +78,7 @@ async fn entry(
         waiting: backlog.count,
         oldest: backlog.oldest,
         followed,
+        found,
     })
 }
 
@@ -85,41 +96,95 @@ pub async fn add(
     request: AddPeer,
 ) -> Result<PeerEntry, Failure<PeeringError>> {
     if services.federation() == Federation::Off {
-        return Err(refused(
-            "federation is switched off: `rookeryd policy federation allowlist` switches it on",
-        ));
+        return Err(refused(OFF));
     }
-    if request.name == services.identity.name || request.root == services.identity.server() {
-        return Err(refused("that is this server itself"));
+    if request.name == services.identity.name {
+        return Err(refused(ITSELF));
+    }
+    put(services, &request.name, Some(request.address), request.root).await?;
+    show(services, &request.name).await
+}
+
+/// Adds a peer by its domain name alone, with the root of whoever owns that.
+pub async fn add_domain(
+    services: &Services,
+    name: &ServerName,
+) -> Result<AddedDomain, Failure<PeeringError>> {
+    if services.federation() == Federation::Off {
+        return Err(refused(OFF));
+    }
+    if !name.is_domain() {
+        return Err(refused(&format!(
+            "{name} is a name of a local network, which nobody can look up or vouch for: say where the server is, and its root key's \
+             fingerprint, which `rookeryd status` shows there: `rookeryd peer add {name} ADDRESS FINGERPRINT`"
+        )));
+    }
+    if *name == services.identity.name {
+        return Err(refused(ITSELF));
+    }
+    services.discovery.forget(name);
+    let found = discovery::owner(services, name, Asker::Own).await;
+    let owner = found.map_err(|unfound| {
+        refused(&format!(
+            "whose name {name} is cannot be found out: {unfound}. With `rookeryd peer add {name} ADDRESS FINGERPRINT` you say so yourself"
+        ))
+    })?;
+    let root = owner.record.root.server_id();
+    put(services, name, None, root).await?;
+    if let Some(peer) = services.peers.named(name)
+        && peer.stored().record <= owner.record.number
+        && let Some(place) = owner.record.endpoint
+    {
+        let heard = StoredFinding { rank: Rank::Record, place, reached: None };
+        handshake::found(services, &peer, heard).await?;
+    }
+    tracing::info!(peer = %name, %root, by = ?owner.by, "a peer was added by its name, and its root key pinned");
+    Ok(AddedDomain { peer: show(services, name).await?, root, by: owner.by })
+}
+
+/// Puts a peer in, or gives one that is there a root if it has none, and another address.
+async fn put(
+    services: &Services,
+    name: &ServerName,
+    address: Option<HostPort>,
+    root: ServerId,
+) -> Result<(), Failure<PeeringError>> {
+    if root == services.identity.server() {
+        return Err(refused(ITSELF));
     }
     let mut view = services.storage.read().await?;
     let peers = view.peers().await?;
     drop(view);
-    if peers.iter().any(|peer| peer.name != request.name && peer.roots.contains(&request.root)) {
+    if peers.iter().any(|peer| peer.name != *name && peer.roots.contains(&root)) {
         return Err(refused("another peer has that root key"));
     }
-    let is_pinned = |peer: &StoredPeer| peer.root.is_some_and(|root| root != request.root);
-    let former = peers.into_iter().find(|peer| peer.name == request.name);
+    let is_pinned = |peer: &StoredPeer| peer.root.is_some_and(|pinned| pinned != root);
+    let former = peers.into_iter().find(|peer| peer.name == *name);
     if former.as_ref().is_some_and(is_pinned) {
         return Err(refused(
             "that peer is pinned to another root key: `peer accept` pins this one instead",
         ));
     }
     let new = StoredPeer {
-        name: request.name.clone(),
-        address: Some(request.address.clone()),
-        root: Some(request.root),
+        name: name.clone(),
+        address: address.clone(),
+        root: Some(root),
         standing: PeerStanding::Active,
         offered: None,
         record: 0,
         added: services.clock.now(),
         roots: vec![],
+        findings: vec![],
     };
     handshake::store(services, new).await?;
     // One that was there before has the new place, and is what it was otherwise.
-    let place = PeerEdit::Place { address: request.address, root: request.root };
-    handshake::edit(services, &request.name, place).await?;
-    show(services, &request.name).await
+    let change = match address {
+        Some(address) => PeerEdit::Place { address, root },
+        None if former.is_some_and(|former| former.root.is_none()) => PeerEdit::Root(root),
+        None => return Ok(()),
+    };
+    handshake::edit(services, name, change).await?;
+    Ok(())
 }
 
 /// Changes a peer.
@@ -146,6 +211,7 @@ pub async fn change(services: &Services, request: ChangePeer) -> Result<(), Fail
                 record: 0,
                 added: services.clock.now(),
                 roots: vec![],
+                findings: vec![],
             };
             handshake::store(services, blocked).await?;
             handshake::edit(services, &name, PeerEdit::Standing(PeerStanding::Blocked)).await?;
@@ -167,6 +233,7 @@ pub async fn change(services: &Services, request: ChangePeer) -> Result<(), Fail
             let mut unit = services.storage.begin().await?;
             unit.hurry_outbound(&name).await?;
             unit.commit().await?;
+            services.discovery.forget(&name);
             if let Some(peer) = services.peers.named(&name) {
                 peer.changed.notify_one();
                 peer.wake.notify_one();

@@ -1,10 +1,13 @@
 //! Who a peer is: its greeting, its proof, and what is done when its root is another one than before.
 
+use std::{net::IpAddr, sync::Arc};
+
 use rookery_protocol::{
     id::ServerId,
     name::ServerName,
     request::{
         Failure, Refusal,
+        discovery::Rank,
         peer::{PeerHello, PeerHelloError, PeerHelloReply, PeerProve, PeerProveError},
         peering::{Federation, PeerStanding},
         server::ServerRecord,
@@ -12,11 +15,14 @@ use rookery_protocol::{
     session::{Principal, peer::Answering},
 };
 
-use super::{Peer, Services};
+use super::{
+    Peer, Services,
+    discovery::{self, Asker, Unfound, rule},
+};
 use crate::{
     repository::{
         Repository, StorageError,
-        peer::{PeerEdit, StoredPeer},
+        peer::{PeerEdit, StoredFinding, StoredPeer},
     },
     service::seat::Seat,
 };
@@ -63,8 +69,19 @@ pub fn hello(
     Ok(reply)
 }
 
+/// What is known of a server that may come in.
+enum Known {
+    /// It is a peer.
+    Peer,
+    /// Nothing, and nobody has to have named it.
+    Stranger,
+}
+
 /// Whether a server may come in that has proven to be this.
-fn judge(services: &Services, record: &ServerRecord) -> Result<(), (&'static str, PeerProveError)> {
+fn judge(
+    services: &Services,
+    record: &ServerRecord,
+) -> Result<Known, (&'static str, PeerProveError)> {
     let root = record.root.server_id();
     if record.has_ended(services.clock.now()) {
         return Err(("ended record", PeerProveError::EndedRecord));
@@ -72,7 +89,7 @@ fn judge(services: &Services, record: &ServerRecord) -> Result<(), (&'static str
     let Some(peer) = services.peers.named(&record.name) else {
         return match services.federation() {
             // A root has one name.
-            Federation::Open if services.peers.rooted(root).is_none() => Ok(()),
+            Federation::Open if services.peers.rooted(root).is_none() => Ok(Known::Stranger),
             _ => Err(("unknown", PeerProveError::Unknown)),
         };
     };
@@ -90,13 +107,43 @@ fn judge(services: &Services, record: &ServerRecord) -> Result<(), (&'static str
     if record.number < stored.record {
         return Err(("old record", PeerProveError::OldRecord));
     }
-    Ok(())
+    Ok(Known::Peer)
+}
+
+/// Whether the name that a stranger at `address` goes by is its own: whoever owns the domain says which root it has. A name of a local
+/// network is nobody's, so an administrator has to name it.
+async fn vet(
+    services: &Arc<Services>,
+    address: IpAddr,
+    record: &ServerRecord,
+) -> Result<(), (&'static str, Failure<PeerProveError>)> {
+    let unverified =
+        |reason: String| ("unverified name", Failure::Error(PeerProveError::Unverified { reason }));
+    if !record.name.is_domain() {
+        return Err(unverified(
+            "it is a name of a local network, so its administrator has to add it by `rookeryd peer add`"
+                .to_owned(),
+        ));
+    }
+    // In a task of its own: what is found out serves the next attempt, though this connection may not wait for it.
+    let (services_, name) = (Arc::clone(services), record.name.clone());
+    let task = services
+        .tasks
+        .spawn(async move { discovery::owner(&services_, &name, Asker::Stranger(address)).await });
+    match task.await.map_err(|_| ("broken", Refusal::Internal.into()))? {
+        Ok(owner) if owner.record.root == record.root => Ok(()),
+        Ok(_) => Err(("another's name", Failure::Error(PeerProveError::NotItsName))),
+        Err(Unfound::Throttled { retry_after_ms }) => {
+            Err(("too many look-ups", Refusal::Throttled { retry_after_ms }.into()))
+        }
+        Err(unfound) => Err(unverified(unfound.to_string())),
+    }
 }
 
 /// Checks the proof of who has greeted, and takes the connection for that peer's.
 pub async fn prove(
-    services: &Services,
-    seat: &std::sync::Arc<Seat>,
+    services: &Arc<Services>,
+    seat: &Arc<Seat>,
     request: &PeerProve,
 ) -> Result<(), Failure<PeerProveError>> {
     let unproven = || Failure::Error(PeerProveError::Unproven);
@@ -107,10 +154,21 @@ pub async fn prove(
         refused("proof", &claimed);
         unproven()
     })?;
-    judge(services, &record).map_err(|(reason, error)| {
+    let known = judge(services, &record).map_err(|(reason, error)| {
         refused(reason, &record);
         Failure::Error(error)
     })?;
+    if let Known::Stranger = known {
+        vet(services, seat.address(), &record).await.map_err(|(reason, failure)| {
+            refused(reason, &record);
+            failure
+        })?;
+        // Whatever was decided meanwhile holds.
+        judge(services, &record).map_err(|(reason, error)| {
+            refused(reason, &record);
+            Failure::Error(error)
+        })?;
+    }
     let peer = if let Some(peer) = services.peers.named(&record.name) {
         peer
     } else {
@@ -123,6 +181,7 @@ pub async fn prove(
             record: record.number,
             added: services.clock.now(),
             roots: vec![],
+            findings: vec![],
         };
         store(services, stored).await?
     };
@@ -146,6 +205,33 @@ pub async fn note_record(
         edit(services, &peer.name, newer).await?;
     }
     peer.prove(record.online);
+    let stored = peer.stored();
+    if record.number < stored.record || stored.root != Some(record.root.server_id()) {
+        return Ok(());
+    }
+    match &record.endpoint {
+        Some(place) => {
+            let place = place.clone();
+            found(services, peer, StoredFinding { rank: Rank::Record, place, reached: None }).await
+        }
+        None if stored.findings.iter().any(|finding| finding.rank == Rank::Record) => {
+            let lost = PeerEdit::Lost { root: record.root.server_id(), rank: Rank::Record };
+            edit(services, &peer.name, lost).await.map(|_| ())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Notes where a peer is, if that is news.
+pub async fn found(
+    services: &Services,
+    peer: &Peer,
+    heard: StoredFinding,
+) -> Result<(), StorageError> {
+    let stored = peer.stored();
+    if let (Some(root), Some(finding)) = (stored.root, rule::news(&stored.findings, heard)) {
+        edit(services, &peer.name, PeerEdit::Found { root, finding }).await?;
+    }
     Ok(())
 }
 
@@ -172,10 +258,7 @@ pub async fn quarantine(
 }
 
 /// Stores a peer, unless there is one of that name, and keeps in memory what is stored.
-pub async fn store(
-    services: &Services,
-    stored: StoredPeer,
-) -> Result<std::sync::Arc<Peer>, StorageError> {
+pub async fn store(services: &Services, stored: StoredPeer) -> Result<Arc<Peer>, StorageError> {
     let _turn = services.peers.editing.lock().await;
     let mut unit = services.storage.begin().await?;
     unit.put_peer(&stored).await?;
@@ -189,7 +272,7 @@ pub async fn edit(
     services: &Services,
     name: &ServerName,
     edit: PeerEdit,
-) -> Result<Option<std::sync::Arc<Peer>>, StorageError> {
+) -> Result<Option<Arc<Peer>>, StorageError> {
     let _turn = services.peers.editing.lock().await;
     let mut unit = services.storage.begin().await?;
     unit.edit_peer(name, &edit).await?;
@@ -200,7 +283,7 @@ async fn kept(
     services: &Services,
     mut unit: Box<dyn Repository>,
     name: &ServerName,
-) -> Result<Option<std::sync::Arc<Peer>>, StorageError> {
+) -> Result<Option<Arc<Peer>>, StorageError> {
     let stored = unit.peers().await?.into_iter().find(|one| one.name == *name);
     unit.commit().await?;
     Ok(stored.map(|stored| services.peers.put(stored, services.clock.now())))

@@ -10,6 +10,7 @@ pub mod admin;
 pub mod answer;
 pub mod contact;
 pub mod copy;
+pub mod discovery;
 pub mod forward;
 pub mod give_back;
 pub mod handshake;

@@ -34,11 +34,11 @@ use crate::{
     },
 };
 
-fn garden() -> ServerName {
+pub(super) fn garden() -> ServerName {
     "garden.example".parse().unwrap()
 }
 
-fn garden_identity() -> Identity {
+pub(super) fn garden_identity() -> Identity {
     identity_of("garden.example", 2)
 }
 
@@ -52,6 +52,7 @@ pub(super) fn stored() -> StoredPeer {
         record: 1,
         added: NOW,
         roots: vec![],
+        findings: vec![],
     }
 }
 

@@ -4,6 +4,7 @@ use rookery_protocol::{
     io::CloseReason,
     request::{
         Administrator, Anyone, Failure, Homeserver, Outcome,
+        discovery::{AddDomain, FindPeer},
         message::{DismissReturned, ListOutstanding},
         peer::{
             PeerClaim, PeerForward, PeerHeads, PeerHello, PeerProve, PeerReadChain, PeerResolve,
@@ -46,6 +47,8 @@ pub(super) fn add(router: Router) -> Router {
         .on(change)
         .on(accept)
         .on(test)
+        .on(add_domain)
+        .on(find)
         .on(return_users)
         .on(return_places)
         .on(show_policy)
@@ -155,6 +158,14 @@ async fn change(context: Context, _: Administrator, request: ChangePeer) -> Outc
 
 async fn accept(context: Context, _: Administrator, request: AcceptPeer) -> Outcome<AcceptPeer> {
     admin::accept(&context.services, &request.name, request.root).await
+}
+
+async fn add_domain(context: Context, _: Administrator, request: AddDomain) -> Outcome<AddDomain> {
+    admin::add_domain(&context.services, &request.name).await
+}
+
+async fn find(context: Context, _: Administrator, request: FindPeer) -> Outcome<FindPeer> {
+    Ok(peer::find::find(&context.services, &request.name).await)
 }
 
 /// On a connection of its own, which is closed at once: the one in use goes on.

@@ -49,6 +49,7 @@ async fn know(services: &Services, other: &Identity) -> Arc<Peer> {
         record: 1,
         added: NOW,
         roots: vec![root],
+        findings: vec![],
     };
     let mut unit = services.storage.begin().await.unwrap();
     unit.put_peer(&stored).await.unwrap();

@@ -1,32 +1,24 @@
 //! Connections with other homeservers: one task a peer dials, proves, and keeps; both sides ask over it.
 
+pub mod find;
+mod reach;
+
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use rookery_protocol::{
     delivery::Breaker,
-    id::ServerId,
-    io::{
-        CloseReason, ConnectError,
-        client::{CallError, Client},
-    },
-    name::HostPort,
-    request::{
-        Refusal,
-        peer::{PeerHelloError, PeerProveError},
-        peering::PeerStep,
-        server::ServerRecord,
-    },
-    session::peer::{Dialling, Unproven},
+    io::{CloseReason, client::Client},
+    request::Refusal,
 };
 
+pub use self::reach::{DialError, explain, reach};
 use super::{Router, listener};
 use crate::{
     lifecycle::Lifecycle,
-    repository::StorageError,
     service::{
         Services,
         peer::{
-            Link, Peer,
+            Link, Peer, discovery,
             forward::{self, Ended},
             handshake, people, place, regain,
         },
@@ -40,75 +32,6 @@ const FIRST: Duration = Duration::from_secs(1);
 const CAP: Duration = Duration::from_secs(15);
 /// How long a connection is kept that another one has replaced: longer than any request that is under way on it.
 const RETIRED: Duration = Duration::from_secs(35);
-/// How long proving may take.
-const PROOF: Duration = Duration::from_secs(10);
-
-/// Why a peer was not reached.
-#[derive(Debug, thiserror::Error)]
-pub enum DialError {
-    /// It is not known where it is.
-    #[error("it is not known where the server is: it has to connect by itself")]
-    NoAddress,
-    /// Nobody answers there.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// It turned this server away.
-    #[error(transparent)]
-    TurnedAway(#[from] CallError<PeerHelloError>),
-    /// It did not take this server's proof.
-    #[error(transparent)]
-    NotTaken(#[from] CallError<PeerProveError>),
-    /// It did not prove itself.
-    #[error(transparent)]
-    Unproven(#[from] Unproven),
-    /// It has another root than the pinned one.
-    #[error("the server there shows the root key {found}, which is not the pinned one")]
-    OtherRoot {
-        /// Which.
-        found: ServerId,
-    },
-    /// Its record is older than one that it showed before.
-    #[error("the server's record is older than the one that is known")]
-    OldRecord,
-    /// Its record has ended.
-    #[error("the server's record has ended: its administrator renews it by `rookeryd key rotate`")]
-    EndedRecord,
-    /// It took too long.
-    #[error("the server took too long to prove itself")]
-    TimedOut,
-    /// This server is broken.
-    #[error("this server failed: {0}")]
-    Own(Refusal),
-    /// The database.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-impl DialError {
-    /// What did not go well.
-    #[must_use]
-    pub fn step(&self) -> PeerStep {
-        match self {
-            Self::NoAddress | Self::Connect(ConnectError::NoAddress { .. }) => PeerStep::Name,
-            Self::Connect(ConnectError::Unreachable(_) | ConnectError::Socket(_)) => PeerStep::Udp,
-            Self::Connect(
-                ConnectError::WrongServer { .. }
-                | ConnectError::Untrusted(_)
-                | ConnectError::Tls(_),
-            ) => PeerStep::Tls,
-            Self::Unproven(Unproven::Forged)
-            | Self::NotTaken(_)
-            | Self::TimedOut
-            | Self::Own(_)
-            | Self::Storage(_) => PeerStep::Proof,
-            Self::TurnedAway(_)
-            | Self::Unproven(_)
-            | Self::OtherRoot { .. }
-            | Self::OldRecord
-            | Self::EndedRecord => PeerStep::Record,
-        }
-    }
-}
 
 /// Keeps a task for each peer, until the lifecycle drains.
 pub async fn run(router: Arc<Router>, lifecycle: Lifecycle) {
@@ -259,7 +182,7 @@ async fn find(
         }
     };
     let dialled = async {
-        if peer.stored().address.is_none() {
+        if !discovery::can_be_sought(router.services(), peer) {
             // It dials, or nobody does.
             std::future::pending::<()>().await;
         }
@@ -299,59 +222,6 @@ async fn dial(
         listener::serve_seat(connection, seat, router, lifecycle).await;
     });
     Ok(client)
-}
-
-/// Connects to a peer and proves both sides, and no more.
-pub async fn reach(services: &Services, peer: &Peer) -> Result<(Client, ServerRecord), DialError> {
-    let stored = peer.stored();
-    let address: HostPort = stored.address.clone().ok_or(DialError::NoAddress)?;
-    let client = Client::connect_peer(&address).await?;
-    let proven = tokio::time::timeout(PROOF, prove(services, peer, &client)).await;
-    match proven.unwrap_or(Err(DialError::TimedOut)) {
-        Ok(record) => Ok((client, record)),
-        Err(error) => {
-            client.close();
-            Err(error)
-        }
-    }
-}
-
-async fn prove(
-    services: &Services,
-    peer: &Peer,
-    client: &Client,
-) -> Result<ServerRecord, DialError> {
-    let record = services.identity.record();
-    let own = record.oneself(&services.identity.online);
-    let nonce = handshake::nonce().map_err(DialError::Own)?;
-    let exporters = client.connection().peer_exporters();
-    let (dialling, hello) = Dialling::begin(&own, &peer.name, nonce)?;
-    let reply = client.call(&hello).await?;
-    let (record, prove) = dialling.handle_reply(&own, &reply, &exporters)?;
-    let (stored, found) = (peer.stored(), record.root.server_id());
-    if stored.root != Some(found) {
-        return Err(DialError::OtherRoot { found });
-    }
-    if record.number < stored.record {
-        return Err(DialError::OldRecord);
-    }
-    if record.has_ended(services.clock.now()) {
-        return Err(DialError::EndedRecord);
-    }
-    client.call(&prove).await?;
-    Ok(record)
-}
-
-/// An error with its causes.
-#[must_use]
-pub fn explain(error: &DialError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// A random number for jitter. Without randomness nothing is spread, and nothing else is lost.
