@@ -5,7 +5,7 @@
 //! ones before it have led nowhere. No word ever takes the place of a higher one: each is kept by itself. All of them only point. Who a
 //! peer is, its pinned root says, which it has to prove wherever it was found.
 //!
-//! Whose a *name* is, is another question, asked before a root is pinned that nobody here has named ([`owner`]). The owner of a domain is
+//! Whose a *name* is, is another question, asked before a root is pinned that nobody here has named ([`owner()`]). The owner of a domain is
 //! whoever has a certificate for it: they publish the record over HTTPS, or show it themselves under that certificate. What an SRV record
 //! points at needs the certificate of the name, never that of its target.
 //!

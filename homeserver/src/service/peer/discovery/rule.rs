@@ -189,7 +189,7 @@ impl<T> Memory<T> {
         Self { kept: BTreeMap::new(), most }
     }
 
-    /// What is kept of `about`. Nothing is kept for longer than [`LONGEST`], wherever the clock goes.
+    /// What is kept of `about`. Nothing is kept for longer than a week, wherever the clock goes.
     #[must_use]
     pub fn recall(&self, about: &str, now: Timestamp) -> Option<&T> {
         let (until, kept) = self.kept.get(about)?;
