@@ -146,6 +146,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ("target/release/load fanout", "load fanout --members 8 --senders 1 --in-flight 1 --seconds 1"),
     ("target/release/load send --times 20", "load send --times 1"),
     (
+        "target/release/load federation",
+        "load federation --pairs 2 --rate 20 --members 2 --seconds 1",
+    ),
+    (
         "target/release/load stopped",
         "load stopped --members 8 --senders 1 --in-flight 1 --seconds 1",
     ),
@@ -179,7 +183,7 @@ async fn every_command_of_the_readme_runs() -> Result<()> {
     for (command, form) in COMMANDS {
         let form = if *form == "=" { command } else { form };
         let shell = shell(&world, &server, form)?;
-        run(shell, b"", PATIENCE * 2).await?.success().with_context(|| format!("for {command}"))?;
+        run(shell, b"", PATIENCE * 4).await?.success().with_context(|| format!("for {command}"))?;
     }
     Ok(())
 }
