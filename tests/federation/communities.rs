@@ -50,7 +50,7 @@ impl Scene {
         Self::on(world, homes).await
     }
 
-    async fn on(world: World, homes: Vec<Homeserver>) -> Result<Self> {
+    pub(crate) async fn on(world: World, homes: Vec<Homeserver>) -> Result<Self> {
         Self::knowing(world, homes, |_, _| true).await
     }
 
@@ -82,6 +82,18 @@ impl Scene {
             }
         }
         Ok(scene)
+    }
+
+    /// Kills a person's agent.
+    pub(crate) async fn kill_agent(&mut self, number: usize) -> Result<()> {
+        self.people.get_mut(number).context("a person of the scene")?.1.kill().await
+    }
+
+    /// Starts a person's agent again, after it was killed.
+    pub(crate) async fn start_agent(&mut self, number: usize) -> Result<()> {
+        let (profile, agent) = self.people.get_mut(number).context("a person of the scene")?;
+        *agent = profile.start_agent()?;
+        profile.wait_until_connected().await
     }
 
     pub(crate) fn person(&self, number: usize) -> Result<&Profile> {
@@ -265,8 +277,8 @@ async fn while_the_hub_is_away_its_copy_is_read_and_what_is_said_waits() -> Resu
     ensure!(queued.code() == 3, "{queued}");
     let said = format!("{}{}", queued.stdout, queued.stderr);
     ensure!(said.contains("nest.example cannot be reached since "), "{queued}");
-    // Nothing but talk is queued, and it says why.
-    let refused = bob.run(&["community", "leave", "club"]).await?;
+    // Nothing but talk and leaving is queued, and it says why.
+    let refused = bob.run(&["community", "edit", "club", "--topic", "owls"]).await?;
     ensure!(refused.code() != 0 && refused.stderr.contains("nest.example"), "{refused}");
     // Another device of his has nothing but his home to read from.
     let phone = scene.world.profile("bob", "phone")?;

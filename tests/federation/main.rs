@@ -5,5 +5,6 @@ mod delivery;
 mod hostile;
 mod identity;
 mod keys;
+mod leaving;
 mod pair;
 mod restoring;

@@ -153,6 +153,7 @@ impl Registry {
             .with::<peer_place::PeerListReads>()
             .with::<peer_place::PeerCompareHeads>()
             .with::<peer_place::PeerTellForks>()
+            .with::<peer_place::PeerLeavePlace>()
             .with::<peer_return::PeerReturnUsers>()
             .with::<peer_return::PeerReturnPlaces>()
     }

@@ -3,13 +3,14 @@
 use rookery_protocol::request::{
     Homeserver, Outcome,
     peer_place::{
-        PeerAppendLog, PeerCompareHeads, PeerGetBlob, PeerListPlaces, PeerListReads,
-        PeerPostChannel, PeerPutBlob, PeerReadPlace, PeerReadUsers, PeerTellForks, PeerTellPlaces,
+        PeerAppendLog, PeerCompareHeads, PeerGetBlob, PeerLeavePlace, PeerListPlaces,
+        PeerListReads, PeerPostChannel, PeerPutBlob, PeerReadPlace, PeerReadUsers, PeerTellForks,
+        PeerTellPlaces,
     },
 };
 
 use crate::{
-    service::peer::{place_answer, place_heads, place_take},
+    service::peer::{place_answer, place_drop, place_heads, place_take},
     transport::router::{Context, Router},
 };
 
@@ -26,6 +27,7 @@ pub(super) fn add(router: Router) -> Router {
         .on(list_reads)
         .on(compare_heads)
         .on(tell_forks)
+        .on(leave)
 }
 
 async fn list(
@@ -114,4 +116,12 @@ async fn tell_forks(
     request: PeerTellForks,
 ) -> Outcome<PeerTellForks> {
     Ok(place_heads::tell(&context.services, peer.0, request).await?)
+}
+
+async fn leave(
+    context: Context,
+    peer: Homeserver,
+    request: PeerLeavePlace,
+) -> Outcome<PeerLeavePlace> {
+    Ok(place_drop::leave(&context.services, peer.0, request).await?)
 }
