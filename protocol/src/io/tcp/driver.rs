@@ -191,7 +191,6 @@ fn broken(error: &yamux::ConnectionError) -> ConnectionLost {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio_util::compat::TokioAsyncReadCompatExt as _;
@@ -230,7 +229,7 @@ mod tests {
             // The other stream is announced only when the request is on its way.
             tokio::task::yield_now().await;
             own.write_all(&[0, 0, 0, 0]).await.unwrap();
-            request.read(&mut [0]).await.ok();
+            request.read_exact(&mut [0]).await.ok();
         });
         let mut moving = pin!(poll_fn(|context| mux.poll_next_inbound(context)));
         let got = tokio::select! {
