@@ -137,6 +137,8 @@ async fn out_of_the_way(bob: &Profile) -> Result<()> {
         ensure!(text(&line, "standing") == "leaving", "{line}");
         ensure!(line.pointer("/leaving/hub") == Some(&Value::from("nest.example")), "{line}");
     }
+    let rooms = bob.run(&["rooms", "--json"]).await?.success()?;
+    ensure!(!rooms.stdout.contains("club") && !rooms.stdout.contains("crew"), "{rooms}");
     let status = bob.run(&["status", "--json"]).await?;
     let status = status.json_lines()?.into_iter().next().context("a status")?;
     let waiting = status.get("leaving").and_then(Value::as_array).map_or(0, Vec::len);

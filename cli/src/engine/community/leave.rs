@@ -271,7 +271,7 @@ impl Engine {
                 let held = leaving.held.saturating_add(u32::from(is_away.is_none()));
                 let trouble = is_away.map(|away| away.message);
                 let not_before = self.now().plus(HOLD);
-                let order = Leaving { held, trouble, not_before, ..leaving };
+                let order = Leaving { not_before, held, trouble, ..leaving };
                 self.put_leaving(community, Some(order)).await?;
             }
             Err(Unleft::Refused(error)) => {

@@ -305,6 +305,7 @@ impl AbroadRepository for Handle {
         rows.sender_keys.retain(|(chain, _), _| !chains.contains(chain));
         rows.reads.retain(|(chain, _), _| !chains.contains(chain));
         rows.copied_heads.retain(|chain, _| !chains.contains(chain));
+        rows.farewells.retain(|(_, of), _| *of != community);
         rows.communities.remove(&community);
         rows.unused.remove(&community);
         Ok(false)

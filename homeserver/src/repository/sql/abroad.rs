@@ -363,6 +363,9 @@ impl AbroadRepository for Handle {
                  (SELECT community_chain.chain FROM community
                   JOIN community_chain ON community_chain.community = community.community
                   WHERE community.community = $1 AND deleted AND unused_since IS NOT NULL)",
+            "DELETE FROM peer_farewell WHERE community IN
+                 (SELECT community FROM community
+                  WHERE community = $1 AND deleted AND unused_since IS NOT NULL)",
             "DELETE FROM community WHERE community = $1 AND deleted AND unused_since IS NOT NULL",
         ] {
             self.execute(query(text).bind(community)).await?;
