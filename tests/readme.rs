@@ -88,6 +88,13 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("rookery peers", "="),
     (
+        "rookery community list",
+        "rookery community list | grep -q night-owls || rookery community list | grep -q 'Night Owls'",
+    ),
+    ("rookery status", "="),
+    // She belongs to it, and goes on to.
+    ("rookery community join", "rookery community join night-owls"),
+    (
         "rookeryd peer add garden.example garden.example:7665 FINGERPRINT",
         "rookeryd peer add garden.example 127.0.0.1:9 aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4qa",
     ),

@@ -19,7 +19,7 @@ use crate::{
     identity::{DataDir, DataDirError, Said},
     lifecycle::Lifecycle,
     repository::{Storage, StorageError},
-    service::{self, Parts, Services, invite, password::Passwords, retention},
+    service::{self, Parts, Services, invite, password::Passwords, peer::place_drop, retention},
     transport::{self, Place, Router, admin, health, listener, peer, seek::World},
 };
 
@@ -191,6 +191,7 @@ pub async fn start(
         ));
     }
     lifecycle.tasks.spawn(retention::run(Arc::downgrade(&services), lifecycle.drain.clone()));
+    lifecycle.tasks.spawn(place_drop::run(Arc::downgrade(&services), lifecycle.drain.clone()));
     lifecycle.tasks.spawn(peer::run(Arc::clone(&router), lifecycle.clone()));
     lifecycle.tasks.spawn(listener::serve(Arc::clone(&listener), router, lifecycle.clone()));
     tracing::info!(%address, name = %services.identity.name, fingerprint = %services.identity.server(), "listening");

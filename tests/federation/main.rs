@@ -6,6 +6,7 @@ mod discovery;
 mod hostile;
 mod identity;
 mod keys;
+mod leaving;
 mod pair;
 mod people;
 mod restoring;

@@ -56,10 +56,17 @@ impl Ledger {
         self.sent.values().filter(|entry| entry.acknowledged).count()
     }
 
-    /// Adds what `other`, kept by somebody else of other devices, has noted.
+    /// Adds what `other` has noted: of other devices, or of the same ones after everything that is noted here.
     pub fn merge(&mut self, other: Self) {
-        self.sent.extend(other.sent);
-        self.counts.extend(other.counts);
+        for (id, mut entry) in other.sent {
+            let before = self.counts.get(&entry.place.author).copied().unwrap_or_default();
+            entry.place.number = entry.place.number.saturating_add(before);
+            self.sent.insert(id, entry);
+        }
+        for (author, count) in other.counts {
+            let known = self.counts.entry(author).or_default();
+            *known = known.saturating_add(count);
+        }
     }
 
     /// Judges what one device shows, oldest first.

@@ -41,6 +41,9 @@ pub(super) async fn status(context: &Context) -> Result<(), CommandError> {
             "the server of {name} is not to be believed: `rookery community verify {name}`"
         ));
     }
+    for leaving in &status.leaving {
+        context.note(&leaving.in_words());
+    }
     if status.connection == Connection::Online {
         return Ok(());
     }

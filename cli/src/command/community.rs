@@ -8,7 +8,8 @@ use crate::{
         Changed, ChannelCreate, ChannelEdit, ChannelGrant, ChannelLine, ChannelList,
         CommunityCreate, CommunityDetail, CommunityEdit, CommunityInvite, CommunityJoin,
         CommunityLeave, CommunityList, CommunityLog, CommunityShow, CommunityVerify, GrantWord,
-        MemberAct, MemberChangeOrder, MemberLine, MemberList, RoleChange, RoleLine, RoleList,
+        LeaveLine, MemberAct, MemberChangeOrder, MemberLine, MemberList, RoleChange, RoleLine,
+        RoleList,
     },
     args::{
         ChannelVerb, CommunityVerb, GrantArgs, GroupVerb, MemberVerb, RoleArgs, RoleVerb, Span,
@@ -34,7 +35,9 @@ pub(super) async fn community(context: &Context, verb: CommunityVerb) -> Result<
         CommunityVerb::List => {
             for line in context.ask(CommunityList {}).await? {
                 let (members, unread) = (line.members.to_string(), line.unread.to_string());
-                let alarm = line.alarm.clone().or(line.warning.clone()).unwrap_or_default();
+                let leaving = line.leaving.as_ref().map(LeaveLine::in_words);
+                let said = line.alarm.clone().or(line.refusal.clone()).or(line.warning.clone());
+                let alarm = leaving.or(said).unwrap_or_default();
                 context.line(
                     &line,
                     &[&line.name, &line.kind, &line.standing, &members, &unread, &alarm],
@@ -132,7 +135,9 @@ fn show(context: &Context, detail: &CommunityDetail) -> Result<(), CommandError>
     if context.output.is_json() {
         return Ok(());
     }
-    for doubt in [&detail.summary.alarm, &detail.summary.warning].into_iter().flatten() {
+    let leaving = detail.summary.leaving.as_ref().map(LeaveLine::in_words);
+    let said = [&detail.summary.alarm, &detail.summary.warning, &detail.summary.refusal, &leaving];
+    for doubt in said.into_iter().flatten() {
         context.note(doubt);
     }
     detail.channels.iter().try_for_each(|line| channel_line(context, line))?;
@@ -344,6 +349,9 @@ pub(super) async fn group(context: &Context, verb: GroupVerb) -> Result<(), Comm
 /// Writes what came of a change: a link first, because that is what one wants to copy.
 pub(super) fn changed(context: &Context, line: &Changed) -> Result<(), CommandError> {
     let number = line.invite.map(|invite| invite.to_string());
+    if let Some(leaving) = &line.leaving {
+        context.note(&format!("{}; it is carried out by itself", leaving.in_words()));
+    }
     let shown = line.link.as_ref().or(number.as_ref()).or(line.id.as_ref());
     match shown {
         Some(shown) => context.line(line, &[shown]),

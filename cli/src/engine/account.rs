@@ -74,6 +74,7 @@ impl Engine {
         let resets = unit.value(Name::Resets).await?.unwrap_or_default();
         drop(unit);
         let not_believed = self.not_believed().await?;
+        let leaving = self.leaves().await?;
         let account = self.account();
         let (connection, carrier) = match &*self.link.borrow() {
             Link::Online(online) => (Connection::Online, Some(online.client.carrier())),
@@ -94,6 +95,7 @@ impl Engine {
             refused,
             resets,
             not_believed,
+            leaving,
             name: format!("{}@{}", account.name, account.server),
             server: account.server.to_string(),
             address: account.address,

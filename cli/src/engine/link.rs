@@ -135,6 +135,7 @@ impl Engine {
         // What changed while there was no connection was told to nobody.
         self.owe(|due| due.outstanding = true);
         self.postings_wake.notify_one();
+        self.leaves_wake.notify_one();
         self.owe_communities();
         let ended = self.follow(&client, up, up_queue).await;
         if let Some(lost) = client.connection().lost()

@@ -55,7 +55,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use account::whoami_line;
 pub(crate) use community::{
-    ChannelOrder, FoundOrder, Grant, InviteOrder, Joined, LogOrder, MemberChange, NewChannel,
+    ChannelOrder, FoundOrder, Grant, InviteOrder, Joined, Left, LogOrder, MemberChange, NewChannel,
     ReadOrder, RoleOrder, Room, SayOrder, Spot, Whom, is_room,
 };
 pub(crate) use enter::new_recovery_key;
@@ -105,6 +105,9 @@ pub struct Engine {
     /// Held while something of a channel is taken in.
     channel_turn: tokio::sync::Mutex<()>,
     postings_wake: Notify,
+    leaves_wake: Notify,
+    /// Held while a leave is tried, or taken back.
+    leaving_turn: tokio::sync::Mutex<()>,
     hubs_away: community::HubsAway,
     keeper_wake: Notify,
     tasks: TaskTracker,
@@ -165,6 +168,8 @@ impl Engine {
             followed_chains: Mutex::default(),
             channel_turn: tokio::sync::Mutex::default(),
             postings_wake: Notify::new(),
+            leaves_wake: Notify::new(),
+            leaving_turn: tokio::sync::Mutex::default(),
             hubs_away: community::HubsAway::default(),
             keeper_wake: Notify::new(),
             tasks: TaskTracker::new(),
@@ -179,6 +184,7 @@ impl Engine {
         self.tasks.spawn(Arc::clone(self).run_queue::<Outgoing>());
         self.tasks.spawn(Arc::clone(self).run_chores());
         self.tasks.spawn(Arc::clone(self).run_queue::<Posting>());
+        self.tasks.spawn(Arc::clone(self).run_queue::<community::Departure>());
         self.tasks.spawn(Arc::clone(self).run_keeper());
         self.tasks.spawn(Arc::clone(self).run_indexer());
     }

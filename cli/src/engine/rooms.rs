@@ -10,10 +10,10 @@ use rookery_protocol::{
 
 use super::{Engine, Link, community::Book, contacts};
 use crate::{
-    agent::verb::{Connection, Conversation, RoomKind, StandingLine, rfc3339},
+    agent::verb::{Connection, Conversation, LeaveLine, RoomKind, StandingLine, rfc3339},
     e2ee::epoch::TextOf,
     error::CommandError,
-    store::{ChannelRow, ContactRow, MessageState, Page, Placed, Standing, Unit},
+    store::{ChannelRow, ContactRow, MessageState, Page, Placed, Unit},
 };
 
 /// Unread messages with one person are counted as far as this.
@@ -35,7 +35,7 @@ impl Engine {
         drop(unit);
         let channels: Rows = channels.into_iter().map(|row| (row.chain(), row)).collect();
         for book in self.books.all() {
-            if matches!(book.row.standing, Standing::Gone) {
+            if book.row.is_over() {
                 continue;
             }
             self.rooms_of(&book, &channels, &mut rooms).await?;
@@ -97,6 +97,7 @@ impl Engine {
             standing: super::community::standing_word(book.row.standing).to_owned(),
             members: book.state.as_ref().map_or(0, members),
             alarm: book.row.alarm.clone(),
+            refusal: super::community::leave_refused(&book.row),
             log: book.state.as_ref().map(|state| state.head.seq.saturating_add(1)),
             ..nowhere(RoomKind::Community)
         };
@@ -168,7 +169,8 @@ impl Engine {
             refusal: row
                 .refusal
                 .as_ref()
-                .map(|why| format!("{} refused, the last one because {why}", row.refused)),
+                .map(|why| format!("{} refused, the last one because {why}", row.refused))
+                .or(blank.refusal),
             draft,
             notifications: self.notified_of(&format!("notifications/{}", row.chain())),
             ..blank
@@ -190,7 +192,7 @@ impl Engine {
         let mut unit = self.store.read().await?;
         let letters = unit.outbox_length().await?;
         let posts = unit.posting_count().await?;
-        let trouble = if letters.saturating_add(posts) == 0 {
+        let mut trouble = if letters.saturating_add(posts) == 0 {
             None
         } else {
             let letter = unit.outbox_fronts(1).await?.into_iter().find_map(|one| one.trouble);
@@ -198,6 +200,11 @@ impl Engine {
             letter.or(post)
         };
         drop(unit);
+        let leaves = self.leaves().await?;
+        if trouble.is_none() {
+            trouble = leaves.first().map(LeaveLine::in_words);
+        }
+        let leaves = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
         let (connection, reason, caught_up) = match &*self.link.borrow() {
             Link::Online(online) => (Connection::Online, None, online.caught_up),
             Link::Connecting => (Connection::Connecting, None, false),
@@ -209,7 +216,7 @@ impl Engine {
             connection,
             reason,
             caught_up,
-            queued: letters.saturating_add(posts),
+            queued: letters.saturating_add(posts).saturating_add(leaves),
             trouble,
             state: self.whoami().state,
         })

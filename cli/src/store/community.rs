@@ -6,7 +6,7 @@ use rookery_protocol::{
     codec::{self, MAX_BATCH},
     community::CommunityKind,
     id::{AudienceId, CommunityId, Digest, InviteId, UserId},
-    name::UserName,
+    name::{ServerName, UserName},
     time::Timestamp,
 };
 use sqlx::{QueryBuilder, Row as _};
@@ -60,6 +60,47 @@ pub struct CommunityRow {
     /// Since when it is known here.
     #[n(5)]
     pub since: Timestamp,
+    /// A leave that has not taken effect.
+    #[n(7)]
+    pub leaving: Option<Leaving>,
+}
+
+impl CommunityRow {
+    /// Whether this user is on the way out of it: it is out of the way already.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.as_ref().is_some_and(|leaving| leaving.refusal.is_none())
+    }
+
+    /// Whether there is nothing more to do in it: it was left, or is about to be.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.standing == Standing::Gone || self.is_leaving()
+    }
+}
+
+/// A leave that was ordered and waits for the community's hub, or that the hub has refused.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Leaving {
+    /// The server that it waits for.
+    #[n(0)]
+    pub hub: ServerName,
+    /// When it was ordered.
+    #[n(1)]
+    pub since: Timestamp,
+    /// It is not tried before this time.
+    #[n(2)]
+    pub not_before: Timestamp,
+    /// How often it let what was said before go first.
+    #[n(3)]
+    pub held: u32,
+    /// Why it waits.
+    #[n(4)]
+    pub trouble: Option<String>,
+    /// Why it will not take effect: this user still belongs to the community.
+    #[n(5)]
+    pub refusal: Option<String>,
 }
 
 /// Rows that have one key and one sealed value.

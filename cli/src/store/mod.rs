@@ -32,7 +32,7 @@ use sqlx::{
 pub use account::{Account, AccountStage, Name, Refused, Registering, Session};
 pub use chain::StoredChain;
 pub use channel::ChannelRow;
-pub use community::{CommunityRow, Standing};
+pub use community::{CommunityRow, Leaving, Standing};
 pub use contact::ContactRow;
 pub use journal::JournalEntry;
 pub use key::{Secret, UnlockError, create, opens_by_itself, unlock};

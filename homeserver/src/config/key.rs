@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rookery_protocol::request::{peering::Federation, server::Registration};
 
-use super::{Config, Limits, LogFormat, Nameserver, PrivateAddresses, value::Value};
+use super::{Config, Grace, Limits, LogFormat, Nameserver, PrivateAddresses, value::Value};
 
 /// What the keys of `--limits FILE` stand under.
 pub const LIMITS: &str = "limits";
@@ -116,6 +116,8 @@ keys! {
         "How long ids of sent messages are remembered, so that one that is sent again is known. Longer than the 35 days for which a sender tries.";
     "retention.ended_sessions" => keep_ended_sessions, "30d",
         "How long sessions that have ended are remembered, so that the use of their stolen tokens is told from a mistake.";
+    "retention.unused_copies" => keep_unused_copies, "7d",
+        "How long the copy of a community that another homeserver orders is kept when nobody here belongs to it any more.";
     "retention.outbound" => keep_outbound, "7d",
         "How long something waits for another homeserver that does not answer; then its sender is told that it was not delivered.";
     "limits.read_device" => limits.read_device, "50/s burst 500",
@@ -218,6 +220,7 @@ pub(super) fn defaults() -> Config {
         log_filter: String::new(),
         keep_message_ids: Duration::ZERO,
         keep_ended_sessions: Duration::ZERO,
+        keep_unused_copies: Grace(Duration::ZERO),
         mailbox_envelopes: 0,
         mailbox_bytes: 0,
         journal_bytes: 0,

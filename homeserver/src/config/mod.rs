@@ -22,7 +22,7 @@ use rookery_protocol::{
     name::{HostPort, ServerName},
     request::{peering::Federation, server::Registration},
 };
-pub use value::{LogFormat, Nameserver, PrivateAddresses};
+pub use value::{Grace, LogFormat, Nameserver, PrivateAddresses};
 
 /// Everything that can be set, proven.
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ pub struct Config {
     pub keep_message_ids: Duration,
     /// How long ended sessions are remembered.
     pub keep_ended_sessions: Duration,
+    /// How long the copy of a community is kept that nobody here has to do with.
+    pub keep_unused_copies: Grace,
     /// How many envelopes wait for one device.
     pub mailbox_envelopes: u64,
     /// How many bytes of envelopes wait for one device.

@@ -134,6 +134,35 @@ impl Value for Duration {
     }
 }
 
+/// A time that may be short: for how long something is kept in case it is needed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grace(pub Duration);
+
+/// Units, the largest first, with their seconds.
+const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
+impl Value for Grace {
+    fn read(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a time from 1s to 36500d, such as 7d, 12h or 30m");
+        let (number, seconds) = UNITS
+            .iter()
+            .find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)))
+            .ok_or_else(wrong)?;
+        let number: u32 = number.parse().map_err(|_| wrong())?;
+        let seconds = u64::from(number).saturating_mul(seconds);
+        if !(1..=36_500 * 86_400).contains(&seconds) {
+            return Err(wrong());
+        }
+        Ok(Self(Duration::from_secs(seconds)))
+    }
+    fn write(&self) -> String {
+        let seconds = self.0.as_secs();
+        let (unit, each) =
+            UNITS.into_iter().find(|(_, each)| seconds.is_multiple_of(*each)).unwrap_or(('s', 1));
+        format!("{}{unit}", seconds.checked_div(each).unwrap_or(seconds))
+    }
+}
+
 impl Value for Registration {
     fn read(text: &str) -> Result<Self, String> {
         match text {
@@ -222,5 +251,28 @@ impl Value for PrivateAddresses {
             Self::Allow => "allow",
         }
         .to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_time_has_a_unit_and_comes_back_in_the_largest_that_fits() {
+        for (text, seconds, written) in [
+            ("7d", 604_800, "7d"),
+            ("12h", 43_200, "12h"),
+            ("48h", 172_800, "2d"),
+            ("90s", 90, "90s"),
+            ("60s", 60, "1m"),
+            ("36500d", 3_153_600_000, "36500d"),
+        ] {
+            let read = Grace::read(text).unwrap();
+            assert_eq!((read.0.as_secs(), read.write().as_str()), (seconds, written), "{text}");
+        }
+        for text in ["", "7", "d", "0s", "-1d", "1.5h", "36501d", "7 d", "7w", "99999999999s"] {
+            assert!(Grace::read(text).is_err(), "{text}");
+        }
     }
 }

@@ -109,6 +109,23 @@ pub trait AbroadView {
     /// How much there is of the communities of `hub`.
     async fn copies_of(&mut self, hub: &ServerName) -> Result<Copies, StorageError>;
 
+    /// Copies that nobody here has had to do with since `before` or longer, and those that are being dropped; at most `most`.
+    async fn unused_copies(
+        &mut self,
+        before: Timestamp,
+        most: u32,
+    ) -> Result<Vec<CommunityId>, StorageError>;
+
+    /// Through which place the log of a community was here whose copy was dropped, as long as that is remembered.
+    async fn dropped_copy(&mut self, community: CommunityId) -> Result<Option<u64>, StorageError>;
+
+    /// Communities of `hub` whose copies were dropped, which it was not told yet; by id, at most `most`.
+    async fn dropped_untold(
+        &mut self,
+        hub: &ServerName,
+        most: u32,
+    ) -> Result<Vec<CommunityId>, StorageError>;
+
     /// The proofs that the community's hub has signed two histories of it, by chain.
     async fn forks_of(&mut self, community: CommunityId) -> Result<Vec<Fork>, StorageError>;
 
@@ -128,6 +145,35 @@ pub trait AbroadRepository: AbroadView {
         peer: &ServerName,
         community: CommunityId,
         seq: u64,
+    ) -> Result<(), StorageError>;
+
+    /// `peer` needs nothing of the log any more.
+    async fn end_farewell(
+        &mut self,
+        peer: &ServerName,
+        community: CommunityId,
+    ) -> Result<(), StorageError>;
+
+    /// Notes of each copy, with `now`, since when nobody who lives here and whose account is not deleted has had to do with it.
+    async fn note_unused_copies(&mut self, now: Timestamp) -> Result<(), StorageError>;
+
+    /// Begins to drop a copy that nobody needs: from now on there is no such community here, and it is remembered how far its log was here.
+    /// Says whether there is such a copy and still nobody needs it.
+    async fn begin_drop(&mut self, community: CommunityId) -> Result<bool, StorageError>;
+
+    /// Goes on with dropping a copy, by at most `rows` entries or blobs, and says whether there is more to do; nothing happens to what is not
+    /// being dropped. With the last of it goes what says that it is.
+    async fn go_on_with_drop(
+        &mut self,
+        community: CommunityId,
+        rows: u32,
+    ) -> Result<bool, StorageError>;
+
+    /// The hub of a community knows that its copy was dropped. How far it was here is forgotten if `is_over`.
+    async fn settle_drop(
+        &mut self,
+        community: CommunityId,
+        is_over: bool,
     ) -> Result<(), StorageError>;
 
     /// Notes where its hub says that a copied chain stands.

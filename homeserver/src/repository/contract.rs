@@ -162,6 +162,9 @@ laws! {
         a_copy_is_counted_for_its_hub_and_owned_by_nobody,
         many_communities_are_looked_up_at_once,
         what_two_homes_share_is_ordered_by_a_third,
+        a_copy_that_nobody_needs_is_dropped_piece_by_piece,
+        a_community_that_ended_is_not_being_dropped,
+        a_farewell_ends_when_the_peer_needs_it_no_more,
         a_proof_of_two_histories_is_kept_for_ever,
         a_peer_reads_the_chains_of_whom_its_users_communities_name;
     retention:

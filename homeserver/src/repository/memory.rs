@@ -102,6 +102,10 @@ struct Rows {
     copied_heads: BTreeMap<ChainId, CopiedHead>,
     forks: BTreeMap<ChainId, (CommunityId, Fork)>,
     farewells: BTreeMap<(ServerName, CommunityId), u64>,
+    /// Copies that nobody needs.
+    unused: BTreeMap<CommunityId, Timestamp>,
+    /// The hub, through which place the log was here, and whether the hub was told.
+    dropped: BTreeMap<CommunityId, (ServerName, u64, bool)>,
     federation: Option<Federation>,
     fenced: Option<Timestamp>,
 }

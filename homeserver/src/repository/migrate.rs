@@ -22,6 +22,7 @@ const SQLITE: &Steps = &[
     (6, "server", include_str!("../../../migrations/homeserver/sqlite/0006_server.sql")),
     (7, "forks", include_str!("../../../migrations/homeserver/sqlite/0007_forks.sql")),
     (8, "findings", include_str!("../../../migrations/homeserver/sqlite/0008_findings.sql")),
+    (9, "unused", include_str!("../../../migrations/homeserver/sqlite/0009_unused.sql")),
 ];
 const POSTGRES: &Steps = &[
     (1, "begin", include_str!("../../../migrations/homeserver/postgres/0001_begin.sql")),
@@ -40,6 +41,7 @@ const POSTGRES: &Steps = &[
     (6, "server", include_str!("../../../migrations/homeserver/postgres/0006_server.sql")),
     (7, "forks", include_str!("../../../migrations/homeserver/postgres/0007_forks.sql")),
     (8, "findings", include_str!("../../../migrations/homeserver/postgres/0008_findings.sql")),
+    (9, "unused", include_str!("../../../migrations/homeserver/postgres/0009_unused.sql")),
 ];
 
 /// Brings an SQLite file up to date.

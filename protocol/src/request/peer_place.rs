@@ -278,3 +278,22 @@ wire_struct! {
 }
 
 request!(PeerTellForks: "peer/place/forks/1", PeerForward, Homeserver => (), Never, MAX_BATCH);
+
+wire_struct! {
+    /// Says that a community's log is not needed any more, whose copy was dropped since nobody of the asker's has to do with it. Whatever the
+    /// hub still kept to be read by the asker then ends.
+    pub struct PeerLeavePlace {
+        /// Which.
+        #[n(0)] pub community: CommunityId,
+    }
+}
+
+wire_struct! {
+    /// What the hub says to it.
+    pub struct PlaceLeft {
+        /// Whether nobody of the asker's has to do with the community by the hub's log, either.
+        #[n(0)] pub is_over: bool,
+    }
+}
+
+request!(PeerLeavePlace: "peer/place/leave/1", PeerForward, Homeserver => PlaceLeft, Never);

@@ -154,6 +154,7 @@ impl Registry {
             .with::<peer_place::PeerCompareHeads>()
             .with::<peer_place::PeerTellForks>()
             .with::<peer_people::PeerTellPeople>()
+            .with::<peer_place::PeerLeavePlace>()
             .with::<peer_return::PeerReturnUsers>()
             .with::<peer_return::PeerReturnPlaces>()
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Nothing, Verb};
+use super::{Call, LeaveLine, Nothing, Verb};
 use crate::{
     e2ee::recovery::RecoveryKey,
     error::{CommandError, Kind},
@@ -95,6 +95,9 @@ pub struct StatusLine {
     /// Communities whose server was caught lying, by their names: nothing is sealed for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_believed: Vec<String>,
+    /// Communities that this user is leaving, whose hubs have not been told yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<LeaveLine>,
     /// `alice@nest.example`.
     pub name: String,
     /// The home's name.

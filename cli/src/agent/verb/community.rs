@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Call, ChannelLine, Nothing, RoleLine, Verb};
 use crate::{
-    engine::{FoundOrder, InviteOrder, Joined, MemberChange},
+    engine::{FoundOrder, InviteOrder, Joined, Left, MemberChange},
     error::{CommandError, Kind},
 };
 
@@ -21,7 +21,7 @@ pub struct CommunityLine {
     pub name: String,
     /// `community` or `group`.
     pub kind: String,
-    /// `member`, `invited`, `asking` or `gone`.
+    /// `member`, `invited`, `asking`, `leaving` or `gone`.
     pub standing: String,
     /// How many belong to it.
     pub members: u32,
@@ -31,12 +31,41 @@ pub struct CommunityLine {
     pub unread: u32,
     /// How many of them mention this user.
     pub mentions: u32,
+    /// What leaving it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<LeaveLine>,
+    /// Why this user could not leave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
     /// Why its server is not to be believed any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alarm: Option<String>,
     /// What others have seen of its log, and this device was not shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+}
+
+/// A leave that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeaveLine {
+    /// What the community is called.
+    pub community: String,
+    /// The server that it waits for: the community's hub.
+    pub hub: String,
+    /// Since when it waits.
+    pub since: String,
+    /// Why, as it was seen last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl LeaveLine {
+    /// The same for people.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let reason = self.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        format!("leaving {} waits for {} since {}{reason}", self.community, self.hub, self.since)
+    }
 }
 
 /// An invitation.
@@ -108,6 +137,9 @@ pub struct Changed {
     /// The number of an invitation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invite: Option<u32>,
+    /// What leaving waits for: it is kept, and carried out by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<LeaveLine>,
 }
 
 impl Changed {
@@ -295,17 +327,20 @@ pub struct CommunityLeave {
 
 impl Verb for CommunityLeave {
     const METHOD: &'static str = "community.leave";
-    const ABOUT: &'static str = "Leaves a community or group, or deletes it.";
+    const ABOUT: &'static str =
+        "Leaves a community or group, when its hub is back if that is away; or deletes it.";
     type Reply = Changed;
     type Event = Nothing;
 
     async fn run(self, call: Call) -> Result<Changed, CommandError> {
         if self.delete {
             call.engine.delete_community(&self.community).await?;
-        } else {
-            call.engine.leave(&self.community).await?;
+            return Ok(Changed::done());
         }
-        Ok(Changed::done())
+        Ok(match call.engine.leave(&self.community).await? {
+            Left::Now => Changed::done(),
+            Left::Later(leaving) => Changed { leaving: Some(leaving), ..Changed::done() },
+        })
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn hub_away(hub: &ServerName, since: Timestamp) -> CommandError {
         Kind::NoConnection,
         format!("the community's hub {hub} cannot be reached since {}", rfc3339(since)),
     )
-    .hint("what was read stays readable; nothing can be changed until the hub is back")
+    .hint("what was read stays readable; what is said and leaving wait for the hub, anything else can be changed when it is back")
 }
 
 impl Engine {

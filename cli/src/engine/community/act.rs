@@ -142,12 +142,15 @@ impl Engine {
         standing: Standing,
         link: Option<([u8; 32], InviteId)>,
     ) -> Result<(), CommandError> {
-        let known = self.book(community).await?;
-        let row = match known {
+        self.load_books().await?;
+        // Under the store's writer: nobody else changes the row meanwhile.
+        let mut unit = self.store.write().await?;
+        let row = match self.books.get(community) {
             Some(book) => CommunityRow {
                 standing,
                 link_secret: link.map(|(secret, _)| secret.to_vec()).or(book.row.link_secret),
                 invite: link.map(|(_, invite)| invite).or(book.row.invite),
+                leaving: None,
                 ..book.row
             },
             None => CommunityRow {
@@ -158,9 +161,9 @@ impl Engine {
                 invite: link.map(|(_, invite)| invite),
                 alarm: None,
                 since: self.now(),
+                leaving: None,
             },
         };
-        let mut unit = self.store.write().await?;
         self.put_row(&mut unit, row).await?;
         Ok(unit.commit().await?)
     }

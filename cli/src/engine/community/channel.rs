@@ -83,6 +83,9 @@ impl Engine {
     ) -> Result<(), ChainError> {
         let Some(last) = entries.last() else { return Ok(()) };
         let book = self.book(community).await?.ok_or(ChainError::NotFound)?;
+        if book.row.is_leaving() {
+            return Ok(());
+        }
         // What the log does not reach yet is held, and the log fetched.
         let reaches = book.state.as_ref().map_or(0, |state| state.head.seq);
         if last.log_pos.is_some_and(|position| position > reaches) {

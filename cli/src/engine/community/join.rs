@@ -1,4 +1,4 @@
-//! Joining and leaving.
+//! Joining.
 
 use std::time::Duration;
 
@@ -50,12 +50,17 @@ impl Engine {
             }
             Err(_) => (self.community_named(text).await?.row.community, None),
         };
+        // A leave that is under way ends first, one way or the other.
+        let turn = self.leaving_turn.lock().await;
         let known = self.book(community).await?;
         if let Some(book) = &known
+            && !matches!(book.row.standing, Standing::Gone)
             && book.state.as_ref().is_some_and(|state| state.members.contains_key(&self.user))
         {
+            self.stay(book).await?;
             return Ok((community, Joined::Member));
         }
+        drop(turn);
         self.know(community, CommunityKind::Community, Standing::Invited, link).await?;
         let by = self.right_to_join(community, link).await?;
         let guest = |by| Reader::Guest { by, hub: hub.clone() };
@@ -167,28 +172,5 @@ impl Engine {
             }
         }
         Ok(JoinBy::Open)
-    }
-
-    /// Leaves a community.
-    pub(crate) async fn leave(&self, name: &str) -> Result<(), CommandError> {
-        let book = self.community_named(name).await?;
-        let community = book.row.community;
-        let client = self.online().await?;
-        for _ in 0..8 {
-            let book = self.trusted(community).await?;
-            let mut draft = Draft::begin(self, &book).await?;
-            draft.say(Action::Leave)?;
-            match draft.submit(&client).await {
-                Ok(()) => {
-                    self.know(community, book.row.kind, Standing::Gone, None).await?;
-                    return Ok(());
-                }
-                Err(CallError::Request(AppendLogError::Stale { .. })) => {
-                    self.fetch_log(&client, community, &Reader::Member).await?;
-                }
-                Err(error) => return Err(append_failed(error)),
-            }
-        }
-        Err(CommandError::new(Kind::Failed, "the community keeps changing; try again"))
     }
 }

@@ -155,6 +155,7 @@ impl Engine {
                     invite: None,
                     alarm: None,
                     since: self.now(),
+                    leaving: None,
                 },
             };
             self.put_row(&mut unit, row).await?;
@@ -164,7 +165,7 @@ impl Engine {
             if book.row.standing != Standing::Gone
                 && listed.iter().all(|entry| entry.community != community)
             {
-                let row = CommunityRow { standing: Standing::Gone, ..book.row };
+                let row = CommunityRow { standing: Standing::Gone, leaving: None, ..book.row };
                 self.put_row(&mut unit, row).await?;
             }
         }
@@ -199,7 +200,11 @@ impl Engine {
     async fn keep(&self, client: &Client, community: CommunityId) -> Result<(), CommandError> {
         let Some(book) = self.book(community).await? else { return Ok(()) };
         let Some(state) = &book.state else { return Ok(()) };
-        if book.row.alarm.is_some() || state.is_deleted || !state.members.contains_key(&self.user) {
+        if book.row.alarm.is_some()
+            || book.row.is_over()
+            || state.is_deleted
+            || !state.members.contains_key(&self.user)
+        {
             return Ok(());
         }
         self.compare_heads(client, community).await?;

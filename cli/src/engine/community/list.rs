@@ -7,14 +7,14 @@ use rookery_protocol::{
     id::{ChainId, UserId},
 };
 
-use super::{super::Engine, book::Book};
+use super::{super::Engine, book::Book, leave::leave_refused};
 use crate::{
     agent::verb::{
         ChannelLine, CommunityDetail, CommunityLine, InviteLine, MemberLine, RoleLine, rfc3339,
     },
     e2ee::epoch::TextOf,
     error::{CommandError, Kind},
-    store::{ChannelRow, Standing},
+    store::{ChannelRow, CommunityRow, Standing},
 };
 
 /// How long it is waited for what the home has.
@@ -66,11 +66,13 @@ impl Engine {
             id: book.row.community.to_string(),
             name: self.community_name(book).await?,
             kind: kind_word(book.row.kind).to_owned(),
-            standing: standing_word(book.row.standing).to_owned(),
+            standing: word_of(&book.row).to_owned(),
             members: book.state.as_ref().map_or(0, count),
             channels: readable,
             unread,
             mentions,
+            leaving: self.leave_of(book).await?,
+            refusal: leave_refused(&book.row),
             alarm: book.row.alarm.clone(),
             warning: self.head_warning(book).await?,
         })
@@ -263,6 +265,11 @@ const fn kind_word(kind: CommunityKind) -> &'static str {
         CommunityKind::Community => "community",
         CommunityKind::Group => "group",
     }
+}
+
+/// How this user stands to a community, in a word.
+fn word_of(row: &CommunityRow) -> &'static str {
+    if row.is_leaving() { "leaving" } else { standing_word(row.standing) }
 }
 
 pub(in super::super) const fn standing_word(standing: Standing) -> &'static str {

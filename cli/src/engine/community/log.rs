@@ -356,9 +356,10 @@ impl Engine {
         why: &str,
     ) -> Result<(), StoreError> {
         tracing::error!(%community, why, "the hub of a community lies");
-        let Some(book) = self.book(community).await? else { return Ok(()) };
-        let row = CommunityRow { alarm: Some(why.to_owned()), ..book.row };
+        self.load_books().await?;
         let mut unit = self.store.write().await?;
+        let Some(book) = self.books.get(community) else { return Ok(()) };
+        let row = CommunityRow { alarm: Some(why.to_owned()), ..book.row };
         self.put_row(&mut unit, row).await?;
         unit.commit().await?;
         self.timeline_changed();

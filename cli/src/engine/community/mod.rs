@@ -1,7 +1,7 @@
 //! Communities: logs that are checked, secrets that are had and given, channels that are read and written.
 //!
 //! [`book`] holds what the logs come to; [`log`] and [`channel`] take in what the hub sends; [`keys`] gets the epochs' secrets; [`draft`] makes
-//! statements and [`post`] messages; [`keep`] does what a member owes the others; [`abroad`] is about hubs on other servers, [`fork`] about those that sign two histories. What people ask for is in [`act`], [`join`], [`moderate`] and
+//! statements and [`post`] messages; [`keep`] does what a member owes the others; [`abroad`] is about hubs on other servers, [`fork`] about those that sign two histories. What people ask for is in [`act`], [`join`], [`leave`], [`moderate`] and
 //! [`say`]; what they see in [`view`], [`list`] and [`history`] (a message with all that is about it by [`merge`](mod@merge)); what they call things in [`target`] and [`link`].
 
 mod abroad;
@@ -15,6 +15,7 @@ mod history;
 mod join;
 mod keep;
 mod keys;
+mod leave;
 mod line;
 mod link;
 mod list;
@@ -39,6 +40,7 @@ pub(super) use self::{
     book::{Book, Books},
     keep::Owed,
     keys::MetadataKeys,
+    leave::{Departure, leave_refused},
     list::standing_word,
     merge::merge,
     target::handle,
@@ -47,6 +49,7 @@ pub(crate) use self::{
     act::{FoundOrder, InviteOrder},
     history::LogOrder,
     join::Joined,
+    leave::Left,
     moderate::{ChannelOrder, Grant, MemberChange, NewChannel, RoleOrder, Whom},
     say::SayOrder,
     target::{Room, is_room},
@@ -68,6 +71,9 @@ impl Engine {
             let community = book.row.community;
             let have = Some(HeadRef::from(state.head));
             chains.push(FollowedChain { chain: ChainId::of_log(community), have });
+            if book.row.is_leaving() {
+                continue;
+            }
             for channel in state.channels.keys() {
                 if state.may_read(self.user, *channel) {
                     let chain = ChainId::of_channel(community, *channel);

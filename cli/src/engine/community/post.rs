@@ -270,6 +270,7 @@ impl Engine {
         item: ItemId,
         content: &Content,
     ) -> Result<(), CommandError> {
+        self.check_stays(community).await?;
         let chain = ChainId::of_channel(community, channel);
         let mut unit = self.store.write().await?;
         let now = self.now();
@@ -315,6 +316,7 @@ impl Engine {
         erases: Vec<u64>,
         reason: Option<String>,
     ) -> Result<(), CommandError> {
+        self.check_stays(community).await?;
         let nothing = Content::decode(0, &[]);
         let posting = Posting {
             erases,

@@ -111,8 +111,8 @@ impl Engine {
             }
         }
         // What was left counts only while nothing else is called so.
-        if found.len() > 1 && found.iter().any(|book| book.row.standing != Standing::Gone) {
-            found.retain(|book| book.row.standing != Standing::Gone);
+        if found.len() > 1 && found.iter().any(|book| !book.row.is_over()) {
+            found.retain(|book| !book.row.is_over());
         }
         let count = found.len();
         match (found.pop(), count) {
@@ -187,6 +187,7 @@ impl Engine {
         let mut found = vec![];
         for book in self.books.all() {
             if book.row.standing == Standing::Member
+                && !book.row.is_leaving()
                 && book.row.kind == CommunityKind::Community
                 && let Ok(channel) = self.channel_named(&book, channel).await
             {

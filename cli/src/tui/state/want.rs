@@ -31,6 +31,8 @@ pub enum Want {
     Done(String),
     /// A community was entered or made: it is opened when it is in the list.
     Enter,
+    /// A community is left: which.
+    Leave(String),
     /// An invitation was made.
     Invite,
     /// The settings.

@@ -167,8 +167,10 @@ pub(super) fn answered(
         Ok(value) => took(state, want, value),
         Err(error) => {
             // What was to be done comes back to be mended; what it only led to, such as a page to read, does not.
-            let was_to_do =
-                matches!(want, Want::Done(_) | Want::Enter | Want::Invite | Want::Linked);
+            let was_to_do = matches!(
+                want,
+                Want::Done(_) | Want::Enter | Want::Leave(_) | Want::Invite | Want::Linked
+            );
             if let Some(written) = command.filter(|_| was_to_do) {
                 question::mend(state, written);
             }
@@ -222,6 +224,19 @@ fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
                 _ => "You are in; reading what there is",
             };
             say(state, Weight::Done, said)
+        }),
+        Want::Leave(community) => parse(value).map(|changed: Changed| {
+            let said = match changed.leaving {
+                Some(leaving) => format!(
+                    "Leaving {community} waits for its server {}, since {}",
+                    render::field(&leaving.hub),
+                    state.clock(&leaving.since)
+                ),
+                None => format!("You have left {community}"),
+            };
+            let mut effects = say(state, Weight::Done, said);
+            effects.extend(sheet::again(state));
+            effects
         }),
         Want::Invite => parse(value).map(|changed: Changed| sheet::invitation(state, changed)),
         Want::Settings => {

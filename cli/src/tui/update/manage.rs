@@ -131,7 +131,7 @@ fn inside_leave(state: &mut State, word: &str) -> Vec<Effect> {
     }
     state.sheet = None;
     let verb = CommunityLeave { community: community.clone(), delete: false };
-    vec![ask(state, Want::Done(format!("You have left {community}")), &verb)]
+    vec![ask(state, Want::Leave(community), &verb)]
 }
 
 fn inside(state: &mut State, action: Action, argument: &str, community: String) -> Vec<Effect> {

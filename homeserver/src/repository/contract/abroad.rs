@@ -172,6 +172,113 @@ pub(super) async fn what_two_homes_share_is_ordered_by_a_third(storage: &dyn Sto
     assert_eq!(unit.shared_with(&garden(), None, 9).await.unwrap(), [id(2)]);
 }
 
+/// A copy of a community of garden.example with a log of so many entries, to which `members` belong.
+async fn copied(unit: &mut dyn Repository, number: u8, length: u16, members: &[u8]) {
+    let copy = StoredCommunity { hub: Some(garden()), ..community(number) };
+    assert!(unit.create_community(&copy).await.unwrap());
+    let log = ChainId::of_log(id(number));
+    unit.create_chain(log, ChainKind::Log, user(11), 0, at(0)).await.unwrap();
+    unit.place_chain(log, ChainPlace { community: id(number), channel: None }).await.unwrap();
+    let entries = entries(log, Kind::CommunityStatement, None, 0..length);
+    unit.append_entries(log, &entries).await.unwrap();
+    let members: Vec<_> = members.iter().map(|number| (user(*number), Member)).collect();
+    unit.put_belongings(id(number), &members).await.unwrap();
+}
+
+pub(super) async fn a_copy_that_nobody_needs_is_dropped_piece_by_piece(storage: &dyn Storage) {
+    let mut unit = world(storage).await;
+    found(&mut *unit, 1, &[(11, Member)]).await;
+    copied(&mut *unit, 2, 5, &[1, 2, 11]).await;
+    copied(&mut *unit, 3, 5, &[2, 12]).await;
+    unit.put_farewell(&garden(), id(2), 3).await.unwrap();
+    let key = BlobKey { community: id(2), blob: BlobId::from_bytes([9; 32]), user: user(1) };
+    unit.append_blob(key, 7, 0, &[1; 7], at(0)).await.unwrap().unwrap();
+    unit.note_unused_copies(at(10)).await.unwrap();
+    assert_eq!(unit.unused_copies(at(99), 9).await.unwrap(), [], "somebody is left in each");
+    assert!(!unit.begin_drop(id(2)).await.unwrap());
+    // One leaves, and the account of the other is deleted; those who live elsewhere do not count.
+    unit.put_belongings(id(2), &[(user(1), Named)]).await.unwrap();
+    assert!(unit.erase_account(user(2)).await.unwrap());
+    unit.note_unused_copies(at(20)).await.unwrap();
+    unit.note_unused_copies(at(30)).await.unwrap();
+    assert_eq!(unit.unused_copies(at(19), 9).await.unwrap(), []);
+    assert_eq!(
+        unit.unused_copies(at(20), 9).await.unwrap(),
+        [id(2), id(3)],
+        "since the first time"
+    );
+    assert_eq!(unit.unused_copies(at(20), 1).await.unwrap(), [id(2)]);
+    // Whoever comes back needs it again; the community of this server is no copy.
+    unit.put_belongings(id(3), &[(user(3), Invited)]).await.unwrap();
+    unit.note_unused_copies(at(40)).await.unwrap();
+    assert_eq!(unit.unused_copies(at(99), 9).await.unwrap(), [id(2)]);
+    assert!(!unit.begin_drop(id(1)).await.unwrap());
+    assert!(!unit.begin_drop(id(3)).await.unwrap());
+    assert!(!unit.go_on_with_drop(id(2), 2).await.unwrap(), "it is not being dropped yet");
+    assert_eq!(unit.dropped_copy(id(2)).await.unwrap(), None);
+
+    assert!(unit.begin_drop(id(2)).await.unwrap());
+    assert!(!unit.begin_drop(id(2)).await.unwrap(), "it is under way");
+    assert!(unit.community(id(2)).await.unwrap().unwrap().is_deleted);
+    assert_eq!(unit.dropped_copy(id(2)).await.unwrap(), Some(4));
+    assert_eq!(unit.foreigners_in(id(2)).await.unwrap(), []);
+    assert_eq!(
+        unit.unused_copies(at(0), 9).await.unwrap(),
+        [id(2)],
+        "a crash leaves it to be done"
+    );
+    let mut pieces = 1_u32..9;
+    while unit.go_on_with_drop(id(2), 2).await.unwrap() {
+        assert!(unit.community(id(2)).await.unwrap().is_some());
+        assert!(pieces.next().is_some(), "it does not end");
+    }
+    assert!(pieces.start > 3, "five entries, two at once");
+    assert_eq!(unit.community(id(2)).await.unwrap(), None);
+    assert_eq!(unit.chain(ChainId::of_log(id(2))).await.unwrap(), None);
+    assert_eq!(unit.chain_place(ChainId::of_log(id(2))).await.unwrap(), None);
+    assert_eq!(unit.blob(key).await.unwrap(), None);
+    assert_eq!(unit.farewell(&garden(), id(2)).await.unwrap(), None);
+    assert_eq!(unit.unused_copies(at(99), 9).await.unwrap(), []);
+    let kept = unit.chain(ChainId::of_log(id(3))).await.unwrap().unwrap();
+    assert_eq!(kept.head.map(|head| head.seq), Some(4), "nothing of another went with it");
+
+    // It is remembered until the hub knows, and has nobody of ours any more.
+    assert_eq!(unit.dropped_untold(&garden(), 9).await.unwrap(), [id(2)]);
+    assert_eq!(unit.dropped_untold(&shore(), 9).await.unwrap(), []);
+    unit.settle_drop(id(2), false).await.unwrap();
+    assert_eq!(unit.dropped_untold(&garden(), 9).await.unwrap(), []);
+    assert_eq!(unit.dropped_copy(id(2)).await.unwrap(), Some(4));
+    unit.settle_drop(id(2), true).await.unwrap();
+    assert_eq!(unit.dropped_copy(id(2)).await.unwrap(), None);
+    // There can be a new copy.
+    copied(&mut *unit, 2, 6, &[1]).await;
+    unit.note_unused_copies(at(50)).await.unwrap();
+    assert_eq!(unit.unused_copies(at(99), 9).await.unwrap(), []);
+}
+
+pub(super) async fn a_community_that_ended_is_not_being_dropped(storage: &dyn Storage) {
+    let mut unit = world(storage).await;
+    copied(&mut *unit, 2, 3, &[11]).await;
+    unit.note_unused_copies(at(10)).await.unwrap();
+    assert_eq!(unit.unused_copies(at(10), 9).await.unwrap(), [id(2)]);
+    assert!(unit.end_community(id(2)).await.unwrap());
+    assert_eq!(unit.unused_copies(at(99), 9).await.unwrap(), []);
+    assert!(!unit.begin_drop(id(2)).await.unwrap());
+    assert!(!unit.go_on_with_drop(id(2), 2).await.unwrap());
+    assert!(unit.community(id(2)).await.unwrap().is_some(), "its id is never given again");
+}
+
+pub(super) async fn a_farewell_ends_when_the_peer_needs_it_no_more(storage: &dyn Storage) {
+    let mut unit = world(storage).await;
+    found(&mut *unit, 1, &[(1, Member), (11, Named)]).await;
+    unit.put_farewell(&garden(), id(1), 5).await.unwrap();
+    unit.end_farewell(&shore(), id(1)).await.unwrap();
+    assert_eq!(unit.farewell(&garden(), id(1)).await.unwrap(), Some(5));
+    unit.end_farewell(&garden(), id(1)).await.unwrap();
+    assert_eq!(unit.farewell(&garden(), id(1)).await.unwrap(), None);
+    assert_eq!(unit.communities_for(&garden(), None, 9).await.unwrap(), []);
+}
+
 pub(super) async fn a_proof_of_two_histories_is_kept_for_ever(storage: &dyn Storage) {
     let mut unit = world(storage).await;
     found(&mut *unit, 1, &[(1, Member)]).await;

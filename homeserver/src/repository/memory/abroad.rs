@@ -8,6 +8,7 @@ use rookery_protocol::{
     community::Fork,
     id::{ChainId, CommunityId, UserId},
     name::ServerName,
+    request::admin::AccountState,
     time::Timestamp,
 };
 
@@ -163,6 +164,36 @@ impl AbroadView for Handle {
         })
     }
 
+    async fn unused_copies(
+        &mut self,
+        before: Timestamp,
+        most: u32,
+    ) -> Result<Vec<CommunityId>, StorageError> {
+        let rows = self.rows();
+        let is_due = |(community, since): &(&CommunityId, &Timestamp)| {
+            **since <= before || rows.communities.get(community).is_some_and(|one| one.is_deleted)
+        };
+        let mut due: Vec<_> = rows.unused.iter().filter(is_due).collect();
+        due.sort_by_key(|(community, since)| (**since, **community));
+        due.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        Ok(due.into_iter().map(|(community, _)| *community).collect())
+    }
+
+    async fn dropped_copy(&mut self, community: CommunityId) -> Result<Option<u64>, StorageError> {
+        Ok(self.rows().dropped.get(&community).map(|(_, seq, _)| *seq))
+    }
+
+    async fn dropped_untold(
+        &mut self,
+        hub: &ServerName,
+        most: u32,
+    ) -> Result<Vec<CommunityId>, StorageError> {
+        let rows = self.rows();
+        let untold = rows.dropped.iter().filter(|(_, (of, _, told))| of == hub && !told);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Ok(untold.map(|(community, _)| *community).take(most).collect())
+    }
+
     async fn forks_of(&mut self, community: CommunityId) -> Result<Vec<Fork>, StorageError> {
         let rows = self.rows();
         let forks = rows.forks.values();
@@ -200,6 +231,100 @@ impl AbroadRepository for Handle {
         Ok(())
     }
 
+    async fn end_farewell(
+        &mut self,
+        peer: &ServerName,
+        community: CommunityId,
+    ) -> Result<(), StorageError> {
+        self.change()?.farewells.remove(&(peer.clone(), community));
+        Ok(())
+    }
+
+    async fn note_unused_copies(&mut self, now: Timestamp) -> Result<(), StorageError> {
+        let rows = self.change()?;
+        let copies: Vec<CommunityId> = rows
+            .communities
+            .values()
+            .filter(|one| one.hub.is_some() && !one.is_deleted)
+            .map(|one| one.community)
+            .collect();
+        for community in copies {
+            if rows.is_needed(community) {
+                rows.unused.remove(&community);
+            } else {
+                rows.unused.entry(community).or_insert(now);
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin_drop(&mut self, community: CommunityId) -> Result<bool, StorageError> {
+        let rows = self.change()?;
+        if rows.is_needed(community) || !rows.unused.contains_key(&community) {
+            return Ok(false);
+        }
+        let found = rows.communities.get_mut(&community).filter(|one| !one.is_deleted);
+        let Some((one, hub)) = found.and_then(|one| one.hub.clone().map(|hub| (one, hub))) else {
+            return Ok(false);
+        };
+        one.is_deleted = true;
+        let log = rows.chains.get(&ChainId::of_log(community)).and_then(|(chain, _)| chain.head);
+        if let Some(head) = log {
+            rows.dropped.insert(community, (hub, head.seq, false));
+        }
+        rows.belongings.retain(|(other, _), _| *other != community);
+        Ok(true)
+    }
+
+    async fn go_on_with_drop(
+        &mut self,
+        community: CommunityId,
+        rows: u32,
+    ) -> Result<bool, StorageError> {
+        let most = usize::try_from(rows).unwrap_or(usize::MAX);
+        let rows = self.change()?;
+        let is_dropping = rows.unused.contains_key(&community)
+            && rows.communities.get(&community).is_some_and(|one| one.is_deleted);
+        if !is_dropping {
+            return Ok(false);
+        }
+        let places = rows.places.iter().filter(|(_, place)| place.community == community);
+        let chains: BTreeSet<ChainId> = places.map(|(chain, _)| *chain).collect();
+        for chain in &chains {
+            if let Some((_, entries)) = rows.chains.get_mut(chain)
+                && !entries.is_empty()
+            {
+                let kept = entries.len().saturating_sub(most);
+                entries.truncate(kept);
+                return Ok(true);
+            }
+        }
+        rows.blobs.retain(|key, _| key.community != community);
+        rows.chains.retain(|chain, _| !chains.contains(chain));
+        rows.places.retain(|chain, _| !chains.contains(chain));
+        rows.sender_keys.retain(|(chain, _), _| !chains.contains(chain));
+        rows.reads.retain(|(chain, _), _| !chains.contains(chain));
+        rows.copied_heads.retain(|chain, _| !chains.contains(chain));
+        rows.farewells.retain(|(_, of), _| *of != community);
+        rows.communities.remove(&community);
+        rows.unused.remove(&community);
+        Ok(false)
+    }
+
+    async fn settle_drop(
+        &mut self,
+        community: CommunityId,
+        is_over: bool,
+    ) -> Result<(), StorageError> {
+        let dropped = &mut self.change()?.dropped;
+        if is_over {
+            dropped.remove(&community);
+        } else if let Some((_, _, told)) = dropped.get_mut(&community) {
+            *told = true;
+        }
+        Ok(())
+    }
+
     async fn put_copied_head(
         &mut self,
         chain: ChainId,
@@ -223,6 +348,14 @@ impl AbroadRepository for Handle {
 }
 
 impl Rows {
+    /// Whether somebody who lives here has to do with the community.
+    fn is_needed(&self, community: CommunityId) -> bool {
+        let lives_here = |user: UserId| {
+            self.accounts.get(&user).is_some_and(|account| account.state != AccountState::Deleted)
+        };
+        self.have_to_do_with(community).any(lives_here)
+    }
+
     pub(super) fn have_to_do_with(&self, community: CommunityId) -> impl Iterator<Item = UserId> {
         self.belongings
             .iter()

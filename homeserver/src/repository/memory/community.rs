@@ -190,6 +190,9 @@ impl CommunityRepository for Handle {
         let rows = self.change()?;
         let found = rows.communities.get_mut(&community).filter(|one| !one.is_deleted);
         let was_there = found.map(|one| one.is_deleted = true).is_some();
+        if was_there {
+            rows.unused.remove(&community);
+        }
         rows.belongings.retain(|(other, _), _| *other != community);
         rows.blobs.retain(|key, _| key.community != community);
         let places = &rows.places;

@@ -25,7 +25,7 @@ use crate::repository::{
 /// The file of rows in a copy.
 const FILE: &str = "rows.copy";
 /// All tables but that of one-time keys, which no copy has; each after those that it refers to.
-pub(super) const TABLES: [&str; 31] = [
+pub(super) const TABLES: [&str; 32] = [
     "server",
     "account",
     "invite",
@@ -56,6 +56,7 @@ pub(super) const TABLES: [&str; 31] = [
     "copied_head",
     "fork",
     "peer_farewell",
+    "dropped_copy",
     "undelivered",
 ];
 /// PostgreSQL sends a row a frame, and no row of ours is near to this.

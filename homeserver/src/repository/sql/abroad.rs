@@ -22,6 +22,15 @@ use crate::repository::{
     community::Belonging,
 };
 
+/// Finds somebody who lives here and needs the community of the row that is asked about: 4 is only being named, 3 a deleted account.
+macro_rules! needing {
+    () => {
+        "(SELECT 1 FROM membership JOIN account ON account.user_id = membership.user_id
+          WHERE membership.community = community.community
+            AND membership.standing <> 4 AND account.state <> 3)"
+    };
+}
+
 #[async_trait]
 impl AbroadView for Handle {
     async fn foreigners_in(
@@ -200,6 +209,36 @@ impl AbroadView for Handle {
         Ok(Copies { count: cells.number(0)?, bytes: chains.saturating_add(blobs) })
     }
 
+    async fn unused_copies(
+        &mut self,
+        before: Timestamp,
+        most: u32,
+    ) -> Result<Vec<CommunityId>, StorageError> {
+        let text = "SELECT community FROM community
+                    WHERE unused_since IS NOT NULL AND (deleted OR unused_since <= $1)
+                    ORDER BY unused_since, community LIMIT $2";
+        let rows = self.all(query(text).bind(before.to_row()).bind(i64::from(most))).await?;
+        rows.iter().map(|row| Cells::of("community", row).id(0, CommunityId::from_slice)).collect()
+    }
+
+    async fn dropped_copy(&mut self, community: CommunityId) -> Result<Option<u64>, StorageError> {
+        let text = "SELECT seq FROM dropped_copy WHERE community = $1";
+        let row = self.first(query(text).bind(&community.as_bytes()[..])).await?;
+        row.as_ref().map(|row| Cells::of("dropped_copy", row).number(0)).transpose()
+    }
+
+    async fn dropped_untold(
+        &mut self,
+        hub: &ServerName,
+        most: u32,
+    ) -> Result<Vec<CommunityId>, StorageError> {
+        let text = "SELECT community FROM dropped_copy
+                    WHERE hub = $1 AND NOT told ORDER BY community LIMIT $2";
+        let rows = self.all(query(text).bind(hub.as_str()).bind(i64::from(most))).await?;
+        let read = |row: &Row| Cells::of("dropped_copy", row).id(0, CommunityId::from_slice);
+        rows.iter().map(read).collect()
+    }
+
     async fn forks_of(&mut self, community: CommunityId) -> Result<Vec<Fork>, StorageError> {
         let text = "SELECT proof FROM fork WHERE community = $1 ORDER BY chain";
         let rows = self.all(query(text).bind(&community.as_bytes()[..])).await?;
@@ -246,6 +285,106 @@ impl AbroadRepository for Handle {
                     WHERE excluded.seq > peer_farewell.seq";
         let put = query(text).bind(peer.as_str()).bind(&community.as_bytes()[..]).bind(to_row(seq));
         self.execute(put).await.map(|_| ())
+    }
+
+    async fn end_farewell(
+        &mut self,
+        peer: &ServerName,
+        community: CommunityId,
+    ) -> Result<(), StorageError> {
+        let text = "DELETE FROM peer_farewell WHERE peer = $1 AND community = $2";
+        let end = query(text).bind(peer.as_str()).bind(&community.as_bytes()[..]);
+        self.execute(end).await.map(|_| ())
+    }
+
+    async fn note_unused_copies(&mut self, now: Timestamp) -> Result<(), StorageError> {
+        let needed = concat!(
+            "UPDATE community SET unused_since = NULL
+             WHERE unused_since IS NOT NULL AND NOT deleted AND EXISTS ",
+            needing!()
+        );
+        self.plain(needed).await?;
+        let unused = concat!(
+            "UPDATE community SET unused_since = $1
+             WHERE hub IS NOT NULL AND unused_since IS NULL AND NOT deleted AND NOT EXISTS ",
+            needing!()
+        );
+        self.execute(query(unused).bind(now.to_row())).await.map(|_| ())
+    }
+
+    async fn begin_drop(&mut self, community: CommunityId) -> Result<bool, StorageError> {
+        let community = &community.as_bytes()[..];
+        let begin = concat!(
+            "UPDATE community SET deleted = $2
+             WHERE community = $1 AND hub IS NOT NULL AND unused_since IS NOT NULL
+               AND NOT deleted AND NOT EXISTS ",
+            needing!()
+        );
+        if self.execute(query(begin).bind(community).bind(true)).await? == 0 {
+            return Ok(false);
+        }
+        let remember = "INSERT INTO dropped_copy (community, hub, seq, told)
+                        SELECT community.community, community.hub, chain.head_seq, $2 FROM community
+                        JOIN community_chain ON community_chain.community = community.community
+                            AND community_chain.channel IS NULL
+                        JOIN chain ON chain.chain = community_chain.chain
+                        WHERE community.community = $1 AND chain.head_seq IS NOT NULL
+                        ON CONFLICT (community) DO UPDATE
+                            SET hub = excluded.hub, seq = excluded.seq, told = excluded.told";
+        self.execute(query(remember).bind(community).bind(false)).await?;
+        let parted = "DELETE FROM membership WHERE community = $1";
+        self.execute(query(parted).bind(community)).await?;
+        Ok(true)
+    }
+
+    async fn go_on_with_drop(
+        &mut self,
+        community: CommunityId,
+        rows: u32,
+    ) -> Result<bool, StorageError> {
+        let community = &community.as_bytes()[..];
+        for text in [
+            "DELETE FROM entry WHERE (chain, seq) IN
+                 (SELECT entry.chain, entry.seq FROM community
+                  JOIN community_chain ON community_chain.community = community.community
+                  JOIN entry ON entry.chain = community_chain.chain
+                  WHERE community.community = $1 AND deleted AND unused_since IS NOT NULL LIMIT $2)",
+            "DELETE FROM blob WHERE (community, blob, user_id) IN
+                 (SELECT blob.community, blob.blob, blob.user_id FROM community
+                  JOIN blob ON blob.community = community.community
+                  WHERE community.community = $1 AND deleted AND unused_since IS NOT NULL LIMIT $2)",
+        ] {
+            if self.execute(query(text).bind(community).bind(i64::from(rows))).await? > 0 {
+                return Ok(true);
+            }
+        }
+        for text in [
+            "DELETE FROM chain WHERE chain IN
+                 (SELECT community_chain.chain FROM community
+                  JOIN community_chain ON community_chain.community = community.community
+                  WHERE community.community = $1 AND deleted AND unused_since IS NOT NULL)",
+            "DELETE FROM peer_farewell WHERE community IN
+                 (SELECT community FROM community
+                  WHERE community = $1 AND deleted AND unused_since IS NOT NULL)",
+            "DELETE FROM community WHERE community = $1 AND deleted AND unused_since IS NOT NULL",
+        ] {
+            self.execute(query(text).bind(community)).await?;
+        }
+        Ok(false)
+    }
+
+    async fn settle_drop(
+        &mut self,
+        community: CommunityId,
+        is_over: bool,
+    ) -> Result<(), StorageError> {
+        let community = &community.as_bytes()[..];
+        let text = if is_over {
+            "DELETE FROM dropped_copy WHERE community = $1"
+        } else {
+            "UPDATE dropped_copy SET told = TRUE WHERE community = $1"
+        };
+        self.execute(query(text).bind(community)).await.map(|_| ())
     }
 
     async fn put_copied_head(

@@ -259,7 +259,8 @@ impl CommunityRepository for Handle {
 
     async fn end_community(&mut self, community: CommunityId) -> Result<bool, StorageError> {
         let community = &community.as_bytes()[..];
-        let end = "UPDATE community SET deleted = $2 WHERE community = $1 AND NOT deleted";
+        let end = "UPDATE community SET deleted = $2, unused_since = NULL
+                   WHERE community = $1 AND NOT deleted";
         let was_there = self.execute(query(end).bind(community).bind(true)).await? > 0;
         for text in [
             "DELETE FROM membership WHERE community = $1",

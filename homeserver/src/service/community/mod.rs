@@ -99,6 +99,11 @@ pub fn hub() -> (Hub, post::Inlet, spread::Outlet) {
 }
 
 impl Hub {
+    /// Forgets what is in memory of a community.
+    pub fn forget(&self, community: CommunityId) {
+        self.folds.invalidate(&community);
+    }
+
     /// Waits for the turn to bring the copy of a community up to date.
     pub async fn copying(&self, community: CommunityId) -> tokio::sync::OwnedMutexGuard<()> {
         self.copying.get_with(community, Arc::default).lock_owned().await

@@ -21,6 +21,7 @@ pub mod place_answer;
 pub mod place_ask;
 mod place_blob;
 pub(in crate::service) mod place_copy;
+pub mod place_drop;
 pub mod place_heads;
 mod place_proof;
 pub mod place_take;

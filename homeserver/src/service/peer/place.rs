@@ -16,6 +16,8 @@
 //! - **When.** Heads are compared at each connection and every minute. In between the hub tells of chains that have gone on, newest head for
 //!   each, and the home fetches. What is told and lost is found by comparing.
 //! - **What is stored.** A community whose log has somebody here have to do with it (`place_want.rs`), or that somebody here looks at to join.
+//! - **What is dropped.** A copy with which nobody here has had to do for a while (`place_drop.rs`). The hub is told, and shows nothing of it
+//!   any more; whoever comes to the community again gets a new copy.
 //! - **Hubs that lie.** Homes show each other what hubs have said, when they connect and every ten minutes (`place_heads.rs`). Two histories
 //!   that a hub has signed are a proof, after which nothing is handed to it or taken from it for that community.
 //! - **Bounds.** One task a connection, sequential; 256 entries or 1 MiB a page; one row a chain in what is to be told or fetched; at most

@@ -18,7 +18,7 @@ use rookery_protocol::{
 use super::{
     Peer, Services,
     place::{MAX_COPIED_BYTES, MAX_COPIES, Spot},
-    place_blob, place_proof, place_users, place_want, share,
+    place_blob, place_drop, place_proof, place_users, place_want, share,
 };
 use crate::{
     repository::{
@@ -207,8 +207,10 @@ async fn is_wanted(
         return Ok(true);
     }
     let here = view.chain(ChainId::of_log(community)).await?.and_then(|stored| stored.head);
+    // What was here once, and was dropped, concerns nobody here.
+    let before = view.dropped_copy(community).await?;
     drop(view);
-    let new = (here.map(|here| here.seq), told.seq);
+    let new = (here.map(|here| here.seq).max(before), told.seq);
     place_want::concerns(services, peer, client, community, new).await
 }
 
@@ -229,7 +231,10 @@ async fn is_moved(
     let chain = chain_of(spot.0, spot.1);
     let mut view = services.storage.read().await?;
     let here = view.chain(chain).await?.and_then(|stored| stored.head);
-    let Some(here) = here else { return Ok(true) };
+    let Some(here) = here else {
+        let before = if spot.1.is_none() { view.dropped_copy(spot.0).await? } else { None };
+        return Ok(before.is_none_or(|before| told.seq > before));
+    };
     let same = view.entry_hash(chain, told.seq.min(here.seq)).await?;
     drop(view);
     if told.seq > here.seq {
@@ -279,6 +284,10 @@ pub(super) async fn fetch_log(
 ) -> Result<bool, FetchError> {
     if services.is_forked(community).await? {
         return Ok(false);
+    }
+    if services.hosted(community).await?.is_none() {
+        // What is left of a copy that is being dropped would be in the way of the new one.
+        place_drop::finish(services, community).await?;
     }
     let done = go_on_with_log(services, peer, client, community, guest).await;
     look_into(services, peer, client, (community, None), done).await

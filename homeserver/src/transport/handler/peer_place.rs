@@ -4,13 +4,14 @@ use rookery_protocol::request::{
     Homeserver, Outcome,
     peer_people::PeerTellPeople,
     peer_place::{
-        PeerAppendLog, PeerCompareHeads, PeerGetBlob, PeerListPlaces, PeerListReads,
-        PeerPostChannel, PeerPutBlob, PeerReadPlace, PeerReadUsers, PeerTellForks, PeerTellPlaces,
+        PeerAppendLog, PeerCompareHeads, PeerGetBlob, PeerLeavePlace, PeerListPlaces,
+        PeerListReads, PeerPostChannel, PeerPutBlob, PeerReadPlace, PeerReadUsers, PeerTellForks,
+        PeerTellPlaces,
     },
 };
 
 use crate::{
-    service::peer::{people, place_answer, place_heads, place_take},
+    service::peer::{people, place_answer, place_drop, place_heads, place_take},
     transport::router::{Context, Router},
 };
 
@@ -28,6 +29,7 @@ pub(super) fn add(router: Router) -> Router {
         .on(compare_heads)
         .on(tell_forks)
         .on(tell_people)
+        .on(leave)
 }
 
 async fn list(
@@ -124,4 +126,12 @@ async fn tell_people(
     request: PeerTellPeople,
 ) -> Outcome<PeerTellPeople> {
     Ok(people::take(&context.services, peer.0, request).await?)
+}
+
+async fn leave(
+    context: Context,
+    peer: Homeserver,
+    request: PeerLeavePlace,
+) -> Outcome<PeerLeavePlace> {
+    Ok(place_drop::leave(&context.services, peer.0, request).await?)
 }

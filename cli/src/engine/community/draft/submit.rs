@@ -31,6 +31,7 @@ impl Engine {
         build: impl Fn(&mut Draft<'_>) -> Result<(), CommandError>,
     ) -> Result<(), CommandError> {
         let client = self.online().await?;
+        self.check_stays(community).await?;
         for _ in 0..TRIES {
             let book = self.trusted(community).await?;
             let mut draft = Draft::begin(self, &book).await?;

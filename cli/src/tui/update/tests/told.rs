@@ -219,3 +219,23 @@ fn what_is_looked_at_is_not_listed_as_unread_and_what_is_not_is() {
     desk.list(rooms());
     assert_eq!(ops(&desk), (3, 1));
 }
+
+#[test]
+fn who_leaves_is_told_whether_it_has_taken_effect_or_what_it_waits_for() {
+    let mut desk = desk();
+    desk.write("/leave yes");
+    let effects = desk.keys("esc enter");
+    let asked = asks(&effects, "community.leave");
+    assert_eq!(asked[0]["community"], json!("rookery-devs"));
+    let leaving = json!({
+        "community": "rookery-devs", "hub": "shore.example", "since": "2026-05-12T10:02:00.000Z",
+        "reason": "the community's hub shore.example cannot be reached",
+    });
+    desk.answer("community.leave", json!({ "v": 1, "leaving": leaving }));
+    let said = desk.state.notice.as_ref().unwrap().text.clone();
+    assert!(said.contains("Leaving rookery-devs waits for its server shore.example"), "{said}");
+    desk.write("/leave yes");
+    desk.keys("esc enter");
+    desk.answer("community.leave", json!({ "v": 1 }));
+    assert_eq!(desk.state.notice.as_ref().unwrap().text, "You have left rookery-devs");
+}

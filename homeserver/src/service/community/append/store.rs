@@ -71,6 +71,7 @@ pub(in crate::service::community) async fn keep(
         }
         unit.create_chain(chain, ChainKind::Log, row.founder, 0, at).await?;
         unit.place_chain(chain, ChainPlace { community, channel: None }).await?;
+        unit.settle_drop(community, true).await?;
     }
     let entries: Vec<StoredEntry> = batch.steps.iter().map(|step| step.stored.clone()).collect();
     match unit.append_entries(chain, &entries).await? {
