@@ -28,7 +28,7 @@ async fn wait_for(who: &Profile, whom: &str, state: &str) -> Result<Value> {
 async fn contacts_on_another_server_see_how_one_is_and_that_one_writes() -> Result<()> {
     let mut pair = Pair::of_friends().await?;
     let _alice = pair.alice.start_agent()?;
-    let bob = pair.bob.start_agent()?;
+    let mut bob = pair.bob.start_agent()?;
     // What was set before the other came is known, and what is set later.
     wait_for(&pair.bob, ALICE, "online").await?;
     wait_for(&pair.alice, BOB, "online").await?;
@@ -49,7 +49,7 @@ async fn contacts_on_another_server_see_how_one_is_and_that_one_writes() -> Resu
     })
     .await?;
     // Whoever goes is offline, and so is everybody of a server that is away, until it is back.
-    drop(bob);
+    bob.stop().await?;
     wait_for(&pair.alice, BOB, "offline").await?;
     pair.nest.stop().await?;
     wait_for(&pair.bob, ALICE, "offline").await?;

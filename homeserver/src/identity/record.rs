@@ -2,9 +2,10 @@
 
 use std::{fs, io, path::Path, time::Duration};
 
+use minicbor::{Decode, Encode};
 use rookery_protocol::{
     codec,
-    key::SigningKey,
+    key::{Domain, SigningKey, VerifyingKey},
     name::{HostPort, ServerName},
     request::server::{ServerRecord, SignedServerRecord},
     session::peer::Oneself,
@@ -72,9 +73,10 @@ impl Record {
         };
         let damaged = || DataDirError::Damaged { path: path.to_owned() };
         let signed: SignedServerRecord = codec::decode(&bytes).map_err(|_| damaged())?;
-        let claimed: ServerRecord =
-            codec::decode(signed.payload.as_slice()).map_err(|_| damaged())?;
-        let stated = signed.verify(claimed.root.server_id()).map_err(|_| damaged())?;
+        let stated = match codec::decode::<ServerRecord>(signed.payload.as_slice()) {
+            Ok(claimed) => signed.verify(claimed.root.server_id()).map_err(|_| damaged())?,
+            Err(_) => Former::read(&signed).ok_or_else(damaged)?,
+        };
         Ok(Some(Self { signed, stated }))
     }
 
@@ -93,6 +95,32 @@ impl Record {
     #[must_use]
     pub const fn oneself<'k>(&'k self, online: &'k SigningKey) -> Oneself<'k> {
         Oneself { signed: &self.signed, record: &self.stated, online }
+    }
+}
+
+/// A record as version 0.1.0 wrote it: without an end.
+#[derive(Decode, Encode)]
+#[cbor(map)]
+pub(super) struct Former {
+    #[n(0)]
+    pub(super) name: ServerName,
+    #[n(1)]
+    pub(super) root: VerifyingKey,
+    #[n(2)]
+    pub(super) online: VerifyingKey,
+    #[n(3)]
+    pub(super) number: u64,
+    #[n(4)]
+    pub(super) since: Timestamp,
+}
+
+impl Former {
+    /// What it says, if its root signed it; it has ended, so that the next start renews it.
+    fn read(signed: &SignedServerRecord) -> Option<ServerRecord> {
+        let Self { name, root, online, number, since } =
+            codec::decode(signed.payload.as_slice()).ok()?;
+        root.verify(Domain::SERVER, signed.payload.as_slice(), &signed.signature).ok()?;
+        Some(ServerRecord { name, root, online, number, since, until: since, endpoint: None })
     }
 }
 

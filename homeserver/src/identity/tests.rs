@@ -1,5 +1,11 @@
 use std::os::unix::fs::PermissionsExt as _;
 
+use rookery_protocol::{
+    codec::{self, Octets},
+    key::Domain,
+    request::server::{ServerRecord, SignedServerRecord},
+};
+
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -69,6 +75,28 @@ fn a_record_is_renewed_in_time_and_when_the_server_is_elsewhere() {
     let moved = data.identity(&Said { endpoint: endpoint.clone(), ..said() }, due).unwrap();
     assert!(moved.record().stated.number > renewed.stated.number);
     assert_eq!(moved.record().stated.endpoint, endpoint);
+}
+
+#[test]
+fn a_record_of_version_0_1_is_taken_over() {
+    let (_folder, data) = made();
+    let first = data.identity(&said(), NOW).unwrap();
+    let root = file::read_key(&data.path().join(ROOT)).unwrap().unwrap();
+    let ServerRecord { name, root: key, online, number, since, .. } = first.record().stated.clone();
+    let former = record::Former { name, root: key, online, number, since };
+    let payload = Octets::parse(codec::encode(&former)).unwrap();
+    let mut signed =
+        SignedServerRecord { signature: root.sign(Domain::SERVER, payload.as_slice()), payload };
+    fs::write(data.path().join(RECORD), codec::encode(&signed)).unwrap();
+    let taken = data.identity(&said(), NOW).unwrap();
+    assert_eq!(lasting(&taken), lasting(&first));
+    let renewed = taken.record();
+    assert_eq!((renewed.stated.until, renewed.stated.online), (NOW.plus(TERM), online));
+    assert!(renewed.stated.number > number);
+    // What another root has signed is not.
+    signed.signature = SigningKey::from_seed(&[9; 32]).sign(Domain::SERVER, b"anything");
+    fs::write(data.path().join(RECORD), codec::encode(&signed)).unwrap();
+    assert!(matches!(data.identity(&said(), NOW), Err(DataDirError::Damaged { .. })));
 }
 
 #[test]
