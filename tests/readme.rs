@@ -104,6 +104,11 @@ const COMMANDS: &[(&str, &str)] = &[
         "rookeryd peer add garden.example garden.example:7665 FINGERPRINT",
         "rookeryd peer add garden.example 127.0.0.1:9 aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4qa",
     ),
+    // Nobody answers there, which is told.
+    (
+        "rookery community move night-owls --to garden.example",
+        "rookery community move night-owls --to garden.example 2>~/why || [ $? = 3 ]; grep -q 'no connection with garden.example' ~/why",
+    ),
     // Nothing is looked up outside of this machine, which is told.
     (
         "rookeryd peer add garden.example",

@@ -214,14 +214,17 @@ async fn whoever_is_blocked_stays_so_whatever_their_server_calls_them() -> Resul
         tokio::join!(client.call(&forward), theirs.show_chain(client.connection()));
     shown?;
     ensure!(matches!(answer?.outcomes.as_slice(), [ForwardOutcome::Taken { .. }]));
-    // Whoever says nothing meanwhile is taken to be gone.
-    tokio::select! {
-        blocked = bob.ask(&["contact", "block", "@carol@garden.example"]) => drop(blocked?),
-        ended = serve(client.connection(), async |_, _| Ok(None)) => return ended,
-    }
     let again = Forwarded { id: ItemId::from_bytes([9; 16]), ..request_to_bob(&theirs, "dave")? };
-    client.call(&PeerForward { items: vec![again] }).await?;
-    let listed = bob.run(&["contact", "list", "--json"]).await?.success()?.json_lines()?;
+    let renamed = async {
+        bob.ask(&["contact", "block", "@carol@garden.example"]).await?;
+        client.call(&PeerForward { items: vec![again] }).await?;
+        bob.run(&["contact", "list", "--json"]).await?.success()?.json_lines()
+    };
+    // Whoever says nothing meanwhile is taken to be gone.
+    let listed = tokio::select! {
+        listed = renamed => listed?,
+        ended = serve(client.connection(), async |_, _| Ok(None)) => return ended,
+    };
     let states: Vec<_> =
         listed.iter().map(|line| (text(line, "name"), text(line, "state"))).collect();
     ensure!(states == [("carol@garden.example", "blocked")], "{states:?}");

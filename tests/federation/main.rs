@@ -7,6 +7,7 @@ mod hostile;
 mod identity;
 mod keys;
 mod leaving;
+mod moving;
 mod pair;
 mod people;
 mod restoring;

@@ -192,3 +192,38 @@ async fn policy_is_decided_while_the_server_runs_and_lasts() -> Result<()> {
     nobody.admin(&["doctor", "federation", "nobody.example"]).await?.exit(3)?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_hub_that_is_restored_from_before_it_handed_a_community_over_finds_where_it_went()
+-> Result<()> {
+    let mut scene = Scene::of(2).await?;
+    scene.club(&["--channels", "plans"]).await?;
+    scene.person(0)?.send("club#general", "before").await?;
+    scene.person(1)?.read_until("club#general", &["before"]).await?;
+    let copied = copy(&scene).await?;
+
+    let (alice, bob) = (scene.person(0)?, scene.person(1)?);
+    bob.send("club#general", "since, by bob").await?;
+    alice.send("club#plans", "since, by alice").await?;
+    alice.ask(&["community", "move", "club", "--to", "garden.example"]).await?;
+    bob.send("club#general", "at the garden").await?;
+    bob.send("club#plans", "by bob").await?;
+    lose_and_restore(&mut scene, &copied).await?;
+    wait_until_open(scene.homes.first().context("nest")?).await?;
+    let (alice, bob) = (scene.person(0)?, scene.person(1)?);
+    say(alice, "club#general", "afterwards, by alice").await?;
+    say(bob, "club#plans", "afterwards, by bob").await?;
+    for who in [alice, bob] {
+        let said = ["before", "since, by bob", "at the garden", "afterwards, by alice"];
+        who.read_until("club#general", &said).await?;
+        let said = ["since, by alice", "by bob", "afterwards, by bob"];
+        who.read_until("club#plans", &said).await?;
+        let checked = who.ask(&["community", "verify", "club"]).await?;
+        ensure!(checked["holds"] == true, "{checked}");
+    }
+    for channel in ["club#general", "club#plans"] {
+        let (one, other) = (ids(alice, channel).await?, ids(bob, channel).await?);
+        ensure!(one == other, "{channel}: {one:?} {other:?}");
+    }
+    Ok(())
+}

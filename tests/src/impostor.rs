@@ -25,7 +25,7 @@ use rookery_protocol::{
     request::{
         Answer, Never, Refusal, Request as _,
         chain::{Entries, ReadError},
-        peer::{PeerHelloReply, PeerProve, PeerReadChain},
+        peer::{MovedChains, PeerHeads, PeerHelloReply, PeerProve, PeerReadChain},
         server::{ServerRecord, SignedServerRecord},
     },
     session::peer::{Dialling, Oneself},
@@ -143,7 +143,8 @@ impl Impostor {
     }
 }
 
-/// Answers what is asked on `connection` by `answer`, of the method and the body, until it ends; what that has no answer to is an unknown method.
+/// Answers what is asked on `connection` by `answer`, of the method and the body, until it ends. For what that has no answer to, no chain has
+/// moved, and other methods are unknown.
 pub async fn serve(
     connection: &Connection,
     answer: impl AsyncFn(&str, &[u8]) -> Result<Option<Vec<u8>>>,
@@ -152,11 +153,20 @@ pub async fn serve(
         let (mut send, mut recv) = connection.accept().await?;
         let method = recv.read_frame(64).await?.context("no method")?;
         let body = recv.read_frame(MAX_BATCH).await?.context("no request")?;
-        let unknown: Answer<(), Never> = Answer::Refused(Refusal::UnknownMethod);
         let known = answer(std::str::from_utf8(&method)?, &body).await?;
-        send.write_frame(&known.unwrap_or_else(|| codec::encode(&unknown))).await?;
+        send.write_frame(&known.unwrap_or_else(|| otherwise(&method))).await?;
         send.finish().await;
     }
+}
+
+/// What a server answers that has nothing new to tell. Whoever refuses to compare heads is left, and comparing comes at any time.
+fn otherwise(method: &[u8]) -> Vec<u8> {
+    if method == PeerHeads::METHOD.as_bytes() {
+        let same: Answer<MovedChains, Never> = Answer::Reply(MovedChains { moved: vec![] });
+        return codec::encode(&same);
+    }
+    let unknown: Answer<(), Never> = Answer::Refused(Refusal::UnknownMethod);
+    codec::encode(&unknown)
 }
 
 /// A user whom nobody has registered: their chain's first statement, and what its device signs with.
@@ -185,7 +195,7 @@ impl Invented {
         Ok(Self { user: founding.user, device, head, genesis })
     }
 
-    /// Answers one question about their chain on `connection`, whoever asks; of anything else that is asked before it knows nothing.
+    /// Answers one question about their chain on `connection`, whoever asks; of anything else that is asked before, nothing is new.
     pub async fn show_chain(&self, connection: &Connection) -> Result<()> {
         let (mut send, mut recv) = loop {
             let (mut send, mut recv) = connection.accept().await?;
@@ -193,8 +203,7 @@ impl Invented {
             if method == PeerReadChain::METHOD.as_bytes() {
                 break (send, recv);
             }
-            let unknown: Answer<(), Never> = Answer::Refused(Refusal::UnknownMethod);
-            send.write_frame(&codec::encode(&unknown)).await?;
+            send.write_frame(&otherwise(&method)).await?;
             send.finish().await;
         };
         recv.read_frame(MAX_BATCH).await?.context("no request")?;

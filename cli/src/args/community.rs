@@ -31,6 +31,14 @@ pub enum CommunityVerb {
     Invite(CommunityInviteArgs),
     /// Rename it, say who may join, hand it over
     Edit(CommunityEditArgs),
+    /// Move it to another server, which orders and keeps it from then on
+    Move {
+        /// Which
+        community: String,
+        /// The server, by its name
+        #[arg(long, value_name = "SERVER")]
+        to: String,
+    },
     /// End it, for all
     Delete {
         /// Which

@@ -7,9 +7,9 @@ use crate::{
     agent::verb::{
         Changed, ChannelCreate, ChannelEdit, ChannelGrant, ChannelLine, ChannelList,
         CommunityCreate, CommunityDetail, CommunityEdit, CommunityInvite, CommunityJoin,
-        CommunityLeave, CommunityList, CommunityLog, CommunityShow, CommunityVerify, GrantWord,
-        LeaveLine, MemberAct, MemberChangeOrder, MemberLine, MemberList, RoleChange, RoleLine,
-        RoleList,
+        CommunityLeave, CommunityList, CommunityLog, CommunityMove, CommunityShow, CommunityVerify,
+        GrantWord, LeaveLine, MemberAct, MemberChangeOrder, MemberLine, MemberList, RoleChange,
+        RoleLine, RoleList,
     },
     args::{
         ChannelVerb, CommunityVerb, GrantArgs, GroupVerb, MemberVerb, RoleArgs, RoleVerb, Span,
@@ -79,6 +79,9 @@ pub(super) async fn community(context: &Context, verb: CommunityVerb) -> Result<
                 owner: args.owner,
             };
             changed(context, &context.ask(order).await?)
+        }
+        CommunityVerb::Move { community, to } => {
+            changed(context, &context.ask(CommunityMove { community, to }).await?)
         }
         CommunityVerb::Delete { community, yes } => {
             confirm(context, yes, &format!("Delete {community} for all its members?"))?;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use rookery_protocol::request::{peering::Federation, server::Registration};
 
-use super::{Config, Grace, Limits, LogFormat, Nameserver, PrivateAddresses, value::Value};
+use super::{
+    Adoptions, Config, Grace, Limits, LogFormat, Nameserver, PrivateAddresses, value::Value,
+};
 
 /// What the keys of `--limits FILE` stand under.
 pub const LIMITS: &str = "limits";
@@ -78,6 +80,8 @@ keys! {
         "Who may open an account: closed, invite or open. Invites, because an open server is found by others within days.";
     "server.federation" => federation, "allowlist",
         "With which other homeservers there is anything to do: allowlist (those that `rookeryd peer add` names), open (any that connects and is whoever owns the domain that it is called by), or off.";
+    "server.adoptions" => adoptions, "members",
+        "Which communities their owners may move here from another homeserver: members (those that somebody here belongs to) or none. What was moved here is ordered and kept here like what was founded here.";
     "discovery.nameserver" => nameserver, "system",
         "Who is asked where other homeservers are: system (as the machine has it), the address of a name server with its port, such as 127.0.0.1:53, or off: then nothing is looked up, and homeservers are dialled only where `peer add` or their own records say.";
     "discovery.private_addresses" => private_addresses, "deny",
@@ -209,6 +213,7 @@ pub(super) fn defaults() -> Config {
         advertise: None,
         registration: Registration::Invite,
         federation: Federation::Allowlist,
+        adoptions: Adoptions::Members,
         nameserver: Nameserver::System,
         private_addresses: PrivateAddresses::Deny,
         database: None,

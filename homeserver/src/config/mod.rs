@@ -22,7 +22,7 @@ use rookery_protocol::{
     name::{HostPort, ServerName},
     request::{peering::Federation, server::Registration},
 };
-pub use value::{Grace, LogFormat, Nameserver, PrivateAddresses};
+pub use value::{Adoptions, Grace, LogFormat, Nameserver, PrivateAddresses};
 
 /// Everything that can be set, proven.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct Config {
     pub registration: Registration,
     /// With which other homeservers there is anything to do.
     pub federation: Federation,
+    /// Which communities may be moved here.
+    pub adoptions: Adoptions,
     /// Who is asked where they are.
     pub nameserver: Nameserver,
     /// Whether they may be looked for where only a local network reaches.

@@ -15,6 +15,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// Which communities of other homeservers may be moved here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adoptions {
+    /// Those that somebody here belongs to.
+    Members,
+    /// None.
+    None,
+}
+
 /// Who is asked where other homeservers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nameserver {
@@ -213,6 +222,23 @@ impl Value for Federation {
             Self::Allowlist => "allowlist",
             Self::Open => "open",
             Self::Off => "off",
+        }
+        .to_owned()
+    }
+}
+
+impl Value for Adoptions {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "members" => Ok(Self::Members),
+            "none" => Ok(Self::None),
+            _ => Err(format!("{text:?} is not one of members, none")),
+        }
+    }
+    fn write(&self) -> String {
+        match self {
+            Self::Members => "members",
+            Self::None => "none",
         }
         .to_owned()
     }

@@ -58,7 +58,8 @@ pub trait AbroadView {
     /// The users who live here and have to do with the community.
     async fn residents_in(&mut self, community: CommunityId) -> Result<Vec<UserId>, StorageError>;
 
-    /// The communities of this server that users of `peer` have or had to do with, by id, after `after`, at most `most`.
+    /// The communities that this server is or was the hub of, and that users of `peer` have or had to do with; by id, after `after`, at most
+    /// `most`.
     async fn communities_for(
         &mut self,
         peer: &ServerName,
@@ -98,7 +99,7 @@ pub trait AbroadView {
     /// Where its hub says that a copied chain stands.
     async fn copied_head(&mut self, chain: ChainId) -> Result<Option<CopiedHead>, StorageError>;
 
-    /// Communities of `hub` that there are copies of, by id, after `after`, at most `most`.
+    /// Communities that `hub` is or was the hub of, as far as that is known here, by id, after `after`, at most `most`.
     async fn copies_from(
         &mut self,
         hub: &ServerName,
@@ -108,6 +109,9 @@ pub trait AbroadView {
 
     /// How much there is of the communities of `hub`.
     async fn copies_of(&mut self, hub: &ServerName) -> Result<Copies, StorageError>;
+
+    /// Copies of which it is noted wrongly whether somebody who lives here and whose account is not deleted has to do with them; at most `most`.
+    async fn copies_to_note(&mut self, most: u32) -> Result<Vec<CommunityId>, StorageError>;
 
     /// Copies that nobody here has had to do with since `before` or longer, and those that are being dropped; at most `most`.
     async fn unused_copies(
@@ -154,19 +158,25 @@ pub trait AbroadRepository: AbroadView {
         community: CommunityId,
     ) -> Result<(), StorageError>;
 
-    /// Notes of each copy, with `now`, since when nobody who lives here and whose account is not deleted has had to do with it.
-    async fn note_unused_copies(&mut self, now: Timestamp) -> Result<(), StorageError>;
+    /// Notes of a copy, with `now`, since when nobody who lives here and whose account is not deleted has had to do with it, if that
+    /// is so. What this server ordered once is kept: others may come for it.
+    async fn note_copy(
+        &mut self,
+        community: CommunityId,
+        now: Timestamp,
+    ) -> Result<(), StorageError>;
 
     /// Begins to drop a copy that nobody needs: from now on there is no such community here, and it is remembered how far its log was here.
     /// Says whether there is such a copy and still nobody needs it.
     async fn begin_drop(&mut self, community: CommunityId) -> Result<bool, StorageError>;
 
-    /// Goes on with dropping a copy, by at most `rows` entries or blobs, and says whether there is more to do; nothing happens to what is not
-    /// being dropped. With the last of it goes what says that it is.
+    /// Goes on with dropping a copy, by at most `entries` of them or `blobs`, and says whether there is more to do; nothing happens to what is
+    /// not being dropped. With the last of it goes what says that it is.
     async fn go_on_with_drop(
         &mut self,
         community: CommunityId,
-        rows: u32,
+        entries: u32,
+        blobs: u32,
     ) -> Result<bool, StorageError>;
 
     /// The hub of a community knows that its copy was dropped. How far it was here is forgotten if `is_over`.
@@ -174,6 +184,13 @@ pub trait AbroadRepository: AbroadView {
         &mut self,
         community: CommunityId,
         is_over: bool,
+    ) -> Result<(), StorageError>;
+
+    /// Notes that a peer was the hub of a community, and has handed it over.
+    async fn put_former_hub(
+        &mut self,
+        community: CommunityId,
+        hub: &ServerName,
     ) -> Result<(), StorageError>;
 
     /// Notes where its hub says that a copied chain stands.

@@ -188,6 +188,13 @@ pub trait ChainRepository: ChainView {
         batches: &[(ChainId, Vec<StoredEntry>)],
     ) -> Result<(), StorageError>;
 
+    /// From now on the entries of that period of ownership follow.
+    async fn set_owner_epoch(
+        &mut self,
+        chain: ChainId,
+        owner_epoch: u64,
+    ) -> Result<(), StorageError>;
+
     /// Erases the bodies of those `items`; the chain still proves itself. Says how many there were.
     async fn erase_bodies(&mut self, chain: ChainId, items: &[ItemId])
     -> Result<u64, StorageError>;

@@ -32,6 +32,8 @@ pub struct StoredCommunity {
     pub created: Timestamp,
     /// The peer that is its hub; absent when this server is.
     pub hub: Option<ServerName>,
+    /// This server was its hub once, and has handed it over: it goes on to show what it ordered.
+    pub was_hub: bool,
 }
 
 /// How a user has to do with a community.
@@ -190,6 +192,14 @@ pub trait CommunityRepository: CommunityView {
         &mut self,
         community: CommunityId,
         owner: UserId,
+    ) -> Result<(), StorageError>;
+
+    /// Another server is its hub from now on, or this one; `was_hub` says whether this one was it before.
+    async fn set_community_hub(
+        &mut self,
+        community: CommunityId,
+        hub: Option<&ServerName>,
+        was_hub: bool,
     ) -> Result<(), StorageError>;
 
     /// Ends a community: nobody belongs to it any more, its wraps go at once, and the bodies of its channels by and by

@@ -7,7 +7,7 @@ mod abroad;
 mod account;
 mod blob;
 pub(super) mod chain;
-mod community;
+pub(crate) mod community;
 mod contact;
 pub(super) mod mailbox;
 mod peer;
@@ -147,6 +147,7 @@ laws! {
         a_change_of_a_peer_undoes_no_other,
         where_a_peer_was_found_is_kept_for_each_who_said_so,
         a_forgotten_peer_leaves_no_queue_and_no_rights,
+        a_stranger_is_idle_until_somebody_here_has_to_do_with_it,
         foreigners_are_found_by_id_and_by_server,
         a_queue_keeps_its_order_until_it_is_settled,
         a_lane_waits_as_one,
@@ -166,7 +167,8 @@ laws! {
         a_community_that_ended_is_not_being_dropped,
         a_farewell_ends_when_the_peer_needs_it_no_more,
         a_proof_of_two_histories_is_kept_for_ever,
-        a_peer_reads_the_chains_of_whom_its_users_communities_name;
+        a_peer_reads_the_chains_of_whom_its_users_communities_name,
+        who_ordered_a_community_once_finds_it_again;
     retention:
         what_is_over_is_forgotten_in_slices,
         what_belongs_to_no_community_is_forgotten,

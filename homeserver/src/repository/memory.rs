@@ -95,6 +95,8 @@ struct Rows {
     blobs: BTreeMap<BlobKey, (StoredBlob, Vec<u8>)>,
     /// With the last number that was given in each one's queue.
     peers: BTreeMap<ServerName, (StoredPeer, u64)>,
+    /// When each was reached last.
+    strangers: BTreeMap<ServerName, Timestamp>,
     peer_readers: BTreeSet<(ServerName, UserId)>,
     foreigners: BTreeMap<UserId, StoredForeigner>,
     outbound: BTreeMap<(ServerName, u64), StoredOutbound>,
@@ -102,6 +104,7 @@ struct Rows {
     copied_heads: BTreeMap<ChainId, CopiedHead>,
     forks: BTreeMap<ChainId, (CommunityId, Fork)>,
     farewells: BTreeMap<(ServerName, CommunityId), u64>,
+    former_hubs: BTreeSet<(ServerName, CommunityId)>,
     /// Copies that nobody needs.
     unused: BTreeMap<CommunityId, Timestamp>,
     /// The hub, through which place the log was here, and whether the hub was told.

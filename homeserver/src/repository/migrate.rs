@@ -23,6 +23,8 @@ const SQLITE: &Steps = &[
     (7, "forks", include_str!("../../../migrations/homeserver/sqlite/0007_forks.sql")),
     (8, "findings", include_str!("../../../migrations/homeserver/sqlite/0008_findings.sql")),
     (9, "unused", include_str!("../../../migrations/homeserver/sqlite/0009_unused.sql")),
+    (10, "moved", include_str!("../../../migrations/homeserver/sqlite/0010_moved.sql")),
+    (11, "strangers", include_str!("../../../migrations/homeserver/sqlite/0011_strangers.sql")),
 ];
 const POSTGRES: &Steps = &[
     (1, "begin", include_str!("../../../migrations/homeserver/postgres/0001_begin.sql")),
@@ -42,6 +44,8 @@ const POSTGRES: &Steps = &[
     (7, "forks", include_str!("../../../migrations/homeserver/postgres/0007_forks.sql")),
     (8, "findings", include_str!("../../../migrations/homeserver/postgres/0008_findings.sql")),
     (9, "unused", include_str!("../../../migrations/homeserver/postgres/0009_unused.sql")),
+    (10, "moved", include_str!("../../../migrations/homeserver/postgres/0010_moved.sql")),
+    (11, "strangers", include_str!("../../../migrations/homeserver/postgres/0011_strangers.sql")),
 ];
 
 /// Brings an SQLite file up to date.

@@ -23,7 +23,7 @@ pub mod chain;
 pub mod community;
 pub mod contact;
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 pub mod device;
 pub mod invite;
 pub mod mailbox;

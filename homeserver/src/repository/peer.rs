@@ -160,6 +160,14 @@ pub trait PeerView {
     /// All peers, by name.
     async fn peers(&mut self) -> Result<Vec<StoredPeer>, StorageError>;
 
+    /// Peers that no administrator has named and with which nobody here has anything to do, with the time at which each was reached last; by name.
+    /// Of all, or of `only` that one. People here have to do with a peer when they have accepted or asked somebody there, when something waits to
+    /// be handed over, when they belong to a community of its, or people of it to one of this server.
+    async fn idle_strangers(
+        &mut self,
+        only: Option<&ServerName>,
+    ) -> Result<Vec<(ServerName, Timestamp)>, StorageError>;
+
     /// Whether `peer` may read the chain of `user`: because it was let, because a user of it has to do with a community of this server that
     /// names them, or because they have to do with a community whose hub it is.
     async fn peer_may_read(
@@ -199,6 +207,23 @@ pub trait PeerRepository: PeerView {
     /// Changes a peer, if it is as the change takes it to be; says whether it was. A root that is pinned joins those it was known by.
     async fn edit_peer(&mut self, name: &ServerName, edit: &PeerEdit)
     -> Result<bool, StorageError>;
+
+    /// Notes of a peer that no administrator has named it, and when it was reached.
+    async fn put_stranger(
+        &mut self,
+        name: &ServerName,
+        reached: Timestamp,
+    ) -> Result<(), StorageError>;
+
+    /// Notes when a peer was reached last, if no administrator has named it.
+    async fn reach_stranger(
+        &mut self,
+        name: &ServerName,
+        reached: Timestamp,
+    ) -> Result<(), StorageError>;
+
+    /// An administrator has named a peer.
+    async fn end_stranger(&mut self, name: &ServerName) -> Result<(), StorageError>;
 
     /// Forgets a peer, with its queue. Says whether there was one.
     async fn remove_peer(&mut self, name: &ServerName) -> Result<bool, StorageError>;

@@ -111,10 +111,7 @@ impl Services {
                 }
             }
             ChainKind::Log | ChainKind::Channel => {
-                let mut view = self.storage.read().await.map_err(storage)?;
-                if let Some(head) = view.copied_head(stored.chain).await.map_err(storage)? {
-                    return Ok(Some(head.head));
-                }
+                return self.head_of_place(stored).await;
             }
             ChainKind::Journal => {}
         }
@@ -284,7 +281,7 @@ pub async fn resolve_abroad(
             return Err(Failure::Error(ReadError::NotFound));
         }
     };
-    copy::note_name(services, &foreigner, name).await?;
+    copy::note_name(services, &peer, &foreigner, name).await?;
     copy::grant(services, who.user, resolved.user);
     Ok(ResolvedUser { user: resolved.user, head: foreigner.head })
 }

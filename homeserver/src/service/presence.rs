@@ -4,125 +4,26 @@
 //! A user is what their devices are together: invisible if any of them says so, else busy, else online, else away; offline when none
 //! follows. An invisible user is offline to others, with the time at which they were last seen otherwise.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+mod foreign;
+mod known;
 
 use rookery_protocol::{
-    id::{DeviceId, UserId},
-    name::ServerName,
+    id::UserId,
     request::{
         Refusal,
         contact::Standing,
         presence::{PresenceEntry, PresenceState, Presences as PresencesReply, StatusText},
     },
     session::{Authenticated, FollowDown},
-    time::Timestamp,
 };
 
+use self::known::Known;
+pub use self::{
+    foreign::{Due, Heard, PACE, Pair},
+    known::Presences,
+};
 use super::{Services, feed::Live};
 use crate::repository::{StorageError, account::StoredPresence};
-
-/// How one user is.
-#[derive(Clone, Debug, Default)]
-struct Known {
-    devices: HashMap<DeviceId, PresenceState>,
-    /// What was set last: a device that connects begins with it.
-    wish: Option<PresenceState>,
-    status: Option<StatusText>,
-    last_online: Option<Timestamp>,
-}
-
-impl Known {
-    /// How the user is to themselves.
-    fn state(&self) -> PresenceState {
-        let any = |state| self.devices.values().any(|device| *device == state);
-        let order = [
-            PresenceState::Invisible,
-            PresenceState::Busy,
-            PresenceState::Online,
-            PresenceState::Away,
-        ];
-        order.into_iter().find(|state| any(*state)).unwrap_or(PresenceState::Offline)
-    }
-
-    /// How the user is to others.
-    fn shown(&self, user: UserId) -> PresenceEntry {
-        let state = match self.state() {
-            PresenceState::Invisible => PresenceState::Offline,
-            state => state,
-        };
-        let last_online = if state == PresenceState::Offline { self.last_online } else { None };
-        PresenceEntry { user, state, last_online, status: self.status.clone() }
-    }
-}
-
-/// How everybody is who was there since the start: at most one row an account.
-#[derive(Debug, Default)]
-pub struct Presences {
-    known: Mutex<HashMap<UserId, Known>>,
-    unwritten: Mutex<HashSet<UserId>>,
-    /// How contacts of people here are who live elsewhere: by whose word.
-    foreign: Mutex<HashMap<UserId, (ServerName, PresenceEntry)>>,
-}
-
-impl Presences {
-    /// The account is gone.
-    pub fn forget(&self, user: UserId) {
-        self.known().remove(&user);
-        self.unwritten().remove(&user);
-    }
-
-    /// A peer says how one of its users is; whether that is new.
-    pub fn note_foreign(&self, peer: &ServerName, entry: &PresenceEntry) -> bool {
-        let told = (peer.clone(), entry.clone());
-        let mut foreign = self.foreign();
-        let is_new = foreign.get(&entry.user) != Some(&told);
-        foreign.insert(entry.user, told);
-        is_new
-    }
-
-    /// Nothing is known any more of the users of a peer. Gives those who were not offline.
-    pub fn forget_of(&self, peer: &ServerName) -> HashSet<UserId> {
-        let gone = self.foreign().extract_if(|_, (by, _)| by == peer).collect::<Vec<_>>();
-        let was_there = |(user, (_, entry)): (UserId, (ServerName, PresenceEntry))| {
-            (entry.state != PresenceState::Offline).then_some(user)
-        };
-        gone.into_iter().filter_map(was_there).collect()
-    }
-
-    fn of_foreign(&self, user: UserId) -> Option<PresenceEntry> {
-        self.foreign().get(&user).map(|(_, entry)| entry.clone())
-    }
-
-    fn foreign(&self) -> MutexGuard<'_, HashMap<UserId, (ServerName, PresenceEntry)>> {
-        self.foreign.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<UserId, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn unwritten(&self) -> MutexGuard<'_, HashSet<UserId>> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes a user's row; whether others see a difference.
-    fn change(&self, user: UserId, now: Timestamp, change: impl FnOnce(&mut Known)) -> bool {
-        let mut rows = self.known();
-        let row = rows.entry(user).or_default();
-        let before = row.shown(user);
-        change(row);
-        if !matches!(before.state, PresenceState::Offline) {
-            row.last_online = Some(now);
-        }
-        let differs = before != row.shown(user);
-        drop(rows);
-        self.unwritten().insert(user);
-        differs
-    }
-}
 
 /// A device of the user follows now.
 pub async fn connected(services: &Services, who: Authenticated) -> Result<(), StorageError> {
@@ -255,7 +156,7 @@ async fn shown_to(
     }
     if services.resident(user).await?.is_none() {
         // Whether they have accepted anybody here, their home has judged.
-        let told = services.presences.of_foreign(user);
+        let told = services.presences.of_foreign(user, to);
         return Ok(Some(told.unwrap_or_else(|| absent(user))));
     }
     if standings.ours != Some(Standing::Accepted) {

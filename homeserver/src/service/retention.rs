@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Services,
-    peer::{forward, outstanding},
+    peer::{forward, outstanding, stranger},
     presence, seen,
 };
 use crate::{
@@ -107,6 +107,9 @@ pub async fn run(services: Weak<Services>, stop: CancellationToken) {
             }
         }
         expire_outbound(&services).await;
+        if let Err(error) = stranger::forget(&services).await {
+            tracing::warn!(%error, "homeservers that were not reached for long were not forgotten; it is tried again in an hour");
+        }
         if let Err(error) = outstanding::forget(&services).await {
             tracing::warn!(%error, "what came back to devices that are gone was not forgotten");
         }

@@ -15,7 +15,7 @@ use rookery_protocol::{
     io::{
         ConnectError,
         client::{Client, Trust},
-        https::{self, HttpsError},
+        https,
     },
     name::ServerName,
     request::server::{ServerInfo, SignedServerRecord},
@@ -139,15 +139,11 @@ impl Seek for World {
     async fn document(&self, name: &ServerName, at: &[SocketAddr]) -> Result<Fetched, Unfound> {
         let what = format!("https://{name}{}", document::PATH);
         within(DOCUMENT, &what, async {
-            let answer =
-                https::get(at, name, document::PATH).await.map_err(|error| match error {
-                    HttpsError::Tls(_) | HttpsError::Broken => {
-                        Unfound::Nothing(format!("{what}: {error}"))
-                    }
-                    HttpsError::Unreachable(_) | HttpsError::Setup(_) => {
-                        Unfound::Silent(format!("{what}: {error}"))
-                    }
-                })?;
+            let answer = https::get(at, name, document::PATH).await;
+            let answer = answer.map_err(|error| {
+                let why = format!("{what}: {error}");
+                if error.is_an_answer() { Unfound::Nothing(why) } else { Unfound::Silent(why) }
+            })?;
             Ok(Fetched { status: answer.status, max_age: answer.max_age, body: answer.body })
         })
         .await

@@ -5,6 +5,7 @@
 
 mod channel;
 mod denied;
+mod handover;
 mod invite;
 mod key;
 mod member;
@@ -45,6 +46,7 @@ pub(super) struct Case<'a> {
     pub(super) state: &'a State,
     pub(super) seq: u64,
     pub(super) prev: crate::id::Digest,
+    pub(super) entry: &'a Entry,
     pub(super) author: UserId,
     pub(super) author_head: Seen,
     pub(super) chains: &'a dyn Chains,
@@ -83,6 +85,9 @@ pub fn apply(
     if statement.suite != SUITE {
         return Err(Denied::Misplaced("an unknown suite").into());
     }
+    if entry.owner_epoch != state.map_or(0, |state| state.owner_epoch) {
+        return Err(Denied::OtherTerm.into());
+    }
     let Some(state) = state else {
         if statement.community.is_some() || Statement::community_id(body) != community {
             return Err(Denied::Misplaced("another community").into());
@@ -105,6 +110,7 @@ pub fn apply(
         state,
         seq: entry.seq,
         prev: entry.prev,
+        entry,
         author: statement.author,
         author_head: statement.author_head,
         chains,
@@ -233,6 +239,8 @@ fn begin(
         head: entry.seen(),
         hub: hub.clone(),
         hub_key: *hub_key,
+        owner_epoch: 0,
+        terms: RedBlackTreeMapSync::new_sync(),
         owner: statement.author,
         policy: *policy,
         name: None,
@@ -333,6 +341,7 @@ impl Case<'_> {
             Action::Admit(admit) => self.admit(admit)?,
             Action::Lacking { audience, epoch } => self.lacking(*audience, *epoch)?,
             Action::OwnerSet { user } => self.owner_set(*user)?,
+            Action::Handover(handover) => self.hand_over(handover)?,
             Action::Delete => {
                 self.need_owner()?;
                 State { is_deleted: true, ..self.state.clone() }

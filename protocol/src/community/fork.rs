@@ -4,7 +4,7 @@
 //! seen at once; where one is higher, the links of its chain lead from that place up to it. The statement that founded the community, whose
 //! hash is the community's id, names the hub's root key, and the records of the hub under that root the keys that signed the heads.
 
-use super::{Action, Statement};
+use super::{Action, State, Statement};
 use crate::{
     chain::{BadHead, Entry, Head, HeadRef, SignedHead, hash_of_entry},
     codec::{self, MAX_BODY, Octets},
@@ -61,7 +61,7 @@ wire_struct! {
 pub struct Forked {
     /// Of which community.
     pub community: CommunityId,
-    /// Its hub, by the name that the community was founded with.
+    /// Its hub of that period.
     pub hub: ServerName,
     /// The hub's root.
     pub root: ServerId,
@@ -133,18 +133,44 @@ impl Fork {
     /// The chain that has two histories.
     #[must_use]
     pub fn chain(&self) -> ChainId {
-        let community = Statement::community_id(self.genesis.as_slice());
         match self.channel {
-            Some(channel) => ChainId::of_channel(community, channel),
-            None => ChainId::of_log(community),
+            Some(channel) => ChainId::of_channel(self.community(), channel),
+            None => ChainId::of_log(self.community()),
         }
     }
 
-    /// Checks the proof, by nothing but itself.
+    /// Of which community it speaks.
+    #[must_use]
+    pub fn community(&self) -> CommunityId {
+        Statement::community_id(self.genesis.as_slice())
+    }
+
+    /// Checks the proof, by nothing but itself: of the hub that the community was founded at.
     pub fn verify(&self) -> Result<Forked, NoProof> {
         let genesis: Statement = codec::decode(self.genesis.as_slice())?;
         let Action::Create(create) = genesis.action else { return Err(NoProof::NoGenesis) };
-        let (root, chain) = (create.hub_key, self.chain());
+        self.verify_of(&create.hub, create.hub_key)
+    }
+
+    /// Checks the proof by what the community's log amounts to: of any server that was its hub, in its own period.
+    pub fn verify_in(&self, state: &State) -> Result<Forked, NoProof> {
+        if self.community() != state.community {
+            return Err(NoProof::OtherChain);
+        }
+        let mut refused = NoProof::OtherHub;
+        for (owner_epoch, hub, root) in state.hubs() {
+            match self.verify_of(hub, root) {
+                Ok(shown) if shown.owner_epoch == owner_epoch => return Ok(shown),
+                Ok(_) => refused = NoProof::OtherChain,
+                Err(NoProof::OtherHub) => {}
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
+    fn verify_of(&self, hub: &ServerName, root: ServerId) -> Result<Forked, NoProof> {
+        let chain = self.chain();
         let (lower, upper) = (self.lower.verify(root, chain)?, self.upper.verify(root, chain)?);
         if lower.owner_epoch != upper.owner_epoch {
             return Err(NoProof::OtherChain);
@@ -159,8 +185,8 @@ impl Fork {
             return Err(NoProof::NoContradiction);
         }
         Ok(Forked {
-            community: Statement::community_id(self.genesis.as_slice()),
-            hub: create.hub,
+            community: self.community(),
+            hub: hub.clone(),
             root,
             channel: self.channel,
             owner_epoch: lower.owner_epoch,

@@ -19,6 +19,7 @@ mod log;
 mod permission;
 mod state;
 mod statement;
+mod term;
 
 pub use apply::{Chains, Denied, Missing, Refused, apply, verify_and_apply};
 pub use audience::{MAX_LATE_LEAVES, PROMPT_AUDIENCE, RosterEntry, roster_root};
@@ -34,8 +35,9 @@ pub use log::{Stopped, apply_verified, check_log};
 pub use permission::{Cache, Permissions};
 pub use state::{Asking, Audience, Channel, Epoch, Invite, Member, Overwrite, Role, Stale, State};
 pub use statement::{
-    Action, Add, Admit, Approve, Ask, AudienceRule, AudienceSet, BASE_WINDOW, Ban, ChannelKind,
-    ChannelSet, CommunityKind, Create, Edit, EpochReason, EpochStart, History, InviteCreate, Join,
-    JoinBy, JoinPolicy, Nickname, OverwriteSet, Place, PukPin, RoleSet, SealedText, Statement,
-    Subject, invite_message,
+    Action, Add, Admit, Approve, Ask, AudienceRule, AudienceSet, BASE_WINDOW, Ban, ChannelEnd,
+    ChannelKind, ChannelSet, CommunityKind, Create, Edit, EpochReason, EpochStart, Handover,
+    History, InviteCreate, Join, JoinBy, JoinPolicy, Nickname, OverwriteSet, Place, PukPin,
+    RoleSet, SealedText, Statement, Subject, invite_message,
 };
+pub use term::{BeyondTerm, MAX_HANDOVERS, Term};

@@ -4,7 +4,7 @@ use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use super::{
     AudienceRule, ChannelKind, CommunityKind, History, JoinPolicy, Permissions, PukPin, SealedText,
-    Subject,
+    Subject, Term,
 };
 use crate::{
     chain::Seen,
@@ -30,6 +30,10 @@ pub struct State {
     pub hub: ServerName,
     /// The hub's root key.
     pub hub_key: ServerId,
+    /// The period of ownership in which the next entries are placed: how often another server has become the hub.
+    pub owner_epoch: u64,
+    /// The periods that have ended.
+    pub terms: RedBlackTreeMapSync<u64, Term>,
     /// Who owns it.
     pub owner: UserId,
     /// Who may join.

@@ -17,8 +17,8 @@ pub use member::{
     Add, Approve, Ask, Ban, InviteCreate, Join, JoinBy, Nickname, PukPin, invite_message,
 };
 pub use structure::{
-    AudienceRule, AudienceSet, ChannelKind, ChannelSet, CommunityKind, Create, Edit, History,
-    JoinPolicy, OverwriteSet, RoleSet, Subject,
+    AudienceRule, AudienceSet, ChannelEnd, ChannelKind, ChannelSet, CommunityKind, Create, Edit,
+    Handover, History, JoinPolicy, OverwriteSet, RoleSet, Subject,
 };
 
 /// How many entries back a statement that need not be the next one may have been made.
@@ -128,6 +128,8 @@ wire_enum! {
             /// Which.
             #[n(0)] audience: AudienceId
         },
+        /// Another server orders the community from here on.
+        #[n(29)] Handover(#[n(0)] Handover),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     chain::{Entry, HeadRef, SignedHead, Submission},
     codec::MAX_BATCH,
-    community::{CommunityKind, Fork, JoinBy},
+    community::{CommunityKind, Fork, Handover, JoinBy},
     id::{ChainId, CommunityId, UserId},
     name::{ServerName, UserName},
     request,
@@ -297,3 +297,72 @@ wire_struct! {
 }
 
 request!(ReadForks: "community/forks/1", Read, Authenticated => Forks, super::chain::ReadError);
+
+wire_struct! {
+    /// Has a community made ready to be handed over to another server, for its owner. Asked again until it is: the next hub takes a copy of all
+    /// of it first.
+    pub struct PrepareMove {
+        /// Which.
+        #[n(0)] pub community: CommunityId,
+        /// The server that is to be its hub.
+        #[n(1)] pub to: ServerName,
+    }
+}
+
+wire_enum! {
+    /// How far that is.
+    pub enum MoveStep {
+        /// The next hub does not have all of it yet: ask again.
+        #[n(1)] Underway {},
+        /// It has: for some seconds nothing is placed but the hand-over that names just this.
+        #[n(2)] Ready {
+            /// What the owner is to state.
+            #[n(0)] handover: Handover
+        },
+    }
+}
+
+wire_enum! {
+    /// Why a community is not handed over.
+    #[derive(thiserror::Error)]
+    pub enum PrepareMoveError {
+        /// No such community, or none that the caller knows of.
+        #[n(1)]
+        #[error("there is no such community")]
+        NotFound,
+        /// The community's rules, or its state, forbid it.
+        #[n(2)]
+        #[error("{reason}")]
+        Denied {
+            /// Why.
+            #[n(0)] reason: String
+        },
+        /// The next hub does not take it.
+        #[n(3)]
+        #[error("{hub} does not take the community: {reason}")]
+        Declined {
+            /// Which server.
+            #[n(0)] hub: ServerName,
+            /// Why.
+            #[n(1)] reason: String
+        },
+        /// The hub has no connection with the next one.
+        #[n(4)]
+        #[error("the community's hub has no connection with {hub}")]
+        NextAway {
+            /// Which server.
+            #[n(0)] hub: ServerName
+        },
+        /// The community's hub is another server, which does not answer this one.
+        #[n(5)]
+        #[error("the community's hub {hub} does not answer your server")]
+        HubAway {
+            /// Which.
+            #[n(0)] hub: ServerName,
+            /// Since when.
+            #[n(1)] since: Timestamp
+        },
+    }
+}
+
+request!(PrepareMove: "community/prepare-move/1", Community, Authenticated => MoveStep, PrepareMoveError);

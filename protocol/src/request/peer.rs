@@ -109,7 +109,7 @@ wire_enum! {
         #[n(8)]
         #[error("whose name this is cannot be found out there: {reason}")]
         Unverified {
-            /// What was looked for, and what came of it.
+            /// What would have shown it. Not what came of looking, which is nothing to strangers.
             #[n(0)] reason: String
         },
         /// Whoever owns the name publishes another root key for it.

@@ -16,7 +16,9 @@ use crate::{
         blob::{BlobPart, BlobProgress, GetBlob, GetBlobError, PutBlob, PutBlobError},
         chain::{Entries, ReadError},
         channel::{ListReads, PostChannel, PostError, Posted, Reads, ReadsError},
-        community::{AppendLog, AppendLogError, NamedUser},
+        community::{
+            AppendLog, AppendLogError, MoveStep, NamedUser, PrepareMove, PrepareMoveError,
+        },
     },
     wire_enum, wire_struct,
 };
@@ -297,3 +299,50 @@ wire_struct! {
 }
 
 request!(PeerLeavePlace: "peer/place/leave/1", PeerForward, Homeserver => PlaceLeft, Never);
+
+wire_struct! {
+    /// Hands on that an owner wants a community made ready to be handed over.
+    pub struct PeerPrepareMove {
+        /// Whose wish it is.
+        #[n(0)] pub from: OnBehalf,
+        /// As their device has asked.
+        #[n(1)] pub request: PrepareMove,
+    }
+}
+
+request!(PeerPrepareMove: "peer/place/prepare-move/1", PeerForward, Homeserver => MoveStep, PrepareMoveError);
+
+wire_struct! {
+    /// Offers a community, of which the asker is the hub, to the asked server, which is to be its hub from then on. Until the owner has stated
+    /// so, or for some minutes, the asked server may read all of it.
+    pub struct PeerOfferPlace {
+        /// Which.
+        #[n(0)] pub community: CommunityId,
+        /// Where its log and all its channels stand; what is empty is left out.
+        #[n(1)] pub places: Vec<PlaceHead>,
+    }
+}
+
+wire_struct! {
+    /// What the asked server says to it.
+    pub struct PlaceOffered {
+        /// Whether it has all of the community as far as that. If not, it is fetching, and is to be asked again.
+        #[n(0)] pub is_ready: bool,
+    }
+}
+
+wire_enum! {
+    /// Why an offered community is not taken.
+    #[derive(thiserror::Error)]
+    pub enum PeerOfferError {
+        /// The server does not take it.
+        #[n(1)]
+        #[error("{reason}")]
+        Declined {
+            /// Why.
+            #[n(0)] reason: String
+        },
+    }
+}
+
+request!(PeerOfferPlace: "peer/place/offer/1", PeerForward, Homeserver => PlaceOffered, PeerOfferError, MAX_BATCH);

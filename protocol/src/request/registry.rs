@@ -126,6 +126,7 @@ impl Registry {
             .with::<community::SuggestContacts>()
             .with::<community::FetchHead>()
             .with::<community::ReadForks>()
+            .with::<community::PrepareMove>()
             .with::<channel::PostChannel>()
             .with::<channel::ListReads>()
             .with::<blob::PutBlob>()
@@ -155,6 +156,8 @@ impl Registry {
             .with::<peer_place::PeerTellForks>()
             .with::<peer_people::PeerTellPeople>()
             .with::<peer_place::PeerLeavePlace>()
+            .with::<peer_place::PeerPrepareMove>()
+            .with::<peer_place::PeerOfferPlace>()
             .with::<peer_return::PeerReturnUsers>()
             .with::<peer_return::PeerReturnPlaces>()
     }

@@ -199,7 +199,7 @@ impl Town {
         self.items = self.items.saturating_add(1);
         sign(self.community, person.key(manner.device), &statement, self.items).place(
             ChainId::of_log(self.community),
-            0,
+            self.state.owner_epoch,
             Some(self.state.head),
         )
     }

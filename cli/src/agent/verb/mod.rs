@@ -36,8 +36,8 @@ pub use channel::{
 };
 pub use community::{
     Changed, CommunityCreate, CommunityDetail, CommunityEdit, CommunityInvite, CommunityJoin,
-    CommunityLeave, CommunityLine, CommunityList, CommunityShow, HistoryWord, InviteLine,
-    LeaveLine, PolicyWord,
+    CommunityLeave, CommunityLine, CommunityList, CommunityMove, CommunityShow, HistoryWord,
+    InviteLine, LeaveLine, PolicyWord,
 };
 pub use contact::{
     ContactAct, ContactChange, ContactLine, ContactList, ContactSuggest, SuggestionLine, Verify,
@@ -196,6 +196,7 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<CommunityCreate>(),
             Entry::of::<CommunityJoin>(),
             Entry::of::<CommunityLeave>(),
+            Entry::of::<CommunityMove>(),
             Entry::of::<CommunityInvite>(),
             Entry::of::<CommunityEdit>(),
             Entry::of::<CommunityLog>(),

@@ -103,8 +103,11 @@ impl Engine {
 
     /// Refuses a community that has another hub than its link says.
     pub(super) fn check_hub(book: &Book, key: Option<ServerId>) -> Result<(), CommandError> {
-        let shown = book.state.as_ref().map(|state| state.hub_key);
-        if key.is_none() || shown.is_none() || shown == key {
+        // A link that was made before the community was handed over names its former hub.
+        let is_its = |key| {
+            book.state.as_ref().is_none_or(|state| state.hubs().any(|(_, _, root)| root == key))
+        };
+        if key.is_none_or(is_its) {
             return Ok(());
         }
         Err(CommandError::new(

@@ -294,7 +294,8 @@ impl<'e> Draft<'e> {
         let submission =
             Submission::sign(signing, chain, new_item(), Kind::CommunityStatement, body, at, head)
                 .map_err(|error| CommandError::of(ErrorKind::Usage, &error))?;
-        let entry = submission.clone().place(chain, 0, head);
+        let owner_epoch = self.state.as_ref().map_or(0, |state| state.owner_epoch);
+        let entry = submission.clone().place(chain, owner_epoch, head);
         let judged = community::verify_and_apply(
             self.community,
             self.state.as_ref(),

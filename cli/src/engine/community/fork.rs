@@ -3,7 +3,7 @@
 
 use rookery_protocol::{
     codec,
-    community::{Fork, Forked},
+    community::{Fork, Forked, NoProof, State},
     id::{ChannelId, CommunityId, to_base32},
     io::client::Client,
     name::ServerName,
@@ -28,6 +28,11 @@ impl Unit {
     async fn forks(&mut self) -> Result<Vec<Fork>, StoreError> {
         Ok(self.value(Name::Forks).await?.unwrap_or_default())
     }
+}
+
+/// Checks a proof: by the log, which says who was the hub when; by nothing but itself while that is not here.
+fn verify(fork: &Fork, state: Option<&State>) -> Result<Forked, NoProof> {
+    state.map_or_else(|| fork.verify(), |state| fork.verify_in(state))
 }
 
 /// What a person is told whose community's hub has signed two histories.
@@ -63,9 +68,10 @@ impl Engine {
         }
         let shown = client.call(&ReadForks { community }).await;
         let shown = shown.map_err(|error| failed_as(error, |_| Kind::Failed))?.forks;
+        let state = self.book(community).await?.and_then(|book| book.state);
         let mut found = vec![];
         for fork in shown.into_iter().take(MAX_FORKS) {
-            match fork.verify() {
+            match verify(&fork, state.as_ref()) {
                 Ok(what) if what.community == community => found.push((fork, what)),
                 Ok(_) => {
                     tracing::warn!(%community, "the home shows the proof of another community");
@@ -91,8 +97,10 @@ impl Engine {
     /// The proofs that are kept of a community, with what they show.
     async fn forks_of(&self, community: CommunityId) -> Result<Vec<(Fork, Forked)>, StoreError> {
         let kept = self.store.read().await?.forks().await?;
-        let shown = kept.into_iter().filter_map(|fork| {
-            let shown = fork.verify().ok()?;
+        let state = self.books.get(community).and_then(|book| book.state);
+        let shown = kept.into_iter().filter(|fork| fork.community() == community);
+        let shown = shown.filter_map(|fork| {
+            let shown = verify(&fork, state.as_ref()).ok()?;
             (shown.community == community).then_some((fork, shown))
         });
         Ok(shown.collect())

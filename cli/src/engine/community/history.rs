@@ -295,6 +295,7 @@ fn describe(action: &Action) -> Described {
         Action::ChannelDelete { .. } => ("ended a channel", None, None),
         Action::OverwriteSet(_) => ("made an exception", None, None),
         Action::AudienceSet(_) => ("set who reads", None, None),
+        Action::Handover(_) => ("moved it to another server", None, None),
         Action::AudienceDelete { .. } => ("ended an audience", None, None),
         Action::InviteCreate(create) => ("invited", create.user, None),
         Action::InviteRevoke { .. } => ("ended an invitation", None, None),

@@ -22,6 +22,7 @@ mod list;
 mod log;
 mod merge;
 mod moderate;
+mod moving;
 mod post;
 mod say;
 mod target;

@@ -1,8 +1,8 @@
 //! Doing what an action says, however it was reached: by a key, a slash command, the palette or a line without a screen.
 
 use super::{
-    about, compose, find, manage, navigate, pane, people, private, question, say, sheet, split,
-    terminal, usage, vim, write,
+    about, compose, find, manage, navigate, pane, people, private, question, say, scroll, sheet,
+    split, terminal, usage, vim, write,
 };
 use crate::{
     agent::verb::{Conversation, RoomKind},
@@ -200,8 +200,8 @@ fn around(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
             state.is_bare = !state.is_bare;
             vec![Effect::Redraw]
         }
-        Action::PageUp => navigate::page_up(state),
-        Action::PageDown => navigate::page_down(state),
+        Action::PageUp => scroll::page_up(state),
+        Action::PageDown => scroll::page_down(state),
         Action::Oldest => navigate::oldest(state),
         Action::Newest => navigate::newest(state),
         Action::GoTo => navigate::go_to(state, argument),

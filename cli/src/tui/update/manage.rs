@@ -7,7 +7,7 @@ use super::{ask, sheet, usage};
 use crate::{
     agent::verb::{
         ChannelEdit, CommunityCreate, CommunityEdit, CommunityInvite, CommunityJoin,
-        CommunityLeave, HistoryWord, MemberAct, MemberChangeOrder, PolicyWord,
+        CommunityLeave, CommunityMove, HistoryWord, MemberAct, MemberChangeOrder, PolicyWord,
     },
     args::Span,
     tui::{
@@ -86,6 +86,11 @@ fn community(state: &mut State, argument: &str) -> Vec<Effect> {
             let verb = CommunityEdit { owner: some(rest), ..edit_of(community) };
             vec![ask(state, Want::Done(format!("Handed over to {rest}")), &verb)]
         }
+        ("move", Some(_)) if rest.is_empty() => usage(state, "/community move SERVER"),
+        ("move", Some(community)) => {
+            let verb = CommunityMove { community, to: rest.to_owned() };
+            vec![ask(state, Want::Done(format!("Moved to {rest}")), &verb)]
+        }
         ("policy", Some(community)) => {
             let policy = match rest {
                 "open" => PolicyWord::Open,
@@ -109,7 +114,7 @@ fn community(state: &mut State, argument: &str) -> Vec<Effect> {
         (other, Some(_)) => usage(
             state,
             format!(
-                "/community does not know {other:?}: create, join, info, rename, topic, owner, policy, leave, delete"
+                "/community does not know {other:?}: create, join, info, rename, topic, owner, move, policy, leave, delete"
             ),
         ),
     }

@@ -18,6 +18,7 @@ mod people;
 mod private;
 mod question;
 mod rows;
+mod scroll;
 mod sheet;
 mod split;
 mod terminal;
@@ -48,7 +49,7 @@ pub fn update(state: &mut State, at: Timestamp, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(stroke) => key::press(state, stroke),
         Event::Paste(text) => key::paste(state, text),
-        Event::Mouse(mouse) => navigate::mouse(state, mouse),
+        Event::Mouse(mouse) => scroll::mouse(state, mouse),
         Event::Resized(columns, rows) => {
             state.size = (columns, rows);
             vec![]
@@ -67,7 +68,7 @@ pub fn update(state: &mut State, at: Timestamp, event: Event) -> Vec<Effect> {
             vec![]
         }
         Event::Timer(Timer::Clock) => agent::clock(state),
-        Event::Seen(seen) => navigate::seen(state, seen),
+        Event::Seen(seen) => scroll::seen(state, seen),
         Event::Opened(opened) => agent::opened(state, opened),
         Event::Watched(event) => agent::watched(state, event),
         Event::WatchLost(error) => agent::watch_lost(state, &error),

@@ -3,11 +3,12 @@
 use rookery_protocol::{
     chain::{Head, Kind, OwnerHead},
     community::Fork,
-    id::{BlobId, ChainId, ChannelId, Digest},
+    id::{BlobId, ChainId, ChannelId, CommunityId, Digest},
     key::SigningKey,
     name::ServerName,
     request::server::SignedServerRecord,
     schema::Schema as _,
+    time::Timestamp,
 };
 
 use super::{
@@ -172,6 +173,16 @@ pub(super) async fn what_two_homes_share_is_ordered_by_a_third(storage: &dyn Sto
     assert_eq!(unit.shared_with(&garden(), None, 9).await.unwrap(), [id(2)]);
 }
 
+/// Notes of all copies whether somebody needs them; gives those of which that was noted wrongly.
+async fn note_copies(unit: &mut dyn Repository, now: Timestamp) -> Vec<CommunityId> {
+    let wrong = unit.copies_to_note(9).await.unwrap();
+    for community in &wrong {
+        unit.note_copy(*community, now).await.unwrap();
+    }
+    assert_eq!(unit.copies_to_note(9).await.unwrap(), []);
+    wrong
+}
+
 /// A copy of a community of garden.example with a log of so many entries, to which `members` belong.
 async fn copied(unit: &mut dyn Repository, number: u8, length: u16, members: &[u8]) {
     let copy = StoredCommunity { hub: Some(garden()), ..community(number) };
@@ -191,16 +202,23 @@ pub(super) async fn a_copy_that_nobody_needs_is_dropped_piece_by_piece(storage: 
     copied(&mut *unit, 2, 5, &[1, 2, 11]).await;
     copied(&mut *unit, 3, 5, &[2, 12]).await;
     unit.put_farewell(&garden(), id(2), 3).await.unwrap();
-    let key = BlobKey { community: id(2), blob: BlobId::from_bytes([9; 32]), user: user(1) };
-    unit.append_blob(key, 7, 0, &[1; 7], at(0)).await.unwrap().unwrap();
-    unit.note_unused_copies(at(10)).await.unwrap();
+    let key = |number| {
+        let blob = BlobId::from_bytes([number; 32]);
+        BlobKey { community: id(2), blob, user: user(1) }
+    };
+    for number in 1..4 {
+        unit.append_blob(key(number), 7, 0, &[1; 7], at(0)).await.unwrap().unwrap();
+    }
+    note_copies(&mut *unit, at(10)).await;
     assert_eq!(unit.unused_copies(at(99), 9).await.unwrap(), [], "somebody is left in each");
     assert!(!unit.begin_drop(id(2)).await.unwrap());
     // One leaves, and the account of the other is deleted; those who live elsewhere do not count.
     unit.put_belongings(id(2), &[(user(1), Named)]).await.unwrap();
     assert!(unit.erase_account(user(2)).await.unwrap());
-    unit.note_unused_copies(at(20)).await.unwrap();
-    unit.note_unused_copies(at(30)).await.unwrap();
+    assert_eq!(unit.copies_to_note(1).await.unwrap().len(), 1);
+    assert_eq!(note_copies(&mut *unit, at(20)).await, [id(2), id(3)]);
+    assert_eq!(note_copies(&mut *unit, at(30)).await, [], "what stays as it is is not written");
+    unit.note_copy(id(2), at(30)).await.unwrap();
     assert_eq!(unit.unused_copies(at(19), 9).await.unwrap(), []);
     assert_eq!(
         unit.unused_copies(at(20), 9).await.unwrap(),
@@ -210,11 +228,11 @@ pub(super) async fn a_copy_that_nobody_needs_is_dropped_piece_by_piece(storage: 
     assert_eq!(unit.unused_copies(at(20), 1).await.unwrap(), [id(2)]);
     // Whoever comes back needs it again; the community of this server is no copy.
     unit.put_belongings(id(3), &[(user(3), Invited)]).await.unwrap();
-    unit.note_unused_copies(at(40)).await.unwrap();
+    assert_eq!(note_copies(&mut *unit, at(40)).await, [id(3)]);
     assert_eq!(unit.unused_copies(at(99), 9).await.unwrap(), [id(2)]);
     assert!(!unit.begin_drop(id(1)).await.unwrap());
     assert!(!unit.begin_drop(id(3)).await.unwrap());
-    assert!(!unit.go_on_with_drop(id(2), 2).await.unwrap(), "it is not being dropped yet");
+    assert!(!unit.go_on_with_drop(id(2), 2, 1).await.unwrap(), "it is not being dropped yet");
     assert_eq!(unit.dropped_copy(id(2)).await.unwrap(), None);
 
     assert!(unit.begin_drop(id(2)).await.unwrap());
@@ -227,16 +245,16 @@ pub(super) async fn a_copy_that_nobody_needs_is_dropped_piece_by_piece(storage: 
         [id(2)],
         "a crash leaves it to be done"
     );
-    let mut pieces = 1_u32..9;
-    while unit.go_on_with_drop(id(2), 2).await.unwrap() {
+    let mut pieces = 1_u32..12;
+    while unit.go_on_with_drop(id(2), 2, 1).await.unwrap() {
         assert!(unit.community(id(2)).await.unwrap().is_some());
         assert!(pieces.next().is_some(), "it does not end");
     }
-    assert!(pieces.start > 3, "five entries, two at once");
+    assert_eq!(pieces.start, 7, "five entries, two at once, and three blobs, one at once");
     assert_eq!(unit.community(id(2)).await.unwrap(), None);
     assert_eq!(unit.chain(ChainId::of_log(id(2))).await.unwrap(), None);
     assert_eq!(unit.chain_place(ChainId::of_log(id(2))).await.unwrap(), None);
-    assert_eq!(unit.blob(key).await.unwrap(), None);
+    assert_eq!(unit.blob(key(3)).await.unwrap(), None);
     assert_eq!(unit.farewell(&garden(), id(2)).await.unwrap(), None);
     assert_eq!(unit.unused_copies(at(99), 9).await.unwrap(), []);
     let kept = unit.chain(ChainId::of_log(id(3))).await.unwrap().unwrap();
@@ -252,19 +270,19 @@ pub(super) async fn a_copy_that_nobody_needs_is_dropped_piece_by_piece(storage: 
     assert_eq!(unit.dropped_copy(id(2)).await.unwrap(), None);
     // There can be a new copy.
     copied(&mut *unit, 2, 6, &[1]).await;
-    unit.note_unused_copies(at(50)).await.unwrap();
+    note_copies(&mut *unit, at(50)).await;
     assert_eq!(unit.unused_copies(at(99), 9).await.unwrap(), []);
 }
 
 pub(super) async fn a_community_that_ended_is_not_being_dropped(storage: &dyn Storage) {
     let mut unit = world(storage).await;
     copied(&mut *unit, 2, 3, &[11]).await;
-    unit.note_unused_copies(at(10)).await.unwrap();
+    note_copies(&mut *unit, at(10)).await;
     assert_eq!(unit.unused_copies(at(10), 9).await.unwrap(), [id(2)]);
     assert!(unit.end_community(id(2)).await.unwrap());
     assert_eq!(unit.unused_copies(at(99), 9).await.unwrap(), []);
     assert!(!unit.begin_drop(id(2)).await.unwrap());
-    assert!(!unit.go_on_with_drop(id(2), 2).await.unwrap());
+    assert!(!unit.go_on_with_drop(id(2), 2, 1).await.unwrap());
     assert!(unit.community(id(2)).await.unwrap().is_some(), "its id is never given again");
 }
 
@@ -319,4 +337,30 @@ pub(super) async fn a_peer_reads_the_chains_of_whom_its_users_communities_name(
     assert!(!unit.peer_may_read(&shore(), user(1)).await.unwrap());
     unit.put_belongings(id(2), &[(user(1), Named)]).await.unwrap();
     assert!(!unit.peer_may_read(&garden(), user(1)).await.unwrap());
+}
+
+pub(super) async fn who_ordered_a_community_once_finds_it_again(storage: &dyn Storage) {
+    let mut unit = world(storage).await;
+    found(&mut *unit, 1, &[(11, Member)]).await;
+    let copy = StoredCommunity { hub: Some(garden()), ..community(2) };
+    assert!(unit.create_community(&copy).await.unwrap());
+    assert_eq!(unit.copies_from(&garden(), None, 9).await.unwrap(), [id(2)]);
+    // This server hands one over to garden.example, which goes on to shore.example; and that hands the other over to this one.
+    unit.set_community_hub(id(1), Some(&shore()), true).await.unwrap();
+    unit.put_former_hub(id(1), &garden()).await.unwrap();
+    unit.set_community_hub(id(2), None, false).await.unwrap();
+    unit.put_former_hub(id(2), &garden()).await.unwrap();
+    unit.put_former_hub(id(2), &garden()).await.unwrap();
+    let moved = unit.community(id(1)).await.unwrap().unwrap();
+    assert_eq!((moved.hub, moved.was_hub), (Some(shore()), true));
+    assert_eq!(unit.community(id(2)).await.unwrap().unwrap().hub, None);
+    assert_eq!(unit.copies_from(&garden(), None, 9).await.unwrap(), [id(1), id(2)]);
+    assert_eq!(unit.copies_from(&garden(), Some(id(1)), 9).await.unwrap(), [id(2)]);
+    assert_eq!(unit.copies_from(&shore(), None, 9).await.unwrap(), [id(1)]);
+    // It goes on to be shown to those whose users have to do with it, and nobody has to need it for it to be kept.
+    assert_eq!(unit.communities_for(&garden(), None, 9).await.unwrap(), [id(1)]);
+    unit.put_belongings(id(1), &[(user(11), Named)]).await.unwrap();
+    assert_eq!(unit.copies_to_note(9).await.unwrap(), []);
+    unit.note_copy(id(1), at(5)).await.unwrap();
+    assert_eq!(unit.unused_copies(at(9), 9).await.unwrap(), []);
 }

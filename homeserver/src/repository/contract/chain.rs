@@ -73,6 +73,14 @@ pub(super) async fn a_chain_grows_from_its_head_only(storage: &dyn Storage) {
     assert_eq!(unit.append_entries(CHAIN, &[]).await.unwrap(), Append::Stale(Some(head)));
     let next = entries(CHAIN, Kind::Journal, Some(head), 4..300);
     assert_eq!(unit.append_entries(CHAIN, &next).await.unwrap(), Append::Done(head_of(&next)));
+    // Another period of ownership begins: what is of it follows, and what is of the one before does no more.
+    unit.set_owner_epoch(CHAIN, 1).await.unwrap();
+    let mut moved = entries(CHAIN, Kind::Journal, Some(head_of(&next)), 300..301);
+    let late = Append::Stale(Some(head_of(&next)));
+    assert_eq!(unit.append_entries(CHAIN, &moved).await.unwrap(), late);
+    moved[0].entry.owner_epoch = 1;
+    assert_eq!(unit.append_entries(CHAIN, &moved).await.unwrap(), Append::Done(head_of(&moved)));
+    assert_eq!(unit.chain(CHAIN).await.unwrap().unwrap().owner_epoch, 1);
 }
 
 pub(super) async fn entries_come_back_byte_for_byte(storage: &dyn Storage) {

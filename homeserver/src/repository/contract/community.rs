@@ -16,12 +16,12 @@ use crate::repository::{
     },
 };
 
-pub(in crate::repository) fn id(number: u8) -> CommunityId {
+pub(crate) fn id(number: u8) -> CommunityId {
     CommunityId::from_bytes([number; 32])
 }
 
 /// A community of user 1's.
-pub(in crate::repository) fn community(number: u8) -> StoredCommunity {
+pub(crate) fn community(number: u8) -> StoredCommunity {
     StoredCommunity {
         community: id(number),
         kind: CommunityKind::Community,
@@ -31,6 +31,7 @@ pub(in crate::repository) fn community(number: u8) -> StoredCommunity {
         is_deleted: false,
         created: at(u64::from(number)),
         hub: None,
+        was_hub: false,
     }
 }
 

@@ -3,12 +3,18 @@
 use rookery_protocol::{
     id::{Digest, ServerId},
     name::ServerName,
-    request::{discovery::Rank, message::Returned, peering::PeerStanding},
+    request::{contact::Standing, discovery::Rank, message::Returned, peering::PeerStanding},
 };
 
-use super::{at, device, item, user};
+use super::{
+    at,
+    community::{community, found, id},
+    device, item, open_accounts, user,
+};
 use crate::repository::{
     Limit, Repository, Storage,
+    community::{Belonging, StoredCommunity},
+    contact::StoredContact,
     peer::{Backlog, Outbound, PeerEdit, StoredFinding, StoredForeigner, StoredPeer},
 };
 
@@ -171,6 +177,67 @@ pub(super) async fn a_forgotten_peer_leaves_no_queue_and_no_rights(storage: &dyn
     assert_eq!(unit.peers().await.unwrap(), [peer(2)]);
     assert_eq!(unit.backlog(&garden()).await.unwrap(), Backlog::default());
     assert!(!unit.peer_may_read(&garden(), user(1)).await.unwrap());
+}
+
+pub(super) async fn a_stranger_is_idle_until_somebody_here_has_to_do_with_it(
+    storage: &dyn Storage,
+) {
+    open_accounts(storage).await;
+    let mut unit = with_peer(storage).await;
+    assert_eq!(unit.idle_strangers(None).await.unwrap(), [], "it was named");
+    let idle = [(garden(), at(7))];
+    unit.reach_stranger(&garden(), at(4)).await.unwrap();
+    assert_eq!(unit.idle_strangers(None).await.unwrap(), []);
+    unit.put_stranger(&garden(), at(5)).await.unwrap();
+    unit.reach_stranger(&garden(), at(7)).await.unwrap();
+    let aviary: ServerName = "aviary.example".parse().unwrap();
+    unit.put_stranger(&aviary, at(5)).await.unwrap();
+    assert_eq!(unit.idle_strangers(None).await.unwrap(), idle, "the other one is no peer");
+    assert_eq!(unit.idle_strangers(Some(&garden())).await.unwrap(), idle);
+    assert_eq!(unit.idle_strangers(Some(&aviary)).await.unwrap(), []);
+    // What the peer alone has begun is nothing.
+    let carol =
+        StoredForeigner { user: user(11), peer: garden(), name: None, head: None, brought: None };
+    unit.put_foreigner(&carol).await.unwrap();
+    let mut contact = StoredContact {
+        owner: user(1),
+        name: "carol".parse().unwrap(),
+        server: Some(garden()),
+        user: Some(user(11)),
+        standing: Standing::Asking,
+        since: at(0),
+    };
+    unit.put_contact(&contact).await.unwrap();
+    found(&mut *unit, 1, &[(1, Belonging::Member), (11, Belonging::Asking)]).await;
+    let copy = StoredCommunity { hub: Some(garden()), ..community(2) };
+    unit.create_community(&copy).await.unwrap();
+    let belongings = [(user(1), Belonging::Invited), (user(11), Belonging::Member)];
+    unit.put_belongings(id(2), &belongings).await.unwrap();
+    assert_eq!(unit.idle_strangers(None).await.unwrap(), idle);
+    // What somebody here has said yes to is something.
+    for (standing, is_idle) in
+        [(Standing::Asked, false), (Standing::Accepted, false), (Standing::Blocked, true)]
+    {
+        contact.standing = standing;
+        unit.put_contact(&contact).await.unwrap();
+        assert_eq!(unit.idle_strangers(None).await.unwrap().len(), usize::from(is_idle));
+    }
+    for (number, who) in [(1, 11), (2, 1)] {
+        unit.put_belongings(id(number), &[(user(who), Belonging::Member)]).await.unwrap();
+        assert_eq!(unit.idle_strangers(None).await.unwrap(), [], "{number}");
+        unit.put_belongings(id(number), &[(user(who), Belonging::Named)]).await.unwrap();
+        assert_eq!(unit.idle_strangers(None).await.unwrap(), idle, "{number}");
+    }
+    unit.put_outbound(&garden(), &[outbound(1)]).await.unwrap();
+    assert_eq!(unit.idle_strangers(Some(&garden())).await.unwrap(), []);
+    // Whoever is forgotten or named is a stranger no more.
+    assert!(unit.remove_peer(&garden()).await.unwrap());
+    unit.put_peer(&peer(1)).await.unwrap();
+    assert_eq!(unit.idle_strangers(None).await.unwrap(), []);
+    unit.put_stranger(&garden(), at(9)).await.unwrap();
+    assert_eq!(unit.idle_strangers(None).await.unwrap(), [(garden(), at(9))]);
+    unit.end_stranger(&garden()).await.unwrap();
+    assert_eq!(unit.idle_strangers(None).await.unwrap(), []);
 }
 
 pub(super) async fn foreigners_are_found_by_id_and_by_server(storage: &dyn Storage) {

@@ -67,7 +67,8 @@ impl AbroadView for Handle {
         let all: BTreeSet<CommunityId> =
             present.chain(past.map(|(_, community)| *community)).collect();
         let is_here = |community: &CommunityId| {
-            rows.communities.get(community).is_some_and(|one| one.hub.is_none())
+            let found = rows.communities.get(community);
+            found.is_some_and(|one| one.hub.is_none() || one.was_hub)
         };
         let later = all.into_iter().filter(|one| Some(*one) > after).filter(is_here);
         Ok(later.take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
@@ -142,7 +143,8 @@ impl AbroadView for Handle {
         let copies = rows
             .communities
             .values()
-            .filter(|one| one.hub.as_ref() == Some(hub) && !one.is_deleted);
+            .filter(|one| one.hub.as_ref() == Some(hub) || rows.was_hub(hub, one.community))
+            .filter(|one| !one.is_deleted);
         let later = copies.map(|one| one.community).filter(|one| Some(*one) > after);
         Ok(later.take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
     }
@@ -162,6 +164,15 @@ impl AbroadView for Handle {
             count: u64::try_from(count).unwrap_or(u64::MAX),
             bytes: bytes.fold(0, u64::saturating_add),
         })
+    }
+
+    async fn copies_to_note(&mut self, most: u32) -> Result<Vec<CommunityId>, StorageError> {
+        let rows = self.rows();
+        let wrong = rows
+            .copies()
+            .into_iter()
+            .filter(|one| rows.is_needed(*one) == rows.unused.contains_key(one));
+        Ok(wrong.take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
     }
 
     async fn unused_copies(
@@ -240,15 +251,13 @@ impl AbroadRepository for Handle {
         Ok(())
     }
 
-    async fn note_unused_copies(&mut self, now: Timestamp) -> Result<(), StorageError> {
+    async fn note_copy(
+        &mut self,
+        community: CommunityId,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
         let rows = self.change()?;
-        let copies: Vec<CommunityId> = rows
-            .communities
-            .values()
-            .filter(|one| one.hub.is_some() && !one.is_deleted)
-            .map(|one| one.community)
-            .collect();
-        for community in copies {
+        if rows.copies().contains(&community) {
             if rows.is_needed(community) {
                 rows.unused.remove(&community);
             } else {
@@ -279,9 +288,11 @@ impl AbroadRepository for Handle {
     async fn go_on_with_drop(
         &mut self,
         community: CommunityId,
-        rows: u32,
+        entries: u32,
+        blobs: u32,
     ) -> Result<bool, StorageError> {
-        let most = usize::try_from(rows).unwrap_or(usize::MAX);
+        let [most, blobs] =
+            [entries, blobs].map(|most| usize::try_from(most).unwrap_or(usize::MAX));
         let rows = self.change()?;
         let is_dropping = rows.unused.contains_key(&community)
             && rows.communities.get(&community).is_some_and(|one| one.is_deleted);
@@ -299,7 +310,12 @@ impl AbroadRepository for Handle {
                 return Ok(true);
             }
         }
-        rows.blobs.retain(|key, _| key.community != community);
+        let of_it = rows.blobs.keys().filter(|key| key.community == community);
+        let some: Vec<_> = of_it.take(blobs).copied().collect();
+        if !some.is_empty() {
+            rows.blobs.retain(|key, _| !some.contains(key));
+            return Ok(true);
+        }
         rows.chains.retain(|chain, _| !chains.contains(chain));
         rows.places.retain(|chain, _| !chains.contains(chain));
         rows.sender_keys.retain(|(chain, _), _| !chains.contains(chain));
@@ -307,6 +323,7 @@ impl AbroadRepository for Handle {
         rows.copied_heads.retain(|chain, _| !chains.contains(chain));
         rows.farewells.retain(|(_, of), _| *of != community);
         rows.communities.remove(&community);
+        rows.former_hubs.retain(|(_, of)| *of != community);
         rows.unused.remove(&community);
         Ok(false)
     }
@@ -322,6 +339,15 @@ impl AbroadRepository for Handle {
         } else if let Some((_, _, told)) = dropped.get_mut(&community) {
             *told = true;
         }
+        Ok(())
+    }
+
+    async fn put_former_hub(
+        &mut self,
+        community: CommunityId,
+        hub: &ServerName,
+    ) -> Result<(), StorageError> {
+        self.change()?.former_hubs.insert((hub.clone(), community));
         Ok(())
     }
 
@@ -348,6 +374,17 @@ impl AbroadRepository for Handle {
 }
 
 impl Rows {
+    fn was_hub(&self, hub: &ServerName, community: CommunityId) -> bool {
+        self.former_hubs.contains(&(hub.clone(), community))
+    }
+
+    /// The communities that others order, by id.
+    fn copies(&self) -> Vec<CommunityId> {
+        let copies = self.communities.values();
+        let copies = copies.filter(|one| one.hub.is_some() && !one.was_hub && !one.is_deleted);
+        copies.map(|one| one.community).collect()
+    }
+
     /// Whether somebody who lives here has to do with the community.
     fn is_needed(&self, community: CommunityId) -> bool {
         let lives_here = |user: UserId| {

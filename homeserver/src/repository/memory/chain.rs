@@ -171,6 +171,17 @@ impl ChainRepository for Handle {
         Ok(())
     }
 
+    async fn set_owner_epoch(
+        &mut self,
+        chain: ChainId,
+        owner_epoch: u64,
+    ) -> Result<(), StorageError> {
+        if let Some((row, _)) = self.change()?.chains.get_mut(&chain) {
+            row.owner_epoch = owner_epoch;
+        }
+        Ok(())
+    }
+
     async fn erase_bodies(
         &mut self,
         chain: ChainId,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use rookery_protocol::{
     id::{ChainId, CommunityId, SenderKeyId, UserId},
+    name::ServerName,
     request::contact::Standing,
 };
 
@@ -183,6 +184,21 @@ impl CommunityRepository for Handle {
         if let Some(one) = self.change()?.communities.get_mut(&community) {
             one.owner = owner;
         }
+        Ok(())
+    }
+
+    async fn set_community_hub(
+        &mut self,
+        community: CommunityId,
+        hub: Option<&ServerName>,
+        was_hub: bool,
+    ) -> Result<(), StorageError> {
+        let rows = self.change()?;
+        if let Some(one) = rows.communities.get_mut(&community) {
+            one.hub = hub.cloned();
+            one.was_hub = was_hub;
+        }
+        rows.unused.remove(&community);
         Ok(())
     }
 

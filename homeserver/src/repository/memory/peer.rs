@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use rookery_protocol::{
     id::{ServerId, UserId},
     name::{ServerName, UserName},
+    request::contact::Standing,
+    time::Timestamp,
 };
 
 use super::{Handle, Rows};
@@ -17,6 +19,16 @@ use crate::repository::{
 impl PeerView for Handle {
     async fn peers(&mut self) -> Result<Vec<StoredPeer>, StorageError> {
         Ok(self.rows().peers.values().map(|(peer, _)| peer.clone()).collect())
+    }
+
+    async fn idle_strangers(
+        &mut self,
+        only: Option<&ServerName>,
+    ) -> Result<Vec<(ServerName, Timestamp)>, StorageError> {
+        let rows = self.rows();
+        let asked = rows.strangers.iter().filter(|(name, _)| only.is_none_or(|only| only == *name));
+        let idle = asked.filter(|(name, _)| !rows.have_to_do_with_peer(name));
+        Ok(idle.map(|(name, reached)| (name.clone(), *reached)).collect())
     }
 
     async fn peer_may_read(
@@ -151,8 +163,37 @@ impl PeerRepository for Handle {
         Ok(true)
     }
 
+    async fn put_stranger(
+        &mut self,
+        name: &ServerName,
+        reached: Timestamp,
+    ) -> Result<(), StorageError> {
+        let rows = self.change()?;
+        if rows.peers.contains_key(name) {
+            rows.strangers.entry(name.clone()).or_insert(reached);
+        }
+        Ok(())
+    }
+
+    async fn reach_stranger(
+        &mut self,
+        name: &ServerName,
+        reached: Timestamp,
+    ) -> Result<(), StorageError> {
+        if let Some(before) = self.change()?.strangers.get_mut(name) {
+            *before = reached;
+        }
+        Ok(())
+    }
+
+    async fn end_stranger(&mut self, name: &ServerName) -> Result<(), StorageError> {
+        self.change()?.strangers.remove(name);
+        Ok(())
+    }
+
     async fn remove_peer(&mut self, name: &ServerName) -> Result<bool, StorageError> {
         let rows = self.change()?;
+        rows.strangers.remove(name);
         rows.outbound.retain(|(peer, _), _| peer != name);
         rows.peer_readers.retain(|(peer, _)| peer != name);
         rows.farewells.retain(|(peer, _), _| peer != name);
@@ -187,6 +228,27 @@ impl PeerRepository for Handle {
 }
 
 impl Rows {
+    /// Whether somebody here has to do with a peer.
+    fn have_to_do_with_peer(&self, peer: &ServerName) -> bool {
+        let is_theirs =
+            |user: &UserId| self.foreigners.get(user).is_some_and(|one| one.peer == *peer);
+        let is_wanted = |standing| matches!(standing, Standing::Asked | Standing::Accepted);
+        let mut members =
+            self.belongings.iter().filter(|(_, standing)| **standing == Belonging::Member);
+        self.outbound.keys().any(|(name, _)| name == peer)
+            || self.contacts.values().any(|contact| {
+                is_wanted(contact.standing) && contact.user.is_some_and(|user| is_theirs(&user))
+            })
+            || members.any(|((community, user), _)| {
+                let hub = self.communities.get(community).map(|found| &found.hub);
+                match hub {
+                    Some(Some(hub)) => hub == peer && self.accounts.contains_key(user),
+                    Some(None) => is_theirs(user),
+                    None => false,
+                }
+            })
+    }
+
     /// A root that a peer is known by, unless it is another's.
     fn put_root(&mut self, name: &ServerName, root: ServerId) {
         if self.peers.values().any(|(peer, _)| peer.roots.contains(&root)) {

@@ -25,7 +25,7 @@ use crate::repository::{
 /// The file of rows in a copy.
 const FILE: &str = "rows.copy";
 /// All tables but that of one-time keys, which no copy has; each after those that it refers to.
-pub(super) const TABLES: [&str; 32] = [
+pub(super) const TABLES: [&str; 34] = [
     "server",
     "account",
     "invite",
@@ -48,6 +48,7 @@ pub(super) const TABLES: [&str; 32] = [
     "blob",
     "blob_part",
     "peer",
+    "stranger",
     "peer_root",
     "peer_finding",
     "peer_reader",
@@ -57,6 +58,7 @@ pub(super) const TABLES: [&str; 32] = [
     "fork",
     "peer_farewell",
     "dropped_copy",
+    "former_hub",
     "undelivered",
 ];
 /// PostgreSQL sends a row a frame, and no row of ours is near to this.

@@ -9,7 +9,7 @@ mod backup;
 #[cfg(test)]
 mod tests;
 
-#[path = "../sql/abroad.rs"]
+#[path = "../sql/abroad/mod.rs"]
 mod abroad;
 #[path = "../sql/account.rs"]
 mod account;

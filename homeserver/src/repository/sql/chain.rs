@@ -215,6 +215,16 @@ impl ChainRepository for Handle {
         self.insert_entries(entries).await
     }
 
+    async fn set_owner_epoch(
+        &mut self,
+        chain: ChainId,
+        owner_epoch: u64,
+    ) -> Result<(), StorageError> {
+        let text = "UPDATE chain SET owner_epoch = $2 WHERE chain = $1";
+        let update = query(text).bind(&chain.as_bytes()[..]).bind(to_row(owner_epoch));
+        self.execute(update).await.map(|_| ())
+    }
+
     async fn erase_bodies(
         &mut self,
         chain: ChainId,

@@ -30,7 +30,7 @@ impl CommunityView for Handle {
         community: CommunityId,
     ) -> Result<Option<StoredCommunity>, StorageError> {
         let text =
-            "SELECT community, kind, founder, owner, frozen, deleted, created, hub FROM community
+            "SELECT community, kind, founder, owner, frozen, deleted, created, hub, was_hub FROM community
                     WHERE community = $1";
         let row = self.first(query(text).bind(&community.as_bytes()[..])).await?;
         row.as_ref().map(community_of).transpose()
@@ -42,7 +42,7 @@ impl CommunityView for Handle {
         most: u32,
     ) -> Result<Vec<StoredCommunity>, StorageError> {
         let text =
-            "SELECT community, kind, founder, owner, frozen, deleted, created, hub FROM community
+            "SELECT community, kind, founder, owner, frozen, deleted, created, hub, was_hub FROM community
                     WHERE community > $1 AND hub IS NULL ORDER BY community LIMIT $2";
         let after = after.map_or_else(Vec::new, |after| after.as_bytes().to_vec());
         let rows = self.all(query(text).bind(after).bind(i64::from(most))).await?;
@@ -88,7 +88,8 @@ impl CommunityView for Handle {
         user: UserId,
     ) -> Result<Vec<(StoredCommunity, Belonging)>, StorageError> {
         let text =
-            "SELECT community.community, kind, founder, owner, frozen, deleted, created, hub, standing
+            "SELECT community.community, kind, founder, owner, frozen, deleted, created, hub, was_hub,
+                    standing
                     FROM membership JOIN community ON community.community = membership.community
                     WHERE user_id = $1 AND standing <> $2 AND NOT deleted
                     ORDER BY community.community";
@@ -96,7 +97,7 @@ impl CommunityView for Handle {
         let rows = self.all(query(text).bind(&user.as_bytes()[..]).bind(named)).await?;
         let read = |row: &Row| {
             let cells = Cells::of("membership", row);
-            Ok((community_of(row)?, cells.choice(8, Belonging::from_number)?))
+            Ok((community_of(row)?, cells.choice(9, Belonging::from_number)?))
         };
         rows.iter().map(read).collect()
     }
@@ -223,8 +224,8 @@ impl CommunityView for Handle {
 impl CommunityRepository for Handle {
     async fn create_community(&mut self, new: &StoredCommunity) -> Result<bool, StorageError> {
         let text =
-            "INSERT INTO community (community, kind, founder, owner, frozen, deleted, created, hub)
-                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+            "INSERT INTO community (community, kind, founder, owner, frozen, deleted, created, hub, was_hub)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
         let insert = query(text)
             .bind(&new.community.as_bytes()[..])
             .bind(i64::from(new.kind.number()))
@@ -233,7 +234,8 @@ impl CommunityRepository for Handle {
             .bind(new.is_frozen)
             .bind(new.is_deleted)
             .bind(new.created.to_row())
-            .bind(new.hub.as_ref().map(ServerName::as_str));
+            .bind(new.hub.as_ref().map(ServerName::as_str))
+            .bind(new.was_hub);
         Ok(self.execute(insert).await? > 0)
     }
 
@@ -254,6 +256,21 @@ impl CommunityRepository for Handle {
     ) -> Result<(), StorageError> {
         let text = "UPDATE community SET owner = $2 WHERE community = $1";
         let update = query(text).bind(&community.as_bytes()[..]).bind(&owner.as_bytes()[..]);
+        self.execute(update).await.map(|_| ())
+    }
+
+    async fn set_community_hub(
+        &mut self,
+        community: CommunityId,
+        hub: Option<&ServerName>,
+        was_hub: bool,
+    ) -> Result<(), StorageError> {
+        let text = "UPDATE community SET hub = $2, was_hub = $3, unused_since = NULL
+                    WHERE community = $1";
+        let update = query(text)
+            .bind(&community.as_bytes()[..])
+            .bind(hub.map(ServerName::as_str))
+            .bind(was_hub);
         self.execute(update).await.map(|_| ())
     }
 
@@ -357,6 +374,7 @@ fn community_of(row: &Row) -> Result<StoredCommunity, StorageError> {
             Some(name) => Some(name.parse().map_err(|_| cells.impossible())?),
             None => None,
         },
+        was_hub: cells.flag(8)?,
     })
 }
 

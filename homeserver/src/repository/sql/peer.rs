@@ -5,7 +5,8 @@ use rookery_protocol::{
     codec,
     id::{ServerId, UserId},
     name::{ServerName, UserName},
-    request::{discovery::Rank, peering::PeerStanding},
+    request::{contact::Standing, discovery::Rank, peering::PeerStanding},
+    time::Timestamp,
 };
 use sqlx::query;
 
@@ -59,6 +60,38 @@ impl PeerView for Handle {
             });
         }
         Ok(peers)
+    }
+
+    async fn idle_strangers(
+        &mut self,
+        only: Option<&ServerName>,
+    ) -> Result<Vec<(ServerName, Timestamp)>, StorageError> {
+        let text = "SELECT peer, reached FROM stranger
+                    WHERE peer = COALESCE($4, peer)
+                      AND NOT EXISTS (SELECT 1 FROM outbound WHERE outbound.peer = stranger.peer)
+                      AND NOT EXISTS (SELECT 1 FROM foreigner
+                          JOIN contact ON contact.user_id = foreigner.user_id
+                          WHERE foreigner.peer = stranger.peer AND contact.standing IN ($1, $2))
+                      AND NOT EXISTS (SELECT 1 FROM foreigner
+                          JOIN membership ON membership.user_id = foreigner.user_id
+                          JOIN community ON community.community = membership.community
+                          WHERE foreigner.peer = stranger.peer AND membership.standing = $3
+                            AND community.hub IS NULL)
+                      AND NOT EXISTS (SELECT 1 FROM community
+                          JOIN membership ON membership.community = community.community
+                          JOIN account ON account.user_id = membership.user_id
+                          WHERE community.hub = stranger.peer AND membership.standing = $3)
+                    ORDER BY peer";
+        let select = query(text)
+            .bind(i64::from(Standing::Asked.number()))
+            .bind(i64::from(Standing::Accepted.number()))
+            .bind(i64::from(Belonging::Member.number()))
+            .bind(only.map(ServerName::as_str));
+        let read = |row: &Row| {
+            let cells = Cells::of("stranger", row);
+            Ok((cells.text(0)?.parse().map_err(|_| cells.impossible())?, cells.time(1)?))
+        };
+        self.all(select).await?.iter().map(read).collect()
     }
 
     async fn peer_may_read(
@@ -214,6 +247,31 @@ impl PeerRepository for Handle {
         Ok(is_done)
     }
 
+    async fn put_stranger(
+        &mut self,
+        name: &ServerName,
+        reached: Timestamp,
+    ) -> Result<(), StorageError> {
+        // Whoever was forgotten meanwhile is nobody.
+        let text = "INSERT INTO stranger (peer, reached)
+                    SELECT name, $2 FROM peer WHERE name = $1 ON CONFLICT DO NOTHING";
+        self.execute(query(text).bind(name.as_str()).bind(reached.to_row())).await.map(|_| ())
+    }
+
+    async fn reach_stranger(
+        &mut self,
+        name: &ServerName,
+        reached: Timestamp,
+    ) -> Result<(), StorageError> {
+        let text = "UPDATE stranger SET reached = $2 WHERE peer = $1";
+        self.execute(query(text).bind(name.as_str()).bind(reached.to_row())).await.map(|_| ())
+    }
+
+    async fn end_stranger(&mut self, name: &ServerName) -> Result<(), StorageError> {
+        let text = "DELETE FROM stranger WHERE peer = $1";
+        self.execute(query(text).bind(name.as_str())).await.map(|_| ())
+    }
+
     async fn remove_peer(&mut self, name: &ServerName) -> Result<bool, StorageError> {
         let text = "DELETE FROM peer WHERE name = $1";
         for text in [
@@ -222,6 +280,7 @@ impl PeerRepository for Handle {
             "DELETE FROM peer_root WHERE peer = $1",
             "DELETE FROM peer_finding WHERE peer = $1",
             "DELETE FROM peer_farewell WHERE peer = $1",
+            "DELETE FROM stranger WHERE peer = $1",
         ] {
             self.execute(query(text).bind(name.as_str())).await?;
         }

@@ -7,7 +7,7 @@ mod backup;
 mod tests;
 mod writer;
 
-#[path = "../sql/abroad.rs"]
+#[path = "../sql/abroad/mod.rs"]
 mod abroad;
 #[path = "../sql/account.rs"]
 mod account;

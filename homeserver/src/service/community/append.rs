@@ -60,13 +60,18 @@ pub(super) struct Batch {
     pub(super) copied: Option<CopiedHead>,
     /// Users here who do not want to have to do with it, of a copy.
     pub(super) unwanted: Vec<UserId>,
+    /// It was placed by this server before it was restored from a backup: channels come after it.
+    pub(super) is_regained: bool,
 }
 
 /// One statement of a batch.
-pub(super) struct Step {
-    pub(super) stored: StoredEntry,
-    pub(super) statement: Statement,
-    pub(super) after: State,
+pub struct Step {
+    /// The entry.
+    pub stored: StoredEntry,
+    /// What it says.
+    pub statement: Statement,
+    /// What the community is after it.
+    pub after: State,
 }
 
 fn denied(reason: impl std::fmt::Display) -> Error {
@@ -165,8 +170,14 @@ async fn find(
 ) -> Result<Option<Arc<Hosted>>, Error> {
     let first = drafts.first().map(|draft| &draft.statement.action);
     let hosted = services.hosted(community).await?;
-    if hosted.as_ref().is_some_and(|hosted| hosted.row.hub.is_some()) {
-        return Err(Failure::Error(AppendLogError::NotFound));
+    if let Some(hosted) = &hosted
+        && let Some(hub) = hosted.row.hub.clone()
+    {
+        // It has been handed over, or is about to be handed to this server: whoever states something comes again.
+        let since = services.clock.now();
+        let is_known = hosted.row.was_hub || hosted.may_read_log(author.user());
+        let away = AppendLogError::HubAway { hub, since };
+        return Err(Failure::Error(if is_known { away } else { AppendLogError::NotFound }));
     }
     let Some(hosted) = hosted else {
         let founds = matches!((first, author), (Some(Action::Create(_)), Author::Here(_)));
@@ -208,6 +219,7 @@ async fn judge(
         let signer = submission.signed.author().and_then(|key| author.state().signer(key));
         let (signer, _) = signer.ok_or_else(|| denied("a live device of the author's signs"))?;
         check_stands(state.as_ref(), head, &statement)?;
+        check_free(services, community, state.as_ref(), &statement)?;
         if let Some(state) = &state {
             let policy = Policy { services, author, state, at };
             policy.check(&mut *view, &statement.action).await?;
@@ -215,7 +227,8 @@ async fn judge(
             check_hub(services, create)?;
         }
         let place = state.as_ref().map(|state| state.head);
-        let entry = submission.place(ChainId::of_log(community), 0, place);
+        let owner_epoch = state.as_ref().map_or(0, |state| state.owner_epoch);
+        let entry = submission.place(ChainId::of_log(community), owner_epoch, place);
         let after = loop {
             match apply(community, state.as_ref(), &entry, &item, &known) {
                 Ok(after) => break after,
@@ -237,7 +250,7 @@ async fn judge(
     if state.is_none_or(|state| !state.owed.is_empty()) {
         return Err(incomplete("a new epoch goes with them in one batch"));
     }
-    Ok(Batch { before, steps, named, copied: None, unwanted: vec![] })
+    Ok(Batch { before, steps, named, copied: None, unwanted: vec![], is_regained: false })
 }
 
 /// Refuses a statement that its author meant for another place than the next one here.
@@ -256,6 +269,26 @@ fn check_stands(
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses what is said after a hand-over, which was for the next hub to place, or while a hand-over is waited for, and a hand-over for which
+/// the next hub is not ready.
+fn check_free(
+    services: &Services,
+    community: CommunityId,
+    state: Option<&State>,
+    statement: &Statement,
+) -> Result<(), Error> {
+    if state.is_some_and(|state| state.hub_key != services.identity.server()) {
+        return Err(denied("nothing is stated after the community was handed over"));
+    }
+    let Action::Handover(handover) = &statement.action else {
+        return Ok(services.hub.moves.check_free(community)?);
+    };
+    if services.hub.moves.is_prepared(community, handover) {
+        return Ok(());
+    }
+    Err(denied("the next server is not ready for the community: move it again"))
 }
 
 fn check_hub(

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use rookery_protocol::{
     chain::{self, Entry, HeadRef, Item, Kind, OwnerHead, Seen},
     codec,
-    community::{self, Action, EpochStart, Redact, Refused, State, Statement},
+    community::{self, Action, EpochStart, Handover, Redact, Refused, State, Statement},
     id::{ChainId, ChannelId, CommunityId, UserId},
 };
 
@@ -58,10 +58,18 @@ pub enum CopyFault {
     /// Something else has changed the copy meanwhile.
     #[error("the copy has changed meanwhile")]
     Raced,
+    /// The community is handed over to this server, and not all of it is here yet.
+    #[error("the community is handed over to this server, and not all of it is here yet")]
+    Incomplete(Handover),
 }
 
 fn broken(error: impl std::fmt::Display) -> CopyFault {
     CopyFault::Broken(error.to_string())
+}
+
+/// Whether a peer is the hub of a community.
+fn is_hub(peer: &Peer, state: &State) -> bool {
+    state.hub == peer.name && peer.has_root(state.hub_key)
 }
 
 impl Services {
@@ -82,20 +90,35 @@ impl Services {
     }
 }
 
-/// Takes in entries of a log that follow the copy; the hub's signed head vouches for the last of them. Gives the epochs that they begin.
+/// What became of entries of a log.
+pub enum Taken {
+    /// They are here. The epochs that they begin.
+    Kept(Vec<EpochStart>),
+    /// They lead from one hub towards another: what the peer is the hub of comes after them. Nothing of them is kept yet.
+    Leading(Vec<Step>),
+}
+
+/// Takes in entries of a log that follow the copy, and those that have led to them; the signed head of a hub vouches for the last of them.
+/// That is the peer who has placed it, or who became the hub by it.
 pub async fn take_log(
     services: &Services,
     peer: &Peer,
     community: CommunityId,
-    entries: Vec<Entry>,
+    (mut steps, entries): (Vec<Step>, Vec<Entry>),
     head: CopiedHead,
-) -> Result<Vec<EpochStart>, CopyFault> {
-    let hosted = services.copied(peer, community).await?;
-    let before = hosted.as_ref().map(|hosted| hosted.state.clone());
-    let steps = judge(services, community, before.clone(), entries).await?;
-    let Some(last) = steps.last() else { return Ok(vec![]) };
-    if last.after.hub != peer.name || !peer.has_root(last.after.hub_key) {
+) -> Result<Taken, CopyFault> {
+    let hosted = services.hosted(community).await?;
+    if hosted.as_ref().is_some_and(|hosted| hosted.row.hub.is_none()) {
         return Err(CopyFault::NotTheirs);
+    }
+    let before = hosted.as_ref().map(|hosted| hosted.state.clone());
+    let reached = steps.last().map(|step| step.after.clone()).or_else(|| before.clone());
+    steps.extend(judge(services, community, reached, entries).await?);
+    let Some(last) = steps.last() else { return Ok(Taken::Kept(vec![])) };
+    let placed_at = steps.iter().rev().nth(1).map(|step| &step.after).or(before.as_ref());
+    let is_of_peer = is_hub(peer, placed_at.unwrap_or(&last.after)) || is_hub(peer, &last.after);
+    if !is_of_peer {
+        return Ok(Taken::Leading(steps));
     }
     let row = match (&hosted, steps.first()) {
         (Some(hosted), _) => hosted.row.clone(),
@@ -107,26 +130,38 @@ pub async fn take_log(
             is_frozen: false,
             is_deleted: false,
             created: services.clock.now(),
-            hub: Some(peer.name.clone()),
+            hub: Some(first.after.hub.clone()),
+            was_hub: false,
         },
-        (None, None) => return Ok(vec![]),
+        (None, None) => return Ok(Taken::Kept(vec![])),
     };
-    let epochs = steps.iter().filter_map(|step| match &step.statement.action {
-        Action::Epoch(start) => Some(start.clone()),
+    let handed = match &last.statement.action {
+        Action::Handover(handover) => Some(handover.clone()),
         _ => None,
-    });
-    let epochs = epochs.collect();
+    };
+    let epochs = epochs_of(&steps);
     let unwanted = unwanted(services, &steps).await?;
-    let batch = Batch { before, steps, named: vec![], copied: Some(head), unwanted };
+    let batch =
+        Batch { before, steps, named: vec![], copied: Some(head), unwanted, is_regained: false };
     let turn = services.order.lock().await;
     let Ok(hosted) = append::keep(services, row, &batch).await else {
         // Whatever was there first is read anew.
         services.hub.folds.invalidate(&community);
-        return Err(CopyFault::Raced);
+        let is_ours = |next: &Handover| next.hub_key == services.identity.server();
+        return Err(handed.filter(is_ours).map_or(CopyFault::Raced, CopyFault::Incomplete));
     };
     tell::appended(services, &batch, &hosted);
     drop(turn);
-    Ok(epochs)
+    Ok(Taken::Kept(epochs))
+}
+
+/// The epochs that statements begin.
+pub(super) fn epochs_of(steps: &[Step]) -> Vec<EpochStart> {
+    let epochs = steps.iter().filter_map(|step| match &step.statement.action {
+        Action::Epoch(start) => Some(start.clone()),
+        _ => None,
+    });
+    epochs.collect()
 }
 
 /// Where a hub's word says that a chain stands. It was checked when it came.
@@ -228,6 +263,29 @@ pub(super) struct Posts {
 }
 
 impl Posts {
+    /// Appends them, each period of ownership for itself.
+    pub(super) async fn append(
+        &self,
+        unit: &mut dyn Repository,
+        (state, channel): (&State, ChannelId),
+    ) -> Result<(), CopyFault> {
+        let chain = ChainId::of_channel(state.community, channel);
+        let is_of_one = |one: &StoredEntry, other: &StoredEntry| {
+            one.entry.owner_epoch == other.entry.owner_epoch
+        };
+        for rows in self.rows.chunk_by(is_of_one) {
+            match unit.append_entries(chain, rows).await? {
+                Append::Done(head) => {
+                    let next = state.owner_epoch_at(channel, head.seq.saturating_add(1));
+                    unit.set_owner_epoch(chain, next).await?;
+                }
+                Append::ItemExists => return Err(broken("an item that stands there already")),
+                Append::Stale(_) | Append::NoChain => return Err(CopyFault::Raced),
+            }
+        }
+        Ok(())
+    }
+
     /// Erases what they erase: the hub has done so by its judgement, and shows it no more.
     pub(super) async fn erase(&self, unit: &mut dyn Repository) -> Result<(), StorageError> {
         let targets = unit.notes_at(&self.erased).await?;
@@ -243,26 +301,27 @@ impl Posts {
     }
 }
 
-/// Checks that entries follow what is known of a channel, while its log stands at `log`.
+/// Checks that entries follow what is known of a channel, by what the community is now.
 pub(super) fn check_posts(
     services: &Services,
     known: &StoredChain,
-    log: u64,
+    (state, channel): (&State, ChannelId),
     entries: Vec<Entry>,
 ) -> Result<Posts, CopyFault> {
     let items = chain::verify_all(&entries);
     let mut last: Option<Seen> = known.head.map(Seen::from);
     let mut posts = Posts { rows: Vec::with_capacity(entries.len()), erased: vec![] };
     for (entry, item) in entries.into_iter().zip(items) {
-        if entry.chain != known.chain || entry.owner_epoch != known.owner_epoch {
+        if entry.chain != known.chain {
             return Err(broken("an entry of another chain"));
         }
         entry.check_place(last).map_err(broken)?;
         let item = item.map_err(broken)?;
         let position = entry.log_pos.ok_or_else(|| broken("a post without a place in the log"))?;
-        if position > log {
+        if position > state.head.seq {
             return Err(CopyFault::LogBehind);
         }
+        state.check_term(channel, &entry).map_err(broken)?;
         if !matches!(item.kind, Kind::Announce | Kind::Message | Kind::Redact) {
             return Err(broken("another kind of entry"));
         }
@@ -291,15 +350,11 @@ pub async fn take_channel(
     let turn = services.order.lock().await;
     let mut unit = services.storage.begin().await?;
     let known = unit.chain(chain).await?.ok_or(CopyFault::NoPlace)?;
-    let posts = check_posts(services, &known, hosted.state.head.seq, entries)?;
+    let posts = check_posts(services, &known, (&hosted.state, channel), entries)?;
     if posts.rows.is_empty() {
         return Ok(());
     }
-    match unit.append_entries(chain, &posts.rows).await? {
-        Append::Done(_) => {}
-        Append::ItemExists => return Err(broken("an item that stands there already")),
-        Append::Stale(_) | Append::NoChain => return Err(CopyFault::Raced),
-    }
+    posts.append(&mut *unit, (&hosted.state, channel)).await?;
     posts.erase(&mut *unit).await?;
     keep_head(&mut *unit, chain, &head).await?;
     unit.commit().await?;

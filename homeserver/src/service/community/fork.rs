@@ -10,7 +10,7 @@ use rookery_protocol::{
     session::{Authenticated, FollowDown},
 };
 
-use super::Hosted;
+use super::{Hosted, Word};
 use crate::{
     repository::{Limit, StorageError},
     service::{Services, feed::Live},
@@ -65,13 +65,11 @@ impl Services {
         channel: Option<ChannelId>,
     ) -> Result<Option<VouchedHead>, Refusal> {
         let storage = |error| crate::service::refusal(&error);
-        let chain = chain_of(hosted.row.community, channel);
-        let mut view = self.storage.read().await.map_err(storage)?;
-        if hosted.row.hub.is_some() {
-            let copied = view.copied_head(chain).await.map_err(storage)?;
-            return Ok(copied.and_then(|copied| copied.vouched()));
-        }
-        let Some(stored) = view.chain(chain).await.map_err(storage)? else { return Ok(None) };
+        let stored = match self.newest_word(hosted, channel).await.map_err(storage)? {
+            Some(Word::Copied(copied)) => return Ok(copied.vouched()),
+            Some(Word::Own(stored)) => stored,
+            None => return Ok(None),
+        };
         let head = self.sign_head(&stored)?;
         Ok(head.map(|head| VouchedHead { head, record: self.identity.record().signed.clone() }))
     }
@@ -85,8 +83,8 @@ pub async fn compare(
     theirs: &VouchedHead,
 ) -> Result<Compared, Refusal> {
     let storage = |error| crate::service::refusal(&error);
-    let (root, chain) = (hosted.state.hub_key, chain_of(hosted.row.community, channel));
-    let Ok(head) = theirs.verify(root, chain) else { return Ok(Compared::Unknown) };
+    let chain = chain_of(hosted.row.community, channel);
+    let Some(head) = hosted.state.word(theirs, chain) else { return Ok(Compared::Unknown) };
     let mut view = services.storage.read().await.map_err(storage)?;
     let Some(stored) = view.chain(chain).await.map_err(storage)? else {
         return Ok(Compared::Unknown);
@@ -104,7 +102,7 @@ pub async fn compare(
     let Some(ours) = services.hub_word(hosted, channel).await? else {
         return Ok(Compared::Unknown);
     };
-    let Ok(word) = ours.verify(root, chain) else { return Ok(Compared::Unknown) };
+    let Some(word) = hosted.state.word(&ours, chain) else { return Ok(Compared::Unknown) };
     let fork = prove(services, (hosted, channel), (theirs, head), (ours, word), here).await;
     Ok(fork.map_err(storage)?.map_or(Compared::Unknown, |fork| Compared::Forked(Box::new(fork))))
 }
@@ -138,7 +136,7 @@ async fn prove(
     }
     drop(view);
     let made = make(services, hosted, channel, (lower.clone(), upper), (base, links)).await?;
-    Ok(made.filter(|fork| fork.verify().is_ok()))
+    Ok(made.filter(|fork| fork.verify_in(&hosted.state).is_ok()))
 }
 
 /// A proof of two heads, the entry at the lower one's place in the history of the upper, and what leads from there to it.
@@ -159,14 +157,15 @@ pub async fn make(
 
 /// Keeps a proof, whoever shows it, if it is of a community that is here, and has those told whom it concerns. Says whether it is new.
 pub async fn note(services: &Services, fork: &Fork) -> Result<bool, NotKept> {
-    let shown = fork.verify()?;
-    let community = shown.community;
-    if services.hosted(community).await?.is_none() {
+    let community = fork.community();
+    let Some(hosted) = services.hosted(community).await? else { return Ok(false) };
+    let shown = fork.verify_in(&hosted.state)?;
+    let known = services.storage.read().await?.forks_of(community).await?;
+    if known.len() >= MAX_FORKS || known.iter().any(|known| known.chain() == fork.chain()) {
         return Ok(false);
     }
     let mut unit = services.storage.begin().await?;
-    let known = unit.forks_of(community).await?;
-    if known.len() >= MAX_FORKS || !unit.put_fork(community, fork, services.clock.now()).await? {
+    if !unit.put_fork(community, fork, services.clock.now()).await? {
         return Ok(false);
     }
     unit.commit().await?;

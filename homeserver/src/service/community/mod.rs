@@ -13,10 +13,12 @@ mod chains;
 pub mod copy;
 pub mod fork;
 mod judge;
+mod moving;
 pub mod post;
 pub mod read;
 pub mod reads;
 pub(in crate::service) mod regain;
+pub(in crate::service) mod sender_key;
 pub mod spread;
 pub mod suggest;
 mod tell;
@@ -27,10 +29,11 @@ use std::{sync::Arc, time::Duration};
 
 use moka::sync::Cache;
 use rookery_protocol::{
-    chain::{Entry, HeadRef},
+    chain::{Entry, HeadRef, SignedHead},
     codec,
     community::{Action, Refused, State, Statement, apply},
     id::{ChainId, ChannelId, CommunityId, UserId},
+    request::Refusal,
     time::Timestamp,
     user,
 };
@@ -39,6 +42,8 @@ use self::chains::Known;
 use super::Services;
 use crate::repository::{
     Limit, StorageError, View,
+    abroad::CopiedHead,
+    chain::StoredChain,
     community::{ChainPlace, StoredCommunity},
 };
 
@@ -53,7 +58,7 @@ const MAX_SPOKEN: u64 = 200_000;
 /// How long somebody who looked at a community by an invitation's right may fetch what belongs to it.
 const PREVIEW: Duration = Duration::from_hours(1);
 /// How much of a log is read at once.
-const PAGE: Limit = Limit { rows: 256, bytes: 1024 * 1024 };
+pub(in crate::service) const PAGE: Limit = Limit { rows: 256, bytes: 1024 * 1024 };
 
 /// A community that this server is the hub of, or that there is a copy of.
 #[derive(Clone, Debug)]
@@ -62,6 +67,14 @@ pub struct Hosted {
     pub row: StoredCommunity,
     /// What its log amounts to.
     pub state: State,
+}
+
+/// A word for where a log or a channel stands.
+pub(super) enum Word {
+    /// This server's, which is to be signed.
+    Own(StoredChain),
+    /// Another hub's.
+    Copied(CopiedHead),
 }
 
 /// What is kept in memory of communities.
@@ -76,6 +89,8 @@ pub struct Hub {
     posts: post::Outbox,
     /// What other servers are to be told.
     pub spread: spread::Spread,
+    /// Communities that are about to be handed over.
+    pub moves: moving::Moves,
     /// Held while a copy of a community is brought up to date.
     copying: Cache<CommunityId, Arc<tokio::sync::Mutex<()>>>,
 }
@@ -93,6 +108,7 @@ pub fn hub() -> (Hub, post::Inlet, spread::Outlet) {
         spoken: Cache::new(MAX_SPOKEN),
         posts,
         spread,
+        moves: moving::Moves::default(),
         copying: Cache::new(MAX_FOLDS),
     };
     (hub, inlet, outlet)
@@ -215,6 +231,65 @@ impl Services {
             self.hub.places.insert(chain, place);
         }
         Ok(place)
+    }
+
+    /// The newest word of a hub for where a log or a channel stands.
+    pub async fn head_of_place(&self, stored: &StoredChain) -> Result<Option<SignedHead>, Refusal> {
+        let storage = |error| super::refusal(&error);
+        let Some(place) = self.place_of(stored.chain).await.map_err(storage)? else {
+            return Ok(None);
+        };
+        match self.hosted(place.community).await.map_err(storage)? {
+            Some(hosted) => {
+                match self.newest_word(&hosted, place.channel).await.map_err(storage)? {
+                    Some(Word::Own(stored)) => self.sign_head(&stored),
+                    Some(Word::Copied(copied)) => Ok(Some(copied.head)),
+                    None => Ok(None),
+                }
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Whose word on a log, or a channel, is the newest: another hub's that was copied, or that of this server on what it ordered.
+    pub(super) async fn newest_word(
+        &self,
+        hosted: &Hosted,
+        channel: Option<ChannelId>,
+    ) -> Result<Option<Word>, StorageError> {
+        let own = self.shown_through(hosted, channel).await?;
+        if hosted.row.hub.is_none() {
+            return Ok(own.map(Word::Own));
+        }
+        let chain = fork::chain_of(hosted.row.community, channel);
+        let copied = self.storage.read().await?.copied_head(chain).await?;
+        let reaches = |copied: &CopiedHead| {
+            copy::place_of_head(copied, chain).map(|head| head.seq)
+                >= own.as_ref().and_then(|own| own.head).map(|head| head.seq)
+        };
+        Ok(match copied.filter(reaches) {
+            Some(copied) => Some(Word::Copied(copied)),
+            None => own.map(Word::Own),
+        })
+    }
+
+    /// The log, or a channel, of a community as far as this server's word on it goes: what it has ordered, and nothing that comes after.
+    pub async fn shown_through(
+        &self,
+        hosted: &Hosted,
+        channel: Option<ChannelId>,
+    ) -> Result<Option<StoredChain>, StorageError> {
+        let chain = fork::chain_of(hosted.row.community, channel);
+        let stored = self.storage.read().await?.chain(chain).await?;
+        if hosted.row.hub.is_none() {
+            return Ok(stored);
+        }
+        let end = hosted.state.end_by(self.identity.server(), channel);
+        Ok(stored.zip(end).map(|(stored, (owner_epoch, end))| StoredChain {
+            owner_epoch,
+            head: Some(end.into()),
+            ..stored
+        }))
     }
 
     /// Whether `user` may read `chain`, which is a log or a channel.

@@ -109,14 +109,17 @@ impl Services {
     }
 }
 
-/// A log of this server has gone on: tells the peers that follow it, and those that follow it no more.
+/// A log that this server orders, or has just handed over, has gone on: tells the peers that follow it, and those that follow it no more.
 pub(super) fn log_moved(services: &Services, hosted: &Hosted, farewells: &[(ServerName, u64)]) {
-    if hosted.row.hub.is_some() {
+    if hosted.row.hub.is_some() && !hosted.row.was_hub {
         return;
     }
     let (community, head) = (hosted.row.community, hosted.head());
     services.hub.spread.abroad.invalidate(&community);
     services.hub.spread.moved(ChainId::of_log(community));
+    if let Some(next) = hosted.row.hub.as_ref().and_then(|next| services.peers.named(next)) {
+        next.places.note_moved(&PlaceHead { community, channel: None, head });
+    }
     for (name, _) in farewells {
         if let Some(peer) = services.peers.named(name) {
             peer.places.note_moved(&PlaceHead { community, channel: None, head });
@@ -183,8 +186,9 @@ async fn spread_moved(services: &Services, chain: ChainId) -> Result<(), Storage
     if readers.is_empty() {
         return Ok(());
     }
-    let stored = services.storage.read().await?.chain(chain).await?;
-    let Some(head) = stored.and_then(|stored| stored.head) else { return Ok(()) };
+    let Some(hosted) = services.hosted(place.community).await? else { return Ok(()) };
+    let shown = services.shown_through(&hosted, place.channel).await?;
+    let Some(head) = shown.and_then(|shown| shown.head) else { return Ok(()) };
     for peer in readers {
         tell(services, &peer, (place.community, place.channel), head);
     }
@@ -202,14 +206,14 @@ fn tell(
     }
 }
 
-/// The peers of whose users somebody may read the log, or a channel, of a community of this server.
+/// The peers of whose users somebody may read the log, or a channel, of a community that this server orders, or ordered.
 async fn readers_abroad(
     services: &Services,
     community: CommunityId,
     channel: Option<ChannelId>,
 ) -> Result<BTreeSet<ServerName>, StorageError> {
     let Some(hosted) = services.hosted(community).await? else { return Ok(BTreeSet::new()) };
-    if hosted.row.hub.is_some() {
+    if hosted.row.hub.is_some() && !hosted.row.was_hub {
         return Ok(BTreeSet::new());
     }
     let foreigners = services.foreigners_in(community).await?;

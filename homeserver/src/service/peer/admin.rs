@@ -17,7 +17,7 @@ use rookery_protocol::{
 use super::{
     Services,
     discovery::{self, Asker},
-    handshake, outstanding,
+    handshake, outstanding, stranger,
 };
 use crate::{
     repository::{
@@ -177,6 +177,7 @@ async fn put(
         findings: vec![],
     };
     handshake::store(services, new).await?;
+    stranger::note_named(services, name).await?;
     // One that was there before has the new place, and is what it was otherwise.
     let change = match address {
         Some(address) => PeerEdit::Place { address, root },
@@ -192,6 +193,9 @@ pub async fn change(services: &Services, request: ChangePeer) -> Result<(), Fail
     let ChangePeer { name, change } = request;
     let former = stored(services, &name).await?;
     let not_found = || Failure::Error(PeeringError::NotFound);
+    if matches!(change, PeerChange::Block | PeerChange::Pause | PeerChange::Resume) {
+        stranger::note_named(services, &name).await?;
+    }
     match change {
         PeerChange::Remove => {
             let former = former.ok_or_else(not_found)?;
@@ -259,6 +263,7 @@ pub async fn accept(
     cut(services, &former);
     tracing::info!(peer = %name, %root, "a peer's root key was accepted");
     handshake::edit(services, name, PeerEdit::Root(root)).await?;
+    stranger::note_named(services, name).await?;
     show(services, name).await
 }
 

@@ -213,20 +213,26 @@ impl<'s> Acting<'s> {
             self.peer.wake.notify_one();
         }
         self.services.feeds.push_user(self.me.user, &Live::notice(&FollowDown::ContactsChanged));
+        let before = self.row.as_ref().map(|row| row.standing);
         if let Some(user) = self.row.and_then(|row| row.user).or(self.blocked) {
-            renew(self.services, &self.peer, self.me.user, user).await;
+            renew(self.services, &self.peer, (self.me.user, before), user).await;
         }
         Ok(())
     }
 }
 
-/// Reads anew how two stand to each other, after that was stored; `other` lives at the peer, which is told how the user is.
-async fn renew(services: &Services, peer: &Peer, user: UserId, other: UserId) {
+/// Reads anew how two stand to each other, after that was stored; `other` lives at the peer, which is told how the user is if it may know or did.
+async fn renew(
+    services: &Services,
+    peer: &Peer,
+    (user, before): (UserId, Option<Standing>),
+    other: UserId,
+) {
     if let Err(error) = services.renew_standings(user, other).await {
         tracing::warn!(%error, "a relation was not read again");
         services.directory.forget_standings();
     }
-    people::note_standing(services, peer, user, other).await;
+    people::note_standing(services, peer, (user, before), other).await;
 }
 
 /// A change between contacts, on its way to the other's home.
@@ -339,7 +345,7 @@ pub(super) async fn take(
         peer.note_queued(queued);
         peer.wake.notify_one();
     }
-    renew(services, peer, them.user, user).await;
+    renew(services, peer, (them.user, standing), user).await;
     drop(turn);
     if after != standing {
         services.feeds.push_user(them.user, &Live::notice(&FollowDown::ContactsChanged));

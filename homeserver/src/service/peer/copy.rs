@@ -17,6 +17,7 @@ use rookery_protocol::{
         peer::{PeerHeads, PeerReadChain},
     },
     session::FollowedChain,
+    time::Timestamp,
     user::{self, Denied, State},
 };
 
@@ -208,7 +209,7 @@ pub async fn fetch(
         let foreigner = match (state, known) {
             (Some(state), _) => {
                 share::take_copy(services, peer).map_err(throttled)?;
-                keep(services, stored, state, page.entries).await?
+                keep(services, Growth { stored, state, entries: page.entries }).await?
             }
             (None, Some(known)) => known,
             (None, None) => return Err(CopyError::NotFound),
@@ -263,49 +264,72 @@ fn check(
     Ok(states)
 }
 
+/// More of a foreigner's chain, which was checked.
+pub(super) struct Growth {
+    /// What is known of them from then on.
+    pub(super) stored: StoredForeigner,
+    /// What their chain comes to.
+    pub(super) state: State,
+    /// The entries.
+    pub(super) entries: Vec<Entry>,
+}
+
 /// Stores checked entries, and tells who follows.
-pub(super) async fn keep(
+pub(super) async fn keep(services: &Services, growth: Growth) -> Result<Arc<Foreigner>, CopyError> {
+    let kept = keep_all(services, vec![growth]).await?;
+    let changed = || CopyError::Unreachable("the copy has changed meanwhile".to_owned());
+    kept.into_iter().next().ok_or_else(changed)
+}
+
+/// The same for several users in one unit of work. Left out are those whose chains have changed meanwhile.
+pub(super) async fn keep_all(
     services: &Services,
-    stored: StoredForeigner,
-    state: State,
-    entries: Vec<Entry>,
-) -> Result<Arc<Foreigner>, CopyError> {
-    let (user, chain) = (stored.user, ChainId::of_user(stored.user));
+    grown: Vec<Growth>,
+) -> Result<Vec<Arc<Foreigner>>, CopyError> {
     let now = services.clock.now();
-    let mut rows = Vec::with_capacity(entries.len());
-    for entry in entries {
+    let turn = services.order.lock().await;
+    let mut unit = services.storage.begin().await?;
+    let mut kept = Vec::with_capacity(grown.len());
+    for Growth { stored, state, entries } in grown {
+        let (user, chain) = (stored.user, ChainId::of_user(stored.user));
+        let rows = rows_of(entries, now)?;
+        // The name may have been told meanwhile, and the older of two words for where the chain stands is none.
+        let stored = match services.foreigner(user).await? {
+            Some(known) => StoredForeigner {
+                name: known.stored.name.clone().or(stored.name),
+                head: newer(known.stored.head.clone(), stored.head),
+                ..stored
+            },
+            None => stored,
+        };
+        unit.create_chain(chain, ChainKind::User, user, 0, now).await?;
+        if let Append::Done(_) = unit.append_entries(chain, &rows).await? {
+            unit.put_foreigner(&stored).await?;
+            kept.push((Arc::new(Foreigner::new(stored, state)), rows));
+        }
+    }
+    unit.commit().await?;
+    let told = kept.into_iter().map(|(foreigner, rows)| {
+        let chain = ChainId::of_user(foreigner.stored.user);
+        for row in &rows {
+            services.feeds.push_chain(chain, &statement::live(&row.entry));
+        }
+        services.peers.foreigners.insert(foreigner.stored.user, Arc::clone(&foreigner));
+        foreigner
+    });
+    let told = told.collect();
+    drop(turn);
+    Ok(told)
+}
+
+fn rows_of(entries: Vec<Entry>, at: Timestamp) -> Result<Vec<StoredEntry>, Denied> {
+    let row = |entry: Entry| {
         let item: rookery_protocol::chain::Item =
             codec::decode(entry.signed.payload.as_slice()).map_err(Denied::from)?;
         let author = entry.signed.author().map(|key| key.device_id()).ok_or(Denied::NotAnAuthor)?;
-        rows.push(StoredEntry { entry, item: item.item_id, kind: item.kind, author, at: now });
-    }
-    let turn = services.order.lock().await;
-    // The name may have been told meanwhile, and the older of two words for where the chain stands is none.
-    let stored = match services.foreigner(user).await? {
-        Some(known) => StoredForeigner {
-            name: known.stored.name.clone().or(stored.name),
-            head: newer(known.stored.head.clone(), stored.head),
-            ..stored
-        },
-        None => stored,
+        Ok(StoredEntry { entry, item: item.item_id, kind: item.kind, author, at })
     };
-    let mut unit = services.storage.begin().await?;
-    unit.create_chain(chain, ChainKind::User, user, 0, now).await?;
-    match unit.append_entries(chain, &rows).await? {
-        Append::Done(_) => {}
-        Append::ItemExists | Append::Stale(_) | Append::NoChain => {
-            return Err(CopyError::Unreachable("the copy has changed meanwhile".to_owned()));
-        }
-    }
-    unit.put_foreigner(&stored).await?;
-    unit.commit().await?;
-    for row in &rows {
-        services.feeds.push_chain(chain, &statement::live(&row.entry));
-    }
-    let foreigner = Arc::new(Foreigner::new(stored, state));
-    services.peers.foreigners.insert(user, Arc::clone(&foreigner));
-    drop(turn);
-    Ok(foreigner)
+    entries.into_iter().map(row).collect()
 }
 
 /// The newer of two words for where a chain stands. Both were checked when they came.
@@ -321,9 +345,10 @@ fn newer(known: Option<SignedHead>, other: Option<SignedHead>) -> Option<SignedH
 }
 
 /// Notes by which name a foreigner is known at home, and nothing else: `foreigner` may be older than what is known of their chain by now. A
-/// server that gives out new names all the time is not followed.
+/// server that gives out new names all the time is not followed: it is charged to `by`, the peer that says so.
 pub async fn note_name(
     services: &Services,
+    by: &Peer,
     foreigner: &Foreigner,
     name: &UserName,
 ) -> Result<(), StorageError> {
@@ -332,8 +357,7 @@ pub async fn note_name(
     if services.foreigner(user).await?.is_none_or(|known| is_noted(&known)) {
         return Ok(());
     }
-    let peer = services.peers.named(&foreigner.stored.peer);
-    if peer.is_some_and(|peer| share::take_copy(services, &peer).is_err()) {
+    if share::take_copy(services, by).is_err() {
         return Ok(());
     }
     let turn = services.order.lock().await;

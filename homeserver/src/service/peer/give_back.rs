@@ -41,7 +41,7 @@ pub async fn users(
     Ok(KeptChains { chains: users.iter().filter_map(|user| kept(*user)).collect(), more })
 }
 
-/// How far the logs and channels are here of communities that the peer is the hub of.
+/// How far the logs and channels are here of communities that the peer is the hub of, or was.
 pub async fn places(
     services: &Services,
     root: ServerId,
@@ -54,10 +54,13 @@ pub async fn places(
     for community in &found {
         let community = *community;
         let hosted = services.hosted(community).await.map_err(refused)?;
-        let Some(hosted) = hosted.filter(|hosted| hosted.row.hub.as_ref() == Some(&peer.name))
-        else {
-            continue;
+        let is_by_peer = |root| {
+            hosted.as_ref().is_some_and(|hosted| hosted.state.hubs().any(|hub| hub.2 == root))
         };
+        if !peer.stored().root.is_some_and(is_by_peer) {
+            continue;
+        }
+        let Some(hosted) = hosted else { continue };
         let channels = hosted.state.channels.keys().map(|channel| Some(*channel));
         let spots: Vec<_> = [None].into_iter().chain(channels).collect();
         let chain_of = |channel: Option<_>| match channel {

@@ -18,6 +18,7 @@ use rookery_protocol::{
 use super::{
     Peer, Services,
     discovery::{self, Asker, Unfound, rule},
+    stranger,
 };
 use crate::{
     repository::{
@@ -110,9 +111,14 @@ fn judge(
     Ok(Known::Peer)
 }
 
+/// All that a stranger is told whose name could not be found out to be its own. What came of looking is for this server's administrator: who
+/// may choose the name chooses where is looked, and would learn what answers in the network here.
+const UNVERIFIED: &str = "its record is neither published under the name nor shown under a certificate for it; `rookeryd key well-known` \
+    prints what to publish";
+
 /// Whether the name that a stranger at `address` goes by is its own: whoever owns the domain says which root it has. A name of a local
 /// network is nobody's, so an administrator has to name it.
-async fn vet(
+pub(super) async fn vet(
     services: &Arc<Services>,
     address: IpAddr,
     record: &ServerRecord,
@@ -136,8 +142,17 @@ async fn vet(
         Err(Unfound::Throttled { retry_after_ms }) => {
             Err(("too many look-ups", Refusal::Throttled { retry_after_ms }.into()))
         }
-        Err(unfound) => Err(unverified(unfound.to_string())),
+        Err(unfound) => {
+            tracing::info!(peer = %record.name, %unfound, "whose name a stranger goes by was not found out");
+            Err(unverified(UNVERIFIED.to_owned()))
+        }
     }
+}
+
+/// There are as many strangers as may be: this one is let in when an administrator names it.
+fn too_many(record: &ServerRecord) -> Failure<PeerProveError> {
+    refused("too many strangers", record);
+    Failure::Error(PeerProveError::Unknown)
 }
 
 /// Checks the proof of who has greeted, and takes the connection for that peer's.
@@ -159,6 +174,9 @@ pub async fn prove(
         Failure::Error(error)
     })?;
     if let Known::Stranger = known {
+        if !stranger::is_room(services).await? {
+            return Err(too_many(&record));
+        }
         vet(services, seat.address(), &record).await.map_err(|(reason, failure)| {
             refused(reason, &record);
             failure
@@ -183,7 +201,7 @@ pub async fn prove(
             roots: vec![],
             findings: vec![],
         };
-        store(services, stored).await?
+        stranger::take_in(services, &stored).await?.ok_or_else(|| too_many(&record))?
     };
     note_record(services, &peer, &record).await?;
     // What was proven on it before stays, and one that is gone meanwhile is nobody's to take up.
@@ -279,7 +297,8 @@ pub async fn edit(
     kept(services, unit, name).await
 }
 
-async fn kept(
+/// Stores what `unit` has, and keeps in memory what it makes of a peer. Under the turn of who edits peers.
+pub(super) async fn kept(
     services: &Services,
     mut unit: Box<dyn Repository>,
     name: &ServerName,

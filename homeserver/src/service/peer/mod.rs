@@ -14,16 +14,21 @@ pub mod discovery;
 pub mod forward;
 pub mod give_back;
 pub mod handshake;
+mod one;
 pub mod outstanding;
 pub mod people;
 pub mod place;
+pub mod place_adopt;
 pub mod place_answer;
 pub mod place_ask;
 mod place_blob;
+mod place_check;
 pub(in crate::service) mod place_copy;
 pub mod place_drop;
 pub mod place_heads;
+pub mod place_move;
 mod place_proof;
+pub mod place_say;
 pub mod place_take;
 pub(in crate::service) mod place_users;
 mod place_want;
@@ -33,302 +38,78 @@ pub mod regain;
 mod regain_users;
 mod share;
 pub(super) mod standing;
+pub mod stranger;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use moka::sync::Cache;
 use rookery_protocol::{
-    id::{ItemId, ServerId, UserId},
-    io::client::Client,
-    key::VerifyingKey,
+    id::{CommunityId, ServerId, UserId},
     name::ServerName,
-    request::{
-        message::Returned,
-        peering::{Federation, PeerLink, PeerStanding},
-        server::SignedServerRecord,
-    },
+    request::peering::{Federation, PeerStanding},
     time::Timestamp,
 };
-use tokio::sync::{Notify, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 use self::copy::Foreigner;
+pub use self::one::{Link, Peer};
 use super::Services;
-use crate::{
-    config::Config,
-    repository::{StorageError, peer::StoredPeer},
-};
+use crate::repository::{StorageError, abroad::Copies, peer::StoredPeer};
 
 /// Foreigners in memory: about 10 KiB each.
 const MAX_FOREIGNERS: u64 = 20_000;
 /// Who was let read whom, in memory.
 const MAX_GRANTS: u64 = 100_000;
+/// Hubs whose communities are counted, and how long that holds: it is a bound on gigabytes, and what comes in meanwhile is some megabytes.
+const MAX_COUNTED: u64 = 10_000;
+const COUNTED: Duration = Duration::from_secs(10);
+/// Communities that concern nobody here, in memory.
+const MAX_UNWANTED: u64 = 100_000;
 /// How long a peer's word on that holds.
 const GRANT: Duration = Duration::from_hours(1);
-
-/// How the connection to a peer stands.
-#[derive(Clone, Debug)]
-pub enum Link {
-    /// There is one.
-    Up(Client),
-    /// There is none; why, if an attempt was made.
-    Down(Option<String>),
-    /// There is none, and none is tried for.
-    Off,
-}
-
-/// Who waits for what becomes of which thing: nothing when it has arrived.
-type Waiters = HashMap<(UserId, ItemId), Vec<oneshot::Sender<Option<Returned>>>>;
-
-/// One peer.
-#[derive(Debug)]
-pub struct Peer {
-    /// A number that no other peer of this process has.
-    pub number: u64,
-    /// Its name.
-    pub name: ServerName,
-    stored: RwLock<StoredPeer>,
-    link: Mutex<(Link, Timestamp)>,
-    /// The online key that it last proved.
-    online: RwLock<Option<VerifyingKey>>,
-    /// The record, under its root, that names it.
-    record: RwLock<Option<SignedServerRecord>>,
-    /// A connection that it has made, not taken up yet.
-    inbound: Mutex<Option<Client>>,
-    /// The connection that was used before the one in use. Two servers that dial each other at once may end one of the two.
-    spare: Mutex<Option<Client>>,
-    /// It has made a connection.
-    pub arrived: Notify,
-    /// Something is to be handed over.
-    pub wake: Notify,
-    /// Its row has changed, or it is to be tried at once.
-    pub changed: Notify,
-    /// What is told and fetched of communities.
-    pub places: place::Queue,
-    /// What is told of people here.
-    pub people: people::Queue,
-    /// It was removed.
-    pub end: CancellationToken,
-    /// Held while copies of its users are written.
-    copying: tokio::sync::Mutex<()>,
-    /// Who waits for what becomes of something: at most one row a request under way.
-    waiters: Mutex<Waiters>,
-    waiting: AtomicU64,
-    waiting_bytes: AtomicU64,
-    /// There is nothing to do with any peer.
-    is_off: Arc<AtomicBool>,
-}
-
-impl Peer {
-    /// What is stored of it.
-    #[must_use]
-    pub fn stored(&self) -> StoredPeer {
-        self.stored.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether it is to be talked to.
-    #[must_use]
-    pub fn is_wanted(&self) -> bool {
-        if self.is_off.load(Ordering::Relaxed) {
-            return false;
-        }
-        let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
-        stored.standing == PeerStanding::Active && stored.offered.is_none() && stored.root.is_some()
-    }
-
-    /// Whether it speaks for users whose chains begin at `root`.
-    #[must_use]
-    pub fn has_root(&self, root: ServerId) -> bool {
-        self.stored.read().unwrap_or_else(PoisonError::into_inner).roots.contains(&root)
-    }
-
-    /// The connection, if there is one.
-    #[must_use]
-    pub fn client(&self) -> Option<Client> {
-        match &self.link().0 {
-            Link::Up(client) => Some(client.clone()),
-            Link::Down(_) | Link::Off => None,
-        }
-    }
-
-    /// How the connection stands, since when, and why there is none.
-    #[must_use]
-    pub fn state(&self) -> (PeerLink, Timestamp, Option<String>) {
-        let link = self.link();
-        match &link.0 {
-            Link::Up(_) => (PeerLink::Up, link.1, None),
-            Link::Down(reason) => (PeerLink::Down, link.1, reason.clone()),
-            Link::Off => (PeerLink::Off, link.1, None),
-        }
-    }
-
-    /// Notes how the connection stands. The time is that of the last change between being there and not.
-    pub fn set_link(&self, link: Link, now: Timestamp) {
-        let mut known = self.link();
-        let is_same = matches!(
-            (&known.0, &link),
-            (Link::Up(_), Link::Up(_)) | (Link::Down(_), Link::Down(_)) | (Link::Off, Link::Off)
-        );
-        let up = if matches!(link, Link::Up(_)) { 1.0 } else { 0.0 };
-        metrics::gauge!("rookery_peer_up", "peer" => self.name.to_string()).set(up);
-        if !is_same {
-            match &link {
-                Link::Up(_) => tracing::info!(peer = %self.name, "the peer is reached"),
-                Link::Down(reason) => {
-                    tracing::info!(peer = %self.name, reason = reason.as_deref(), "the peer is not reached");
-                }
-                Link::Off => tracing::info!(peer = %self.name, "the peer is not tried for"),
-            }
-        }
-        let since = if is_same { known.1 } else { now };
-        *known = (link, since);
-    }
-
-    /// Hands in a connection that the peer has made; the newest is the one that works.
-    pub fn arrive(&self, client: Client, online: VerifyingKey) {
-        self.prove(online);
-        *self.inbound.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
-        self.arrived.notify_one();
-    }
-
-    /// Takes up the connection that the peer has made, if it has made one.
-    pub fn take_inbound(&self) -> Option<Client> {
-        self.inbound.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Whether it has made a connection that was not taken up.
-    #[must_use]
-    pub fn has_arrived(&self) -> bool {
-        let inbound = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
-        inbound.as_ref().is_some_and(|client| client.connection().lost().is_none())
-    }
-
-    /// Keeps a connection in reserve that another one has replaced.
-    pub fn keep_spare(&self, client: Client) {
-        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
-    }
-
-    /// Takes a connection that is there beside the one in use, if there is one: one that the peer has made, or the one from before.
-    pub fn take_other(&self) -> Option<Client> {
-        let is_there = |client: &Client| client.connection().lost().is_none();
-        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.take_inbound().filter(is_there).or_else(|| spare().filter(is_there))
-    }
-
-    /// Ends the connection `client` if it is still the one in reserve, and was made from here.
-    pub fn retire(&self, client: &Client) {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = client.connection().stable_id();
-        if client.is_dialled()
-            && spare.as_ref().is_some_and(|spare| spare.connection().stable_id() == number)
-        {
-            *spare = None;
-            client.close();
-        }
-    }
-
-    /// Notes the online key that the peer has proven.
-    pub fn prove(&self, online: VerifyingKey) {
-        *self.online.write().unwrap_or_else(PoisonError::into_inner) = Some(online);
-    }
-
-    fn online(&self) -> Option<VerifyingKey> {
-        *self.online.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn record(&self) -> Option<SignedServerRecord> {
-        self.record.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Keeps the record that the peer has shown.
-    fn note_record(&self, record: SignedServerRecord) {
-        *self.record.write().unwrap_or_else(PoisonError::into_inner) = Some(record);
-    }
-
-    /// Waits for what becomes of something that is handed over: nothing when it has arrived.
-    pub(super) fn watch(
-        &self,
-        sender: UserId,
-        item: ItemId,
-    ) -> oneshot::Receiver<Option<Returned>> {
-        let (tell, told) = oneshot::channel();
-        self.waiters().entry((sender, item)).or_default().push(tell);
-        told
-    }
-
-    fn tell(&self, sender: UserId, item: ItemId, outcome: Option<&Returned>) {
-        for waiter in self.waiters().remove(&(sender, item)).into_iter().flatten() {
-            // Whoever waited may have given up.
-            waiter.send(outcome.cloned()).ok();
-        }
-    }
-
-    /// Forgets who has given up waiting.
-    fn forget_waiters(&self) {
-        self.waiters().retain(|_, waiters| {
-            waiters.retain(|waiter| !waiter.is_closed());
-            !waiters.is_empty()
-        });
-    }
-
-    fn note_queue(&self, count: u64, bytes: u64) {
-        self.waiting.store(count, Ordering::Relaxed);
-        self.waiting_bytes.store(bytes, Ordering::Relaxed);
-        #[expect(clippy::cast_precision_loss, reason = "a gauge is a number of about so much")]
-        metrics::gauge!("rookery_peer_waiting", "peer" => self.name.to_string()).set(count as f64);
-    }
-
-    /// Whether its queue takes one more of so many bytes.
-    pub fn has_room(&self, config: &Config, bytes: usize) -> bool {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.waiting.load(Ordering::Relaxed) < config.peer_items
-            && self.waiting_bytes.load(Ordering::Relaxed).saturating_add(bytes) <= config.peer_bytes
-    }
-
-    pub(super) fn note_queued(&self, bytes: usize) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Something has left the queue. What was counted wrongly meanwhile is put right each minute.
-    fn note_gone(&self, bytes: usize) {
-        let less = |by: u64| move |count: u64| Some(count.saturating_sub(by));
-        let (relaxed, bytes) = (Ordering::Relaxed, u64::try_from(bytes).unwrap_or(u64::MAX));
-        self.waiting.fetch_update(relaxed, relaxed, less(1)).ok();
-        self.waiting_bytes.fetch_update(relaxed, relaxed, less(bytes)).ok();
-    }
-
-    fn link(&self) -> MutexGuard<'_, (Link, Timestamp)> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn waiters(&self) -> MutexGuard<'_, Waiters> {
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// All peers.
 pub struct Peers {
     policy: policy::InForce,
     next: AtomicU64,
-    rows: RwLock<BTreeMap<ServerName, Arc<Peer>>>,
+    rows: RwLock<Rows>,
     /// A peer was added.
     pub added: Notify,
     /// Held while a peer's row is changed, so that what is in memory is what was stored last.
     editing: tokio::sync::Mutex<()>,
     foreigners: Cache<UserId, Arc<Foreigner>>,
+    /// How much there is of the communities of each hub, as it was counted a moment ago.
+    copies: Cache<ServerName, Copies>,
+    /// Communities, by the hub that tells of them, that concern nobody here as far as those entries.
+    unwanted: Cache<(ServerName, CommunityId), u64>,
+    /// Communities that are being taken over.
+    under_way: place_adopt::UnderWay,
     /// Local users who may read foreigners' chains by their homes' word.
     grants: Cache<(UserId, UserId), ()>,
+}
+
+#[derive(Default)]
+struct Rows {
+    named: BTreeMap<ServerName, Arc<Peer>>,
+    /// By the pinned root: whose each request of a peer is is found by that.
+    rooted: HashMap<ServerId, Arc<Peer>>,
+}
+
+impl Rows {
+    /// Finds everybody by the root that is pinned now. Should two have one root, it is the first one's.
+    fn index(&mut self) {
+        let rooted = |peer: &Arc<Peer>| Some((peer.stored().root?, Arc::clone(peer)));
+        self.rooted = self.named.values().rev().filter_map(rooted).collect();
+    }
 }
 
 impl Peers {
@@ -342,6 +123,9 @@ impl Peers {
             added: Notify::new(),
             editing: tokio::sync::Mutex::default(),
             foreigners: Cache::new(MAX_FOREIGNERS),
+            copies: Cache::builder().max_capacity(MAX_COUNTED).time_to_live(COUNTED).build(),
+            unwanted: Cache::new(MAX_UNWANTED),
+            under_way: place_adopt::UnderWay::default(),
             grants: Cache::builder().max_capacity(MAX_GRANTS).time_to_live(GRANT).build(),
         }
     }
@@ -349,53 +133,41 @@ impl Peers {
     /// All of them, by name.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Peer>> {
-        self.rows.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.rows().named.values().cloned().collect()
     }
 
     /// The peer of that name.
     #[must_use]
     pub fn named(&self, name: &ServerName) -> Option<Arc<Peer>> {
-        self.rows.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.rows().named.get(name).cloned()
     }
 
     /// The peer whose pinned root that is.
     #[must_use]
     pub fn rooted(&self, root: ServerId) -> Option<Arc<Peer>> {
-        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
-        rows.values().find(|peer| peer.stored().root == Some(root)).cloned()
+        self.rows().rooted.get(&root).cloned()
+    }
+
+    fn rows(&self) -> RwLockReadGuard<'_, Rows> {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps what a peer has become, after it was stored.
     pub fn put(&self, stored: StoredPeer, now: Timestamp) -> Arc<Peer> {
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(peer) = rows.get(&stored.name) {
-            *peer.stored.write().unwrap_or_else(PoisonError::into_inner) = stored;
-            peer.changed.notify_one();
-            return Arc::clone(peer);
+        if let Some(peer) = rows.named.get(&stored.name).map(Arc::clone) {
+            let is_moved = peer.stored().root != stored.root;
+            peer.store(stored);
+            if is_moved {
+                rows.index();
+            }
+            return peer;
         }
         let name = stored.name.clone();
-        let peer = Arc::new(Peer {
-            number: self.next.fetch_add(1, Ordering::Relaxed),
-            name: name.clone(),
-            stored: RwLock::new(stored),
-            link: Mutex::new((Link::Down(None), now)),
-            online: RwLock::default(),
-            record: RwLock::default(),
-            inbound: Mutex::default(),
-            spare: Mutex::default(),
-            arrived: Notify::new(),
-            wake: Notify::new(),
-            changed: Notify::new(),
-            places: place::Queue::default(),
-            people: people::Queue::default(),
-            end: CancellationToken::new(),
-            copying: tokio::sync::Mutex::default(),
-            waiters: Mutex::default(),
-            waiting: AtomicU64::new(0),
-            waiting_bytes: AtomicU64::new(0),
-            is_off: self.policy.switch(),
-        });
-        rows.insert(name, Arc::clone(&peer));
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let peer = Arc::new(Peer::new(number, stored, self.policy.switch(), now));
+        rows.named.insert(name, Arc::clone(&peer));
+        rows.index();
         drop(rows);
         self.added.notify_one();
         peer
@@ -403,7 +175,10 @@ impl Peers {
 
     /// Forgets a peer, after that was stored.
     pub fn remove(&self, name: &ServerName) {
-        let removed = self.rows.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        let removed = rows.named.remove(name);
+        rows.index();
+        drop(rows);
         if let Some(peer) = removed {
             peer.end.cancel();
         }
@@ -424,6 +199,16 @@ pub async fn load(services: &Services) -> Result<(), StorageError> {
 }
 
 impl Services {
+    /// How much there is here of the communities of a hub.
+    async fn copies_of(&self, hub: &Peer) -> Result<Copies, StorageError> {
+        if let Some(counted) = self.peers.copies.get(&hub.name) {
+            return Ok(counted);
+        }
+        let counted = self.storage.read().await?.copies_of(&hub.name).await?;
+        self.peers.copies.insert(hub.name.clone(), counted);
+        Ok(counted)
+    }
+
     /// Whether `server` is this one.
     #[must_use]
     pub fn is_here(&self, server: Option<&ServerName>) -> bool {

@@ -3,7 +3,7 @@
 //! The *hub* of a community orders it; the home of a member is a follower. It keeps a copy of the log and of those channels that somebody of
 //! its users may read, one for all of them, in the tables in which its own communities stand: so its users' devices read, page and follow as
 //! ever, also while the hub is away. What they hand in goes through their home to the hub and the hub's answer back to the device, which keeps
-//! what could not be handed in (`place_ask.rs`; `place_take.rs` is the hub's side). Nothing is queued in between: an epoch that ends while a post waits would have it
+//! what could not be handed in (`place_say.rs`; `place_take.rs` is the hub's side). Nothing is queued in between: an epoch that ends while a post waits would have it
 //! sealed anew by the device in any case.
 //!
 //! - **Who may what.** A peer reads a chain while one of its users may (by the hub's fold of the log, asked at each page), and of a log that
@@ -20,6 +20,9 @@
 //!   any more; whoever comes to the community again gets a new copy.
 //! - **Hubs that lie.** Homes show each other what hubs have said, when they connect and every ten minutes (`place_heads.rs`). Two histories
 //!   that a hub has signed are a proof, after which nothing is handed to it or taken from it for that community.
+//! - **Handing over.** A community is moved to another server when that has a copy of all of it and its owner states so (`place_move.rs` at
+//!   the hub, `place_adopt.rs` at the next one). The former hub goes on to show what it ordered, as far as its own word goes; homes follow by
+//!   the statement, which either of the two shows them. While the hub that a home knows answers, no other is believed to have become it.
 //! - **Bounds.** One task a connection, sequential; 256 entries or 1 MiB a page; one row a chain in what is to be told or fetched; at most
 //!   20,000 communities of one hub and 4 GiB of them; so many requests under way for devices at one hub, beyond which they are throttled. All charged to
 //!   the peer's rate.

@@ -7,7 +7,7 @@ use std::{
 
 use rookery_protocol::{
     chain::HeadRef,
-    codec,
+    codec::{self, Octets},
     id::{ChainId, ChannelId, CommunityId, ServerId, UserId},
     request::{
         Failure, Refusal,
@@ -25,7 +25,7 @@ use super::{
     Peer, Services,
     answer::peer_of,
     copy::{self, CopyError, Foreigner},
-    place_copy,
+    place_check,
     place_users::speaks_for,
 };
 use crate::{
@@ -45,14 +45,17 @@ const MAX_USERS: usize = 256;
 /// What one reply carries of users' chains, in bytes, and of one chain in entries.
 const PAGE_BYTES: usize = 900 * 1024;
 const PAGE_ROWS: u32 = 256;
-/// How many of the last statements a server may still have to read when its last user has gone.
+/// How many of the last statements a server may still have to read when its last user has gone, and how much they may take, in bytes.
 const FAREWELL_ROWS: u32 = 4_096;
+const FAREWELL_BYTES: usize = 4 * 1024 * 1024;
 
 /// How much of a log a peer may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Right {
-    /// All of it, for somebody of its users.
+    /// All of it, for somebody of its users, or since it is to be the hub.
     All,
+    /// What this server ordered of it before it handed it over, for somebody of its users.
+    Ordered,
     /// What there was when the last of them went.
     Through(u64),
 }
@@ -70,6 +73,9 @@ pub(super) async fn vouched(
         Ok(foreigner) if speaks_for(peer, &foreigner) => foreigner,
         Err(CopyError::Storage(error)) => return Err(super::super::refusal(&error)),
         Err(CopyError::Unreachable(_)) => return Err(Refusal::Unavailable),
+        Err(CopyError::Throttled { retry_after_ms }) => {
+            return Err(Refusal::Throttled { retry_after_ms });
+        }
         Ok(_) | Err(_) => {
             metrics::counter!("rookery_peer_refused_total", "reason" => "other server's user")
                 .increment(1);
@@ -77,7 +83,7 @@ pub(super) async fn vouched(
             return Err(Refusal::NotPermitted);
         }
     };
-    let noted = copy::note_name(services, &foreigner, &from.name).await;
+    let noted = copy::note_name(services, peer, &foreigner, &from.name).await;
     noted.map_err(|error| super::super::refusal(&error))?;
     Ok(foreigner)
 }
@@ -93,17 +99,24 @@ async fn right(
     let storage = |error: StorageError| super::super::refusal(&error);
     let hosted = services.hosted(community).await.map_err(storage)?;
     // What a hub has ordered it may have back.
-    if hosted.as_ref().is_some_and(|hosted| hosted.row.hub.as_ref() == Some(&peer.name)) {
+    let ordered_by = |hosted: &Arc<Hosted>| {
+        let mut former = hosted.state.terms.values();
+        hosted.row.hub.as_ref() == Some(&peer.name)
+            || former.any(|term| term.hub == peer.name && peer.has_root(term.hub_key))
+    };
+    if hosted.as_ref().is_some_and(ordered_by) {
         return Ok(Some(Right::All));
     }
-    if let Some(hosted) = hosted.filter(|hosted| hosted.row.hub.is_none()) {
-        if reads(services, peer, &hosted, channel).await.map_err(storage)? {
-            return Ok(Some(Right::All));
+    let is_offered = services.hub.moves.is_offered_to(community, &peer.name);
+    if let Some(hosted) = hosted.filter(|hosted| hosted.row.hub.is_none() || hosted.row.was_hub) {
+        let right = if hosted.row.was_hub { Right::Ordered } else { Right::All };
+        if is_offered || reads(services, peer, &hosted, channel).await.map_err(storage)? {
+            return Ok(Some(right));
         }
         if let (Some(guest), None) = (guest, channel) {
             vouched(services, seat, peer, &guest.user).await?;
             if read::may_join(services, &hosted, guest.user.user, &guest.by) {
-                return Ok(Some(Right::All));
+                return Ok(Some(right));
             }
         }
     }
@@ -122,9 +135,7 @@ pub(super) async fn reads(
     hosted: &Hosted,
     channel: Option<ChannelId>,
 ) -> Result<bool, StorageError> {
-    let community = hosted.row.community;
-    let users = services.storage.read().await?.foreigners_of_in(&peer.name, community).await?;
-    Theirs { services, peer, known: BTreeMap::new() }.read(hosted, &users, channel).await
+    Theirs::of(services, peer).read_in(hosted, channel).await
 }
 
 /// Which communities the peer's users have to do with, and where their logs and channels stand.
@@ -172,11 +183,15 @@ async fn places_of(
     }
     let farewells = view.farewells(&peer.name, communities).await?;
     drop(view);
-    let mut theirs = Theirs { services, peer, known: BTreeMap::new() };
-    let mut spots = vec![];
+    let mut theirs = Theirs::of(services, peer);
+    let (mut spots, mut ends) = (vec![], BTreeMap::new());
     for community in communities {
         let hosted = services.hosted(*community).await?;
-        let Some(hosted) = hosted.filter(|hosted| hosted.row.hub.is_none()) else { continue };
+        let is_told = |hosted: &Arc<Hosted>| hosted.row.hub.is_none() || hosted.row.was_hub;
+        let Some(hosted) = hosted.filter(is_told) else { continue };
+        if hosted.row.was_hub {
+            ends.insert(*community, Arc::clone(&hosted));
+        }
         let users = users.get(community).map(Vec::as_slice).unwrap_or_default();
         if theirs.read(&hosted, users, None).await? {
             spots.push((*community, None));
@@ -196,9 +211,15 @@ async fn places_of(
     for (community, channel) in &spots {
         let (community, channel) = (*community, *channel);
         let known = places.entry(community).or_default();
-        if let Some(head) = heads.get(&chain_of(community, channel)) {
-            known.push(PlaceHead { community, channel, head: *head });
-        }
+        let head = match ends.get(&community) {
+            // What another server has ordered since, that one tells.
+            Some(hosted) => {
+                let end = hosted.state.end_by(services.identity.server(), channel);
+                end.map(|(_, end)| end.into())
+            }
+            None => heads.get(&chain_of(community, channel)).copied(),
+        };
+        known.extend(head.map(|head| PlaceHead { community, channel, head }));
     }
     for (community, head) in farewells {
         let place = PlaceHead { community, channel: None, head };
@@ -209,13 +230,39 @@ async fn places_of(
 }
 
 /// The users of a peer, each looked up once.
-struct Theirs<'s> {
+pub(super) struct Theirs<'s> {
     services: &'s Services,
     peer: &'s Peer,
     known: BTreeMap<UserId, bool>,
+    /// Those who have to do with the community that was asked for last.
+    of_last: Option<(CommunityId, Vec<UserId>)>,
 }
 
-impl Theirs<'_> {
+impl<'s> Theirs<'s> {
+    pub(super) fn of(services: &'s Services, peer: &'s Peer) -> Self {
+        Self { services, peer, known: BTreeMap::new(), of_last: None }
+    }
+
+    /// Whether some user of the peer may read the log, or a channel. Communities are best asked for one after the other.
+    pub(super) async fn read_in(
+        &mut self,
+        hosted: &Hosted,
+        channel: Option<ChannelId>,
+    ) -> Result<bool, StorageError> {
+        let community = hosted.row.community;
+        let known = self.of_last.take().filter(|(of, _)| *of == community);
+        let users = match known {
+            Some((_, users)) => users,
+            None => {
+                let mut view = self.services.storage.read().await?;
+                view.foreigners_of_in(&self.peer.name, community).await?
+            }
+        };
+        let reads = self.read(hosted, &users, channel).await;
+        self.of_last = Some((community, users));
+        reads
+    }
+
     /// Whether one of `users`, for whom the peer speaks, may read the log or a channel.
     async fn read(
         &mut self,
@@ -260,13 +307,54 @@ pub async fn read(
     };
     let page = match before {
         Right::All => chain::page(services, chain, after, limit).await?,
+        Right::Ordered => page_of_ordered(services, spot, after).await?,
         Right::Through(through) => page_through(services, chain, after, through).await?,
+    };
+    let page = match page {
+        Some(page) if channel.is_none() => {
+            Some(own_word(services, &peer, (community, after), page).await?)
+        }
+        page => page,
     };
     // Whoever was sent away while this was read gets nothing that came after.
     if right(services, seat, &peer, spot, guest.as_ref()).await? != Some(before) {
         return Err(not_found());
     }
     page.ok_or_else(not_found)
+}
+
+/// A server that ordered the community once, and asks for what it ordered then of the log, was restored from a backup: it believes its own
+/// word. What it finds in the log is that the community was handed over, and the channels come from where that went.
+async fn own_word(
+    services: &Services,
+    peer: &Peer,
+    (community, after): (CommunityId, Option<u64>),
+    page: Entries,
+) -> Result<Entries, StorageError> {
+    let (Some(hosted), Some(root)) = (services.hosted(community).await?, peer.stored().root) else {
+        return Ok(page);
+    };
+    let end = hosted.state.end_by(root, None).map(|(_, end)| end.seq);
+    if hosted.state.hub_key == root || end.is_none() || after >= end {
+        return Ok(page);
+    }
+    let log = ChainId::of_log(community);
+    let word = services.storage.read().await?.copied_head(log).await?;
+    Ok(Entries { head: word.map(|word| word.head).or(page.head), ..page })
+}
+
+/// Some entries of a log, or a channel, of those that this server has ordered.
+async fn page_of_ordered(
+    services: &Services,
+    (community, channel): (CommunityId, Option<ChannelId>),
+    after: Option<u64>,
+) -> Result<Option<Entries>, Failure<ReadError>> {
+    let Some(hosted) = services.hosted(community).await? else { return Ok(None) };
+    let shown = services.shown_through(&hosted, channel).await?;
+    match shown.and_then(|shown| Some((shown.head?, shown))) {
+        Some((head, shown)) => page_before(services, shown, after, head).await.map(Some),
+        None => Ok(Some(Entries { entries: vec![], head: None, more: false })),
+    }
 }
 
 /// Some entries of a log up to a place, as if it ended there.
@@ -279,13 +367,25 @@ async fn page_through(
     let mut view = services.storage.read().await?;
     let Some(stored) = view.chain(chain).await? else { return Ok(None) };
     let Some(head) = view.entry_hash(chain, through).await? else { return Ok(None) };
+    drop(view);
+    page_before(services, stored, after, head).await.map(Some)
+}
+
+async fn page_before(
+    services: &Services,
+    stored: StoredChain,
+    after: Option<u64>,
+    head: HeadRef,
+) -> Result<Entries, Failure<ReadError>> {
+    let mut view = services.storage.read().await?;
+    let (chain, through) = (stored.chain, head.seq);
     let limit = Limit { rows: PAGE_ROWS, bytes: PAGE_BYTES };
     let page = view.entries(chain, after, limit).await?;
     let mut entries: Vec<_> = page.rows.into_iter().map(|stored| stored.entry).collect();
     entries.retain(|entry| entry.seq <= through);
     let more = entries.last().is_some_and(|last| last.seq < through);
     let head = services.sign_head(&StoredChain { head: Some(head), ..stored })?;
-    Ok(Some(Entries { entries, head, more }))
+    Ok(Entries { entries, head, more })
 }
 
 /// The chains of users whom a log names.
@@ -304,8 +404,11 @@ pub async fn users(
     let right = right(services, seat, &peer, spot, request.guest.as_ref()).await?;
     let right = right.ok_or_else(not_found)?;
     let hosted = services.hosted(request.community).await?.ok_or_else(not_found)?;
+    if request.users.is_empty() {
+        return Ok(UserChains { entries: vec![], names: vec![], more: false });
+    }
     let named = match right {
-        Right::All => None,
+        Right::All | Right::Ordered => None,
         Right::Through(through) => {
             let log = ChainId::of_log(request.community);
             Some(named_at_the_end(services, log, through).await?)
@@ -338,18 +441,34 @@ pub async fn users(
 }
 
 /// Whom the last statements of a log up to a place are judged by, and how far: all that a server needs to know of anybody whose last user
-/// went by one of them.
+/// went by one of them. It is read from the end, and no further than its bounds in statements and bytes.
 async fn named_at_the_end(
     services: &Services,
     log: ChainId,
     through: u64,
 ) -> Result<BTreeMap<UserId, u64>, StorageError> {
-    let after = through.checked_sub(u64::from(FAREWELL_ROWS));
-    let limit = Limit { rows: FAREWELL_ROWS, bytes: usize::MAX };
-    let page = services.storage.read().await?.entries(log, after, limit).await?;
-    let entries = page.rows.into_iter().map(|stored| stored.entry);
-    let entries: Vec<_> = entries.filter(|entry| entry.seq <= through).collect();
-    Ok(place_copy::named_in_log(&entries))
+    let mut named = BTreeMap::<UserId, u64>::new();
+    let (mut end, mut rows, mut left) = (Some(through), FAREWELL_ROWS, FAREWELL_BYTES);
+    while let Some(last) = end
+        && rows > 0
+        && left > 0
+    {
+        let after = last.checked_sub(u64::from(PAGE_ROWS));
+        let limit = Limit { rows: PAGE_ROWS, bytes: PAGE_BYTES };
+        let page = services.storage.read().await?.entries(log, after, limit).await?;
+        let entries = page.rows.into_iter().map(|stored| stored.entry);
+        let entries: Vec<_> = entries.filter(|entry| entry.seq <= last).collect();
+        let is_whole = entries.last().is_some_and(|entry| entry.seq == last);
+        let bytes = entries.iter().map(|entry| entry.body.as_ref().map_or(0, Octets::len));
+        left = left.saturating_sub(bytes.sum());
+        rows = rows.saturating_sub(PAGE_ROWS);
+        for (user, seq) in place_check::named_in_log(&entries) {
+            let known = named.entry(user).or_default();
+            *known = seq.max(*known);
+        }
+        end = after.filter(|_| is_whole);
+    }
+    Ok(named)
 }
 
 async fn name_of(services: &Services, user: UserId) -> Result<Option<NamedUser>, StorageError> {
@@ -373,7 +492,7 @@ pub async fn get_blob(
     let peer = peer_of(services, root)?;
     let PeerGetBlob { request, guest } = request;
     let right = right(services, seat, &peer, (request.community, None), guest.as_ref()).await?;
-    if right != Some(Right::All) {
+    if !matches!(right, Some(Right::All | Right::Ordered)) {
         return Err(Failure::Error(GetBlobError::NotFound));
     }
     blob::part(services, request).await

@@ -1,12 +1,9 @@
-//! What devices ask about communities whose hub is another server: answered from the copy, or handed to the hub in their user's name, whose
-//! answer goes back to the device.
+//! What devices ask about communities whose hub is another server: answered from the copy, or by the hub, which is asked in their user's name
+//! and whose answer goes back to the device. What they say there is handed on by `place_say.rs`.
 
 use std::{sync::Arc, time::Duration};
 
 use rookery_protocol::{
-    chain::{HeadRef, Submission},
-    codec,
-    community::{Action, Add, JoinBy, Statement},
     id::{CommunityId, UserId},
     io::client::{CallError, Client},
     name::ServerName,
@@ -14,9 +11,9 @@ use rookery_protocol::{
         Failure, Refusal, Request,
         blob::{BlobPart, BlobProgress, GetBlob, GetBlobError, PutBlob, PutBlobError},
         chain::Entries,
-        channel::{ListReads, PostChannel, PostError, Posted, Reads, ReadsError},
-        community::{AppendLog, AppendLogError, PreviewError, PreviewLog},
-        peer_place::{Guest, OnBehalf, PeerAppendLog, PeerListReads, PeerPostChannel, PeerPutBlob},
+        channel::{ListReads, Reads, ReadsError},
+        community::{PreviewError, PreviewLog},
+        peer_place::{Guest, OnBehalf, PeerListReads, PeerPutBlob},
         peering::PeerLink,
     },
     session::Authenticated,
@@ -26,11 +23,10 @@ use rookery_protocol::{
 use super::{
     Peer, Services, place_blob,
     place_copy::{self, FetchError},
-    place_take,
 };
 use crate::{
     repository::StorageError,
-    service::community::{append, blob, copy::CopyFault, post, read, reads},
+    service::community::{blob, copy::CopyFault, read, reads},
 };
 
 /// When a device comes again for which there is no room now, in milliseconds.
@@ -44,26 +40,26 @@ const FLAP: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A hub that can be asked.
-struct Hub {
-    peer: Arc<Peer>,
+pub(super) struct Hub {
+    pub(super) peer: Arc<Peer>,
     client: Client,
 }
 
 /// Why a hub cannot be asked: it is away, since when.
-struct Away {
-    hub: ServerName,
-    since: Timestamp,
+pub(super) struct Away {
+    pub(super) hub: ServerName,
+    pub(super) since: Timestamp,
 }
 
 /// The hub of a community, when that is another server.
-async fn hub_of(
+pub(super) async fn hub_of(
     services: &Services,
     community: CommunityId,
 ) -> Result<Option<ServerName>, StorageError> {
     Ok(services.hosted(community).await?.and_then(|hosted| hosted.row.hub.clone()))
 }
 
-async fn reach(services: &Services, name: &ServerName) -> Result<Hub, Away> {
+pub(super) async fn reach(services: &Services, name: &ServerName) -> Result<Hub, Away> {
     let away = |since| Away { hub: name.clone(), since };
     let peer = services.peer(name).ok_or_else(|| away(services.clock.now()))?;
     match connection(services, &peer).await {
@@ -94,7 +90,7 @@ async fn connection(services: &Services, peer: &Peer) -> Option<Client> {
 
 impl Hub {
     /// Asks the hub; `away` is what the device is told when there is no answer.
-    async fn ask<R: Request>(
+    pub(super) async fn ask<R: Request>(
         &self,
         services: &Services,
         request: &R,
@@ -139,7 +135,11 @@ impl Hub {
     }
 
     /// In whose name the hub is asked. From then on it may read their chain.
-    async fn on_behalf(&self, services: &Services, user: UserId) -> Result<OnBehalf, Refusal> {
+    pub(super) async fn on_behalf(
+        &self,
+        services: &Services,
+        user: UserId,
+    ) -> Result<OnBehalf, Refusal> {
         let storage = |error: StorageError| super::super::refusal(&error);
         let resident = services.resident(user).await.map_err(storage)?;
         let resident = resident.filter(|resident| resident.is_active());
@@ -157,7 +157,7 @@ impl Hub {
 
     /// Brings the copy of a log as far as the hub has it, so that the device finds there what its answer speaks of. What fails here comes with
     /// the next comparison.
-    async fn catch_up(
+    pub(super) async fn catch_up(
         &self,
         services: &Arc<Services>,
         community: CommunityId,
@@ -187,108 +187,6 @@ impl Hub {
         self.peer.places.compare_soon();
         Ok(())
     }
-}
-
-/// Whom statements bring in.
-pub(super) fn added(statements: &[Submission]) -> Vec<Add> {
-    let actions = statements.iter().filter_map(|submission| {
-        codec::decode::<Statement>(submission.body.as_slice()).ok().map(|known| known.action)
-    });
-    actions
-        .filter_map(|action| match action {
-            Action::Add(add) => Some(add),
-            _ => None,
-        })
-        .collect()
-}
-
-/// By what right somebody comes in, if the statements are of that kind.
-pub(super) fn right_of(statements: &[Submission]) -> Option<JoinBy> {
-    let body = &statements.first()?.body;
-    match codec::decode::<Statement>(body.as_slice()).ok()?.action {
-        Action::Join(join) => Some(join.by),
-        Action::Ask(ask) => Some(ask.by),
-        _ => None,
-    }
-}
-
-/// Refuses to bring in people of other servers who do not let the author write to them; their homes are asked.
-async fn check_added(
-    services: &Services,
-    author: UserId,
-    statements: &[Submission],
-) -> Result<(), Failure<AppendLogError>> {
-    for add in added(statements) {
-        if services.resident(add.user).await?.is_some() {
-            continue;
-        }
-        // Whose chain is not here is somebody whom the author has never looked up.
-        let unknown = || Failure::Error(AppendLogError::UnknownUser { user: add.user });
-        let foreigner = services.foreigner(add.user).await?.ok_or_else(unknown)?;
-        if !services.may_read_foreigner(author, &foreigner).await? {
-            let reason = "they do not let you write to them".to_owned();
-            return Err(Failure::Error(AppendLogError::Denied { reason }));
-        }
-    }
-    Ok(())
-}
-
-/// Appends statements to a community's log, wherever its hub is.
-pub async fn append(
-    services: &Arc<Services>,
-    who: Authenticated,
-    request: AppendLog,
-) -> Result<HeadRef, Failure<AppendLogError>> {
-    let community = request.community;
-    check_added(services, who.user, &request.statements).await?;
-    let Some(name) = hub_of(services, community).await? else {
-        return append::append(services, who, request).await;
-    };
-    if services.is_forked(community).await? {
-        return Err(Failure::Error(AppendLogError::HubForked { hub: name }));
-    }
-    let away = |Away { hub, since }| AppendLogError::HubAway { hub, since };
-    let hub = reach(services, &name).await.map_err(|gone| Failure::Error(away(gone)))?;
-    let from = hub.on_behalf(services, who.user).await?;
-    let by = right_of(&request.statements);
-    let guest = by.map(|by| Guest { user: from.clone(), by });
-    let chains = place_take::chains_of_added(services, &request.statements).await?;
-    let answer = hub.ask(services, &PeerAppendLog { from, request, chains }, away).await;
-    let guest = match &answer {
-        Ok(_) => None,
-        // The device states again, after what it has not seen.
-        Err(Failure::Error(AppendLogError::Stale { .. })) => guest,
-        Err(_) => return answer,
-    };
-    if let Err(error) = hub.catch_up(services, community, guest).await {
-        tracing::debug!(peer = %name, %community, %error, "a copy is behind what the hub has answered");
-    }
-    answer
-}
-
-/// Posts to a channel, wherever its hub is.
-pub async fn post(
-    services: &Arc<Services>,
-    who: Authenticated,
-    request: PostChannel,
-) -> Result<Posted, Failure<PostError>> {
-    let community = request.community;
-    let Some(name) = hub_of(services, community).await? else {
-        return post::post(services, who, request).await;
-    };
-    if services.is_forked(community).await? {
-        return Err(Failure::Error(PostError::HubForked { hub: name }));
-    }
-    let away = |Away { hub, since }| PostError::HubAway { hub, since };
-    let hub = reach(services, &name).await.map_err(|gone| Failure::Error(away(gone)))?;
-    let from = hub.on_behalf(services, who.user).await?;
-    let answer = hub.ask(services, &PeerPostChannel { from, request }, away).await;
-    if matches!(answer, Err(Failure::Error(PostError::Stale { .. })))
-        && let Err(error) = hub.catch_up(services, community, None).await
-    {
-        tracing::debug!(peer = %name, %community, %error, "a copy is behind what the hub has answered");
-    }
-    answer
 }
 
 /// Puts a part of a blob where its community's hub is.

@@ -84,7 +84,7 @@ pub(super) async fn fetch_blob(
         if part.size > BLOB_BYTES || part.bytes.as_slice().is_empty() {
             return Err(broken("a blob of another size"));
         }
-        let Copies { bytes, .. } = services.storage.read().await?.copies_of(&hub.name).await?;
+        let Copies { bytes, .. } = services.copies_of(hub).await?;
         if bytes.saturating_add(part.size) > MAX_COPIED_BYTES {
             return Err(FetchError::TooMany);
         }

@@ -3,10 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rookery_protocol::{
-    chain::{Entry, HeadRef, Item, Kind, SignedHead},
-    codec,
-    community::{Action, Announce, AnnounceBody, Redact, Statement},
-    id::{ChainId, CommunityId, UserId},
+    chain::{Entry, HeadRef},
+    id::{ChainId, CommunityId},
     io::client::{CallError, Client},
     request::{
         Refusal, Request,
@@ -18,16 +16,16 @@ use rookery_protocol::{
 use super::{
     Peer, Services,
     place::{MAX_COPIED_BYTES, MAX_COPIES, Spot},
-    place_blob, place_drop, place_proof, place_users, place_want, share,
+    place_adopt, place_blob,
+    place_check::{checked, named_in_channel, named_in_log},
+    place_drop, place_proof, place_users, place_want, share,
 };
 use crate::{
-    repository::{
-        StorageError,
-        abroad::{CopiedHead, Copies},
-    },
+    repository::{StorageError, abroad::Copies},
     service::community::{
         Hosted,
-        copy::{self, CopyFault},
+        append::Step,
+        copy::{self, CopyFault, Taken},
         fork::chain_of,
     },
 };
@@ -38,6 +36,9 @@ const PAGE: u32 = 256;
 const MAX_PAGES: usize = 4_096;
 /// Pages of a list of places.
 const MAX_LISTS: usize = 1_024;
+
+/// Statements of earlier hubs that are held in memory until the one is reached by which the peer became the hub.
+const MAX_LEADING: usize = 32_768;
 
 /// The waits before the hub is asked again that cannot answer now.
 const PATIENCE: [Duration; 3] =
@@ -181,7 +182,12 @@ async fn fetch_community(
         let of_it = page.places.iter().filter(|place| place.community == community);
         moved.extend(of_it.map(|place| (spot(place), place.head)));
     }
-    let Some(hosted) = services.copied(peer, community).await.or_else(gone)? else { return Ok(()) };
+    let hosted = match services.copied(peer, community).await {
+        // It was handed over: what follows is for the next hub to show.
+        Err(CopyFault::NotTheirs) => return Ok(()),
+        hosted => hosted.or_else(gone)?,
+    };
+    let Some(hosted) = hosted else { return Ok(()) };
     let residents = services.storage.read().await?.residents_in(community).await?;
     for (spot, head) in moved {
         let Some(channel) = spot.1 else { continue };
@@ -210,8 +216,15 @@ async fn is_wanted(
     // What was here once, and was dropped, concerns nobody here.
     let before = view.dropped_copy(community).await?;
     drop(view);
-    let new = (here.map(|here| here.seq).max(before), told.seq);
-    place_want::concerns(services, peer, client, community, new).await
+    let key = (peer.name.clone(), community);
+    let looked_at = services.peers.unwanted.get(&key);
+    let after = here.map(|here| here.seq).max(before).max(looked_at);
+    let concerns =
+        place_want::concerns(services, peer, client, community, (after, told.seq)).await?;
+    if !concerns {
+        services.peers.unwanted.insert(key, told.seq);
+    }
+    Ok(concerns)
 }
 
 /// A community that has ended is nothing to be fetched.
@@ -250,7 +263,7 @@ async fn is_moved(
 /// Refuses what goes beyond the bounds of one hub.
 async fn check_room(services: &Services, peer: &Peer, is_new: bool) -> Result<(), FetchError> {
     share::take_copy(services, peer).map_err(|_| FetchError::Throttled)?;
-    let Copies { count, bytes } = services.storage.read().await?.copies_of(&peer.name).await?;
+    let Copies { count, bytes } = services.copies_of(peer).await?;
     if (is_new && count >= MAX_COPIES) || bytes >= MAX_COPIED_BYTES {
         return Err(FetchError::TooMany);
     }
@@ -300,10 +313,14 @@ async fn go_on_with_log(
     community: CommunityId,
     guest: Option<&Guest>,
 ) -> Result<bool, FetchError> {
-    let mut has_moved = false;
+    let (mut has_moved, mut leading) = (false, vec![]);
     for _ in 0..MAX_PAGES {
-        let known = services.copied(peer, community).await.or_else(gone)?;
-        let after = known.as_ref().map(|hosted| hosted.state.head.seq);
+        let known = services.hosted(community).await?;
+        if known.as_ref().is_some_and(|hosted| !may_show(services, peer, hosted)) {
+            return Ok(has_moved);
+        }
+        let here = known.as_ref().map(|hosted| hosted.state.head.seq);
+        let after = leading.last().map(|step: &Step| step.after.head.seq).or(here);
         let page = read(client, (community, None), after, guest).await?;
         if page.entries.is_empty() {
             return Ok(has_moved);
@@ -318,17 +335,61 @@ async fn go_on_with_log(
         let wanted = named_in_log(&entries);
         place_users::fetch(services, peer, client, (community, guest), wanted).await?;
         count(peer, &entries);
-        let epochs = copy::take_log(services, peer, community, entries, head).await?;
-        has_moved = true;
-        place_blob::fetch_wraps(services, peer, client, community, epochs, guest).await;
-        if !page.more {
+        let taken = copy::take_log(services, peer, community, (leading, entries), head).await;
+        leading = match taken {
+            Ok(Taken::Kept(epochs)) => {
+                has_moved = true;
+                place_blob::fetch_wraps(services, peer, client, community, epochs, guest).await;
+                vec![]
+            }
+            Ok(Taken::Leading(steps)) if steps.len() <= MAX_LEADING => steps,
+            Ok(Taken::Leading(_)) => return Err(CopyFault::NotTheirs.into()),
+            Err(CopyFault::Incomplete(handover)) => {
+                Box::pin(place_adopt::complete(services, peer, client, community, &handover))
+                    .await?;
+                vec![]
+            }
+            Err(fault) => return Err(fault.into()),
+        };
+        if has_gone_over(services, peer, community).await? {
             return Ok(true);
+        }
+        if !page.more {
+            return if leading.is_empty() {
+                Ok(has_moved)
+            } else {
+                Err(CopyFault::NotTheirs.into())
+            };
         }
     }
     Ok(has_moved)
 }
 
-async fn fetch_channel(
+/// Whether a peer is the one to show a log: its hub, or where that is away, whoever shows that it became the hub after it.
+fn may_show(services: &Services, peer: &Peer, hosted: &Hosted) -> bool {
+    let Some(hub) = &hosted.row.hub else { return false };
+    let answers =
+        |hub: Arc<Peer>| hub.client().is_some_and(|client| client.connection().lost().is_none());
+    *hub == peer.name || !services.peer(hub).is_some_and(answers)
+}
+
+/// Whether a community that the peer has shown has another hub by now; that one is asked for what follows.
+async fn has_gone_over(
+    services: &Services,
+    peer: &Peer,
+    community: CommunityId,
+) -> Result<bool, FetchError> {
+    let Some(hosted) = services.hosted(community).await? else { return Ok(false) };
+    let Some(hub) = hosted.row.hub.as_ref().filter(|hub| **hub != peer.name) else {
+        return Ok(hosted.row.hub.is_none());
+    };
+    if let Some(next) = services.peer(hub) {
+        next.places.compare_soon();
+    }
+    Ok(true)
+}
+
+pub(super) async fn fetch_channel(
     services: &Arc<Services>,
     peer: &Peer,
     client: &Client,
@@ -397,95 +458,4 @@ pub(super) async fn read(
         CallError::Request(ReadError::NotFound) => FetchError::NotFound,
         error => unreachable(error),
     })
-}
-
-/// Checks that the hub's word for where a chain stands is the hub's, and gives it with those of the entries that it contains: more may have
-/// come between the head and the page, for which the next one vouches.
-async fn checked(
-    services: &Services,
-    peer: &Peer,
-    client: &Client,
-    spot: Spot,
-    mut entries: Vec<Entry>,
-    head: Option<SignedHead>,
-) -> Result<(Vec<Entry>, CopiedHead), FetchError> {
-    let chain = chain_of(spot.0, spot.1);
-    let signed = check_head(peer, chain, &mut entries, head)?;
-    let before = services.storage.read().await?.copied_head(chain).await?;
-    if let Some(before) = before.and_then(|before| copy::place_of_head(&before, chain))
-        && entries.iter().any(|entry| entry.seq == before.seq && entry.hash() != before.hash)
-    {
-        return Err(forged("other entries than a head says that it has signed before"));
-    }
-    Ok((entries, CopiedHead { head: signed, record: place_proof::record_of(peer, client).await }))
-}
-
-fn forged(why: &str) -> FetchError {
-    FetchError::Fault(CopyFault::Broken(why.to_owned()))
-}
-
-fn check_head(
-    peer: &Peer,
-    chain: ChainId,
-    entries: &mut Vec<Entry>,
-    head: Option<SignedHead>,
-) -> Result<SignedHead, FetchError> {
-    let signed = head.ok_or_else(|| forged("entries without a signed head"))?;
-    let online = peer.online().ok_or_else(|| forged("no proven key"))?;
-    let word = signed.verify(online).map_err(|_| forged("a head that it has not signed"))?;
-    let head = word.heads.iter().find(|head| head.chain == chain);
-    let head = head.ok_or_else(|| forged("the head of another chain"))?;
-    let same = entries.iter().find(|entry| entry.seq == head.seq);
-    if same.is_some_and(|entry| entry.hash() != head.hash) {
-        return Err(forged("other entries than its head says"));
-    }
-    entries.retain(|entry| entry.seq <= head.seq);
-    Ok(signed)
-}
-
-/// Whose chains the statements are judged by, and how far.
-pub(super) fn named_in_log(entries: &[Entry]) -> BTreeMap<UserId, u64> {
-    let mut wanted = BTreeMap::new();
-    for body in entries.iter().filter_map(|entry| entry.body.as_ref()) {
-        let Ok(statement) = codec::decode::<Statement>(body.as_slice()) else { continue };
-        want(&mut wanted, statement.author, statement.author_head.seq);
-        if let Action::Add(add) = &statement.action {
-            want(&mut wanted, add.user, add.head.seq);
-        }
-    }
-    wanted
-}
-
-/// Whose chains readers of the posts will ask for, and how far.
-pub(super) fn named_in_channel(entries: &[Entry]) -> BTreeMap<UserId, u64> {
-    let mut wanted = BTreeMap::new();
-    for entry in entries {
-        let Some(body) = &entry.body else { continue };
-        let Ok(item) = codec::decode::<Item>(entry.signed.payload.as_slice()) else { continue };
-        if let Some((user, seq)) = named_in_post(item.kind, body.as_slice()) {
-            want(&mut wanted, user, seq);
-        }
-    }
-    wanted
-}
-
-/// Whose chain a post names, and how far.
-pub(super) fn named_in_post(kind: Kind, body: &[u8]) -> Option<(UserId, u64)> {
-    match kind {
-        Kind::Announce => {
-            let announce: Announce = codec::decode(body).ok()?;
-            let header: AnnounceBody = codec::decode(announce.header.as_slice()).ok()?;
-            Some((header.user, header.head.seq))
-        }
-        Kind::Redact => {
-            let redact: Redact = codec::decode(body).ok()?;
-            Some((redact.user, redact.head.seq))
-        }
-        _ => None,
-    }
-}
-
-fn want(wanted: &mut BTreeMap<UserId, u64>, user: UserId, seq: u64) {
-    let known = wanted.entry(user).or_default();
-    *known = seq.max(*known);
 }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use rookery_protocol::{
     id::{CommunityId, ServerId},
     io::client::{CallError, Client},
@@ -28,8 +29,12 @@ const ROUND: Duration = Duration::from_mins(1);
 const SHORTEST: Duration = Duration::from_secs(1);
 /// Copies that are looked up at once, and hubs' communities in one go.
 const AT_ONCE: u32 = 64;
-/// Entries or blobs in one unit of work, so that none takes long.
-const ROWS: u32 = 2_000;
+/// Copies of which is noted in one unit of work whether they are needed.
+const NOTED: u32 = 256;
+/// Entries in one unit of work, so that none takes long.
+const ENTRIES: u32 = 2_000;
+/// Blobs in one unit of work: each is of up to 24 MiB, in parts that go with it.
+const BLOBS: u32 = 8;
 
 /// Drops what nobody needs and tells the hubs, until `stop`.
 pub async fn run(services: Weak<Services>, stop: CancellationToken) {
@@ -47,13 +52,35 @@ pub async fn run(services: Weak<Services>, stop: CancellationToken) {
             tracing::warn!(%error, "copies that nobody needs were not dropped; it is tried again");
         }
         for peer in services.peers.all() {
-            if let Some(client) = peer.client()
-                && let Err(error) = tell(&services, &peer, &client).await
-            {
-                tracing::debug!(peer = %peer.name, %error, "the hub was not told which copies were dropped");
+            if let Err(error) = tell_apart(&services, &peer, &stop).await {
+                tracing::warn!(peer = %peer.name, %error, "which copies were dropped was not looked up");
             }
         }
     }
+}
+
+/// Tells a hub which copies of its communities were dropped, in a task of its own unless one is at it already: however long one hub takes to
+/// answer, the others are told.
+async fn tell_apart(
+    services: &Arc<Services>,
+    peer: &Arc<Peer>,
+    stop: &CancellationToken,
+) -> Result<(), StorageError> {
+    let Some(client) = peer.client() else { return Ok(()) };
+    let Ok(turn) = Arc::clone(&peer.parting).try_lock_owned() else { return Ok(()) };
+    let untold = services.storage.read().await?.dropped_untold(&peer.name, AT_ONCE).await?;
+    if untold.is_empty() {
+        return Ok(());
+    }
+    let (services_, peer_, stop_) = (Arc::clone(services), Arc::clone(peer), stop.clone());
+    services.tasks.spawn(async move {
+        let telling = tell(&services_, &peer_, &client, untold);
+        if let Some(Err(error)) = stop_.run_until_cancelled(telling).await {
+            tracing::warn!(peer = %peer_.name, %error, "that the hub knows which copies were dropped was not noted");
+        }
+        drop(turn);
+    });
+    Ok(())
 }
 
 /// Drops each copy that nobody has needed for long enough.
@@ -61,9 +88,7 @@ pub async fn round(services: &Arc<Services>) -> Result<(), StorageError> {
     let now = services.clock.now();
     let kept = u64::try_from(services.config.keep_unused_copies.0.as_millis()).unwrap_or(u64::MAX);
     let before = Timestamp::from_millis(now.as_millis().saturating_sub(kept));
-    let mut unit = services.storage.begin().await?;
-    unit.note_unused_copies(now).await?;
-    unit.commit().await?;
+    note_copies(services, now).await?;
     let due = services.storage.read().await?.unused_copies(before, AT_ONCE).await?;
     for community in due {
         drop_copy(services, community).await?;
@@ -71,9 +96,24 @@ pub async fn round(services: &Arc<Services>) -> Result<(), StorageError> {
     Ok(())
 }
 
+/// Notes which copies are needed. They are looked for by reading: who writes waits for nothing but those that have changed. What is left over
+/// is noted in the next round.
+async fn note_copies(services: &Services, now: Timestamp) -> Result<(), StorageError> {
+    let changed = services.storage.read().await?.copies_to_note(NOTED).await?;
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let mut unit = services.storage.begin().await?;
+    for community in changed {
+        unit.note_copy(community, now).await?;
+    }
+    unit.commit().await
+}
+
 async fn drop_copy(services: &Services, community: CommunityId) -> Result<(), StorageError> {
-    // Nobody brings it up to date meanwhile, and nobody comes to belong to it.
-    let copying = services.hub.copying(community).await;
+    // Nobody brings it up to date meanwhile, and nobody comes to belong to it. Whoever has its turn may wait for a hub, and the other copies are
+    // not to wait with them: this one is dropped in a later round.
+    let Some(copying) = services.hub.copying(community).now_or_never() else { return Ok(()) };
     let turn = services.order.lock().await;
     let mut unit = services.storage.begin().await?;
     if unit.begin_drop(community).await? {
@@ -97,7 +137,7 @@ pub(super) async fn finish(
 ) -> Result<(), StorageError> {
     loop {
         let mut unit = services.storage.begin().await?;
-        let more = unit.go_on_with_drop(community, ROWS).await?;
+        let more = unit.go_on_with_drop(community, ENTRIES, BLOBS).await?;
         unit.commit().await?;
         if !more {
             services.hub.forget(community);
@@ -106,9 +146,12 @@ pub(super) async fn finish(
     }
 }
 
-/// Tells a hub which copies of its communities were dropped.
-async fn tell(services: &Services, peer: &Peer, client: &Client) -> Result<(), StorageError> {
-    let untold = services.storage.read().await?.dropped_untold(&peer.name, AT_ONCE).await?;
+async fn tell(
+    services: &Services,
+    peer: &Peer,
+    client: &Client,
+    untold: Vec<CommunityId>,
+) -> Result<(), StorageError> {
     for community in untold {
         let is_over = match ask(client, &PeerLeavePlace { community }).await {
             Ok(PlaceLeft { is_over }) => is_over,
@@ -146,4 +189,40 @@ pub async fn leave(
     unit.end_farewell(&peer.name, community).await.map_err(storage)?;
     unit.commit().await.map_err(storage)?;
     Ok(PlaceLeft { is_over: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        repository::{
+            community::StoredCommunity,
+            contract::community::{community, id},
+        },
+        service::peer::tests::{garden, with_garden},
+    };
+
+    #[tokio::test]
+    async fn a_copy_that_somebody_is_at_holds_up_no_other() {
+        let (bench, _) = with_garden(&[]).await;
+        let services = &bench.services;
+        let mut unit = services.storage.begin().await.unwrap();
+        for number in [1, 2] {
+            let copy = StoredCommunity { hub: Some(garden()), ..community(number) };
+            assert!(unit.create_community(&copy).await.unwrap());
+        }
+        unit.commit().await.unwrap();
+        round(services).await.unwrap();
+        bench.clock.advance(services.config.keep_unused_copies.0);
+        let turn = services.hub.copying(id(1)).await;
+        let left = async |number| {
+            let mut view = services.storage.read().await.unwrap();
+            view.community(id(number)).await.unwrap().is_some()
+        };
+        tokio::time::timeout(Duration::from_secs(5), round(services)).await.unwrap().unwrap();
+        assert_eq!((left(1).await, left(2).await), (true, false));
+        drop(turn);
+        round(services).await.unwrap();
+        assert!(!left(1).await);
+    }
 }

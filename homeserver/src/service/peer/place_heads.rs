@@ -9,7 +9,7 @@ use rookery_protocol::{
     id::{ChannelId, CommunityId, ServerId},
     io::client::{CallError, Client},
     request::{
-        Refusal,
+        RateClass, Refusal,
         peer_place::{ComparedHeads, HubHead, PeerCompareHeads, PeerTellForks},
     },
 };
@@ -17,8 +17,9 @@ use rookery_protocol::{
 use super::{
     Peer, Services,
     answer::peer_of,
-    place_answer::reads,
+    place_answer::Theirs,
     place_copy::{FetchError, ask, unreachable},
+    place_take::charge,
 };
 use crate::{
     repository::StorageError,
@@ -50,12 +51,18 @@ pub(super) async fn exchange(
         }
         for heads in heads.chunks(AT_ONCE) {
             let request = PeerCompareHeads { heads: heads.to_vec() };
-            let compared = match ask(client, &request).await {
+            match ask(client, &request).await {
                 // An older server compares nothing.
                 Err(CallError::Refused(Refusal::UnknownMethod)) => return Ok(()),
-                compared => compared.map_err(unreachable)?,
-            };
-            take_in(services, peer, client, heads, compared).await?;
+                Err(error) if client.connection().lost().is_some() => {
+                    return Err(unreachable(error));
+                }
+                // What is said of some communities is not in the way of the others.
+                Err(error) => {
+                    tracing::warn!(peer = %peer.name, %error, "what hubs have said was not compared");
+                }
+                Ok(compared) => take_in(services, peer, client, heads, compared).await?,
+            }
         }
         after = shared.last().copied();
         if shared.len() < usize::try_from(COMMUNITIES).unwrap_or(usize::MAX) {
@@ -73,8 +80,9 @@ async fn heads_of(
     let Some(hosted) = services.hosted(community).await? else { return Ok(vec![]) };
     let mut heads = vec![];
     let channels = hosted.state.channels.keys().copied().map(Some);
+    let mut theirs = Theirs::of(services, peer);
     for channel in std::iter::once(None).chain(channels) {
-        if reads(services, peer, &hosted, channel).await? {
+        if theirs.read_in(&hosted, channel).await? {
             let said = hub_word(services, &hosted, channel).await?;
             heads.extend(said.map(|said| HubHead { community, channel, said }));
         }
@@ -165,12 +173,14 @@ pub async fn compare(
     if request.heads.len() > AT_ONCE {
         return Err(Refusal::Malformed);
     }
+    charge(services, root, RateClass::PeerRead, request.heads.len())?;
+    let mut theirs = Theirs::of(services, &peer);
     let mut communities = BTreeSet::new();
     let mut heads = vec![];
     for HubHead { community, channel, said } in request.heads {
         let Some(hosted) = services.hosted(community).await.map_err(storage)? else { continue };
         // Nobody learns by asking what their users may not read.
-        if !reads(services, &peer, &hosted, channel).await.map_err(storage)? {
+        if !theirs.read_in(&hosted, channel).await.map_err(storage)? {
             continue;
         }
         communities.insert(community);
@@ -200,6 +210,7 @@ pub async fn tell(
     if request.forks.len() > MAX_FORKS {
         return Err(Refusal::Malformed);
     }
+    charge(services, root, RateClass::PeerForward, request.forks.len())?;
     for fork in &request.forks {
         note(services, &peer, fork).await.map_err(|error| super::super::refusal(&error))?;
     }

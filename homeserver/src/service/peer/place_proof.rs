@@ -46,7 +46,7 @@ pub(super) async fn look(
     let chain = chain_of(community, channel);
     let copied = services.storage.read().await?.copied_head(chain).await?;
     let Some(ours) = copied.and_then(|copied| copied.vouched()) else { return Ok(false) };
-    let Ok(before) = ours.verify(hosted.state.hub_key, chain) else { return Ok(false) };
+    let Some(before) = hosted.state.word(&ours, chain) else { return Ok(false) };
     let mut after = before.seq.checked_sub(1);
     let page = read(client, (community, channel), after, None).await?;
     let (Some(head), Some(record)) = (page.head, record_of(peer, client).await) else {
@@ -60,7 +60,7 @@ pub(super) async fn look(
         // It is further than what is here, or the entries here do not reach what it has said.
         Compared::Further | Compared::Unknown => {}
     }
-    let Ok(now) = theirs.verify(hosted.state.hub_key, chain) else { return Ok(false) };
+    let Some(now) = hosted.state.word(&theirs, chain) else { return Ok(false) };
     let mut entries = page.entries;
     for _ in 0..MAX_PAGES {
         after = entries.last().map(|last| last.seq);
@@ -80,7 +80,7 @@ pub(super) async fn look(
     let way = entries.iter().skip(1).filter(|entry| entry.seq <= now.seq);
     let links = way.map(ForkLink::of).collect();
     let made = fork::make(services, &hosted, channel, (ours, theirs), (base, links)).await?;
-    match made.filter(|fork| fork.verify().is_ok()) {
+    match made.filter(|fork| fork.verify_in(&hosted.state).is_ok()) {
         Some(fork) => Ok(note(services, peer, &fork).await?),
         None => Ok(false),
     }

@@ -21,8 +21,9 @@ use super::{
     copy,
     place::{SIGNS_AT_ONCE, TOLD_AT_ONCE},
     place_answer::vouched,
-    place_ask,
-    place_copy::{self, FetchError},
+    place_check,
+    place_copy::FetchError,
+    place_say,
     place_users::{self, speaks_for},
     share,
 };
@@ -40,6 +41,8 @@ const PAGE_ROWS: u32 = 256;
 const CHAIN_BYTES: usize = 225 * 1024;
 /// When to come again while as many users are copied as may be, in milliseconds: an hour.
 const FULL: u64 = 3_600_000;
+/// Chains that have gone on which a peer tells of for the charge of one item.
+const TOLD_FOR_ONE: usize = 32;
 /// Users' chains that come with a statement, in entries.
 const MAX_CHAIN_ENTRIES: usize = 256;
 
@@ -51,18 +54,18 @@ pub async fn append(
     request: PeerAppendLog,
 ) -> Result<HeadRef, Failure<AppendLogError>> {
     let peer = peer_of(services, root)?;
-    charge(services, root, request.request.statements.len())?;
+    charge(services, root, RateClass::PeerForward, request.request.statements.len())?;
     let from = vouched(services, seat, &peer, &request.from).await?;
     if request.chains.len() > MAX_CHAIN_ENTRIES {
         return Err(Refusal::Malformed.into());
     }
-    if place_ask::right_of(&request.request.statements).is_some() {
+    if place_say::right_of(&request.request.statements).is_some() {
         services.limiter.take(Bucket::PeerJoins, &Subject::Peer(root))?;
     }
     // Nobody's chain is kept for a community that is ordered elsewhere, or nowhere.
     let is_here = services.hosted(request.request.community).await?;
     let is_here = is_here.is_some_and(|hosted| hosted.row.hub.is_none());
-    let added = place_ask::added(&request.request.statements);
+    let added = place_say::added(&request.request.statements);
     for user in added.into_iter().map(|add| add.user).filter(|_| is_here) {
         let chain = ChainId::of_user(user);
         let entries = request.chains.iter().filter(|entry| entry.chain == chain).cloned();
@@ -100,12 +103,12 @@ pub async fn post(
     request: PeerPostChannel,
 ) -> Result<Posted, Failure<PostError>> {
     let peer = peer_of(services, root)?;
-    charge(services, root, request.request.items.len())?;
+    charge(services, root, RateClass::PeerForward, request.request.items.len())?;
     let from = vouched(services, seat, &peer, &request.from).await?;
     // Their chain is needed as far as what they post names it.
     let named = request.request.items.iter().filter_map(|submission| {
         let item: Item = codec::decode(submission.signed.payload.as_slice()).ok()?;
-        let (user, seq) = place_copy::named_in_post(item.kind, submission.body.as_slice())?;
+        let (user, seq) = place_check::named_in_post(item.kind, submission.body.as_slice())?;
         (user == from.stored.user).then_some(seq)
     });
     if let (Some(seq), Some(side)) = (named.max(), seat.peer_side())
@@ -130,10 +133,10 @@ pub async fn put_blob(
     let peer = peer_of(services, root)?;
     let from = vouched(services, seat, &peer, &request.from).await?;
     let hosted = services.hosted(request.request.community).await?;
-    let may = hosted
-        .is_some_and(|hosted| hosted.row.hub.is_none() && hosted.may_read(from.stored.user, None));
-    if !may {
-        return Err(Refusal::NotPermitted.into());
+    let hosted = hosted.filter(|hosted| hosted.may_read(from.stored.user, None));
+    let hosted = hosted.ok_or(Refusal::NotPermitted)?;
+    if let Some(hub) = hosted.row.hub.clone() {
+        return Err(Failure::Error(PutBlobError::HubAway { hub, since: services.clock.now() }));
     }
     blob::put_by(services, from.stored.user, request.request).await
 }
@@ -164,7 +167,8 @@ pub async fn tell(
     if request.moved.len() > TOLD_AT_ONCE || request.signs.len() > SIGNS_AT_ONCE {
         return Err(Refusal::Malformed);
     }
-    charge(services, root, request.signs.len())?;
+    let told = request.moved.len().div_ceil(TOLD_FOR_ONE).saturating_add(request.signs.len());
+    charge(services, root, RateClass::PeerForward, told)?;
     if !request.moved.is_empty() {
         peer.places.fetch(request.moved);
     }
@@ -198,7 +202,7 @@ pub(super) async fn chains_of_added(
     statements: &[rookery_protocol::chain::Submission],
 ) -> Result<Vec<Entry>, StorageError> {
     let mut chains = vec![];
-    for add in place_ask::added(statements) {
+    for add in place_say::added(statements) {
         let limit = Limit { rows: PAGE_ROWS, bytes: CHAIN_BYTES };
         let mut view = services.storage.read().await?;
         let page = view.entries(ChainId::of_user(add.user), None, limit).await?;
@@ -211,7 +215,11 @@ pub(super) async fn chains_of_added(
 }
 
 /// Charges the peer for what one request holds beside its first item, which every request is charged for.
-pub(super) fn charge(services: &Services, root: ServerId, items: usize) -> Result<(), Refusal> {
-    let class = Bucket::Class(RateClass::PeerForward);
-    (1..items).try_for_each(|_| services.limiter.take(class, &Subject::Peer(root)))
+pub(super) fn charge(
+    services: &Services,
+    root: ServerId,
+    class: RateClass,
+    items: usize,
+) -> Result<(), Refusal> {
+    (1..items).try_for_each(|_| services.limiter.take(Bucket::Class(class), &Subject::Peer(root)))
 }

@@ -1,7 +1,7 @@
 //! The chains of users whom a community's log names, wherever they live: from its hub, or from the home that hands something in. A chain proves
 //! itself from its genesis on, so that it does not matter who shows it; who shows too little has the log wait.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use rookery_protocol::{
     chain::Entry,
@@ -16,7 +16,7 @@ use rookery_protocol::{
 
 use super::{
     Peer, Services,
-    copy::{self, CopyError, Foreigner, MAX_SEQ},
+    copy::{self, CopyError, Foreigner, Growth, MAX_SEQ},
     place_copy::{FetchError, ask},
     share,
 };
@@ -63,11 +63,21 @@ pub(super) async fn fetch(
                 }
             }
             let is_over = by_user.is_empty() || !page.more;
+            let mut grown = vec![];
             for (user, entries) in by_user {
-                let after = adopt(services, hub, user, entries, &mut room).await?;
-                if let Some(wanted) = users.iter_mut().find(|wanted| wanted.user == user) {
-                    wanted.after = after.or(wanted.after);
+                match grow(services, hub, user, entries, &mut room).await? {
+                    Grown::More(mut growth) => {
+                        let name = page.names.iter().find(|named| named.user == user);
+                        if let Some(named) = name.filter(|named| is_of_home(hub, named, &growth)) {
+                            growth.stored.name.get_or_insert_with(|| named.name.clone());
+                        }
+                        grown.push(*growth);
+                    }
+                    Grown::Here(after) => set_after(&mut users, user, after),
                 }
+            }
+            for foreigner in keep_all(services, grown).await? {
+                set_after(&mut users, foreigner.stored.user, Some(foreigner.head.seq));
             }
             note_names(services, hub, page.names).await?;
             if is_over {
@@ -78,8 +88,26 @@ pub(super) async fn fetch(
     Ok(())
 }
 
-/// Checks entries of a user's chain that follow what is here, and stores them; gives where the copy stands then. Who is new takes of the room
-/// that there is for whom `by` shows, wherever they say to live. Users who live here have their chains here.
+/// Whether the hub says a name of somebody at their home.
+fn is_of_home(hub: &Peer, named: &NamedUser, growth: &Growth) -> bool {
+    *named.server.as_ref().unwrap_or(&hub.name) == growth.stored.peer
+}
+
+fn set_after(users: &mut [WantedUser], user: UserId, after: Option<u64>) {
+    if let Some(wanted) = users.iter_mut().find(|wanted| wanted.user == user) {
+        wanted.after = after.or(wanted.after);
+    }
+}
+
+/// What was shown of a user's chain.
+enum Grown {
+    /// More than is here.
+    More(Box<Growth>),
+    /// Nothing new: it stands there, if it is here at all.
+    Here(Option<u64>),
+}
+
+/// Checks entries of a user's chain that follow what is here, and stores them; gives where the copy stands then.
 pub(in crate::service) async fn adopt(
     services: &Services,
     by: &Peer,
@@ -87,8 +115,43 @@ pub(in crate::service) async fn adopt(
     entries: Vec<Entry>,
     room: &mut u64,
 ) -> Result<Option<u64>, FetchError> {
+    match grow(services, by, user, entries, room).await? {
+        Grown::Here(after) => Ok(after),
+        Grown::More(growth) => {
+            let kept = keep_all(services, vec![*growth]).await?;
+            match kept.first() {
+                Some(foreigner) => Ok(Some(foreigner.head.seq)),
+                // Their home was faster.
+                None => Ok(services.foreigner(user).await?.map(|known| known.head.seq)),
+            }
+        }
+    }
+}
+
+async fn keep_all(
+    services: &Services,
+    grown: Vec<Growth>,
+) -> Result<Vec<Arc<Foreigner>>, FetchError> {
+    if grown.is_empty() {
+        return Ok(vec![]);
+    }
+    copy::keep_all(services, grown).await.map_err(|error| match error {
+        CopyError::Storage(error) => error.into(),
+        error => FetchError::Unreachable(error.to_string()),
+    })
+}
+
+/// Checks entries of a user's chain that follow what is here. Who is new takes of the room that there is for whom `by` shows, wherever they say
+/// to live. Users who live here have their chains here.
+async fn grow(
+    services: &Services,
+    by: &Peer,
+    user: UserId,
+    entries: Vec<Entry>,
+    room: &mut u64,
+) -> Result<Grown, FetchError> {
     if services.resident(user).await?.is_some() {
-        return Ok(None);
+        return Ok(Grown::Here(None));
     }
     let known = services.foreigner(user).await?;
     let mut states: Vec<State> = Vec::with_capacity(entries.len());
@@ -112,7 +175,7 @@ pub(in crate::service) async fn adopt(
         new.push(entry);
     }
     let here = known.as_ref().map(|known| known.head.seq);
-    let Some(state) = states.into_iter().next_back() else { return Ok(here) };
+    let Some(state) = states.into_iter().next_back() else { return Ok(Grown::Here(here)) };
     if known.is_none() {
         *room = room.checked_sub(1).ok_or(FetchError::TooMany)?;
     }
@@ -127,12 +190,7 @@ pub(in crate::service) async fn adopt(
         name: known.as_ref().and_then(|known| known.stored.name.clone()),
         head: known.as_ref().and_then(|known| known.stored.head.clone()),
     };
-    match copy::keep(services, stored, state, new).await {
-        Ok(foreigner) => Ok(Some(foreigner.head.seq)),
-        Err(CopyError::Storage(error)) => Err(error.into()),
-        // Their home was faster.
-        Err(_) => Ok(here),
-    }
+    Ok(Grown::More(Box::new(Growth { stored, state, entries: new })))
 }
 
 /// Notes by which names the users are known at their homes, by the word of the hub: names are for people, and ids for everything else.
@@ -146,7 +204,7 @@ async fn note_names(
         let home = server.as_ref().unwrap_or(&hub.name);
         let is_told_by_home = known.stored.name.is_some() && known.stored.peer != hub.name;
         if known.stored.peer == *home && !is_told_by_home {
-            copy::note_name(services, &known, &name).await?;
+            copy::note_name(services, hub, &known, &name).await?;
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ use rookery_protocol::{
 use super::{
     Peer, Services,
     place_copy::{FetchError, read},
+    share,
 };
 use crate::{
     repository::StorageError,
@@ -46,6 +47,7 @@ pub(super) async fn concerns(
             if pages.next().is_none() {
                 return Ok(false);
             }
+            share::take_copy(services, peer).map_err(|_| FetchError::Throttled)?;
             let page = read(client, (community, None), next.checked_sub(1), None).await?;
             let Some(last) = page.entries.last().map(|last| last.seq) else { return Ok(false) };
             if last < next {

@@ -186,7 +186,8 @@ impl Taking<'_> {
             Ok(foreigner) => foreigner,
             Err(outcome) => return Some(outcome),
         };
-        if let Err(error) = copy::note_name(self.services, &foreigner, &item.name).await {
+        if let Err(error) = copy::note_name(self.services, self.peer, &foreigner, &item.name).await
+        {
             return Some(failed(&error));
         }
         match item.content {

@@ -21,7 +21,7 @@ use rookery_protocol::{
 };
 
 use super::{
-    Peer, Services, place_blob,
+    Peer, Services, place_blob, place_check,
     place_copy::{FetchError, ask, unreachable},
     place_users, regain_users,
 };
@@ -162,8 +162,8 @@ async fn take_place(
     let mut pages = Pages::new(services, lost, through).await?;
     while let Some(entries) = pages.next(client).await? {
         let wanted = match channel {
-            Some(_) => super::place_copy::named_in_channel(&entries),
-            None => super::place_copy::named_in_log(&entries),
+            Some(_) => place_check::named_in_channel(&entries),
+            None => place_check::named_in_log(&entries),
         };
         place_users::fetch(services, peer, client, (community, None), wanted).await?;
         if let Some(channel) = channel {

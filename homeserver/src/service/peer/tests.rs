@@ -76,7 +76,8 @@ pub(super) async fn foreigner(services: &Services, name: &str) -> (Person, Arc<F
         head: None,
         brought: None,
     };
-    let foreigner = copy::keep(services, stored, state, vec![entry]).await.unwrap();
+    let growth = copy::Growth { stored, state, entries: vec![entry] };
+    let foreigner = copy::keep(services, growth).await.unwrap();
     (person, foreigner)
 }
 
@@ -86,15 +87,16 @@ pub(super) async fn goes_on(services: &Services, person: &mut Person, known: &Fo
     let added: Submission = person.add(&Device::new([0x66; 32]));
     let entry = added.place(chain, 0, Some(before));
     let state = user::verify_and_apply(person.user, Some(&known.state), &entry).unwrap();
-    copy::keep(services, known.stored.clone(), state, vec![entry]).await.unwrap();
+    let growth = copy::Growth { stored: known.stored.clone(), state, entries: vec![entry] };
+    copy::keep(services, growth).await.unwrap();
 }
 
-fn address(name: &str) -> Address {
+pub(super) fn address(name: &str) -> Address {
     super::contact::address_of(&garden(), &name.parse().unwrap())
 }
 
 /// What `act` of the foreigner, who is called `name`, towards Bob comes to.
-async fn act(
+pub(super) async fn act(
     services: &Services,
     peer: &Peer,
     foreigner: &Foreigner,
@@ -155,11 +157,11 @@ async fn only_a_live_standing_opens_a_chain() {
 
 #[tokio::test]
 async fn a_name_that_is_noted_late_does_not_take_a_copy_back() {
-    let (bench, _) = with_garden(&[]).await;
+    let (bench, peer) = with_garden(&[]).await;
     let services = &bench.services;
     let (mut person, before) = foreigner(services, "carol").await;
     goes_on(services, &mut person, &before).await;
-    copy::note_name(services, &before, &"caroline".parse().unwrap()).await.unwrap();
+    copy::note_name(services, &peer, &before, &"caroline".parse().unwrap()).await.unwrap();
     let known = services.foreigner(person.user).await.unwrap().unwrap();
     assert_eq!(known.head, person.head(), "the copy went back");
     assert_eq!(known.live.len(), 2);
@@ -278,6 +280,20 @@ async fn an_administrator_s_block_outlasts_whatever_is_noted_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_peer_is_found_by_the_root_that_is_pinned_now() {
+    let (bench, peer) = with_garden(&[]).await;
+    let peers = &bench.services.peers;
+    let found = |root| peers.rooted(root).map(|peer| peer.name.clone());
+    let (old, new) = (peer.stored().root.unwrap(), ServerId::from_bytes([9; 32]));
+    assert_eq!((found(old), found(new)), (Some(garden()), None));
+    admin::accept(&bench.services, &garden(), new).await.unwrap();
+    assert_eq!((found(old), found(new)), (None, Some(garden())));
+    let remove = ChangePeer { name: garden(), change: PeerChange::Remove };
+    admin::change(&bench.services, remove).await.unwrap();
+    assert_eq!(found(new), None);
+}
+
+#[tokio::test]
 async fn what_a_peer_costs_is_bounded_and_it_is_told_when_to_come_again() {
     let settings = [
         ("storage.peer_foreigners", "1"),
@@ -295,7 +311,7 @@ async fn what_a_peer_costs_is_bounded_and_it_is_told_when_to_come_again() {
         assert_eq!(share::take_copy(services, &peer).is_ok(), takes);
     }
     // Names are written down no more; what is known stays.
-    copy::note_name(services, &known, &"caroline".parse().unwrap()).await.unwrap();
+    copy::note_name(services, &peer, &known, &"caroline".parse().unwrap()).await.unwrap();
     let known = services.foreigner(carol.user).await.unwrap().unwrap();
     assert_eq!(known.stored.name.as_ref().map(UserName::as_str), Some("carol"));
     // One sender's share is theirs.

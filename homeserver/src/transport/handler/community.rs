@@ -6,8 +6,8 @@ use rookery_protocol::{
         blob::{GetBlob, PutBlob},
         channel::{ListReads, PostChannel},
         community::{
-            AppendLog, FetchHead, ListCommunities, NamesOfUsers, PreviewLog, ReadChains, ReadForks,
-            SuggestContacts,
+            AppendLog, FetchHead, ListCommunities, NamesOfUsers, PrepareMove, PreviewLog,
+            ReadChains, ReadForks, SuggestContacts,
         },
     },
     session::Authenticated,
@@ -16,7 +16,7 @@ use rookery_protocol::{
 use crate::{
     service::{
         community::{fork, read, suggest},
-        peer::place_ask,
+        peer::{place_ask, place_move, place_say},
     },
     transport::router::{Context, Router},
 };
@@ -31,6 +31,7 @@ pub(super) fn add(router: Router) -> Router {
         .on(suggest)
         .on(head)
         .on(forks)
+        .on(prepare_move)
         .on(post)
         .on(list_reads)
         .on(put_blob)
@@ -38,7 +39,15 @@ pub(super) fn add(router: Router) -> Router {
 }
 
 async fn append(context: Context, who: Authenticated, request: AppendLog) -> Outcome<AppendLog> {
-    place_ask::append(&context.services, who, request).await
+    place_say::append(&context.services, who, request).await
+}
+
+async fn prepare_move(
+    context: Context,
+    who: Authenticated,
+    request: PrepareMove,
+) -> Outcome<PrepareMove> {
+    place_move::prepare(&context.services, who, request).await
 }
 
 async fn list(
@@ -86,7 +95,7 @@ async fn forks(context: Context, who: Authenticated, request: ReadForks) -> Outc
 }
 
 async fn post(context: Context, who: Authenticated, request: PostChannel) -> Outcome<PostChannel> {
-    place_ask::post(&context.services, who, request).await
+    place_say::post(&context.services, who, request).await
 }
 
 async fn list_reads(

@@ -5,13 +5,15 @@ use rookery_protocol::request::{
     peer_people::PeerTellPeople,
     peer_place::{
         PeerAppendLog, PeerCompareHeads, PeerGetBlob, PeerLeavePlace, PeerListPlaces,
-        PeerListReads, PeerPostChannel, PeerPutBlob, PeerReadPlace, PeerReadUsers, PeerTellForks,
-        PeerTellPlaces,
+        PeerListReads, PeerOfferPlace, PeerPostChannel, PeerPrepareMove, PeerPutBlob,
+        PeerReadPlace, PeerReadUsers, PeerTellForks, PeerTellPlaces,
     },
 };
 
 use crate::{
-    service::peer::{people, place_answer, place_drop, place_heads, place_take},
+    service::peer::{
+        people, place_adopt, place_answer, place_drop, place_heads, place_move, place_take,
+    },
     transport::router::{Context, Router},
 };
 
@@ -30,6 +32,8 @@ pub(super) fn add(router: Router) -> Router {
         .on(tell_forks)
         .on(tell_people)
         .on(leave)
+        .on(prepare_move)
+        .on(offer)
 }
 
 async fn list(
@@ -134,4 +138,20 @@ async fn leave(
     request: PeerLeavePlace,
 ) -> Outcome<PeerLeavePlace> {
     Ok(place_drop::leave(&context.services, peer.0, request).await?)
+}
+
+async fn prepare_move(
+    context: Context,
+    peer: Homeserver,
+    request: PeerPrepareMove,
+) -> Outcome<PeerPrepareMove> {
+    place_move::prepare_for(&context.services, &context.seat, peer.0, request).await
+}
+
+async fn offer(
+    context: Context,
+    peer: Homeserver,
+    request: PeerOfferPlace,
+) -> Outcome<PeerOfferPlace> {
+    place_adopt::offer(&context.services, peer.0, request).await
 }

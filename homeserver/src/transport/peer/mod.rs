@@ -1,16 +1,17 @@
 //! Connections with other homeservers: one task a peer dials, proves, and keeps; both sides ask over it.
 
 pub mod find;
+mod pauses;
 mod reach;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use rookery_protocol::{
-    delivery::Breaker,
     io::{CloseReason, client::Client},
     request::Refusal,
 };
 
+use self::pauses::{Distance, Pauses, Wait};
 pub use self::reach::{DialError, explain, reach};
 use super::{Router, listener};
 use crate::{
@@ -20,16 +21,12 @@ use crate::{
         peer::{
             Link, Peer, discovery,
             forward::{self, Ended},
-            handshake, people, place, regain,
+            handshake, people, place, regain, stranger,
         },
         seat::PeerSide,
     },
 };
 
-/// The bounds of waits between attempts. An attempt costs a few packets, and may take ten seconds to fail: so what waits goes out within half a
-/// minute after a partition has healed, however long that was.
-const FIRST: Duration = Duration::from_secs(1);
-const CAP: Duration = Duration::from_secs(15);
 /// How long a connection is kept that another one has replaced: longer than any request that is under way on it.
 const RETIRED: Duration = Duration::from_secs(35);
 
@@ -50,10 +47,18 @@ pub async fn run(router: Arc<Router>, lifecycle: Lifecycle) {
     }
 }
 
-/// Keeps the connection with one peer.
+/// Keeps the connection with one peer until it is removed.
 async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
+    attend(&peer, &router, &lifecycle).await;
+    // When all ends, nobody is left to be told.
+    if !lifecycle.drain.is_cancelled() {
+        people::lose(router.services(), &peer);
+    }
+}
+
+async fn attend(peer: &Arc<Peer>, router: &Arc<Router>, lifecycle: &Lifecycle) {
     let services = Arc::clone(router.services());
-    let mut breaker = Breaker::new(FIRST, CAP);
+    let mut pauses = Pauses::new();
     loop {
         let now = services.clock.now();
         if lifecycle.drain.is_cancelled() || peer.end.is_cancelled() {
@@ -61,18 +66,18 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
         }
         if !peer.is_wanted() {
             peer.set_link(Link::Off, now);
-            people::lose(&services, &peer).await;
+            people::lose(&services, peer);
             tokio::select! {
-                () = peer.changed.notified() => breaker.handle_sign_of_life(),
+                () = peer.changed.notified() => pauses.handle_sign_of_life(),
                 () = peer.end.cancelled() => return,
                 () = lifecycle.drain.cancelled() => return,
             }
             continue;
         }
         let found = tokio::select! {
-            found = find(&peer, &router, &lifecycle, breaker.wait(now)) => found,
+            found = find(peer, router, lifecycle, pauses.wait(now)) => found,
             () = peer.changed.notified() => {
-                breaker.handle_sign_of_life();
+                pauses.handle_sign_of_life();
                 continue;
             }
             () = peer.end.cancelled() => return,
@@ -82,9 +87,9 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
         let client = match found {
             Ok(client) => client,
             Err(DialError::OtherRoot { found }) => {
-                if let Err(error) = handshake::quarantine(&services, &peer, found).await {
+                if let Err(error) = handshake::quarantine(&services, peer, found).await {
                     tracing::warn!(peer = %peer.name, %error, "a quarantine was not written down");
-                    breaker.handle_failure(now, draw());
+                    pauses.handle_failure(Distance::Near, now, draw());
                 }
                 continue;
             }
@@ -92,27 +97,32 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
                 metrics::counter!("rookery_peer_dial_failures_total", "peer" => peer.name.to_string())
                     .increment(1);
                 peer.set_link(Link::Down(Some(explain(&error))), now);
-                breaker.handle_failure(now, draw());
+                let distance = distance_of(&services, peer).await;
+                pauses.handle_failure(distance, now, draw());
                 continue;
             }
         };
         peer.set_link(Link::Up(client.clone()), now);
+        if let Err(error) = stranger::note_reached(&services, peer).await {
+            tracing::warn!(peer = %peer.name, %error, "that the peer was reached was not written down");
+        }
         if services.fence.is_closed()
-            && let Err(reason) = take_back(&services, &peer, &client).await
+            && let Err(reason) = take_back(&services, peer, &client).await
         {
             client.close();
             peer.set_link(Link::Down(Some(reason)), now);
-            breaker.handle_failure(now, draw());
+            people::lose(&services, peer);
+            pauses.handle_failure(Distance::Near, now, draw());
             continue;
         }
         let ended = loop {
             let outcome = tokio::select! {
-                outcome = forward::run(&services, &peer, &client, &lifecycle.drain) => outcome,
-                never = place::run(&services, &peer, &client) => match never {},
-                never = people::run(&services, &peer, &client) => match never {},
+                outcome = forward::run(&services, peer, &client, &lifecycle.drain) => outcome,
+                never = place::run(&services, peer, &client) => match never {},
+                never = people::run(&services, peer, &client) => match never {},
             };
             if outcome.is_proven {
-                breaker.handle_success();
+                pauses.handle_success();
             }
             match outcome.ended {
                 // Whatever has changed, the connection serves.
@@ -123,7 +133,7 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
         let now = services.clock.now();
         match ended {
             // The next connection is there already, or the row says what is next.
-            Ended::Replaced => retire(&services, &peer, client),
+            Ended::Replaced => retire(&services, peer, client),
             Ended::Changed => {}
             Ended::Stopped => return,
             Ended::Lost(reason) => {
@@ -135,9 +145,21 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
                     continue;
                 }
                 peer.set_link(Link::Down(Some(reason)), now);
-                people::lose(&services, &peer).await;
-                breaker.handle_failure(now, draw());
+                people::lose(&services, peer);
+                pauses.handle_failure(Distance::Near, now, draw());
             }
+        }
+    }
+}
+
+/// What a peer is to this server that was not reached.
+async fn distance_of(services: &Services, peer: &Peer) -> Distance {
+    match stranger::is_idle(services, peer).await {
+        Ok(true) => Distance::Far,
+        Ok(false) => Distance::Near,
+        Err(error) => {
+            tracing::warn!(peer = %peer.name, %error, "whether anybody has to do with the peer was not looked up");
+            Distance::Near
         }
     }
 }
@@ -171,7 +193,7 @@ async fn find(
     peer: &Arc<Peer>,
     router: &Arc<Router>,
     lifecycle: &Lifecycle,
-    wait: Duration,
+    wait: Wait,
 ) -> Result<Client, DialError> {
     let arrived = async {
         loop {
@@ -186,7 +208,7 @@ async fn find(
             // It dials, or nobody does.
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(wait).await;
+        wait.over(peer).await;
         dial(peer, router, lifecycle).await
     };
     tokio::select! {

@@ -76,6 +76,9 @@ pub enum Denied {
     /// An epoch for other readers than the log has.
     #[error("the epoch is not for exactly the members who may read")]
     OtherRoster,
+    /// Placed in another period of ownership than the log is in: its hub then orders it no more, or not yet.
+    #[error("the entry was placed by a server that is not the community's hub there")]
+    OtherTerm,
     /// The community has ended.
     #[error("the community has been deleted")]
     Deleted,

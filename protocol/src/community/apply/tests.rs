@@ -1,6 +1,7 @@
 //! The laws of a community's log: what is so whatever is said. What each statement may say is in the files beside.
 
 mod bound;
+mod handover;
 mod key;
 mod member;
 mod random;

@@ -1,6 +1,7 @@
 //! What a community is made of: names, roles, channels, audiences.
 
 use crate::{
+    chain::Seen,
     codec::Octets,
     id::{AudienceId, ChannelId, RoleId, ServerId, UserId},
     name::ServerName,
@@ -38,6 +39,31 @@ wire_index! {
         #[n(1)] Full,
         /// What is sealed after they came: each join makes a new epoch.
         #[n(2)] SinceJoin,
+    }
+}
+
+wire_struct! {
+    /// Where a channel ends in a period of ownership.
+    pub struct ChannelEnd {
+        /// Which.
+        #[n(0)] pub channel: ChannelId,
+        /// Its last entry; absent while it has none.
+        #[n(1)] pub last: Option<Seen>,
+    }
+}
+
+wire_struct! {
+    /// Another server orders the community from the next entry on. The statement is the last of the log that the former hub places, and names
+    /// the last of each channel: whatever it places after them is no part of the community.
+    pub struct Handover {
+        /// The next hub's name.
+        #[n(0)] pub hub: ServerName,
+        /// Its root key.
+        #[n(1)] pub hub_key: ServerId,
+        /// The number of the period of ownership that begins: one more than that of this entry.
+        #[n(2)] pub owner_epoch: u64,
+        /// Where all channels end that there are; ascending.
+        #[n(3)] pub ends: Vec<ChannelEnd>,
     }
 }
 

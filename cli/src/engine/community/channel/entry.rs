@@ -69,6 +69,10 @@ impl Engine {
         if entry.chain != ChainId::of_channel(row.community, row.channel) {
             return Ok(Step::Broken("an entry of another channel".to_owned()));
         }
+        let now = reading.book.state.as_ref().unwrap_or(state);
+        if let Err(error) = now.check_term(row.channel, entry) {
+            return Ok(Step::Broken(format!("entry {} of a channel: {error}", entry.seq)));
+        }
         let Some(body) = &entry.body else {
             return Ok(self.take_in_erased(gathered, entry, &item));
         };

@@ -3,5 +3,6 @@
 mod copies;
 mod log;
 mod members;
+mod moving;
 mod posts;
 mod town;

@@ -157,7 +157,8 @@ impl Draft {
         let kind = Kind::CommunityStatement;
         let made = Submission::sign(key, chain, item(id), kind, body, NOW, None).unwrap();
         let head = self.state.as_ref().map(|state| state.head);
-        let entry = made.clone().place(chain, 0, head);
+        let owner_epoch = self.state.as_ref().map_or(0, |state| state.owner_epoch);
+        let entry = made.clone().place(chain, owner_epoch, head);
         self.made.push(made);
         let mut known = Known::default();
         let mut view = services.storage.read().await.unwrap();

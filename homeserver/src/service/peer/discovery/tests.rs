@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rookery_protocol::{
     id::ServerId,
-    request::{Failure, peering::PeeringError},
+    request::{Failure, peer::PeerProveError, peering::PeeringError},
 };
 
 use super::*;
@@ -385,4 +385,27 @@ async fn a_name_of_a_local_network_is_not_looked_up() {
     let (bench, world) = self::bench(&[("discovery.nameserver", "off")]);
     assert!(owner_of(&bench).await.is_err());
     assert_eq!(world.asked(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_stranger_does_not_learn_what_was_found_on_its_word() {
+    let (bench, world) = bench(&[]);
+    let mut told = vec![];
+    for address in [Ok(at("10.1.2.3")), Ok(at(PUBLIC)), silent(), nothing()] {
+        world.write(|script| {
+            script.addresses.insert("garden.example".to_owned(), address);
+        });
+        bench.services.discovery.forget(&garden());
+        let record = garden_identity().record();
+        let stranger = "192.0.2.9".parse().unwrap();
+        let refused = handshake::vet(&bench.services, stranger, &record.stated).await.unwrap_err();
+        told.push(refused.1);
+        // Who runs the server does.
+        assert!(owner_of(&bench).await.is_err());
+    }
+    told.dedup();
+    let [Failure::Error(PeerProveError::Unverified { reason })] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert!(!reason.contains("10.1.2.3") && !reason.contains("garden"), "{reason}");
 }

@@ -1,5 +1,16 @@
 //! Communities whose members live on several servers.
 
+/// Finds somebody who lives here and needs the community of the row that is asked about: 4 is only being named, 3 a deleted account.
+macro_rules! needing {
+    () => {
+        "(SELECT 1 FROM membership JOIN account ON account.user_id = membership.user_id
+          WHERE membership.community = community.community
+            AND membership.standing <> 4 AND account.state <> 3)"
+    };
+}
+
+mod change;
+
 use async_trait::async_trait;
 use rookery_protocol::{
     chain::{Entry, HeadRef},
@@ -11,25 +22,12 @@ use rookery_protocol::{
 };
 use sqlx::query;
 
-use super::{
-    Handle, Query, Row,
-    many::Many,
-    row::{Cells, to_row},
-};
+use super::{Handle, Query, Row, many::Many, row::Cells};
 use crate::repository::{
     StorageError,
-    abroad::{AbroadRepository, AbroadView, CopiedHead, Copies},
+    abroad::{AbroadView, CopiedHead, Copies},
     community::Belonging,
 };
-
-/// Finds somebody who lives here and needs the community of the row that is asked about: 4 is only being named, 3 a deleted account.
-macro_rules! needing {
-    () => {
-        "(SELECT 1 FROM membership JOIN account ON account.user_id = membership.user_id
-          WHERE membership.community = community.community
-            AND membership.standing <> 4 AND account.state <> 3)"
-    };
-}
 
 #[async_trait]
 impl AbroadView for Handle {
@@ -79,7 +77,7 @@ impl AbroadView for Handle {
         most: u32,
     ) -> Result<Vec<CommunityId>, StorageError> {
         let text = "SELECT community FROM community
-                    WHERE community > $2 AND hub IS NULL AND community IN (
+                    WHERE community > $2 AND (hub IS NULL OR was_hub) AND community IN (
                         SELECT membership.community FROM foreigner
                         JOIN membership ON membership.user_id = foreigner.user_id
                         WHERE foreigner.peer = $1 AND standing <> $3
@@ -186,7 +184,9 @@ impl AbroadView for Handle {
         most: u32,
     ) -> Result<Vec<CommunityId>, StorageError> {
         let text = "SELECT community FROM community
-                    WHERE hub = $1 AND community > $2 AND NOT deleted ORDER BY community LIMIT $3";
+                    WHERE community > $2 AND NOT deleted AND (hub = $1 OR community IN
+                        (SELECT community FROM former_hub WHERE hub = $1))
+                    ORDER BY community LIMIT $3";
         let after = after.map_or_else(Vec::new, |after| after.as_bytes().to_vec());
         let select = query(text).bind(hub.as_str()).bind(after).bind(i64::from(most));
         let rows = self.all(select).await?;
@@ -207,6 +207,21 @@ impl AbroadView for Handle {
         let cells = Cells::of("community", &row);
         let (chains, blobs): (u64, u64) = (cells.number(1)?, cells.number(2)?);
         Ok(Copies { count: cells.number(0)?, bytes: chains.saturating_add(blobs) })
+    }
+
+    async fn copies_to_note(&mut self, most: u32) -> Result<Vec<CommunityId>, StorageError> {
+        let wrong = concat!(
+            "SELECT community FROM community
+             WHERE hub IS NOT NULL AND NOT was_hub AND unused_since IS NULL AND NOT deleted AND NOT EXISTS ",
+            needing!(),
+            " UNION ALL
+             SELECT community FROM community
+             WHERE unused_since IS NOT NULL AND NOT deleted AND EXISTS ",
+            needing!(),
+            " ORDER BY community LIMIT $1"
+        );
+        let rows = self.all(query(wrong).bind(i64::from(most))).await?;
+        rows.iter().map(|row| Cells::of("community", row).id(0, CommunityId::from_slice)).collect()
     }
 
     async fn unused_copies(
@@ -267,156 +282,6 @@ impl AbroadView for Handle {
             Ok((cells.id(0, CommunityId::from_slice)?, cells.number(1)?))
         };
         rows.iter().map(read).collect()
-    }
-}
-
-#[async_trait]
-impl AbroadRepository for Handle {
-    async fn put_farewell(
-        &mut self,
-        peer: &ServerName,
-        community: CommunityId,
-        seq: u64,
-    ) -> Result<(), StorageError> {
-        // Whoever was forgotten as a peer meanwhile is owed no farewell.
-        let text = "INSERT INTO peer_farewell (peer, community, seq)
-                    SELECT name, $2, $3 FROM peer WHERE name = $1
-                    ON CONFLICT (peer, community) DO UPDATE SET seq = excluded.seq
-                    WHERE excluded.seq > peer_farewell.seq";
-        let put = query(text).bind(peer.as_str()).bind(&community.as_bytes()[..]).bind(to_row(seq));
-        self.execute(put).await.map(|_| ())
-    }
-
-    async fn end_farewell(
-        &mut self,
-        peer: &ServerName,
-        community: CommunityId,
-    ) -> Result<(), StorageError> {
-        let text = "DELETE FROM peer_farewell WHERE peer = $1 AND community = $2";
-        let end = query(text).bind(peer.as_str()).bind(&community.as_bytes()[..]);
-        self.execute(end).await.map(|_| ())
-    }
-
-    async fn note_unused_copies(&mut self, now: Timestamp) -> Result<(), StorageError> {
-        let needed = concat!(
-            "UPDATE community SET unused_since = NULL
-             WHERE unused_since IS NOT NULL AND NOT deleted AND EXISTS ",
-            needing!()
-        );
-        self.plain(needed).await?;
-        let unused = concat!(
-            "UPDATE community SET unused_since = $1
-             WHERE hub IS NOT NULL AND unused_since IS NULL AND NOT deleted AND NOT EXISTS ",
-            needing!()
-        );
-        self.execute(query(unused).bind(now.to_row())).await.map(|_| ())
-    }
-
-    async fn begin_drop(&mut self, community: CommunityId) -> Result<bool, StorageError> {
-        let community = &community.as_bytes()[..];
-        let begin = concat!(
-            "UPDATE community SET deleted = $2
-             WHERE community = $1 AND hub IS NOT NULL AND unused_since IS NOT NULL
-               AND NOT deleted AND NOT EXISTS ",
-            needing!()
-        );
-        if self.execute(query(begin).bind(community).bind(true)).await? == 0 {
-            return Ok(false);
-        }
-        let remember = "INSERT INTO dropped_copy (community, hub, seq, told)
-                        SELECT community.community, community.hub, chain.head_seq, $2 FROM community
-                        JOIN community_chain ON community_chain.community = community.community
-                            AND community_chain.channel IS NULL
-                        JOIN chain ON chain.chain = community_chain.chain
-                        WHERE community.community = $1 AND chain.head_seq IS NOT NULL
-                        ON CONFLICT (community) DO UPDATE
-                            SET hub = excluded.hub, seq = excluded.seq, told = excluded.told";
-        self.execute(query(remember).bind(community).bind(false)).await?;
-        let parted = "DELETE FROM membership WHERE community = $1";
-        self.execute(query(parted).bind(community)).await?;
-        Ok(true)
-    }
-
-    async fn go_on_with_drop(
-        &mut self,
-        community: CommunityId,
-        rows: u32,
-    ) -> Result<bool, StorageError> {
-        let community = &community.as_bytes()[..];
-        for text in [
-            "DELETE FROM entry WHERE (chain, seq) IN
-                 (SELECT entry.chain, entry.seq FROM community
-                  JOIN community_chain ON community_chain.community = community.community
-                  JOIN entry ON entry.chain = community_chain.chain
-                  WHERE community.community = $1 AND deleted AND unused_since IS NOT NULL LIMIT $2)",
-            "DELETE FROM blob WHERE (community, blob, user_id) IN
-                 (SELECT blob.community, blob.blob, blob.user_id FROM community
-                  JOIN blob ON blob.community = community.community
-                  WHERE community.community = $1 AND deleted AND unused_since IS NOT NULL LIMIT $2)",
-        ] {
-            if self.execute(query(text).bind(community).bind(i64::from(rows))).await? > 0 {
-                return Ok(true);
-            }
-        }
-        for text in [
-            "DELETE FROM chain WHERE chain IN
-                 (SELECT community_chain.chain FROM community
-                  JOIN community_chain ON community_chain.community = community.community
-                  WHERE community.community = $1 AND deleted AND unused_since IS NOT NULL)",
-            "DELETE FROM peer_farewell WHERE community IN
-                 (SELECT community FROM community
-                  WHERE community = $1 AND deleted AND unused_since IS NOT NULL)",
-            "DELETE FROM community WHERE community = $1 AND deleted AND unused_since IS NOT NULL",
-        ] {
-            self.execute(query(text).bind(community)).await?;
-        }
-        Ok(false)
-    }
-
-    async fn settle_drop(
-        &mut self,
-        community: CommunityId,
-        is_over: bool,
-    ) -> Result<(), StorageError> {
-        let community = &community.as_bytes()[..];
-        let text = if is_over {
-            "DELETE FROM dropped_copy WHERE community = $1"
-        } else {
-            "UPDATE dropped_copy SET told = TRUE WHERE community = $1"
-        };
-        self.execute(query(text).bind(community)).await.map(|_| ())
-    }
-
-    async fn put_copied_head(
-        &mut self,
-        chain: ChainId,
-        head: &CopiedHead,
-    ) -> Result<(), StorageError> {
-        let text = "INSERT INTO copied_head (chain, head, record) VALUES ($1, $2, $3)
-                    ON CONFLICT (chain) DO UPDATE
-                    SET head = excluded.head, record = excluded.record";
-        let put = query(text)
-            .bind(&chain.as_bytes()[..])
-            .bind(codec::encode(&head.head))
-            .bind(head.record.as_ref().map(codec::encode));
-        self.execute(put).await.map(|_| ())
-    }
-
-    async fn put_fork(
-        &mut self,
-        community: CommunityId,
-        fork: &Fork,
-        at: Timestamp,
-    ) -> Result<bool, StorageError> {
-        let text = "INSERT INTO fork (chain, community, proof, found) VALUES ($1, $2, $3, $4)
-                    ON CONFLICT DO NOTHING";
-        let chain = fork.chain();
-        let put = query(text)
-            .bind(&chain.as_bytes()[..])
-            .bind(&community.as_bytes()[..])
-            .bind(codec::encode(fork))
-            .bind(at.to_row());
-        Ok(self.execute(put).await? > 0)
     }
 }
 
