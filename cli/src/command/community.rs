@@ -96,28 +96,29 @@ pub(super) async fn community(context: &Context, verb: CommunityVerb) -> Result<
             }
             Ok(())
         }
-        CommunityVerb::Verify { community } => {
-            let line = context.ask(CommunityVerify { community }).await?;
-            let word = if line.holds { "holds" } else { "does not hold" };
-            let statements = line.statements.to_string();
-            let head = line.head.clone().unwrap_or_default();
-            let alarm = line.alarm.clone().unwrap_or_default();
-            context.line(&line, &[word, &statements, &head, &alarm])?;
-            for fork in &line.forks {
-                let channel = fork
-                    .channel
-                    .map_or_else(|| "log".to_owned(), |number| format!("channel {number}"));
-                context.note(&format!(
+        CommunityVerb::Verify { community } => verify(context, community).await,
+    }
+}
+
+async fn verify(context: &Context, community: String) -> Result<(), CommandError> {
+    let line = context.ask(CommunityVerify { community }).await?;
+    let word = if line.holds { "holds" } else { "does not hold" };
+    let statements = line.statements.to_string();
+    let head = line.head.clone().unwrap_or_default();
+    let alarm = line.alarm.clone().unwrap_or_default();
+    context.line(&line, &[word, &statements, &head, &alarm])?;
+    for fork in &line.forks {
+        let channel =
+            fork.channel.map_or_else(|| "log".to_owned(), |number| format!("channel {number}"));
+        context.note(&format!(
                     "{} ({}) has signed two histories: entry {} of the {channel} is {} in one and {} in the other; the proof is in --json",
                     fork.hub, fork.fingerprint, fork.entry, fork.one, fork.other,
                 ));
-            }
-            if line.holds {
-                return Ok(());
-            }
-            Err(CommandError::new(Kind::Trust, "the community's log does not hold"))
-        }
     }
+    if line.holds {
+        return Ok(());
+    }
+    Err(CommandError::new(Kind::Trust, "the community's log does not hold"))
 }
 
 fn show(context: &Context, detail: &CommunityDetail) -> Result<(), CommandError> {

@@ -251,12 +251,11 @@ impl<'s> Theirs<'s> {
     ) -> Result<bool, StorageError> {
         let community = hosted.row.community;
         let known = self.of_last.take().filter(|(of, _)| *of == community);
-        let users = match known {
-            Some((_, users)) => users,
-            None => {
-                let mut view = self.services.storage.read().await?;
-                view.foreigners_of_in(&self.peer.name, community).await?
-            }
+        let users = if let Some((_, users)) = known {
+            users
+        } else {
+            let mut view = self.services.storage.read().await?;
+            view.foreigners_of_in(&self.peer.name, community).await?
         };
         let reads = self.read(hosted, &users, channel).await;
         self.of_last = Some((community, users));

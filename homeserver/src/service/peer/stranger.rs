@@ -2,7 +2,7 @@
 //!
 //! Each costs a task, a row, and attempts to reach it, for as long as it is known; and whoever owns one domain owns as many names below it as
 //! they like. So of those with which nobody here has anything to do there are at most [`MAX_IDLE`]; they are dialled ever more rarely while
-//! they do not answer; and who was not reached for [`KEPT`] is forgotten, and may come again as it came before. Whom an administrator names,
+//! they do not answer; and who was not reached for a week is forgotten, and may come again as it came before. Whom an administrator names,
 //! and with whom people here have to do, is a peer like any other.
 //!
 //! People here have to do with a peer when one of them has accepted or asked somebody there, when something is on its way there, or when

@@ -35,7 +35,7 @@ pub enum Heard {
     Known,
     /// It is shown.
     Now,
-    /// It is shown later, if nothing else comes until then ([`Foreign::take_due`]).
+    /// It is shown later, if nothing else comes until then.
     Later,
 }
 

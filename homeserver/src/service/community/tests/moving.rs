@@ -26,7 +26,10 @@ async fn ready() -> (Abroad, Handover) {
     town.post(alice, items).await.unwrap();
     let said = entries(town.services(), town.channel()).await;
     let garden = &abroad.garden.services.identity;
-    let end = ChannelEnd { channel: CHANNEL, last: said.last().map(|entry| entry.seen()) };
+    let end = ChannelEnd {
+        channel: CHANNEL,
+        last: said.last().map(rookery_protocol::chain::Entry::seen),
+    };
     let handover = Handover {
         hub: garden.name.clone(),
         hub_key: garden.server(),
