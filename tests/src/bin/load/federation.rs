@@ -56,19 +56,17 @@ pub(crate) async fn direct(pairs: usize, rate: u32, time: Duration) -> anyhow::R
     let receivers = populate(two.there.address, &two.there.invite, pairs).await?;
     let begin = now();
     for (from, to) in senders.iter().zip(&receivers) {
-        befriend(&two, from, to).await?;
+        befriend((&two.here, from), (&two.there, to)).await?;
     }
     let tally = Arc::new(Tally::default());
     let mut reading = JoinSet::new();
     let mut writing = JoinSet::new();
     let count = u32::try_from(pairs)?;
-    let each = |whole: Duration, parts| whole.checked_div(parts).unwrap_or(whole);
-    let every = each(Duration::from_secs(1).saturating_mul(count), rate);
     for (number, (from, to)) in senders.into_iter().zip(receivers).enumerate() {
         let (_, down, up) = to.client.follow(&Follow { mailbox: None, chains: vec![] }).await?;
         reading.spawn(messages::receive(down, up, Arc::clone(&tally), begin));
-        let offset = each(every.saturating_mul(u32::try_from(number)?), count);
-        writing.spawn(write(from, to, Arc::clone(&tally), begin, (offset, every), time));
+        let beat = Beat::of(u32::try_from(number)?, count, rate);
+        writing.spawn(write(from, to, Arc::clone(&tally), begin, beat, time));
     }
     while let Some(done) = writing.join_next().await {
         done??;
@@ -93,12 +91,15 @@ pub(crate) async fn direct(pairs: usize, rate: u32, time: Duration) -> anyhow::R
 }
 
 /// Makes both contacts of one another, each through their own home, and waits until both homes know.
-async fn befriend(two: &Two, from: &Bare, to: &Bare) -> anyhow::Result<()> {
+pub(crate) async fn befriend(
+    (here, from): (&Server, &Bare),
+    (there, to): (&Server, &Bare),
+) -> anyhow::Result<()> {
     let ask = |name: &str, at: &Server| -> anyhow::Result<RequestContact> {
         Ok(RequestContact { name: name.parse()?, server: Some(at.invite.server.clone()) })
     };
-    from.client.call(&ask(&to.name, &two.there)?).await?;
-    to.client.call(&ask(&from.name, &two.here)?).await?;
+    from.client.call(&ask(&to.name, there)?).await?;
+    to.client.call(&ask(&from.name, here)?).await?;
     let agreed = async {
         for person in [from, to] {
             while !has_contact(person).await? {
@@ -118,15 +119,32 @@ async fn has_contact(person: &Bare) -> anyhow::Result<bool> {
     Ok(known.contacts.iter().any(is_there))
 }
 
-async fn write(
+/// When one of many who write at a rate together writes.
+#[derive(Clone, Copy)]
+pub(crate) struct Beat {
+    offset: Duration,
+    every: Duration,
+}
+
+impl Beat {
+    /// That of number `number` of `count`, who write `rate` messages a second altogether.
+    pub(crate) fn of(number: u32, count: u32, rate: u32) -> Self {
+        let each = |whole: Duration, parts| whole.checked_div(parts).unwrap_or(whole);
+        let every = each(Duration::from_secs(1).saturating_mul(count), rate);
+        Self { offset: each(every.saturating_mul(number), count), every }
+    }
+}
+
+/// Writes from one to the other for `time`, and counts what was taken.
+pub(crate) async fn write(
     from: Bare,
     to: Bare,
     tally: Arc<Tally>,
     begin: Instant,
-    (offset, every): (Duration, Duration),
+    beat: Beat,
     time: Duration,
 ) -> anyhow::Result<()> {
-    let first = begin.elapsed().saturating_add(offset);
+    let first = begin.elapsed().saturating_add(beat.offset);
     let mut due = first;
     for number in 0.. {
         if due >= first.saturating_add(time) {
@@ -138,7 +156,7 @@ async fn write(
         let request = from.message_to(&to, message, messages::SEALED_BYTES)?;
         from.client.call(&request).await?;
         tally.sent.fetch_add(1, Ordering::SeqCst);
-        due = due.saturating_add(every);
+        due = due.saturating_add(beat.every);
     }
     Ok(())
 }

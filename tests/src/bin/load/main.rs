@@ -11,6 +11,7 @@ mod federation;
 mod messages;
 mod server;
 mod sockets;
+mod trouble;
 mod tui;
 mod wall;
 
@@ -88,6 +89,10 @@ enum What {
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
+    /// Two homeservers that are cut off from each other while people write, and come together again.
+    Healing(Conversation),
+    /// Two homeservers with a third that is dead, beside two whose third is alive.
+    DeadPeer(Conversation),
     /// A client that comes back to a channel, and one that checks a long log.
     CatchUp {
         /// Messages that were posted meanwhile.
@@ -143,6 +148,27 @@ impl From<Screen> for tui::Plan {
     }
 }
 
+/// Direct messages from the people of one server to those of another.
+#[derive(Args)]
+struct Conversation {
+    /// Pairs of people who write to each other.
+    #[arg(long, default_value_t = 50)]
+    pairs: usize,
+    /// How many messages a second these write.
+    #[arg(long, default_value_t = 250)]
+    rate: u32,
+    /// For how many seconds.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+}
+
+impl From<Conversation> for trouble::Talk {
+    fn from(conversation: Conversation) -> Self {
+        let Conversation { pairs, rate, seconds } = conversation;
+        Self { pairs, rate, time: Duration::from_secs(seconds) }
+    }
+}
+
 /// One channel, its readers and who posts.
 #[derive(Args)]
 struct CrowdSize {
@@ -184,6 +210,8 @@ fn main() -> anyhow::Result<()> {
                 federation::direct(pairs, rate, time).await?;
                 federation::channel(members, time).await
             }
+            What::Healing(conversation) => trouble::healing(conversation.into()).await,
+            What::DeadPeer(conversation) => trouble::dead_peer(conversation.into()).await,
             What::Stopped { size } => fanout::stopped(size.into()).await,
             What::CatchUp { messages, statements } => {
                 catch_up::channel(messages).await?;
@@ -206,6 +234,13 @@ fn main() -> anyhow::Result<()> {
                 fanout::stopped(size(60)).await?;
                 federation::direct(50, 500, Duration::from_secs(10)).await?;
                 federation::channel(500, Duration::from_secs(10)).await?;
+                let talk = |seconds| trouble::Talk {
+                    pairs: 50,
+                    rate: 250,
+                    time: Duration::from_secs(seconds),
+                };
+                trouble::healing(talk(60)).await?;
+                trouble::dead_peer(talk(60)).await?;
                 catch_up::channel(10_000).await?;
                 catch_up::log(10_000).await?;
                 wall::measure(30)?;

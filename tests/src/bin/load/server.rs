@@ -92,10 +92,15 @@ impl Server {
 
     /// Makes `other` a peer of this server.
     pub(crate) fn add_peer(&self, other: &Self) -> anyhow::Result<()> {
+        self.add_peer_at(other, other.address)
+    }
+
+    /// The same with another address.
+    pub(crate) fn add_peer_at(&self, other: &Self, address: SocketAddr) -> anyhow::Result<()> {
         let made = Command::new(binary("rookeryd")?)
             .arg("--data-dir")
             .arg(self.directory.join("data"))
-            .args(["peer", "add", other.invite.server.as_str(), &other.address.to_string()])
+            .args(["peer", "add", other.invite.server.as_str(), &address.to_string()])
             .arg(other.invite.key.to_string())
             .output()?;
         if !made.status.success() {
