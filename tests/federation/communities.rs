@@ -17,7 +17,7 @@ use rookery_protocol::{
 use rookery_tests::{
     chaos::{Toll, kill_homeserver, talk},
     homeserver::{Homeserver, new_postgresql_database},
-    impostor::Impostor,
+    impostor::{Impostor, attended},
     oracle::Ledger,
     process::{PATIENCE, Running},
     profile::Profile,
@@ -326,27 +326,33 @@ async fn the_home_of_who_was_sent_away_gets_the_log_up_to_then_and_nothing_after
     let garden = Impostor::in_place_of(garden.data())?;
     let nest = scene.homes.first().context("nest")?;
     let client = garden.connect(&nest.ready().address, "nest.example").await?;
-    let read =
-        |channel, after| PeerReadPlace { community, channel, after, limit: 256, guest: None };
-    let channel = Some(ChannelId::from_number(1));
-    let refused = client.call(&read(channel, None)).await;
-    ensure!(matches!(refused, Err(CallError::Request(ReadError::NotFound))), "{refused:?}");
-    let log = client.call(&read(None, None)).await?;
-    let last = log.entries.last().context("a log")?;
-    let statement: Statement = codec::decode(last.body.as_ref().context("a body")?.as_slice())?;
-    ensure!(matches!(statement.action, Action::Ban(_)), "{statement:?}");
-    ensure!(!log.more && client.call(&read(None, Some(last.seq))).await?.entries.is_empty());
-    for wraps in log.entries.iter().filter_map(|entry| entry.body.as_ref()) {
-        let statement: Statement = codec::decode(wraps.as_slice())?;
-        let Action::Epoch(epoch) = statement.action else { continue };
-        let get = GetBlob { community, blob: epoch.wraps, offset: 0, length: 1_168 };
-        let refused = client.call(&PeerGetBlob { request: get, guest: None }).await;
-        ensure!(matches!(refused, Err(CallError::Request(GetBlobError::NotFound))), "{refused:?}");
-    }
-    // It speaks for nobody but its own, and not for who was sent away either.
-    let page = client.call(&PeerListPlaces { after: None, only: None }).await?;
-    ensure!(page.places.iter().all(|place| place.channel.is_none()), "{page:?}");
-    Ok(())
+    let asking = async {
+        let read =
+            |channel, after| PeerReadPlace { community, channel, after, limit: 256, guest: None };
+        let channel = Some(ChannelId::from_number(1));
+        let refused = client.call(&read(channel, None)).await;
+        ensure!(matches!(refused, Err(CallError::Request(ReadError::NotFound))), "{refused:?}");
+        let log = client.call(&read(None, None)).await?;
+        let last = log.entries.last().context("a log")?;
+        let statement: Statement = codec::decode(last.body.as_ref().context("a body")?.as_slice())?;
+        ensure!(matches!(statement.action, Action::Ban(_)), "{statement:?}");
+        ensure!(!log.more && client.call(&read(None, Some(last.seq))).await?.entries.is_empty());
+        for wraps in log.entries.iter().filter_map(|entry| entry.body.as_ref()) {
+            let statement: Statement = codec::decode(wraps.as_slice())?;
+            let Action::Epoch(epoch) = statement.action else { continue };
+            let get = GetBlob { community, blob: epoch.wraps, offset: 0, length: 1_168 };
+            let refused = client.call(&PeerGetBlob { request: get, guest: None }).await;
+            ensure!(
+                matches!(refused, Err(CallError::Request(GetBlobError::NotFound))),
+                "{refused:?}"
+            );
+        }
+        // It speaks for nobody but its own, and not for who was sent away either.
+        let page = client.call(&PeerListPlaces { after: None, only: None }).await?;
+        ensure!(page.places.iter().all(|place| place.channel.is_none()), "{page:?}");
+        Ok(())
+    };
+    attended(client.connection(), async |_, _| Ok(None), asking).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,7 +18,7 @@ use rookery_protocol::{
 };
 use rookery_tests::{
     homeserver::Homeserver,
-    impostor::{Impostor, Invented, serve},
+    impostor::{Impostor, Invented, attended},
     internet::Internet,
     process::PATIENCE,
     profile::Profile,
@@ -210,21 +210,16 @@ async fn whoever_is_blocked_stays_so_whatever_their_server_calls_them() -> Resul
     let Known { bob, impostor, client, .. } = &known;
     let theirs = Invented::new("garden.example", impostor.root())?;
     let forward = PeerForward { items: vec![request_to_bob(&theirs, "carol")?] };
-    let (answer, shown) =
-        tokio::join!(client.call(&forward), theirs.show_chain(client.connection()));
-    shown?;
-    ensure!(matches!(answer?.outcomes.as_slice(), [ForwardOutcome::Taken { .. }]));
     let again = Forwarded { id: ItemId::from_bytes([9; 16]), ..request_to_bob(&theirs, "dave")? };
     let renamed = async {
+        let outcomes = client.call(&forward).await?.outcomes;
+        ensure!(matches!(outcomes.as_slice(), [ForwardOutcome::Taken { .. }]), "{outcomes:?}");
         bob.ask(&["contact", "block", "@carol@garden.example"]).await?;
         client.call(&PeerForward { items: vec![again] }).await?;
         bob.run(&["contact", "list", "--json"]).await?.success()?.json_lines()
     };
-    // Whoever says nothing meanwhile is taken to be gone.
-    let listed = tokio::select! {
-        listed = renamed => listed?,
-        ended = serve(client.connection(), async |_, _| Ok(None)) => return ended,
-    };
+    let answer = async |method: &str, body: &[u8]| theirs.answer(method, body);
+    let listed = attended(client.connection(), answer, renamed).await?;
     let states: Vec<_> =
         listed.iter().map(|line| (text(line, "name"), text(line, "state"))).collect();
     ensure!(states == [("carol@garden.example", "blocked")], "{states:?}");
@@ -276,25 +271,30 @@ async fn a_server_speaks_for_its_own_users_only() -> Result<()> {
     let own = Invented::new("nest.example", nest.ready().fingerprint.parse()?)?;
     // One with this server's name and another root.
     let renamed = Invented::new("garden.example", ServerId::from_bytes([4; 32]))?;
-    for somebody in [&aviary, &own, &renamed] {
-        let forward = PeerForward { items: vec![letter(somebody)?] };
-        let (answer, shown) =
-            tokio::join!(client.call(&forward), somebody.show_chain(client.connection()));
-        shown?;
-        let outcomes = answer?.outcomes;
-        ensure!(matches!(outcomes.as_slice(), [ForwardOutcome::Refused { .. }]), "{outcomes:?}");
-    }
     // Its own users it does speak for.
     let theirs = Invented::new("garden.example", impostor.root())?;
-    let forward = PeerForward { items: vec![request_to_bob(&theirs, "carol")?] };
-    let (answer, shown) =
-        tokio::join!(client.call(&forward), theirs.show_chain(client.connection()));
-    shown?;
-    let outcomes = answer?.outcomes;
-    ensure!(matches!(outcomes.as_slice(), [ForwardOutcome::Taken { .. }]), "{outcomes:?}");
-    let again = client.call(&forward).await?.outcomes;
-    ensure!(again == outcomes, "the same again is answered as the first time: {again:?}");
-    let listed = bob.run(&["contact", "list", "--json"]).await?.success()?.json_lines()?;
+    let everybody = [&aviary, &own, &renamed, &theirs];
+    let answer = async |method: &str, body: &[u8]| {
+        let answers = everybody.iter().map(|somebody| somebody.answer(method, body));
+        Ok(answers.collect::<Result<Vec<_>>>()?.into_iter().flatten().next())
+    };
+    let speaking = async {
+        for somebody in [&aviary, &own, &renamed] {
+            let forward = PeerForward { items: vec![letter(somebody)?] };
+            let outcomes = client.call(&forward).await?.outcomes;
+            ensure!(
+                matches!(outcomes.as_slice(), [ForwardOutcome::Refused { .. }]),
+                "{outcomes:?}"
+            );
+        }
+        let forward = PeerForward { items: vec![request_to_bob(&theirs, "carol")?] };
+        let outcomes = client.call(&forward).await?.outcomes;
+        ensure!(matches!(outcomes.as_slice(), [ForwardOutcome::Taken { .. }]), "{outcomes:?}");
+        let again = client.call(&forward).await?.outcomes;
+        ensure!(again == outcomes, "the same again is answered as the first time: {again:?}");
+        bob.run(&["contact", "list", "--json"]).await?.success()?.json_lines()
+    };
+    let listed = attended(client.connection(), answer, speaking).await?;
     ensure!(listed.len() == 1, "{listed:?}");
     ensure!(listed.iter().all(|line| text(line, "name") == "carol@garden.example"), "{listed:?}");
     Ok(())

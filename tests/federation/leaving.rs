@@ -13,7 +13,7 @@ use rookery_protocol::{
     },
 };
 use rookery_tests::{
-    impostor::Impostor,
+    impostor::{Impostor, attended},
     process::PATIENCE,
     profile::Profile,
     world::{World, eventually},
@@ -239,12 +239,17 @@ async fn a_copy_goes_when_the_last_who_lives_there_has_left_and_comes_again() ->
     let impostor = Impostor::in_place_of(scene.homes.get(BOB).context("garden")?.data())?;
     let nest = scene.homes.get(ALICE).context("nest")?;
     let client = impostor.connect(&nest.ready().address, "nest.example").await?;
-    let page = client.call(&PeerListPlaces { after: None, only: None }).await?;
-    let of_crew = page.places.iter().filter(|place| place.community == crew).count();
-    ensure!(of_crew == 2 && page.places.len() == 2, "{page:?}");
-    let log = PeerReadPlace { community: club, channel: None, after: None, limit: 9, guest: None };
-    let refused = client.call(&log).await;
-    ensure!(matches!(refused, Err(CallError::Request(ReadError::NotFound))), "{refused:?}");
+    let asking = async {
+        let page = client.call(&PeerListPlaces { after: None, only: None }).await?;
+        let of_crew = page.places.iter().filter(|place| place.community == crew).count();
+        ensure!(of_crew == 2 && page.places.len() == 2, "{page:?}");
+        let log =
+            PeerReadPlace { community: club, channel: None, after: None, limit: 9, guest: None };
+        let refused = client.call(&log).await;
+        ensure!(matches!(refused, Err(CallError::Request(ReadError::NotFound))), "{refused:?}");
+        Ok(())
+    };
+    attended(client.connection(), async |_, _| Ok(None), asking).await?;
     drop(client);
 
     // He comes again, and has everything anew.

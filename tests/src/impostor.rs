@@ -143,6 +143,20 @@ impl Impostor {
     }
 }
 
+/// Does `work` while whatever the other side asks on `connection` is answered, as [`serve`] does.
+///
+/// A homeserver asks its peers at any time, and leaves one that does not answer: who does more than one call plays its part meanwhile.
+pub async fn attended<T>(
+    connection: &Connection,
+    answer: impl AsyncFn(&str, &[u8]) -> Result<Option<Vec<u8>>>,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        Err(ended) = serve(connection, answer) => Err(ended),
+    }
+}
+
 /// Answers what is asked on `connection` by `answer`, of the method and the body, until it ends. For what that has no answer to, no chain has
 /// moved, and other methods are unknown.
 pub async fn serve(
@@ -151,11 +165,13 @@ pub async fn serve(
 ) -> Result<()> {
     loop {
         let (mut send, mut recv) = connection.accept().await?;
-        let method = recv.read_frame(64).await?.context("no method")?;
-        let body = recv.read_frame(MAX_BATCH).await?.context("no request")?;
+        // Who asks may give up a question, and ask others.
+        let Ok(Some(method)) = recv.read_frame(64).await else { continue };
+        let Ok(Some(body)) = recv.read_frame(MAX_BATCH).await else { continue };
         let known = answer(std::str::from_utf8(&method)?, &body).await?;
-        send.write_frame(&known.unwrap_or_else(|| otherwise(&method))).await?;
-        send.finish().await;
+        if send.write_frame(&known.unwrap_or_else(|| otherwise(&method))).await.is_ok() {
+            send.finish().await;
+        }
     }
 }
 
@@ -195,22 +211,14 @@ impl Invented {
         Ok(Self { user: founding.user, device, head, genesis })
     }
 
-    /// Answers one question about their chain on `connection`, whoever asks; of anything else that is asked before, nothing is new.
-    pub async fn show_chain(&self, connection: &Connection) -> Result<()> {
-        let (mut send, mut recv) = loop {
-            let (mut send, mut recv) = connection.accept().await?;
-            let method = recv.read_frame(64).await?.context("no method")?;
-            if method == PeerReadChain::METHOD.as_bytes() {
-                break (send, recv);
-            }
-            send.write_frame(&otherwise(&method)).await?;
-            send.finish().await;
-        };
-        recv.read_frame(MAX_BATCH).await?.context("no request")?;
+    /// What their server answers when it is asked for their chain, and nothing to other questions.
+    pub fn answer(&self, method: &str, body: &[u8]) -> Result<Option<Vec<u8>>> {
+        if method != PeerReadChain::METHOD
+            || codec::decode::<PeerReadChain>(body)?.user != self.user
+        {
+            return Ok(None);
+        }
         let entries = Entries { entries: vec![self.genesis.clone()], head: None, more: false };
-        let answer: Answer<Entries, ReadError> = Answer::Reply(entries);
-        send.write_frame(&codec::encode(&answer)).await?;
-        send.finish().await;
-        Ok(())
+        Ok(Some(codec::encode(&Answer::<Entries, ReadError>::Reply(entries))))
     }
 }

@@ -81,7 +81,12 @@ pub(super) async fn community(context: &Context, verb: CommunityVerb) -> Result<
             changed(context, &context.ask(order).await?)
         }
         CommunityVerb::Move { community, to } => {
-            changed(context, &context.ask(CommunityMove { community, to }).await?)
+            let order = CommunityMove { community, to };
+            let moved = context.watch(order, |event| {
+                context.note(&event.waits_for);
+                Ok(())
+            });
+            changed(context, &moved.await?)
         }
         CommunityVerb::Delete { community, yes } => {
             confirm(context, yes, &format!("Delete {community} for all its members?"))?;

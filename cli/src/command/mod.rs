@@ -139,8 +139,17 @@ impl Context {
 
     /// Asks one verb, and ends in order.
     async fn ask<V: AgentVerb + Clone>(&self, verb: V) -> Result<V::Reply, CommandError> {
+        self.watch(verb, |_| Ok(())).await
+    }
+
+    /// The same, and does something with each event meanwhile.
+    async fn watch<V: AgentVerb + Clone>(
+        &self,
+        verb: V,
+        on_event: impl FnMut(V::Event) -> Result<(), CommandError>,
+    ) -> Result<V::Reply, CommandError> {
         let mut access = self.access().await?;
-        let outcome = access.ask(verb, |_| Ok(())).await;
+        let outcome = access.ask(verb, on_event).await;
         access.close().await;
         outcome
     }

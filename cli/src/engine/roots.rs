@@ -45,21 +45,39 @@ impl Engine {
         unit: &mut Unit,
         state: &State,
     ) -> Result<(), ChainError> {
-        let other = || ChainError::OtherRoot { server: state.home.clone(), root: state.home_key };
-        if state.home == self.account().server {
+        self.pin_root(unit, &state.home, state.home_key).await
+    }
+
+    /// Sees to it that a server that is to order a community of this user's is the one that is known by that name.
+    pub(super) async fn pin_hub(
+        &self,
+        server: &ServerName,
+        root: ServerId,
+    ) -> Result<(), ChainError> {
+        let mut unit = self.store.write().await?;
+        self.pin_root(&mut unit, server, root).await?;
+        Ok(unit.commit().await?)
+    }
+
+    async fn pin_root(
+        &self,
+        unit: &mut Unit,
+        server: &ServerName,
+        root: ServerId,
+    ) -> Result<(), ChainError> {
+        let other = || ChainError::OtherRoot { server: server.clone(), root };
+        if *server == self.account().server {
             let own = unit.person(self.user).await?;
             return match own {
-                Some(own) if own.home == state.home && own.home_key != state.home_key => {
-                    Err(other())
-                }
+                Some(own) if own.home == *server && own.home_key != root => Err(other()),
                 _ => Ok(()),
             };
         }
         let mut known = unit.roots().await?;
-        match judge(&known, &state.home, state.home_key) {
+        match judge(&known, server, root) {
             Judged::Known => Ok(()),
             Judged::First if known.len() < MAX_ROOTS => {
-                known.push((state.home.clone(), state.home_key));
+                known.push((server.clone(), root));
                 Ok(unit.put_value(Name::ServerRoots, &known).await?)
             }
             Judged::First | Judged::Other => Err(other()),

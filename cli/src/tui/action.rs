@@ -201,7 +201,7 @@ actions! {
     /// Hears of them again.
     Unblock = "unblock" "Unblock" ("[@WHO]") / "unblock", Everywhere "ctrl-x Z";
     /// Shows or changes the community.
-    Community = "community" "Community" ("[create NAME|rename NAME|topic TEXT|owner @WHO|policy WORD|delete]") / "community", Everywhere "ctrl-x C";
+    Community = "community" "Community" ("[create NAME|rename NAME|topic TEXT|owner @WHO|move SERVER|policy WORD|delete]") / "community", Everywhere "ctrl-x C";
     /// Makes or changes channels.
     Channel = "channel" "Channels" ("[create|delete|rename|slow|move|history|allow|deny|clear ...]") / "channel", Everywhere "ctrl-x h";
     /// Makes, gives and takes roles.

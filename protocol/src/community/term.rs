@@ -76,6 +76,26 @@ impl State {
         self.terms.iter().find(has_it).map_or(self.owner_epoch, |(epoch, _)| *epoch)
     }
 
+    /// Checks what was taken in of a channel while `owner_epoch` was the period in force, and it was not known where that would end: that
+    /// `have`, the last entry of it, is not beyond that end, nor another entry there.
+    pub fn check_held(
+        &self,
+        owner_epoch: u64,
+        channel: ChannelId,
+        have: Seen,
+    ) -> Result<(), BeyondTerm> {
+        // A channel that had ended before is in no later period.
+        let Some(end) = self.terms.get(&owner_epoch).and_then(|term| term.ends.get(&channel))
+        else {
+            return Ok(());
+        };
+        match end {
+            Some(end) if have.seq < end.seq || *end == have => Ok(()),
+            Some(end) if have.seq == end.seq => Err(BeyondTerm::OtherEnd),
+            _ => Err(BeyondTerm::OtherTerm),
+        }
+    }
+
     /// Checks that an entry of a channel stands in its period of ownership: that its number is the period's, that it leads to the entry with
     /// which the period ends, or follows it, and that it speaks of the log as of that period. This state is the newest that there is.
     pub fn check_term(&self, channel: ChannelId, entry: &Entry) -> Result<(), BeyondTerm> {

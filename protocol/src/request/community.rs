@@ -313,7 +313,10 @@ wire_enum! {
     /// How far that is.
     pub enum MoveStep {
         /// The next hub does not have all of it yet: ask again.
-        #[n(1)] Underway {},
+        #[n(1)] Underway {
+            /// What keeps it, in words; nothing while it is simply being copied.
+            #[n(0)] reason: Option<String>
+        },
         /// It has: for some seconds nothing is placed but the hand-over that names just this.
         #[n(2)] Ready {
             /// What the owner is to state.

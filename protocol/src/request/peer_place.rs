@@ -328,6 +328,8 @@ wire_struct! {
     pub struct PlaceOffered {
         /// Whether it has all of the community as far as that. If not, it is fetching, and is to be asked again.
         #[n(0)] pub is_ready: bool,
+        /// What keeps it, in words.
+        #[n(1)] pub reason: Option<String>,
     }
 }
 

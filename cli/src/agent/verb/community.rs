@@ -174,15 +174,28 @@ pub struct CommunityMove {
     pub to: String,
 }
 
+/// What happens while a community is moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MoveEvent {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// What it waits for, in words.
+    pub waits_for: String,
+}
+
 impl Verb for CommunityMove {
     const METHOD: &'static str = "community.move";
     const ABOUT: &'static str =
         "Moves a community to another server, once that has a copy of all of it: its owner only.";
     type Reply = Changed;
-    type Event = Nothing;
+    type Event = MoveEvent;
 
     async fn run(self, call: Call) -> Result<Changed, CommandError> {
-        call.engine.move_community(&self.community, &self.to).await?;
+        let show = |waits_for: String| {
+            let (event, call) = (MoveEvent { v: 1, waits_for }, &call);
+            async move { call.event(&event).await }
+        };
+        call.engine.move_community(&self.community, &self.to, show).await?;
         Ok(Changed::done())
     }
 }

@@ -37,7 +37,7 @@ pub use channel::{
 pub use community::{
     Changed, CommunityCreate, CommunityDetail, CommunityEdit, CommunityInvite, CommunityJoin,
     CommunityLeave, CommunityLine, CommunityList, CommunityMove, CommunityShow, HistoryWord,
-    InviteLine, LeaveLine, PolicyWord,
+    InviteLine, LeaveLine, MoveEvent, PolicyWord,
 };
 pub use contact::{
     ContactAct, ContactChange, ContactLine, ContactList, ContactSuggest, SuggestionLine, Verify,

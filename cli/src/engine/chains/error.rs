@@ -28,14 +28,12 @@ pub(in crate::engine) enum ChainError {
     /// The home shows an entry that the rules forbid, or another one than before.
     #[error("the server shows a chain that does not hold: {0}")]
     Denied(#[from] user::Denied),
-    /// Somebody new is said to live on a server that is known by another root key.
-    #[error(
-        "somebody is said to live on {server}, which is known here by another root key than theirs: {root}"
-    )]
+    /// A server shows itself, or is said to be somebody's, under another root key than it is known by.
+    #[error("{server} is known here by another root key than the one that is shown: {root}")]
     OtherRoot {
         /// Which server.
         server: ServerName,
-        /// The root key that they were founded under.
+        /// The root key that is shown.
         root: ServerId,
     },
     /// There is no such chain for this user to read.

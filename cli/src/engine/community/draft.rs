@@ -3,6 +3,8 @@
 
 mod submit;
 
+use std::time::Duration;
+
 use rookery_protocol::{
     chain::{Kind, Submission},
     codec,
@@ -12,10 +14,15 @@ use rookery_protocol::{
     id::{AudienceId, ChainId, CommunityId, UserId},
     io::client::{CallError, Client},
     key::{HpkeBox, KemKey},
-    request::community::{AppendLog, AppendLogError},
+    request::{
+        Refusal,
+        community::{AppendLog, AppendLogError},
+    },
     user,
     version::SUITE,
 };
+
+use tokio::time::Instant;
 
 use super::{
     super::{Engine, new_item},
@@ -33,6 +40,12 @@ use crate::{
 
 pub(super) use submit::append_failed;
 use submit::no_wraps;
+
+/// For how long a batch is handed in again that its hub does not place for the moment: while a community is handed over everything waits for
+/// its owner's statement, for 20 s at most.
+const HELD: Duration = Duration::from_secs(25);
+/// The longest pause after which it is, in milliseconds; who is told to wait for longer has asked for too much.
+const SOON: u64 = 1_000;
 
 /// A batch in the making.
 pub(super) struct Draft<'e> {
@@ -319,7 +332,17 @@ impl<'e> Draft<'e> {
             engine.put_blob(client, self.community, wraps).await.map_err(no_wraps)?;
         }
         let request = AppendLog { community: self.community, statements: self.submissions.clone() };
-        client.call_watched(&request).await.map(|_| ())
+        let begun = Instant::now();
+        loop {
+            match client.call_watched(&request).await {
+                Err(CallError::Refused(Refusal::Throttled { retry_after_ms: wait }))
+                    if wait <= SOON && begun.elapsed() < HELD =>
+                {
+                    tokio::time::sleep(Duration::from_millis(wait.max(10))).await;
+                }
+                answer => return answer.map(|_| ()),
+            }
+        }
     }
 
     /// Keeps the secrets that the batch begins epochs with: they have to be here before anybody else can have them.

@@ -107,9 +107,10 @@ impl Engine {
             None => None,
         };
         let sealed = sealed.or_else(|| role_name(book, &statement.action));
-        let text = match sealed {
-            Some((what, sealed)) => self.open_text(book, what, &sealed).await?,
-            None => None,
+        let text = match (sealed, &statement.action) {
+            (Some((what, sealed)), _) => self.open_text(book, what, &sealed).await?,
+            (None, Action::Handover(next)) => Some(format!("{} ({})", next.hub, next.hub_key)),
+            (None, _) => None,
         };
         let mut line = LogLine {
             v: 1,

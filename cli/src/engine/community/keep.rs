@@ -171,12 +171,13 @@ impl Engine {
         }
         unit.commit().await?;
         for entry in listed {
-            if entry.forks.is_some() {
-                self.take_in_forks(client, entry.community).await?;
-            }
             let have = self.log_head(entry.community).await?;
             if have != Some(entry.head) {
                 self.fetch_log(client, entry.community, &Reader::Member).await?;
+            }
+            // Proofs are judged by the log, which says who was the hub when.
+            if entry.forks.is_some() {
+                self.take_in_forks(client, entry.community).await?;
             }
             self.follow_more(ChainId::of_log(entry.community), have).await;
             self.owe_community(entry.community);

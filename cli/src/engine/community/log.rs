@@ -158,7 +158,8 @@ impl Engine {
         if !self.believe(community, fetched).await? {
             return Ok(false);
         }
-        let (mut state, mut states, mut taken) = (book.state, vec![], vec![]);
+        let before = book.state;
+        let (mut state, mut states, mut taken) = (before.clone(), vec![], vec![]);
         let mut outcome = Ok(false);
         // On all cores: they are most of what a newcomer waits for. What they say counts only once an entry's turn has come.
         let items = chain::verify_all(&entries);
@@ -185,6 +186,11 @@ impl Engine {
             unit.add_log_entries(community, &taken).await?;
             unit.commit().await?;
             self.books.advance(community, states);
+        }
+        if let Some(now) = &state
+            && let Some(why) = self.fault_of_former_hub(before.as_ref(), now).await?
+        {
+            outcome = Err(why);
         }
         match outcome {
             Ok(gap) => Ok(gap),

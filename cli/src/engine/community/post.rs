@@ -179,7 +179,10 @@ impl Engine {
                 Err(CallError::Request(error)) => return Err(Unplaced::Failed(error.to_string())),
                 Err(CallError::Refused(Refusal::Throttled { retry_after_ms })) => {
                     let wait = Duration::from_millis(retry_after_ms.clamp(10, 3_600_000));
-                    return Err(Unplaced::Later("too many messages".to_owned(), Some(wait)));
+                    return Err(Unplaced::Later(
+                        "the server takes it in a moment".to_owned(),
+                        Some(wait),
+                    ));
                 }
                 Err(CallError::Refused(refusal @ (Refusal::TooLarge | Refusal::NotPermitted))) => {
                     return Err(Unplaced::Failed(refusal.to_string()));

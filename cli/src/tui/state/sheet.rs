@@ -147,6 +147,7 @@ const COMMUNITY: &[SheetKey] = &[
     key('v', "check the log", "/check"),
     key('t', "topic", "/topic "),
     key('n', "rename", "/community rename "),
+    key('s', "move to a server", "/community move "),
     // These ask by themselves.
     key('q', "leave", "/leave"),
     key('D', "delete", "/community delete"),

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     agent::verb::{
-        Changed, Connection, LinkEvent, LogLine, PeerList, PresenceLine, PresenceShow, ReadLines,
-        SendLine, SettingLine, Settings, WatchEvent,
+        Changed, Connection, LinkEvent, LogLine, MoveEvent, PeerList, PresenceLine, PresenceShow,
+        ReadLines, SendLine, SettingLine, Settings, WatchEvent,
     },
     error::{CommandError, Kind},
     render,
@@ -146,13 +146,20 @@ pub(super) fn clock(state: &mut State) -> Vec<Effect> {
 
 /// A question brings something before its answer.
 pub(super) fn told(state: &mut State, ticket: u64, event: Value) -> Vec<Effect> {
-    if state.pending.get(&ticket) == Some(&Want::Link)
-        && let Ok(event) = serde_json::from_value::<LinkEvent>(event)
-    {
-        let rows = sheet::link_code(state, &event);
-        state.sheet = Some(Sheet::of(SheetKind::Link, rows));
+    match state.pending.get(&ticket) {
+        Some(Want::Link) => {
+            if let Ok(event) = serde_json::from_value::<LinkEvent>(event) {
+                let rows = sheet::link_code(state, &event);
+                state.sheet = Some(Sheet::of(SheetKind::Link, rows));
+            }
+            vec![]
+        }
+        Some(Want::Done(_)) => match serde_json::from_value::<MoveEvent>(event) {
+            Ok(event) => say(state, Weight::Done, event.waits_for),
+            Err(_) => vec![],
+        },
+        _ => vec![],
     }
-    vec![]
 }
 
 /// An answer.

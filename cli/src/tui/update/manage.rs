@@ -88,8 +88,13 @@ fn community(state: &mut State, argument: &str) -> Vec<Effect> {
         }
         ("move", Some(_)) if rest.is_empty() => usage(state, "/community move SERVER"),
         ("move", Some(community)) => {
-            let verb = CommunityMove { community, to: rest.to_owned() };
-            vec![ask(state, Want::Done(format!("Moved to {rest}")), &verb)]
+            let Some(to) = rest.strip_suffix(" yes") else {
+                let question =
+                    format!("Move {community} to {rest}? That server orders it from then on.");
+                return confirm(state, question, &format!("/community move {rest} yes"));
+            };
+            let verb = CommunityMove { community, to: to.trim().to_owned() };
+            vec![ask(state, Want::Done(format!("Moved to {to}")), &verb)]
         }
         ("policy", Some(community)) => {
             let policy = match rest {

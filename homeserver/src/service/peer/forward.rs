@@ -16,6 +16,7 @@ use rookery_protocol::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::outcome::short;
 use self::outcome::{curbed, tell, write};
 use super::{Peer, Services, copy, outstanding};
 use crate::repository::{Limit, StorageError, peer::StoredOutbound};

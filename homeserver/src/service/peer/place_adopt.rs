@@ -67,6 +67,11 @@ impl Default for UnderWay {
     }
 }
 
+/// It is not whole here yet.
+const fn not_yet(reason: Option<String>) -> PlaceOffered {
+    PlaceOffered { is_ready: false, reason }
+}
+
 fn declined(reason: impl Into<String>) -> Failure<PeerOfferError> {
     Failure::Error(PeerOfferError::Declined { reason: reason.into() })
 }
@@ -91,26 +96,27 @@ pub async fn offer(
     if let Some(reason) = why_not(services, community).await? {
         return Err(declined(reason));
     }
-    let Some(client) = peer.client() else { return Ok(PlaceOffered { is_ready: false }) };
+    let Some(client) = peer.client() else { return Ok(not_yet(None)) };
     let row = services.peers.under_way.rows.get_with(community, Arc::default);
     let mut is_asked_first = true;
     loop {
         let Ok(mut outcome) = tokio::time::timeout(ANSWER, Arc::clone(&row).lock_owned()).await
         else {
-            return Ok(PlaceOffered { is_ready: false });
+            return Ok(not_yet(None));
         };
         match std::mem::take(&mut *outcome) {
             Outcome::Here(here) if here == places => {
                 *outcome = Outcome::Here(here);
-                return Ok(PlaceOffered { is_ready: true });
+                return Ok(PlaceOffered { is_ready: true, reason: None });
             }
             Outcome::Failed(FetchError::Fault(fault)) => return Err(declined(fault.to_string())),
             Outcome::Failed(error @ FetchError::TooMany) => {
                 return Err(declined(error.to_string()));
             }
-            Outcome::None | Outcome::Here(_) | Outcome::Failed(_) if !is_asked_first => {
-                return Ok(PlaceOffered { is_ready: false });
+            Outcome::Failed(error) if !is_asked_first => {
+                return Ok(not_yet(Some(error.to_string())));
             }
+            Outcome::None | Outcome::Here(_) if !is_asked_first => return Ok(not_yet(None)),
             Outcome::None | Outcome::Here(_) | Outcome::Failed(_) => is_asked_first = false,
         }
         let (services_, peer, client) = (Arc::clone(services), Arc::clone(&peer), client.clone());
@@ -133,11 +139,15 @@ async fn why_not(
     community: CommunityId,
 ) -> Result<Option<&'static str>, StorageError> {
     if services.config.adoptions == Adoptions::None {
-        return Ok(Some("it takes none from other servers"));
+        return Ok(Some(
+            "it takes none from other servers: its administrator decides by server.adoptions",
+        ));
     }
     let mut view = services.storage.read().await?;
     if view.residents_in(community).await?.is_empty() {
-        return Ok(Some("it takes only those that somebody on it belongs to"));
+        return Ok(Some(
+            "it takes only those that somebody on it belongs to: have somebody there join first",
+        ));
     }
     let is_forked = !view.forked(&[community]).await?.is_empty();
     Ok(is_forked.then_some("its hub has signed two histories of it"))

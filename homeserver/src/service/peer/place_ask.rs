@@ -124,6 +124,7 @@ impl Hub {
                 | Refusal::StorageFull
                 | Refusal::Unavailable
                 | Refusal::TooLarge
+                | Refusal::UnknownMethod
                 | Refusal::Malformed),
             ) => Failure::Refused(refusal),
             error => {

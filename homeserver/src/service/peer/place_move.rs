@@ -16,7 +16,9 @@ use rookery_protocol::{
     session::Authenticated,
 };
 
-use super::{Peer, Services, answer::peer_of, place_answer::vouched, place_copy, place_say};
+use super::{
+    Peer, Services, answer::peer_of, forward::short, place_answer::vouched, place_copy, place_say,
+};
 use crate::{
     repository::StorageError,
     service::{
@@ -83,10 +85,11 @@ async fn prepare_by(
     services.hub.moves.offer(community, &to, root);
     let next = Next { peer: &next, client };
     let mut shown = standing(services, &hosted).await?;
-    if !next.takes(community, &shown).await? {
-        return Ok(MoveStep::Underway {});
+    if let Offered::NotYet(reason) = next.takes(community, &shown).await? {
+        return Ok(MoveStep::Underway { reason });
     }
     services.hub.moves.hold(community);
+    let mut kept = None;
     for _ in 0..TRIES {
         // Whatever was being placed is placed.
         drop(services.order.lock().await);
@@ -98,8 +101,11 @@ async fn prepare_by(
         }
         shown = stands;
         match next.takes(community, &shown).await {
-            Ok(true) => {}
-            Ok(false) => break,
+            Ok(Offered::Whole) => {}
+            Ok(Offered::NotYet(reason)) => {
+                kept = reason;
+                break;
+            }
             Err(error) => {
                 services.hub.moves.release(community);
                 return Err(error);
@@ -107,7 +113,7 @@ async fn prepare_by(
         }
     }
     services.hub.moves.release(community);
-    Ok(MoveStep::Underway {})
+    Ok(MoveStep::Underway { reason: kept })
 }
 
 /// The server that is to be the hub.
@@ -116,20 +122,33 @@ struct Next<'p> {
     client: Client,
 }
 
+/// What the next hub says to what it is offered.
+enum Offered {
+    /// It has all of it.
+    Whole,
+    /// Not yet; and what keeps it.
+    NotYet(Option<String>),
+}
+
 impl Next<'_> {
     /// Whether it has all of a community as far as that.
-    async fn takes(&self, community: CommunityId, places: &[PlaceHead]) -> Result<bool, Error> {
+    async fn takes(&self, community: CommunityId, places: &[PlaceHead]) -> Result<Offered, Error> {
         let offer = PeerOfferPlace { community, places: places.to_vec() };
         let hub = self.peer.name.clone();
         let declined =
             |reason| Failure::Error(PrepareMoveError::Declined { hub: hub.clone(), reason });
         match place_copy::ask(&self.client, &offer).await {
-            Ok(offered) => Ok(offered.is_ready),
-            Err(CallError::Request(PeerOfferError::Declined { reason })) => Err(declined(reason)),
+            Ok(offered) if offered.is_ready => Ok(Offered::Whole),
+            Ok(offered) => Ok(Offered::NotYet(offered.reason.as_deref().map(short))),
+            Err(CallError::Request(PeerOfferError::Declined { reason })) => {
+                Err(declined(short(&reason)))
+            }
             Err(CallError::Refused(Refusal::UnknownMethod)) => {
                 Err(declined("its software is too old for it".to_owned()))
             }
-            Err(CallError::Refused(Refusal::Throttled { .. } | Refusal::Unavailable)) => Ok(false),
+            Err(CallError::Refused(
+                refusal @ (Refusal::Throttled { .. } | Refusal::Unavailable),
+            )) => Ok(Offered::NotYet(Some(refusal.to_string()))),
             Err(error) => {
                 tracing::info!(peer = %hub, %community, %error, "the next hub did not answer");
                 Err(Failure::Error(PrepareMoveError::NextAway { hub }))

@@ -69,7 +69,9 @@ impl Engine {
         if entry.chain != ChainId::of_channel(row.community, row.channel) {
             return Ok(Step::Broken("an entry of another channel".to_owned()));
         }
-        let now = reading.book.state.as_ref().unwrap_or(state);
+        // A channel that has ended since is in no later period: of it what was in force then says all.
+        let newest = reading.book.state.as_ref();
+        let now = newest.filter(|now| now.channels.contains_key(&row.channel)).unwrap_or(state);
         if let Err(error) = now.check_term(row.channel, entry) {
             return Ok(Step::Broken(format!("entry {} of a channel: {error}", entry.seq)));
         }

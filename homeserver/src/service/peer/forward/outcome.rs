@@ -133,15 +133,17 @@ pub(super) fn tell(
     }
 }
 
-/// An outcome whose reason is short, and one line: a peer's words are kept for each row, and shown to people.
+/// A peer's words, as they are kept and shown to people: short, and one line.
+pub(in super::super) fn short(words: &str) -> String {
+    words.chars().filter(|letter| !letter.is_control()).take(MAX_REASON).collect()
+}
+
+/// An outcome whose reason is short: it is kept for each row.
 pub(super) fn curbed(outcome: ForwardOutcome) -> ForwardOutcome {
-    let short = |reason: String| {
-        reason.chars().filter(|letter| !letter.is_control()).take(MAX_REASON).collect()
-    };
     match outcome {
-        ForwardOutcome::Refused { reason } => ForwardOutcome::Refused { reason: short(reason) },
+        ForwardOutcome::Refused { reason } => ForwardOutcome::Refused { reason: short(&reason) },
         ForwardOutcome::Later { retry_after_ms, reason } => {
-            ForwardOutcome::Later { retry_after_ms, reason: short(reason) }
+            ForwardOutcome::Later { retry_after_ms, reason: short(&reason) }
         }
         other => other,
     }
