@@ -105,9 +105,13 @@ impl Engine {
         let handover = match client.call_watched(&PrepareMove { community, to: to.clone() }).await {
             Ok(MoveStep::Ready { handover }) => handover,
             Ok(MoveStep::Underway { reason }) => return Ok(Looked::Underway(reason)),
-            Err(CallError::Refused(refusal @ Refusal::Throttled { .. })) => {
-                return Ok(Looked::Underway(Some(refusal.to_string())));
-            }
+            // What was asked for may be under way all the same.
+            Err(
+                error @ (CallError::Refused(Refusal::Throttled { .. })
+                | CallError::Lost(_)
+                | CallError::Broken(_)
+                | CallError::TimedOut),
+            ) => return Ok(Looked::Underway(Some(error.to_string()))),
             Err(error) => return Err(not_moved(error)),
         };
         self.pin_hub(&handover.hub, handover.hub_key).await?;

@@ -88,6 +88,7 @@ pub(super) fn community(state: &State, detail: &CommunityDetail) -> Vec<Row> {
         Row::words(detail.topic.as_deref().map(field).unwrap_or_default(), ""),
         Row::words(format!("{} members, {} channels", summary.members, summary.channels), ""),
         Row::words(format!("owner {}", state.short_name(&detail.owner)), ""),
+        Row::words(format!("on the server {}", field(&detail.hub)), ""),
         Row::words(format!("joining: {}", detail.policy), ""),
         Row::words(format!("newcomers read: {}", detail.history), ""),
         Row::words(format!("epoch {}, log {} entries", detail.epoch, detail.log), ""),
