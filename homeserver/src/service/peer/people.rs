@@ -1,15 +1,13 @@
 //! Signs of life between people here and people of another server: how contacts are, and that somebody writes.
 //!
 //! Presence is told to a peer once for each pair of contacts, when the connection comes about and whenever it changes; the newest counts, so a
-//! row a pair is all that waits. What a peer tells is shown once for each who is told, and at a pace that one can look at. While a peer is away its people are offline here. Who is told is decided twice: by the home of whom it is
-//! about, when it is sent, and by the home of who is told, when it comes.
+//! row a pair is all that waits. What a peer tells is shown once for each who is told, and at a pace that one can look at. While a peer is away
+//! its people are offline here. Who is told is decided twice: by the home of whom it is about, when it is sent, and by the home of who is told,
+//! when it comes.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    convert::Infallible,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod queue;
+
+use std::{convert::Infallible, time::Duration};
 
 use rookery_protocol::{
     id::{ServerId, UserId},
@@ -22,8 +20,9 @@ use rookery_protocol::{
     },
     session::FollowDown,
 };
-use tokio::sync::Notify;
 
+pub use self::queue::Queue;
+use self::queue::{AT_ONCE, Batch, MAX_PAIRS};
 use super::{Peer, Services, answer::peer_of, place_take::charge, place_users::speaks_for};
 use crate::{
     repository::StorageError,
@@ -33,124 +32,8 @@ use crate::{
     },
 };
 
-/// Signs that are told at once.
-const AT_ONCE: usize = 64;
-/// Pairs whose presence waits to be told, and of which it is told when a connection comes about.
-const MAX_PAIRS: usize = 20_000;
-/// Signs of writing that wait; older ones are worth nothing.
-const MAX_TYPING: usize = 256;
 /// The wait after the peer could not be told.
 const RETRY: Duration = Duration::from_secs(2);
-
-/// What is to be told to a peer.
-#[derive(Debug, Default)]
-pub struct Queue {
-    waiting: Mutex<Waiting>,
-    some: Notify,
-    /// Something that the peer has told is shown later.
-    late: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    /// Somebody here, and whom it is told how they are.
-    presences: BTreeSet<(UserId, UserId)>,
-    /// Somebody here, and of whom they want to know.
-    wanted: BTreeSet<(UserId, UserId)>,
-    /// Somebody here, and to whom they write.
-    typing: VecDeque<(UserId, UserId)>,
-}
-
-impl Queue {
-    /// Tells `to` how `user` is.
-    pub fn note_presence(&self, user: UserId, to: UserId) {
-        let mut waiting = self.waiting();
-        if waiting.presences.len() < MAX_PAIRS {
-            waiting.presences.insert((user, to));
-        }
-        drop(waiting);
-        self.some.notify_one();
-    }
-
-    /// Asks how `of` is, on behalf of `user`.
-    fn note_wanted(&self, user: UserId, of: UserId) {
-        let mut waiting = self.waiting();
-        if waiting.wanted.len() < MAX_PAIRS {
-            waiting.wanted.insert((user, of));
-        }
-        drop(waiting);
-        self.some.notify_one();
-    }
-
-    /// Tells `to` that `user` writes to them.
-    pub fn note_typing(&self, user: UserId, to: UserId) {
-        let mut waiting = self.waiting();
-        if waiting.typing.len() >= MAX_TYPING {
-            waiting.typing.pop_front();
-        }
-        waiting.typing.push_back((user, to));
-        drop(waiting);
-        self.some.notify_one();
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes what is told next.
-    fn take(&self) -> Batch {
-        let mut waiting = self.waiting();
-        let mut batch = Batch::default();
-        while batch.len() < AT_ONCE {
-            if let Some(pair) = waiting.typing.pop_front() {
-                batch.typing.push(pair);
-            } else if let Some(pair) = waiting.wanted.pop_first() {
-                batch.wanted.push(pair);
-            } else if let Some(pair) = waiting.presences.pop_first() {
-                batch.presences.push(pair);
-            } else {
-                break;
-            }
-        }
-        batch
-    }
-
-    /// What could not be told is told later, but for what has passed by then.
-    fn put_back(&self, batch: Batch) {
-        let mut waiting = self.waiting();
-        waiting.presences.extend(batch.presences);
-        waiting.wanted.extend(batch.wanted);
-    }
-}
-
-/// What is told at once.
-#[derive(Debug, Default)]
-struct Batch {
-    presences: Vec<(UserId, UserId)>,
-    wanted: Vec<(UserId, UserId)>,
-    typing: Vec<(UserId, UserId)>,
-}
-
-impl Batch {
-    fn len(&self) -> usize {
-        self.presences.len().saturating_add(self.wanted.len()).saturating_add(self.typing.len())
-    }
-
-    async fn signs(&self, services: &Services) -> Result<Vec<PersonSign>, StorageError> {
-        let mut signs = vec![];
-        for &(user, to) in &self.typing {
-            signs.push(PersonSign::Typing { user, to });
-        }
-        for &(user, of) in &self.wanted {
-            signs.push(PersonSign::Wanted { user, of });
-        }
-        for &(user, to) in &self.presences {
-            let presence = presence::shown_abroad(services, user, to).await?;
-            signs.push(PersonSign::Presence { presence, to });
-        }
-        Ok(signs)
-    }
-}
 
 /// Tells the peer how people here are whom people there have as contacts, and shows what it tells, for as long as the connection is used.
 pub async fn run(services: &Services, peer: &Peer, client: &Client) -> Infallible {
@@ -344,25 +227,6 @@ mod tests {
         tests::{act, address, foreigner, with_garden},
     };
 
-    fn user(number: u8) -> UserId {
-        UserId::from_bytes([number; 32])
-    }
-
-    #[test]
-    fn a_pair_waits_once_and_writing_goes_first() {
-        let queue = Queue::default();
-        for _ in 0..3 {
-            queue.note_presence(user(1), user(9));
-        }
-        queue.note_typing(user(2), user(9));
-        let batch = queue.take();
-        assert_eq!((batch.presences.len(), batch.typing.len()), (1, 1));
-        assert_eq!(queue.take().len(), 0);
-        queue.put_back(batch);
-        let again = queue.take();
-        assert_eq!((again.presences.len(), again.typing.len()), (1, 0), "writing has passed");
-    }
-
     #[test]
     fn who_does_not_know_the_request_is_not_asked_again() {
         let after = |refusal| Next::after(&CallError::<Never>::Refused(refusal));
@@ -372,25 +236,6 @@ mod tests {
             let throttled = after(Refusal::Throttled { retry_after_ms: told });
             assert_eq!(throttled, Next::Again(Duration::from_millis(waits)));
         }
-    }
-
-    #[test]
-    fn what_waits_is_bounded() {
-        let queue = Queue::default();
-        for number in 0..=255 {
-            queue.note_typing(user(number), user(1));
-            queue.note_typing(user(number), user(2));
-        }
-        let mut told = 0;
-        loop {
-            let batch = queue.take();
-            if batch.len() == 0 {
-                break;
-            }
-            assert!(batch.len() <= AT_ONCE);
-            told += batch.typing.len();
-        }
-        assert_eq!(told, MAX_TYPING);
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ use super::{
     place::TOLD_AT_ONCE,
     place_blob,
     place_copy::{self, FetchError},
+    place_log,
 };
 use crate::{
     config::Adoptions,
@@ -162,7 +163,7 @@ async fn take(
     places: &[PlaceHead],
 ) -> Result<(), FetchError> {
     let turn = services.hub.copying(community).await;
-    place_copy::fetch_log(services, peer, client, community, None).await?;
+    place_log::fetch_log(services, peer, client, community, None).await?;
     let log = places.iter().find(|place| place.channel.is_none()).map(|place| place.head);
     check_here(services, ChainId::of_log(community), log).await?;
     let channels = places.iter().filter_map(|place| Some((place.channel?, Some(place.head))));

@@ -20,10 +20,7 @@ use rookery_protocol::{
     time::Timestamp,
 };
 
-use super::{
-    Peer, Services, place_blob,
-    place_copy::{self, FetchError},
-};
+use super::{Peer, Services, place_blob, place_copy::FetchError, place_log};
 use crate::{
     repository::StorageError,
     service::community::{blob, copy::CopyFault, read, reads},
@@ -170,13 +167,13 @@ impl Hub {
         let fetched = services.tasks.spawn(async move {
             let turn = services_.hub.copying(community).await;
             let (services, guest) = (&services_, guest.as_ref());
-            let mut done = place_copy::fetch_log(services, &peer, &client, community, guest).await;
+            let mut done = place_log::fetch_log(services, &peer, &client, community, guest).await;
             if matches!(done, Err(FetchError::Unreachable(_)))
                 && client.connection().lost().is_some()
                 && let Some(next) = connection(services, &peer).await
             {
                 client = next;
-                done = place_copy::fetch_log(services, &peer, &client, community, guest).await;
+                done = place_log::fetch_log(services, &peer, &client, community, guest).await;
             }
             drop(turn);
             done

@@ -17,8 +17,8 @@ use rookery_protocol::{
 use super::{
     Peer, Services,
     answer::peer_of,
-    place_answer::Theirs,
     place_copy::{FetchError, ask, unreachable},
+    place_right::Theirs,
     place_take::charge,
 };
 use crate::{

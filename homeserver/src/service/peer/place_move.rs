@@ -17,7 +17,7 @@ use rookery_protocol::{
 };
 
 use super::{
-    Peer, Services, answer::peer_of, forward::short, place_answer::vouched, place_copy, place_say,
+    Peer, Services, answer::peer_of, forward::short, place_copy, place_right::vouched, place_say,
 };
 use crate::{
     repository::StorageError,
