@@ -47,10 +47,8 @@ pub(crate) async fn healing(talk: Talk) -> anyhow::Result<()> {
     here.add_peer_at(&there, links[0].1)?;
     there.add_peer_at(&here, links[1].1)?;
     let senders = populate(here.address, &here.invite, talk.pairs).await?;
-    let receivers = populate(there.address, &there.invite, talk.pairs).await?;
-    for (from, to) in senders.iter().zip(&receivers) {
-        befriend((&here, from), (&there, to)).await?;
-    }
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        acquainted((&here, senders), &there).await?.into_iter().unzip();
     let tally = Arc::new(Tally::default());
     let begin = now();
     let _reading = follow(&receivers, &tally, begin).await?;
@@ -133,16 +131,11 @@ impl Three {
             here.add_peer(other)?;
             other.add_peer(&here)?;
         }
-        let mut made = vec![];
-        for (other, count) in [(&there, pairs), (&third, pairs.div_ceil(10))] {
-            let senders = populate(here.address, &here.invite, count).await?;
-            let receivers = populate(other.address, &other.invite, count).await?;
-            for (from, to) in senders.iter().zip(&receivers) {
-                befriend((&here, from), (other, to)).await?;
-            }
-            made.push(senders.into_iter().zip(receivers).collect());
-        }
-        let (strangers, pairs) = (made.pop().unwrap_or_default(), made.pop().unwrap_or_default());
+        let few = pairs.div_ceil(10);
+        let mut senders = populate(here.address, &here.invite, pairs.saturating_add(few)).await?;
+        let others = senders.split_off(pairs);
+        let pairs = acquainted((&here, senders), &there).await?;
+        let strangers = acquainted((&here, others), &third).await?;
         Ok(Self { here, third, _there: there, pairs, strangers })
     }
 
@@ -171,6 +164,18 @@ impl Three {
         }
         Ok((self.here.memory()?, files))
     }
+}
+
+/// Gives each of `people` of one server a contact on another one.
+async fn acquainted(
+    (here, people): (&Server, Vec<Bare>),
+    there: &Server,
+) -> anyhow::Result<Vec<(Bare, Bare)>> {
+    let others = populate(there.address, &there.invite, people.len()).await?;
+    for (from, to) in people.iter().zip(&others) {
+        befriend((here, from), (there, to)).await?;
+    }
+    Ok(people.into_iter().zip(others).collect())
 }
 
 /// A link of ours to a server, and its near end.
