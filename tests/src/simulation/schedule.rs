@@ -128,7 +128,8 @@ impl Schedule {
 impl Strike {
     fn of(random: &mut Random, size: Size) -> Self {
         let at = random.pause(0, BUSY_MS);
-        let lasts = random.pause(200, if random.below(4) == 0 { 60_000 } else { 12_000 });
+        let longest = if random.below(4) == 0 { 60_000 } else { 12_000 };
+        let lasts = random.pause(200, longest);
         let home = below(random, size.homes);
         let device = below(random, size.devices);
         let death = if random.below(2) == 0 { Death::Reset } else { Death::Silent };
