@@ -196,8 +196,7 @@ impl Locked {
 
     async fn migrate(&self) -> Result<(), StoreError> {
         let mut turn = self.begin_writing().await?;
-        let found: i64 =
-            sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *turn).await?;
+        let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *turn).await?;
         drop(turn);
         let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
         if found > known {

@@ -137,7 +137,8 @@ impl ServerTls {
     pub fn self_signed(root: &SigningKey) -> Result<Self, TlsError> {
         let issued = Issued::new(root, None)?;
         let chain = vec![issued.leaf.der().clone(), issued.root.der().clone()];
-        let tls = Self::from_parts(chain, PrivatePkcs8KeyDer::from(issued.key.serialize_der()).into())?;
+        let tls =
+            Self::from_parts(chain, PrivatePkcs8KeyDer::from(issued.key.serialize_der()).into())?;
         #[cfg(feature = "simulation")]
         let tls = Self { root: Some(root.verifying_key().server_id()), ..tls };
         Ok(tls)

@@ -12,10 +12,7 @@ use super::{
     stage::{Room, Said, Stage, reading},
     world::{CHANNEL, CLUB, address_of, pairs},
 };
-use crate::{
-    oracle::Ledger,
-    profile::Message,
-};
+use crate::{oracle::Ledger, profile::Message};
 
 impl Stage<'_> {
     /// Fails unless all that must hold does.
@@ -170,8 +167,7 @@ impl Stage<'_> {
                 }
             }
         }
-        let places: BTreeSet<usize> =
-            members.iter().map(|number| self.home_of(*number)).collect();
+        let places: BTreeSet<usize> = members.iter().map(|number| self.home_of(*number)).collect();
         let hub = homes.first().context("a hub")?;
         let of_club = self.club_chains(hub).await?;
         for place in places {
@@ -190,9 +186,9 @@ impl Stage<'_> {
         let shown = self.device(0)?.ask(CommunityShow { community: CLUB.to_owned() }).await?;
         let community: CommunityId = shown.summary.id.parse()?;
         let channel = ChainId::of_channel(community, ChannelId::from_number(1));
-        let chains = [ChainId::of_log(community), channel];
-        ensure!(hub.contains_key(&chains[0]), "the hub has no log");
-        Ok(chains.into())
+        let log = ChainId::of_log(community);
+        ensure!(hub.contains_key(&log), "the hub has no log");
+        Ok(vec![log, channel])
     }
 }
 
@@ -212,9 +208,9 @@ fn messages(lines: Vec<MessageLine>) -> Vec<Message> {
 /// Nothing waits on a device any more (I9).
 async fn is_at_rest(device: &Device) -> Result<()> {
     let status = serde_json::to_value(device.ask(Status {}).await?)?;
-    let of = |key: &str| status.get(key).and_then(Value::as_u64).with_context(|| format!("no {key}"));
+    let of =
+        |key: &str| status.get(key).and_then(Value::as_u64).with_context(|| format!("no {key}"));
     ensure!(of("queued")? == 0, "I9: on device {}: {status}", device.number);
     ensure!(of("resets")? == 0, "a session was lost on device {}: {status}", device.number);
     Ok(())
 }
-

@@ -1,9 +1,28 @@
-//! The simulation: whole worlds in one process and in virtual time, thousands of them by their seeds.
+//! The simulation: whole worlds in one process and in virtual time, many of them by their seeds.
+//!
+//! What runs is the product: real homeservers over the storage in memory, and real clients' engines over their real stores, on one thread whose clock
+//! goes on when everybody waits. They are joined by a network within the process ([`rookery_protocol::io::simulation`]), whose ways delay, lose, and are
+//! cut one way or both; homes and clients are killed, and have then what they had committed; a home's clock jumps. Meanwhile people write to each other
+//! and into a community across homes, read, join, leave, are sent away, and are given roles. A [`World`] with registrations, contacts and the community
+//! is made once, and copied for each seed.
+//!
+//! When nothing is wrong any more nobody helps, and within [`HEALING`] must hold of the invariants: I1, I2 and I4 by the [`crate::oracle`]; I3, the
+//! copies of a chain on all homes are beginnings of each other, byte by byte, and the community's are whole wherever a member is at home; I5, who is out
+//! shows nothing that was begun after that was acknowledged; I6, members agree about the community; I7, nobody is warned; I9, nothing waits any more.
+//!
+//! A seed decides what people do, what goes wrong, when everything arrives, and the jitter of every back-off. What it does not decide are keys and ids,
+//! and which of several things that are ready at the same moment a task takes first: so a seed goes the same way again in all that people see and do,
+//! and moments may differ by milliseconds.
+//!
+//! Not simulated: QUIC and TLS (the streams are those of the carrier over TCP, without TLS beneath; the lab has both), `SQLite` and PostgreSQL below a
+//! homeserver, disks that are full or forget what was not synced, several devices of one person and their revocation, groups, blobs, private channels, a
+//! community's move to another hub, and limits, which are lifted.
 
 mod clock;
 mod device;
 mod home;
 mod judge;
+mod many;
 mod schedule;
 mod stage;
 mod trouble;
@@ -19,8 +38,11 @@ use tokio::{
     time::{Duration, Instant, sleep},
 };
 
+pub use self::{
+    many::{Summary, Worlds, play_all},
+    world::{Size, World},
+};
 use self::{schedule::Schedule, stage::Stage};
-pub use self::world::{Size, World};
 use crate::random::Random;
 
 /// How long everything may take, after the last fault and the last deed, until it is well.
@@ -65,11 +87,19 @@ async fn perform(world: &World, network: Network, seed: u64) -> Result<Played> {
     );
     struck.and(acted).map_err(told)?;
     let healed = Instant::now();
+    let mut last = String::new();
     loop {
         match Box::pin(stage.judge()).await {
             Ok(()) => break,
             Err(error) if healed.elapsed() >= HEALING => return Err(told(error)),
-            Err(_) => sleep(Duration::from_secs(2)).await,
+            Err(error) => {
+                let why = format!("not yet well: {error:#}");
+                if why != last {
+                    stage.note(|| why.clone());
+                    last = why;
+                }
+                sleep(Duration::from_secs(2)).await;
+            }
         }
     }
     let healing = healed.elapsed();
@@ -78,6 +108,11 @@ async fn perform(world: &World, network: Network, seed: u64) -> Result<Played> {
     Box::pin(stage.judge()).await.context("it was well, and later was not").map_err(told)?;
     let taken = stage.said.borrow().iter().filter(|said| said.taken.is_some()).count();
     Ok(Played { faults: schedule.faults.len(), taken, healing, trace: stage.trace() })
+}
+
+/// The time so much later.
+fn after(time: Instant, span: Duration) -> Instant {
+    time.checked_add(span).unwrap_or(time)
 }
 
 /// A runtime on this thread whose time passes when everybody waits.

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::{
+    after,
     clock::VirtualClock,
     device::Device,
     home::Home,
@@ -133,7 +134,7 @@ impl<'w> Stage<'w> {
             let mut random = random.split();
             async move {
                 for act in acts.iter().filter(|act| act.device == device.number) {
-                    sleep_until(self.begun + act.at).await;
+                    sleep_until(after(self.begun, act.at)).await;
                     while device.engine().is_none() {
                         sleep(Duration::from_millis(50)).await;
                     }
@@ -183,7 +184,8 @@ impl<'w> Stage<'w> {
             Deed::Role(whom, gives) => {
                 let act = if gives { MemberAct::GiveRole } else { MemberAct::TakeRole };
                 let order = self.order(whom, act, Some(ROLE.to_owned()));
-                let changed = tokio::time::timeout(PATIENCE * 4, device.ask(order)).await;
+                let changed =
+                    tokio::time::timeout(PATIENCE.saturating_mul(4), device.ask(order)).await;
                 self.note(|| match changed {
                     Ok(changed) => format!("role of {whom}: {gives} {}", word(&changed)),
                     Err(_) => format!("role of {whom}: {gives} late"),
@@ -243,7 +245,8 @@ impl<'w> Stage<'w> {
         V: rookery_cli::agent::verb::Verb + Clone,
     {
         for _ in 0..TRIES {
-            let asked = tokio::time::timeout(PATIENCE * 10, device.ask(verb.clone())).await;
+            let asked =
+                tokio::time::timeout(PATIENCE.saturating_mul(10), device.ask(verb.clone())).await;
             match asked {
                 Ok(Ok(reply)) => {
                     self.note(|| format!("device {} {deed:?}: done", device.number));

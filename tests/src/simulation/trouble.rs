@@ -1,12 +1,12 @@
 //! What goes wrong, done to a stage.
 
+use anyhow::Result;
 use futures::future::join_all;
 use rookery_protocol::io::simulation::{Network, Spot, Weather};
-use tokio::time::{Duration, sleep, sleep_until};
-
-use anyhow::Result;
+use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::{
+    after,
     schedule::{Fault, Place, Strike},
     spot_of_device, spot_of_home,
     stage::Stage,
@@ -74,7 +74,7 @@ impl Stage<'_> {
     }
 
     async fn strike(&self, strike: &Strike) -> Result<()> {
-        sleep_until(self.begun + strike.at).await;
+        sleep_until(after(self.begun, strike.at)).await;
         self.note(|| format!("fault {:?} for {} ms", strike.fault, strike.lasts.as_millis()));
         match strike.fault {
             Fault::HomeDies(number, death) => {
@@ -97,8 +97,8 @@ impl Stage<'_> {
             Fault::CutOneWay(one, other) => self.cover(&[(one, other)], CUT, strike.lasts).await?,
             Fault::Flaps(one, other, each_ms) => {
                 let each = Duration::from_millis(each_ms);
-                let end = tokio::time::Instant::now() + strike.lasts;
-                while tokio::time::Instant::now() < end {
+                let end = after(Instant::now(), strike.lasts);
+                while Instant::now() < end {
                     self.cover(&[(one, other), (other, one)], CUT, each).await?;
                     sleep(each).await;
                 }
@@ -124,7 +124,12 @@ impl Stage<'_> {
         Ok(())
     }
 
-    async fn cover(&self, ways: &[(Place, Place)], weather: Weather, lasts: Duration) -> Result<()> {
+    async fn cover(
+        &self,
+        ways: &[(Place, Place)],
+        weather: Weather,
+        lasts: Duration,
+    ) -> Result<()> {
         let mut clouds = vec![];
         for (from, to) in ways {
             let (from, to) = (spot(*from)?, spot(*to)?);

@@ -1,6 +1,6 @@
 //! The world before anything goes wrong: made once in a process, and copied for each seed.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use rookery_cli::{
@@ -12,10 +12,7 @@ use rookery_cli::{
     engine::{self, RegisterOrder},
     store::{self, Secret},
 };
-use rookery_homeserver::{
-    repository::memory::Memory,
-    service::peer::admin,
-};
+use rookery_homeserver::{repository::memory::Memory, service::peer::admin};
 use rookery_protocol::{
     io::simulation::Network,
     name::HostPort,
@@ -23,8 +20,10 @@ use rookery_protocol::{
     time::{Clock as _, SystemClock, Timestamp},
 };
 use tempfile::TempDir;
+use tokio::time::{Duration, Instant, sleep};
 
 use super::{
+    after,
     clock::VirtualClock,
     device::Device,
     home::{Home, name_of_home},
@@ -109,7 +108,7 @@ async fn make(size: Size) -> Result<World> {
     acquaint(&devices, size).await?;
     let invitation = found(&devices).await?;
     // Whatever is still on its way arrives.
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    sleep(Duration::from_secs(30)).await;
     for device in &devices {
         device.stop().await?;
     }
@@ -180,7 +179,7 @@ async fn acquaint(devices: &[Device], size: Size) -> Result<()> {
             if listed.iter().any(|line| line.name == name && line.state == "accepted") {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            sleep(Duration::from_millis(200)).await;
         }
     }
     Ok(())
@@ -222,31 +221,32 @@ async fn found(devices: &[Device]) -> Result<String> {
     for member in members {
         patiently(member, &CommunityJoin { link: link.clone() }).await?;
     }
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = after(Instant::now(), PATIENCE);
+    let count = members.len().saturating_add(1);
     loop {
         let mut is_known = true;
-        for device in devices.iter().take(members.len() + 1) {
+        for device in devices.iter().take(count) {
             let listed = patiently(device, &MemberList { community: CLUB.to_owned() }).await?;
-            is_known &= listed.len() == members.len() + 1;
+            is_known &= listed.len() == count;
         }
         if is_known {
             return Ok(link);
         }
-        ensure!(tokio::time::Instant::now() < deadline, "the members do not know each other");
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        ensure!(Instant::now() < deadline, "the members do not know each other");
+        sleep(Duration::from_millis(200)).await;
     }
 }
 
 /// Asks until there is an answer: homes find each other in their own time.
 async fn patiently<V: Verb + Clone>(device: &Device, verb: &V) -> Result<V::Reply> {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = after(Instant::now(), PATIENCE);
     loop {
         match Box::pin(device.ask(verb.clone())).await {
             Ok(reply) => return Ok(reply),
-            Err(error) if tokio::time::Instant::now() >= deadline => {
+            Err(error) if Instant::now() >= deadline => {
                 return Err(error).with_context(|| V::METHOD);
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
+            Err(_) => sleep(Duration::from_millis(300)).await,
         }
     }
 }

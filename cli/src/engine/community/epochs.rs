@@ -46,7 +46,10 @@ impl Engine {
     }
 
     /// Starts the epoch that follows this user's own revocation of a device, so that it reads nothing even if nobody says anything.
-    pub(super) async fn shut_out_own_revoked(&self, community: CommunityId) -> Result<(), CommandError> {
+    pub(super) async fn shut_out_own_revoked(
+        &self,
+        community: CommunityId,
+    ) -> Result<(), CommandError> {
         let Some(Book { state: Some(state), .. }) = self.book(community).await? else {
             return Ok(());
         };

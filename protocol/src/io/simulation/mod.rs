@@ -1,8 +1,8 @@
 //! A network within the process: what the simulation in `tests/` plays whole worlds over, in virtual time.
 //!
 //! Whatever a thread dials or binds goes here while it has entered a [`Network`]. The streams over it are those of the carrier over TCP; there is no TLS
-//! beneath, and what would be its exporters are numbers that both ends are given. Only the feature `simulation` has any of this, and what is shipped
-//! does not switch that on.
+//! beneath, and what would be its exporters are numbers that both ends are given. Only the feature `simulation` has any of this, and no program of
+//! ours enters a network but the simulation: whoever could have a thread do so could as well read its keys.
 //!
 //! Places are numbered ([`Spot`]). One way from a spot to another has a [`Weather`]: how long bytes take, how many are lost, and whether any arrive.
 //! What is lost comes late, as TCP would send it again.
@@ -111,12 +111,15 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    random: u64,
+    seed: u64,
+    random: Draw,
     listening: BTreeMap<Spot, Listening>,
     weather: BTreeMap<(Spot, Spot), Weather>,
     /// How often each spot has died: what it had begun before ends with it.
     lives: BTreeMap<Spot, u32>,
     wires: Vec<Weak<Wire>>,
+    /// How many connections each has made to each.
+    dialled: BTreeMap<(Spot, Spot), u64>,
     is_quiet: BTreeMap<Spot, bool>,
 }
 
@@ -157,11 +160,13 @@ impl Network {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let state = State {
-            random: seed,
+            seed,
+            random: Draw(seed),
             listening: BTreeMap::new(),
             weather: BTreeMap::new(),
             lives: BTreeMap::new(),
             wires: vec![],
+            dialled: BTreeMap::new(),
             is_quiet: BTreeMap::new(),
         };
         Self(Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }))
@@ -209,7 +214,8 @@ impl Network {
     pub fn reset(&self, one: Spot, other: Spot) {
         let wires = self.state().wires();
         let now = Instant::now();
-        for wire in wires.iter().filter(|wire| wire.spots == [one, other] || wire.spots == [other, one])
+        for wire in
+            wires.iter().filter(|wire| wire.spots == [one, other] || wire.spots == [other, one])
         {
             wire.break_at([Some(now), Some(now)]);
         }
@@ -292,7 +298,9 @@ impl Network {
                 exporter: state.bytes(),
                 peer_exporters: Exporters { initiator: state.bytes(), responder: state.bytes() },
             };
-            let wire = Arc::new(Wire::new(self.clone(), [from, to]));
+            let number = state.dialled.entry((from, to)).or_default();
+            *number = number.wrapping_add(1);
+            let wire = Arc::new(Wire::new(self.clone(), [from, to], *number));
             state.wires.retain(|wire| wire.strong_count() > 0);
             state.wires.push(Arc::downgrade(&wire));
             drop(state);
@@ -305,18 +313,36 @@ impl Network {
         }
     }
 
-    /// How long something that is sent now takes from `from` to `to`.
-    fn takes(&self, from: Spot, to: Spot) -> Duration {
-        let mut state = self.state();
+    /// How long something takes that is sent now from `from` to `to`, as the piece `piece` of the connection `number` between them. It does not
+    /// depend on what others send meanwhile.
+    fn takes(&self, from: Spot, to: Spot, (number, piece): (u64, u64)) -> Duration {
+        let state = self.state();
         let weather = state.weather(from, to);
+        let place = u64::from(from.0).rotate_left(56) ^ u64::from(to.0).rotate_left(48);
+        let mut draw = Draw(state.seed ^ place ^ number.rotate_left(24) ^ piece);
         let jitter = u64::try_from(weather.jitter.as_millis()).unwrap_or(0);
-        let jitter = state.draw().checked_rem(jitter.saturating_add(1)).unwrap_or(0);
+        let jitter = draw.next().checked_rem(jitter.saturating_add(1)).unwrap_or(0);
         let mut takes = weather.delay.saturating_add(Duration::from_millis(jitter));
-        if weather.loss > 0 && state.draw() % 100 < u64::from(weather.loss) {
-            let again = AGAIN.0.saturating_add(state.draw() % AGAIN.1.saturating_sub(AGAIN.0));
+        if weather.loss > 0 && draw.next() % 100 < u64::from(weather.loss) {
+            let again = AGAIN.0.saturating_add(
+                draw.next().checked_rem(AGAIN.1.saturating_sub(AGAIN.0)).unwrap_or(0),
+            );
             takes = takes.saturating_add(Duration::from_millis(again));
         }
         takes
+    }
+}
+
+/// `SplitMix64`.
+#[derive(Debug)]
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 }
 
@@ -337,12 +363,8 @@ pub(super) enum Dial {
 }
 
 impl State {
-    /// `SplitMix64`.
     fn draw(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.random.next()
     }
 
     fn bytes(&mut self) -> [u8; 32] {

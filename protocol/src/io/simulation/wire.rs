@@ -22,6 +22,8 @@ pub(in crate::io) struct Wire {
     network: Network,
     /// Who has dialled, and who was.
     pub(super) spots: [Spot; 2],
+    /// Which of the connections that the one has made to the other.
+    number: u64,
     /// What each end has sent.
     ways: Mutex<[Way; 2]>,
 }
@@ -32,6 +34,8 @@ struct Way {
     /// When it arrives, and what; an empty piece is the end.
     pieces: VecDeque<(Instant, Vec<u8>)>,
     held: usize,
+    /// How many pieces there have been.
+    sent: u64,
     /// Nothing overtakes what was sent before.
     latest: Option<Instant>,
     is_finished: bool,
@@ -50,8 +54,8 @@ pub(in crate::io) struct End {
 }
 
 impl Wire {
-    pub(super) fn new(network: Network, spots: [Spot; 2]) -> Self {
-        Self { network, spots, ways: Mutex::default() }
+    pub(super) fn new(network: Network, spots: [Spot; 2], number: u64) -> Self {
+        Self { network, spots, number, ways: Mutex::default() }
     }
 
     /// The end of who has dialled, and the other.
@@ -90,10 +94,10 @@ impl Wire {
         self.network.weather(from, to).is_cut
     }
 
-    fn takes_from(&self, side: usize) -> std::time::Duration {
+    fn takes_from(&self, side: usize, piece: u64) -> std::time::Duration {
         let [one, other] = self.spots;
         let (from, to) = if side == 0 { (one, other) } else { (other, one) };
-        self.network.takes(from, to)
+        self.network.takes(from, to, (self.number, piece))
     }
 }
 
@@ -110,9 +114,11 @@ fn broken() -> io::Error {
 impl End {
     /// Sends `bytes`, or the end of them when there are none.
     fn send(&self, bytes: &[u8]) {
-        let takes = self.wire.takes_from(self.side);
+        let sent = both(&mut self.wire.ways(), self.side).0.sent;
+        let takes = self.wire.takes_from(self.side, sent);
         let mut ways = self.wire.ways();
         let (out, _) = both(&mut ways, self.side);
+        out.sent = sent.wrapping_add(1);
         if out.is_finished {
             return;
         }

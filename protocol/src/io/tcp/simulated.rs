@@ -57,9 +57,9 @@ impl Endpoint {
         address: SocketAddr,
         tls: &ServerTls,
     ) -> Result<Self, ConnectError> {
-        let dialled = network.bind(address, tls.root).ok_or_else(|| {
-            ConnectError::Socket(std::io::ErrorKind::AddrNotAvailable.into())
-        })?;
+        let dialled = network
+            .bind(address, tls.root)
+            .ok_or_else(|| ConnectError::Socket(std::io::ErrorKind::AddrNotAvailable.into()))?;
         Ok(Self { address, dialled: Mutex::new(dialled), drivers: TaskTracker::new() })
     }
 
