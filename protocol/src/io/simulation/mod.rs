@@ -28,6 +28,8 @@ use crate::{id::ServerId, session::peer::Exporters};
 
 /// The port of every address.
 const PORT: u16 = 4433;
+/// Who may wait at a place to be taken in; more are refused.
+const WAITING: usize = 256;
 /// How long lost bytes take until they were sent again.
 const AGAIN: (u64, u64) = (200, 1_200);
 
@@ -126,7 +128,7 @@ struct State {
 #[derive(Clone, Debug)]
 struct Listening {
     root: Option<ServerId>,
-    incoming: mpsc::UnboundedSender<Dialled>,
+    incoming: mpsc::Sender<Dialled>,
 }
 
 /// Somebody who has dialled.
@@ -256,9 +258,9 @@ impl Network {
         &self,
         address: SocketAddr,
         root: Option<ServerId>,
-    ) -> Option<mpsc::UnboundedReceiver<Dialled>> {
+    ) -> Option<mpsc::Receiver<Dialled>> {
         let (_, spot) = Spot::parse(address)?;
-        let (incoming, dialled) = mpsc::unbounded_channel();
+        let (incoming, dialled) = mpsc::channel(WAITING);
         let mut state = self.state();
         state.is_quiet.remove(&spot);
         state.listening.insert(spot, Listening { root, incoming });
@@ -306,7 +308,7 @@ impl Network {
             drop(state);
             let [near, far] = wire.ends();
             let dialled = Dialled { end: far, remote: from.listens(), agreed };
-            if incoming.send(dialled).is_err() {
+            if incoming.try_send(dialled).is_err() {
                 return Dial::Refused;
             }
             return Dial::Reached { root, end: near, agreed };

@@ -41,7 +41,7 @@ pub(in crate::io) async fn connect(
 /// What listens on a network within the process.
 pub(in crate::io) struct Endpoint {
     address: SocketAddr,
-    dialled: Mutex<mpsc::UnboundedReceiver<Dialled>>,
+    dialled: Mutex<mpsc::Receiver<Dialled>>,
     drivers: TaskTracker,
 }
 
