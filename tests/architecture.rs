@@ -104,6 +104,17 @@ fn the_protocol_is_pure_without_its_io() {
 }
 
 #[test]
+fn no_program_enters_a_simulated_network() {
+    never_names("homeserver/src", &["io::simulation"], &[]);
+    never_names("cli/src", &["Network::new"], &[]);
+    for package in ["homeserver", "cli", "protocol"] {
+        let manifest = std::fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
+        let by_default = manifest.lines().find(|line| line.starts_with("default ="));
+        assert!(!by_default.unwrap_or_default().contains("simulation"), "{package}");
+    }
+}
+
+#[test]
 fn quinn_is_named_in_one_module() {
     let module =
         ["io/quic.rs", "quic/dial.rs", "quic/listen.rs", "quic/reason.rs", "quic/runtime.rs"];

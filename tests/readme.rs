@@ -155,6 +155,8 @@ const COMMANDS: &[(&str, &str)] = &[
         "target/release/lab --homes 5 --devices 20 --seed 7 --minutes 5",
         "if [ $UID = 0 ]; then lab --homes 3 --devices 6 --seed 7 --seconds 5; else lab --help; fi",
     ),
+    ("target/release/simulation --seed 1 --seeds 5000", "simulation --seed 1 --seeds 8"),
+    ("target/release/simulation --seed 46 --trace", "simulation --seed 46 --trace"),
     // Minutes of an optimising compiler: here only that nothing would be resolved anew. `.ci/run` builds the same unoptimised.
     ("cargo build --release --locked", "cargo metadata --locked --format-version 1 >/dev/null"),
     ("cargo build --release --locked --workspace && target/release/load all", "load all --help"),

@@ -22,4 +22,5 @@ pub mod profile;
 pub mod random;
 pub mod screen;
 pub mod search;
+pub mod simulation;
 pub mod world;

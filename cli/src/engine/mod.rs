@@ -47,7 +47,7 @@ use std::{
 
 use rookery_protocol::{
     id::{ChainId, DeviceId, ItemId, UserId},
-    io::client::Client,
+    io::{client::Client, draw},
     time::{Clock, SystemClock, Timestamp},
 };
 use tokio::sync::{Notify, watch};
@@ -359,11 +359,4 @@ fn derived_item(tag: &str, parts: &[&[u8]]) -> ItemId {
 /// The id under which `item` is sent again for a session that was lost.
 fn again(item: ItemId) -> ItemId {
     derived_item("message/again", &[item.as_bytes()])
-}
-
-/// A random number for jitter.
-fn draw() -> u32 {
-    let mut bytes = [0; 4];
-    crate::e2ee::Random::fill(&mut crate::e2ee::OsRandom, &mut bytes);
-    u32::from_le_bytes(bytes)
 }

@@ -29,7 +29,7 @@ const AT_ONCE: u32 = 8;
 /// How often one attempt follows a chain that goes on meanwhile.
 const MAX_STALE: usize = 5;
 /// The first and the longest wait after a failure.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_mins(1));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
 /// The longest wait while a receiver's mailbox is full, or their device has no keys yet.
 const SLOW: Duration = Duration::from_mins(5);
 

@@ -19,6 +19,8 @@ mod pair;
 mod post;
 mod posting;
 mod search;
+#[cfg(feature = "simulation")]
+mod steady;
 mod timeline;
 mod vault;
 
@@ -94,10 +96,22 @@ const BUSY: Duration = Duration::from_secs(10);
 
 /// The database before it is unlocked: only its header can be read.
 #[derive(Clone, Debug)]
-pub struct Locked {
-    writer: SqlitePool,
-    readers: SqlitePool,
+pub struct Locked(Database);
+
+#[derive(Clone, Debug)]
+enum Database {
+    Pooled {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    #[cfg(feature = "simulation")]
+    Steady(steady::Steady),
 }
+
+#[cfg(not(feature = "simulation"))]
+type Turn = Transaction<'static, Sqlite>;
+#[cfg(feature = "simulation")]
+type Turn = Box<steady::Turn>;
 
 /// The unlocked store. Copies share it.
 #[derive(Clone, Debug)]
@@ -109,7 +123,7 @@ pub struct Store {
 /// A unit of work: all of it is written at [`Unit::commit`], or nothing.
 #[derive(Debug)]
 pub struct Unit {
-    transaction: Transaction<'static, Sqlite>,
+    transaction: Turn,
     vault: Arc<Vault>,
 }
 
@@ -125,28 +139,37 @@ impl Locked {
             .foreign_keys(false)
             .pragma("secure_delete", "on")
             .busy_timeout(BUSY);
+        #[cfg(feature = "simulation")]
+        if rookery_protocol::io::simulation::Network::here().is_some() {
+            let locked = Self(Database::Steady(steady::Steady::open(options)?));
+            locked.migrate().await?;
+            return Ok(locked);
+        }
         let writer =
             SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        migrate(&writer).await?;
         // Readers are connected when first needed.
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options);
-        Ok(Self { writer, readers })
+        let locked = Self(Database::Pooled { writer, readers });
+        locked.migrate().await?;
+        Ok(locked)
     }
 
     /// The store's header, if one was written: a store without one has never been used.
     pub async fn header(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut turn = self.begin_reading().await?;
         Ok(sqlx::query_scalar("SELECT bytes FROM header WHERE id = 1")
-            .fetch_optional(&self.writer)
+            .fetch_optional(&mut *turn)
             .await?)
     }
 
     /// Writes the header of a new store, or one whose slots have changed.
     pub async fn write_header(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut turn = self.begin_writing().await?;
         sqlx::query("INSERT INTO header (id, bytes) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET bytes = excluded.bytes")
             .bind(bytes)
-            .execute(&self.writer)
+            .execute(&mut *turn)
             .await?;
-        Ok(())
+        Ok(turn.commit().await?)
     }
 
     /// The store, now that its key is there.
@@ -154,18 +177,53 @@ impl Locked {
     pub fn unlock(self, vault: Vault) -> Store {
         Store { database: self, vault: Arc::new(vault) }
     }
+
+    async fn begin_writing(&self) -> Result<Turn, sqlx::Error> {
+        match &self.0 {
+            Database::Pooled { writer, .. } => pooled(writer.begin_with("BEGIN IMMEDIATE")).await,
+            #[cfg(feature = "simulation")]
+            Database::Steady(steady) => Ok(Box::new(steady.write().await?)),
+        }
+    }
+
+    async fn begin_reading(&self) -> Result<Turn, sqlx::Error> {
+        match &self.0 {
+            Database::Pooled { readers, .. } => pooled(readers.begin()).await,
+            #[cfg(feature = "simulation")]
+            Database::Steady(steady) => Ok(Box::new(steady.read()?)),
+        }
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let mut turn = self.begin_writing().await?;
+        let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *turn).await?;
+        drop(turn);
+        let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+        if found > known {
+            return Err(StoreError::Newer { found, known });
+        }
+        let done = usize::try_from(found).unwrap_or(0);
+        for (index, script) in MIGRATIONS.iter().enumerate().skip(done) {
+            let mut turn = self.begin_writing().await?;
+            sqlx::raw_sql(*script).execute(&mut *turn).await?;
+            let version = SET_VERSION.get(index).copied().unwrap_or_default();
+            sqlx::raw_sql(version).execute(&mut *turn).await?;
+            turn.commit().await?;
+        }
+        Ok(())
+    }
 }
 
 impl Store {
     /// Begins a unit that writes. It waits for the one before it to end.
     pub async fn write(&self) -> Result<Unit, StoreError> {
-        let transaction = self.database.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let transaction = self.database.begin_writing().await?;
         Ok(Unit { transaction, vault: Arc::clone(&self.vault) })
     }
 
     /// Begins a unit that only reads: a snapshot, beside whatever is being written.
     pub async fn read(&self) -> Result<Unit, StoreError> {
-        let transaction = self.database.readers.begin().await?;
+        let transaction = self.database.begin_reading().await?;
         Ok(Unit { transaction, vault: Arc::clone(&self.vault) })
     }
 
@@ -177,8 +235,14 @@ impl Store {
 
     /// Closes the file in order.
     pub async fn close(&self) {
-        self.database.readers.close().await;
-        self.database.writer.close().await;
+        match &self.database.0 {
+            Database::Pooled { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            #[cfg(feature = "simulation")]
+            Database::Steady(steady) => steady.close().await,
+        }
     }
 }
 
@@ -198,20 +262,13 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
-async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
-    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(writer).await?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    if found > known {
-        return Err(StoreError::Newer { found, known });
-    }
-    for (index, script) in MIGRATIONS.iter().enumerate().skip(usize::try_from(found).unwrap_or(0)) {
-        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::raw_sql(*script).execute(&mut *transaction).await?;
-        let version = SET_VERSION.get(index).copied().unwrap_or_default();
-        sqlx::raw_sql(version).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-    }
-    Ok(())
+async fn pooled(
+    begins: impl Future<Output = Result<Transaction<'static, Sqlite>, sqlx::Error>>,
+) -> Result<Turn, sqlx::Error> {
+    let transaction = begins.await?;
+    #[cfg(feature = "simulation")]
+    let transaction = Box::new(steady::Turn::Pooled(transaction));
+    Ok(transaction)
 }
 
 /// A pragma takes no parameter, so each version is spelt out.

@@ -29,6 +29,7 @@ use std::{
 
 use async_trait::async_trait;
 use rookery_protocol::{
+    chain::Entry,
     community::Fork,
     id::{ChainId, CommunityId, DeviceId, ItemId, SenderKeyId, UserId},
     name::{Address, ServerName, UserName},
@@ -44,7 +45,7 @@ use super::{
     abroad::CopiedHead,
     account::{Account, StoredPresence, StoredProfile},
     blob::{BlobKey, StoredBlob},
-    chain::{StoredChain, StoredEntry},
+    chain::{ChainKind, StoredChain, StoredEntry},
     community::{Belonging, ChainPlace, StoredCommunity, StoredSenderKey},
     contact::StoredContact,
     invite::{InviteHash, StoredInvite},
@@ -136,6 +137,25 @@ impl Memory {
     #[must_use]
     pub fn new(incarnation: u64) -> Self {
         Self { incarnation, shared: Arc::default() }
+    }
+
+    /// What a disk would have when the power goes: another storage, of what is committed here.
+    #[must_use]
+    pub fn cut(&self) -> Self {
+        let shared = Shared { committed: Mutex::new(self.shared.committed()), ..Shared::default() };
+        Self { incarnation: self.incarnation, shared: Arc::new(shared) }
+    }
+
+    /// All chains that more than one home may have, as they are committed: whoever compares copies asks for them.
+    #[must_use]
+    pub fn shared_chains(&self) -> BTreeMap<ChainId, Vec<Entry>> {
+        let rows = self.shared.committed();
+        let shared = rows.chains.iter().filter(|(_, (chain, _))| chain.kind != ChainKind::Journal);
+        shared
+            .map(|(chain, (_, stored))| {
+                (*chain, stored.iter().map(|stored| stored.entry.clone()).collect())
+            })
+            .collect()
     }
 
     /// From now on units begin and then fail with `failure`; `None` ends that. Reading goes on.

@@ -55,6 +55,10 @@ pub(super) async fn takes_quic(
     how: (Trust, Protocol),
     patience: Duration,
 ) -> Result<(), ConnectError> {
+    #[cfg(feature = "simulation")]
+    if super::simulation::Network::here().is_some() {
+        return Err(ConnectError::Unreachable(super::ConnectionLost::Refused));
+    }
     let mut last = ConnectError::NoAddress { host: to.host.clone(), source: None };
     for address in addresses(to).await? {
         match by_quic(address, &to.host, how, patience).await {
@@ -94,6 +98,12 @@ async fn race(
     how: (Trust, Protocol),
     patience: Duration,
 ) -> Result<Reached, ConnectError> {
+    #[cfg(feature = "simulation")]
+    if let Some(network) = super::simulation::Network::here() {
+        let (connection, server) =
+            tcp::simulated::connect(&network, address, how, patience).await?;
+        return Ok((connection.into(), server));
+    }
     let mut by_quic = pin!(by_quic(address, name, how, patience));
     let mut by_tcp = pin!(async {
         let (connection, server) = tcp::connect(address, name, how, patience).await?;

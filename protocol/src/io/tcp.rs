@@ -8,6 +8,8 @@ mod driver;
 mod gate;
 mod listen;
 mod own;
+#[cfg(feature = "simulation")]
+pub(super) mod simulated;
 
 use std::{
     io,

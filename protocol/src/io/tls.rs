@@ -79,6 +79,9 @@ impl Protocol {
 #[derive(Debug)]
 pub struct ServerTls {
     pub(crate) config: Arc<rustls::ServerConfig>,
+    /// Whose certificate it is, where a server made it itself.
+    #[cfg(feature = "simulation")]
+    pub(crate) root: Option<ServerId>,
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -134,7 +137,11 @@ impl ServerTls {
     pub fn self_signed(root: &SigningKey) -> Result<Self, TlsError> {
         let issued = Issued::new(root, None)?;
         let chain = vec![issued.leaf.der().clone(), issued.root.der().clone()];
-        Self::from_parts(chain, PrivatePkcs8KeyDer::from(issued.key.serialize_der()).into())
+        let tls =
+            Self::from_parts(chain, PrivatePkcs8KeyDer::from(issued.key.serialize_der()).into())?;
+        #[cfg(feature = "simulation")]
+        let tls = Self { root: Some(root.verifying_key().server_id()), ..tls };
+        Ok(tls)
     }
 
     /// The same as PEM text, key and all, for a server that does not have its root key at hand; it ends with `until`.
@@ -163,7 +170,11 @@ impl ServerTls {
         config.alpn_protocols = vec![ALPN_DEVICE.to_vec(), ALPN_PEER.to_vec()];
         // No state may change by replayed early data, so there is none.
         config.max_early_data_size = 0;
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self {
+            config: Arc::new(config),
+            #[cfg(feature = "simulation")]
+            root: None,
+        })
     }
 }
 

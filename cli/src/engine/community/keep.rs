@@ -3,9 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rookery_protocol::{
-    chain::{HeadRef, Item},
-    codec,
-    community::{Action, EpochReason, PukPin, State},
+    chain::HeadRef,
+    community::{Action, PukPin, State},
     id::{ChainId, CommunityId},
     io::client::Client,
     request::community::{ListCommunities, MemberStanding},
@@ -30,10 +29,6 @@ const RETRY: Duration = Duration::from_secs(3);
 const JITTER_MS: u32 = 400;
 /// How long a member waits for an epoch before saying that it has not come.
 const GRACE: Duration = Duration::from_millis(1_500);
-/// How long an epoch lasts in audiences of up to [`SMALL`] users, and in larger ones.
-const SMALL_AGE: Duration = Duration::from_hours(8 * 24);
-const LARGE_AGE: Duration = Duration::from_hours(31 * 24);
-const SMALL: u32 = 1_000;
 /// How many newcomers get their wraps in one batch.
 const ADMITS: usize = 24;
 
@@ -216,6 +211,7 @@ impl Engine {
             self.miss(client, community).await?;
         }
         self.give_to_lacking(community, state).await?;
+        self.begin_for_newcomers(community, state).await?;
         self.renew_old_epochs(community, state).await?;
         self.shut_out_own_revoked(community).await?;
         self.look_again_at_held(community, state).await
@@ -281,22 +277,6 @@ impl Engine {
             if known == Some(puk) { Ok(()) } else { draft.say(Action::Head(puk)) }
         })
         .await
-    }
-
-    /// Starts the epoch that follows this user's own revocation of a device, so that it reads nothing even if nobody says anything.
-    async fn shut_out_own_revoked(&self, community: CommunityId) -> Result<(), CommandError> {
-        let Some(Book { state: Some(state), .. }) = self.book(community).await? else {
-            return Ok(());
-        };
-        for (id, audience) in &state.audiences {
-            let Some(reason) = audience.must_rotate() else { continue };
-            let is_devices = audience.stale.devices > 0;
-            if is_devices && state.is_in_audience(self.user, *id) {
-                self.jitter().await;
-                self.rotate(community, *id, reason).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Waits a moment for the epochs that this user lacks, and only then says that they have not come: whoever brings somebody in gives them
@@ -379,37 +359,7 @@ impl Engine {
         .await
     }
 
-    /// Begins epochs anew that have lasted long enough, so that a secret that was stolen is of no use for long.
-    async fn renew_old_epochs(
-        &self,
-        community: CommunityId,
-        state: &State,
-    ) -> Result<(), CommandError> {
-        for (id, audience) in &state.audiences {
-            let Some(epoch) = &audience.epoch else { continue };
-            if !state.is_in_audience(self.user, *id) {
-                continue;
-            }
-            let entries = self.store.read().await?.log_entries(community, epoch.seq, 1).await?;
-            let began = entries.first().and_then(|entry| {
-                codec::decode::<Item>(entry.signed.payload.as_slice()).ok().map(|item| item.at)
-            });
-            let span = if epoch.count <= SMALL { SMALL_AGE } else { LARGE_AGE };
-            // A day more than the hub asks for: its clock and the author's may differ.
-            if began.is_none_or(|began| self.now() < began.plus(span)) {
-                continue;
-            }
-            self.jitter().await;
-            match self.rotate(community, *id, EpochReason::Age).await {
-                // The hub sees it otherwise, or somebody was faster.
-                Err(error) if error.kind == Kind::NotPermitted => {}
-                rotated => rotated?,
-            }
-        }
-        Ok(())
-    }
-
-    async fn jitter(&self) {
+    pub(super) async fn jitter(&self) {
         tokio::time::sleep(Duration::from_millis(u64::from(draw() % JITTER_MS))).await;
     }
 }

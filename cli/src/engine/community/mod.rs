@@ -9,6 +9,7 @@ mod act;
 mod book;
 mod channel;
 mod draft;
+mod epochs;
 mod fork;
 mod heads;
 mod history;

@@ -37,7 +37,7 @@ const AT_ONCE: u32 = 8;
 const BATCH: u32 = 16;
 /// How often one attempt follows a log that goes on meanwhile.
 const MAX_STALE: usize = 6;
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_mins(1));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
 
 /// How long it is waited at most before a hub that is away is asked for again.
 const AWAY: Duration = Duration::from_secs(4);

@@ -7,7 +7,7 @@ mod reach;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use rookery_protocol::{
-    io::{CloseReason, client::Client},
+    io::{CloseReason, client::Client, draw},
     request::Refusal,
 };
 
@@ -244,11 +244,4 @@ async fn dial(
         listener::serve_seat(connection, seat, router, lifecycle).await;
     });
     Ok(client)
-}
-
-/// A random number for jitter. Without randomness nothing is spread, and nothing else is lost.
-fn draw() -> u32 {
-    let mut bytes = [0xff; 4];
-    getrandom::fill(&mut bytes).ok();
-    u32::from_le_bytes(bytes)
 }
