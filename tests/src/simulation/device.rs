@@ -86,7 +86,8 @@ impl Device {
         self.state.borrow_mut().life = life;
         copy_folder(&data, &self.data())?;
         self.killed.notify_waiters();
-        tokio::spawn(async move { engine.stop(Duration::ZERO).await });
+        #[expect(clippy::disallowed_methods, reason = "it ends with the runtime")]
+        let _ending = tokio::spawn(async move { engine.stop(Duration::ZERO).await });
         Ok(())
     }
 

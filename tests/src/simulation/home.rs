@@ -94,7 +94,8 @@ impl Home {
         // What is left of it sees nobody, and can write nothing.
         running.lifecycle.drain.cancel();
         running.lifecycle.abort.cancel();
-        tokio::spawn(running.stop());
+        #[expect(clippy::disallowed_methods, reason = "it ends with the runtime")]
+        let _ending = tokio::spawn(running.stop());
         Ok(())
     }
 

@@ -164,21 +164,21 @@ impl<'w> Stage<'w> {
             }
             Deed::Join => {
                 let link = self.world.invitation.clone();
-                let joined =
-                    self.try_often(device, act.deed, CommunityJoin { link }).await.is_some();
+                let join = CommunityJoin { link };
+                let joined = Box::pin(self.try_often(device, act.deed, join)).await.is_some();
                 self.change(who, |person| person.is_member = joined);
             }
             Deed::Leave => {
                 self.change(who, |person| person.may_be_out = true);
                 let leave = CommunityLeave { community: CLUB.to_owned(), delete: false };
-                let left = self.try_often(device, act.deed, leave).await;
+                let left = Box::pin(self.try_often(device, act.deed, leave)).await;
                 let is_out = left.is_some_and(|left| left.leaving.is_none());
                 self.change(who, |person| person.is_out = is_out);
             }
             Deed::Kick(whom) => {
                 self.change(whom, |person| person.may_be_out = true);
                 let order = self.order(whom, MemberAct::Kick, None);
-                let is_out = self.try_often(device, act.deed, order).await.is_some();
+                let is_out = Box::pin(self.try_often(device, act.deed, order)).await.is_some();
                 self.change(whom, |person| person.is_out = is_out);
             }
             Deed::Role(whom, gives) => {
@@ -229,12 +229,12 @@ impl<'w> Stage<'w> {
             reply_to: None,
             thread: None,
         };
-        let sent = device.ask(send).await;
-        self.note(|| match &sent {
+        let outcome = device.ask(send).await;
+        self.note(|| match &outcome {
             Ok(line) => format!("{text} in {room:?}: {}", line.state),
             Err(error) => format!("{text} in {room:?}: {error}"),
         });
-        if let (Ok(line), Some(said)) = (sent, self.said.borrow_mut().get_mut(place)) {
+        if let (Ok(line), Some(said)) = (outcome, self.said.borrow_mut().get_mut(place)) {
             said.taken = Some(line.state);
         }
     }

@@ -38,7 +38,7 @@ pub(super) const CHANNEL: &str = "club#general";
 pub(super) const ROLE: &str = "guard";
 const NAMES: [&str; 8] = ["ada", "bea", "cyd", "dan", "eve", "fay", "gus", "hal"];
 /// How long anything may take while the world is made.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How large a world is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
