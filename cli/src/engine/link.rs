@@ -137,7 +137,7 @@ impl Engine {
         self.postings_wake.notify_one();
         self.leaves_wake.notify_one();
         self.owe_communities();
-        let ended = self.follow(&client, up, up_queue).await;
+        let ended = Box::pin(self.follow(&client, up, up_queue)).await;
         if let Some(lost) = client.connection().lost()
             && let rookery_protocol::io::ConnectionLost::Closed(
                 rookery_protocol::io::CloseReason::SessionEnded,

@@ -6,7 +6,7 @@
 //! and into a community across homes, read, join, leave, are sent away, and are given roles. A [`World`] with registrations, contacts and the community
 //! is made once, and copied for each seed.
 //!
-//! When nothing is wrong any more nobody helps, and within [`HEALING`] must hold of the invariants: I1, I2 and I4 by the [`crate::oracle`]; I3, the
+//! When nothing is wrong any more nobody helps, and within a minute must hold of the invariants: I1, I2 and I4 by the [`crate::oracle`]; I3, the
 //! copies of a chain on all homes are beginnings of each other, byte by byte, and the community's are whole wherever a member is at home; I5, who is out
 //! shows nothing that was begun after that was acknowledged; I6, members agree about the community; I7, nobody is warned; I9, nothing waits any more.
 //!
@@ -46,7 +46,7 @@ use self::{schedule::Schedule, stage::Stage};
 use crate::random::Random;
 
 /// How long everything may take, after the last fault and the last deed, until it is well.
-const HEALING: Duration = Duration::from_mins(8);
+const HEALING: Duration = Duration::from_mins(1);
 /// What comes twice does so by then.
 const STILL: Duration = Duration::from_secs(20);
 

@@ -124,7 +124,7 @@ impl Verb for CommunityJoin {
     type Event = Nothing;
 
     async fn run(self, call: Call) -> Result<Changed, CommandError> {
-        let (community, joined) = call.engine.join(&self.link).await?;
+        let (community, joined) = Box::pin(call.engine.join(&self.link)).await?;
         let standing = if joined == Joined::Member { "member" } else { "asking" };
         Ok(Changed {
             id: Some(community.to_string()),

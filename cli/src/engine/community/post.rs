@@ -132,7 +132,7 @@ impl Engine {
             if batch.is_empty() {
                 return Ok(());
             }
-            let (batch, items) = self.seal_batch(community, channel, batch).await?;
+            let (batch, items) = Box::pin(self.seal_batch(community, channel, batch)).await?;
             let request = PostChannel { community, channel, items };
             let answer = client.call_watched(&request).await;
             let is_away = matches!(answer, Err(CallError::Request(PostError::HubAway { .. })));
