@@ -159,6 +159,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ("target/release/simulation --seed 46 --trace", "simulation --seed 46 --trace"),
     // Minutes of an optimising compiler: here only that nothing would be resolved anew. `.ci/run` builds the same unoptimised.
     ("cargo build --release --locked", "cargo metadata --locked --format-version 1 >/dev/null"),
+    (
+        "cargo build --release --locked --workspace",
+        "cargo metadata --locked --format-version 1 >/dev/null",
+    ),
     ("cargo build --release --locked --workspace && target/release/load all", "load all --help"),
     ("target/release/load messages", "load messages --pairs 2 --in-flight 2 --seconds 1"),
     ("target/release/load connections --count 3000", "load connections --count 10"),
@@ -166,6 +170,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("target/release/load fanout", "load fanout --members 8 --senders 1 --in-flight 1 --seconds 1"),
     ("target/release/load send --times 20", "load send --times 1"),
     ("target/release/load fallback", "load fallback --times 1"),
+    ("target/release/load healing", "load healing --pairs 2 --rate 20 --seconds 2"),
+    ("target/release/load dead-peer", "load dead-peer --pairs 2 --rate 20 --seconds 2"),
     (
         "target/release/load federation",
         "load federation --pairs 2 --rate 20 --members 2 --seconds 1",

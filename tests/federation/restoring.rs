@@ -132,11 +132,17 @@ async fn a_restored_server_changes_nothing_before_its_peers_were_asked() -> Resu
     ensure!(status.get("waits_for") == Some(&serde_json::json!(["garden.example"])), "{status}");
     let looked = nest.admin(&["doctor", "federation"]).await?;
     ensure!(looked.code() == 7 && looked.stdout.contains("waits for garden.example"), "{looked}");
-    // She reads; what she says waits.
+    // She reads; what she says waits. That her server was killed her agent notices when it next asks for something, and says that first.
     alice.wait_until_connected().await?;
     alice.read_until("club#general", &["before"]).await?;
-    let queued = alice.run(&["send", "club#general", "meanwhile"]).await?;
-    ensure!(queued.code() == 9 && queued.stderr.contains("not posted yet"), "{queued}");
+    let id = uuid::Uuid::now_v7().to_string();
+    let said = ["send", "club#general", "meanwhile", "--id", &id, "--timeout", "5s"];
+    eventually(PATIENCE, async || {
+        let queued = alice.run(&said).await?;
+        ensure!(queued.code() == 9 && queued.stderr.contains("not posted yet"), "{queued}");
+        Ok(())
+    })
+    .await?;
     scene.homes.get_mut(1).context("garden")?.start().await?;
     wait_until_open(scene.homes.first().context("nest")?).await?;
     for who in [scene.person(0)?, scene.person(1)?] {
