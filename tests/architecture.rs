@@ -107,6 +107,10 @@ fn the_protocol_is_pure_without_its_io() {
 fn no_program_enters_a_simulated_network() {
     never_names("homeserver/src", &["io::simulation"], &[]);
     never_names("cli/src", &["Network::new"], &[]);
+    // What is built for people is built without the tests, which alone ask for it.
+    let workspace = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let built = workspace.lines().find(|line| line.starts_with("default-members =")).unwrap();
+    assert!(!built.contains("tests"), "{built}");
     for package in ["homeserver", "cli", "protocol"] {
         let manifest = std::fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
         let by_default = manifest.lines().find(|line| line.starts_with("default ="));
