@@ -4,15 +4,25 @@ use rookery_protocol::{
     id::UserId,
     io::client::{CallError, Client},
     name::Address,
-    request::chain::{NameOfUser, ReadError, ResolveUser},
+    request::{
+        chain::{NameOfUser, ReadError, ResolveUser},
+        community::NamesOfUsers,
+    },
 };
 
-use super::{Engine, chains::ChainError, refusal::failed};
+use super::{
+    Engine,
+    chains::ChainError,
+    refusal::{failed, failed_as},
+};
 use crate::{
     agent::verb::rfc3339,
     error::{CommandError, Kind},
     store::{ContactRow, StoreError},
 };
+
+/// Names asked for at once.
+const NAMES: usize = 512;
 
 /// What is known of whom `text` names, before the home is asked.
 enum Named {
@@ -23,6 +33,35 @@ enum Named {
 }
 
 impl Engine {
+    /// Learns the names of users who are only known by their ids.
+    pub(super) async fn learn_names(
+        &self,
+        client: &Client,
+        users: &[UserId],
+    ) -> Result<(), CommandError> {
+        let mut unknown = vec![];
+        let mut unit = self.store.read().await?;
+        for user in users {
+            if *user != self.user && unit.name_of(*user).await?.is_none() {
+                unknown.push(*user);
+            }
+        }
+        drop(unit);
+        for users in unknown.chunks(NAMES) {
+            let names = client
+                .call(&NamesOfUsers { users: users.to_vec() })
+                .await
+                .map_err(|error| failed_as(error, |_| Kind::Failed))?
+                .names;
+            let mut unit = self.store.write().await?;
+            for named in names {
+                unit.put_name(named.user, &named.name).await?;
+            }
+            unit.commit().await?;
+        }
+        Ok(())
+    }
+
     /// Who `text` names: known already, or found out from the home.
     pub(super) async fn person_named(&self, text: &str) -> Result<ContactRow, CommandError> {
         let address = match self.look_up(text).await? {

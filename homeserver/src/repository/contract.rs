@@ -10,6 +10,7 @@ pub(super) mod chain;
 pub(crate) mod community;
 mod contact;
 pub(super) mod mailbox;
+mod outbound;
 mod peer;
 pub(super) mod place;
 pub(super) mod prekey;
@@ -148,7 +149,8 @@ laws! {
         where_a_peer_was_found_is_kept_for_each_who_said_so,
         a_forgotten_peer_leaves_no_queue_and_no_rights,
         a_stranger_is_idle_until_somebody_here_has_to_do_with_it,
-        foreigners_are_found_by_id_and_by_server,
+        foreigners_are_found_by_id_and_by_server;
+    outbound:
         a_queue_keeps_its_order_until_it_is_settled,
         a_lane_waits_as_one,
         what_joins_a_lane_meanwhile_waits_with_it,

@@ -97,6 +97,20 @@ pub struct SenderKeyUse {
     pub next_index: u32,
 }
 
+impl From<&AnnounceBody> for SenderKeyUse {
+    /// As it is when it was announced and nothing was said under it.
+    fn from(header: &AnnounceBody) -> Self {
+        Self {
+            user: header.user,
+            device: header.device,
+            channel: header.channel,
+            epoch: header.epoch,
+            head: header.head,
+            next_index: header.start_index,
+        }
+    }
+}
+
 /// Where something is to stand.
 struct Place {
     community: CommunityId,
@@ -139,14 +153,7 @@ pub fn judge_announce(
     if sender_key(header.sender_key).is_some() {
         return Err(Misposted::UsedIndex.into());
     }
-    let use_ = SenderKeyUse {
-        user: header.user,
-        device: header.device,
-        channel: header.channel,
-        epoch: header.epoch,
-        head: header.head,
-        next_index: header.start_index,
-    };
+    let use_ = SenderKeyUse::from(&header);
     Ok((header, use_))
 }
 

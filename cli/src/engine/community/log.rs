@@ -11,7 +11,7 @@ use rookery_protocol::{
     name::ServerName,
     request::{
         chain::{Entries, ReadChain},
-        community::{NamesOfUsers, PreviewError, PreviewLog, ReadChains, WantedChain},
+        community::{PreviewError, PreviewLog, ReadChains, WantedChain},
     },
     user,
 };
@@ -378,35 +378,6 @@ impl Engine {
         community: CommunityId,
     ) -> Result<Option<HeadRef>, StoreError> {
         Ok(self.book(community).await?.and_then(|book| book.state).map(|state| state.head.into()))
-    }
-
-    /// Learns the names of users who are only known by their ids.
-    pub(in super::super) async fn learn_names(
-        &self,
-        client: &Client,
-        users: &[UserId],
-    ) -> Result<(), CommandError> {
-        let mut unknown = vec![];
-        let mut unit = self.store.read().await?;
-        for user in users {
-            if *user != self.user && unit.name_of(*user).await?.is_none() {
-                unknown.push(*user);
-            }
-        }
-        drop(unit);
-        for users in unknown.chunks(CHAINS) {
-            let names = client
-                .call(&NamesOfUsers { users: users.to_vec() })
-                .await
-                .map_err(|error| failed_as(error, |_| Kind::Failed))?
-                .names;
-            let mut unit = self.store.write().await?;
-            for named in names {
-                unit.put_name(named.user, &named.name).await?;
-            }
-            unit.commit().await?;
-        }
-        Ok(())
     }
 }
 

@@ -56,15 +56,7 @@ fn key_in(entry: &Entry, kind: Kind) -> Option<(SenderKeyId, Used)> {
         Kind::Announce => {
             let announce: Announce = codec::decode(body).ok()?;
             let header: AnnounceBody = codec::decode(announce.header.as_slice()).ok()?;
-            let used = SenderKeyUse {
-                user: header.user,
-                device: header.device,
-                channel: header.channel,
-                epoch: header.epoch,
-                head: header.head,
-                next_index: header.start_index,
-            };
-            Some((header.sender_key, Used::Announced(used)))
+            Some((header.sender_key, Used::Announced(SenderKeyUse::from(&header))))
         }
         Kind::Message => {
             let message: ChannelMessage = codec::decode(body).ok()?;

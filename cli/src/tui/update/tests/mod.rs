@@ -5,6 +5,7 @@ mod calling;
 mod drafts;
 mod first_run;
 mod looks;
+mod mended;
 mod moving;
 mod panes;
 mod secrets;
