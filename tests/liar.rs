@@ -62,7 +62,7 @@ async fn who_is_let_in_opens_what_a_stranger_does_not() -> Result<()> {
     let joined = scene.forge(head, stranger.device.signing(), join).await?;
     let body = joined.body.context("a body")?;
     let statements = vec![Submission { signed: joined.signed, body }];
-    let request = AppendLog { community: scene.community, statements };
+    let request = AppendLog { community: scene.community, statements, hub: None };
     stranger.client.call(&request).await?;
     eventually(PATIENCE, async || {
         ensure!(

@@ -327,8 +327,14 @@ async fn the_home_of_who_was_sent_away_gets_the_log_up_to_then_and_nothing_after
     let nest = scene.homes.first().context("nest")?;
     let client = garden.connect(&nest.ready().address, "nest.example").await?;
     let asking = async {
-        let read =
-            |channel, after| PeerReadPlace { community, channel, after, limit: 256, guest: None };
+        let read = |channel, after| PeerReadPlace {
+            community,
+            channel,
+            after,
+            limit: 256,
+            guest: None,
+            last: None,
+        };
         let channel = Some(ChannelId::from_number(1));
         let refused = client.call(&read(channel, None)).await;
         ensure!(matches!(refused, Err(CallError::Request(ReadError::NotFound))), "{refused:?}");

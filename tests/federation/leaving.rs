@@ -243,8 +243,14 @@ async fn a_copy_goes_when_the_last_who_lives_there_has_left_and_comes_again() ->
         let page = client.call(&PeerListPlaces { after: None, only: None }).await?;
         let of_crew = page.places.iter().filter(|place| place.community == crew).count();
         ensure!(of_crew == 2 && page.places.len() == 2, "{page:?}");
-        let log =
-            PeerReadPlace { community: club, channel: None, after: None, limit: 9, guest: None };
+        let log = PeerReadPlace {
+            community: club,
+            channel: None,
+            after: None,
+            limit: 9,
+            guest: None,
+            last: None,
+        };
         let refused = client.call(&log).await;
         ensure!(matches!(refused, Err(CallError::Request(ReadError::NotFound))), "{refused:?}");
         Ok(())

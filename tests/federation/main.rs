@@ -11,3 +11,4 @@ mod moving;
 mod pair;
 mod people;
 mod restoring;
+mod sight;

@@ -199,6 +199,12 @@ impl Homeserver {
         self.process.as_ref().and_then(Running::id).context("the homeserver does not run")
     }
 
+    /// Has `value` in the environment variable `key`, which stands for a setting, when it is started again.
+    pub fn set(&mut self, key: &'static str, value: &str) {
+        self.setup.settings.retain(|(known, _)| *known != key);
+        self.setup.settings.push((key, value.to_owned()));
+    }
+
     /// Starts it on the port and the data that it had before, and waits until it is ready.
     pub async fn start(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "the homeserver runs already");

@@ -34,7 +34,7 @@ impl Engine {
         let channels = unit.channels().await?;
         drop(unit);
         let channels: Rows = channels.into_iter().map(|row| (row.chain(), row)).collect();
-        for book in self.books.all() {
+        for book in self.books.all_shown() {
             if book.row.is_over() {
                 continue;
             }
@@ -92,13 +92,15 @@ impl Engine {
     ) -> Result<(), CommandError> {
         let community = self.community_name(book).await?;
         let members = |state: &State| u32::try_from(state.members.size()).unwrap_or(u32::MAX);
+        // Of what is only in sight there is no log here yet.
+        let whole = book.state.as_ref().filter(|_| !book.is_sight);
         let blank = Conversation {
             community: Some(community.clone()),
-            standing: super::community::standing_word(book.row.standing).to_owned(),
+            standing: self.word_of(book).to_owned(),
             members: book.state.as_ref().map_or(0, members),
             alarm: book.row.alarm.clone(),
             refusal: super::community::leave_refused(&book.row),
-            log: book.state.as_ref().map(|state| state.head.seq.saturating_add(1)),
+            log: whole.map(|state| state.head.seq.saturating_add(1)),
             ..nowhere(RoomKind::Community)
         };
         let Some(state) = &book.state else {

@@ -205,6 +205,17 @@ pub async fn page(
     Ok(Some(Entries { entries, head, more: page.more }))
 }
 
+/// After which place the last `limit` entries of a chain come; nothing if that is all of them.
+pub async fn before_last(
+    services: &Services,
+    chain: ChainId,
+    limit: u32,
+) -> Result<Option<u64>, StorageError> {
+    let stored = services.storage.read().await?.chain(chain).await?;
+    let head = stored.and_then(|stored| stored.head);
+    Ok(head.and_then(|head| head.seq.checked_sub(u64::from(limit.clamp(1, PAGE_ROWS)))))
+}
+
 /// Whose name it is, for whoever may write to them.
 pub async fn resolve(
     services: &Services,

@@ -9,6 +9,7 @@ mod handover;
 mod invite;
 mod key;
 mod member;
+mod owner;
 mod structure;
 
 use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
@@ -26,6 +27,7 @@ use crate::{
 };
 
 pub use denied::{Denied, Missing, Refused};
+pub use owner::check_owners;
 
 /// How many of anything a community has at most.
 pub(super) const MAX_ROLES: usize = 250;
@@ -230,6 +232,7 @@ fn begin(
         rule: None,
         history: *history,
         epoch: None,
+        former: RedBlackTreeMapSync::new_sync(),
         lacking: RedBlackTreeSetSync::new_sync(),
         stale: Stale::default(),
     };
@@ -242,6 +245,8 @@ fn begin(
         owner_epoch: 0,
         terms: RedBlackTreeMapSync::new_sync(),
         owner: statement.author,
+        owners: RedBlackTreeMapSync::new_sync().insert(entry.seq, statement.author),
+        vouched: None,
         policy: *policy,
         name: None,
         topic: None,
@@ -288,7 +293,8 @@ fn check_group(action: &Action) -> Result<(), Denied> {
         | Action::InviteRevoke { .. }
         | Action::Join(_)
         | Action::Ask(_)
-        | Action::Approve(_) => Err(Denied::Not("a group has one channel and no roles")),
+        | Action::Approve(_)
+        | Action::Snapshot { .. } => Err(Denied::Not("a group has one channel and no roles")),
         Action::AudienceSet(set) if set.audience != AudienceId::MEMBERS => {
             Err(Denied::Not("a group has one channel and no roles"))
         }
@@ -342,6 +348,7 @@ impl Case<'_> {
             Action::Lacking { audience, epoch } => self.lacking(*audience, *epoch)?,
             Action::OwnerSet { user } => self.owner_set(*user)?,
             Action::Handover(handover) => self.hand_over(handover)?,
+            Action::Snapshot { digest } => self.vouch(*digest)?,
             Action::Delete => {
                 self.need_owner()?;
                 State { is_deleted: true, ..self.state.clone() }

@@ -17,11 +17,12 @@ mod fork;
 mod judge;
 mod log;
 mod permission;
+mod snapshot;
 mod state;
 mod statement;
 mod term;
 
-pub use apply::{Chains, Denied, Missing, Refused, apply, verify_and_apply};
+pub use apply::{Chains, Denied, Missing, Refused, apply, check_owners, verify_and_apply};
 pub use audience::{MAX_LATE_LEAVES, PROMPT_AUDIENCE, RosterEntry, roster_root};
 pub use channel::{
     Announce, AnnounceBody, ChannelMessage, MessageHeader, RECEIPT_AUDIENCE, Redact, SEALED_BYTES,
@@ -33,6 +34,7 @@ pub use judge::{
 };
 pub use log::{Stopped, apply_verified, check_log};
 pub use permission::{Cache, Permissions};
+pub use snapshot::{MAX_SNAPSHOT, Snapshot};
 pub use state::{Asking, Audience, Channel, Epoch, Invite, Member, Overwrite, Role, Stale, State};
 pub use statement::{
     Action, Add, Admit, Approve, Ask, AudienceRule, AudienceSet, BASE_WINDOW, Ban, ChannelEnd,

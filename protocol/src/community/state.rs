@@ -8,11 +8,12 @@ use super::{
 };
 use crate::{
     chain::Seen,
+    codec::Octets,
     id::{
         AudienceId, BlobId, ChannelId, CommunityId, Digest, InviteId, ItemId, RoleId, ServerId,
         UserId,
     },
-    key::{KemKey, VerifyingKey},
+    key::{HpkeBox, KemKey, VerifyingKey},
     name::ServerName,
     time::Timestamp,
 };
@@ -36,6 +37,10 @@ pub struct State {
     pub terms: RedBlackTreeMapSync<u64, Term>,
     /// Who owns it.
     pub owner: UserId,
+    /// Where the log says who owns it from there on.
+    pub owners: RedBlackTreeMapSync<u64, UserId>,
+    /// Where an owner last vouched for what the log had come to.
+    pub vouched: Option<u64>,
     /// Who may join.
     pub policy: JoinPolicy,
     /// Its name.
@@ -128,6 +133,8 @@ pub struct Audience {
     pub history: History,
     /// The epoch in force; absent while the batch that makes the audience is under way.
     pub epoch: Option<Epoch>,
+    /// The epochs before, by number.
+    pub former: RedBlackTreeMapSync<u32, Epoch>,
     /// Members who have no wrap of it: they came since, or say that theirs does not open.
     pub lacking: RedBlackTreeSetSync<UserId>,
     /// What has happened since that epoch that asks for another.
@@ -151,12 +158,14 @@ pub struct Epoch {
     pub commit: Digest,
     /// Where the wraps are.
     pub wraps: BlobId,
+    /// The links that it was also wrapped for, in the order of their wraps.
+    pub links: Vec<InviteId>,
     /// The history setting that it began under.
     pub history: History,
     /// The secret before, sealed under this one's.
-    pub previous: Option<Vec<u8>>,
+    pub previous: Option<Octets<96>>,
     /// The metadata key before, sealed under this one's.
-    pub previous_meta: Option<Vec<u8>>,
+    pub previous_meta: Option<Octets<96>>,
 }
 
 /// What asks for a new epoch.
@@ -182,6 +191,8 @@ pub struct Invite {
     pub key: Option<VerifyingKey>,
     /// What epochs are also wrapped for.
     pub wrap_key: Option<KemKey>,
+    /// The epoch of all members in force, wrapped for that key; absent where the epoch's own wraps have it.
+    pub wrap: Option<HpkeBox>,
     /// Roles that it gives, as far as its maker could give them when it is used.
     pub roles: Vec<RoleId>,
     /// How often it can still be used.

@@ -8,7 +8,7 @@ use crate::{
     chain::Seen,
     codec::Octets,
     hash::labelled,
-    id::{AudienceId, ChannelId, CommunityId, InviteId, RoleId, UserId},
+    id::{AudienceId, ChannelId, CommunityId, Digest, InviteId, RoleId, UserId},
     wire_enum, wire_struct,
 };
 
@@ -130,6 +130,11 @@ wire_enum! {
         },
         /// Another server orders the community from here on.
         #[n(29)] Handover(#[n(0)] Handover),
+        /// The owner vouches for what the log came to before this statement.
+        #[n(30)] Snapshot {
+            /// [`Snapshot::digest`](super::Snapshot::digest) of it.
+            #[n(0)] digest: Digest
+        },
     }
 }
 

@@ -21,6 +21,8 @@ wire_struct! {
         #[n(0)] pub community: CommunityId,
         /// The statements in order; one to 256.
         #[n(1)] pub statements: Vec<Submission>,
+        /// Its hub, when that is another server than the one that is asked, which need not have anything of it yet.
+        #[n(2)] pub hub: Option<ServerName>,
     }
 }
 

@@ -13,6 +13,7 @@ pub mod contact;
 pub mod device;
 pub mod discovery;
 pub mod link;
+pub mod look;
 pub mod message;
 pub mod peer;
 pub mod peer_people;

@@ -19,6 +19,7 @@ use crate::{
         community::{
             AppendLog, AppendLogError, MoveStep, NamedUser, PrepareMove, PrepareMoveError,
         },
+        look::SnapshotPart,
     },
     wire_enum, wire_struct,
 };
@@ -97,6 +98,8 @@ wire_struct! {
         #[n(3)] pub limit: u32,
         /// For somebody who looks at a log before they belong to it.
         #[n(4)] pub guest: Option<Guest>,
+        /// The last of them rather than the first.
+        #[n(5)] pub last: Option<bool>,
     }
 }
 
@@ -213,6 +216,20 @@ wire_struct! {
 }
 
 request!(PeerPutBlob: "peer/place/put-blob/1", PeerForward, Homeserver => BlobProgress, PutBlobError, HANDED_ON);
+
+wire_struct! {
+    /// Reads a part of the newest snapshot of a community's log that its owner has vouched for.
+    pub struct PeerReadSnapshot {
+        /// Which community.
+        #[n(0)] pub community: CommunityId,
+        /// From which byte on.
+        #[n(1)] pub offset: u64,
+        /// For somebody who does not belong to it yet.
+        #[n(2)] pub guest: Option<Guest>,
+    }
+}
+
+request!(PeerReadSnapshot: "peer/place/snapshot/1", PeerRead, Homeserver => SnapshotPart, ReadError);
 
 wire_struct! {
     /// Gets a part of a blob of a community that somebody of the asker's may read the log of.

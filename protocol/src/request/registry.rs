@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::{
     Caller, RateClass, Refusal, Request, account, admin, blob, chain, channel, community, contact,
-    device, discovery, link, message, peer, peer_people, peer_place, peer_return, peering, prekey,
-    presence, server, session,
+    device, discovery, link, look, message, peer, peer_people, peer_place, peer_return, peering,
+    prekey, presence, server, session,
 };
 use crate::{
     schema::{Catalogue, Schema},
@@ -69,6 +69,7 @@ impl Registry {
         crate::chain::OwnerHead::describe(catalogue);
         crate::user::Statement::describe(catalogue);
         crate::community::Statement::describe(catalogue);
+        crate::community::Snapshot::describe(catalogue);
         crate::community::Announce::describe(catalogue);
         crate::community::AnnounceBody::describe(catalogue);
         crate::community::ChannelMessage::describe(catalogue);
@@ -121,6 +122,10 @@ impl Registry {
             .with::<community::AppendLog>()
             .with::<community::ListCommunities>()
             .with::<community::PreviewLog>()
+            .with::<look::LookAtSnapshot>()
+            .with::<look::LookAtPlace>()
+            .with::<look::LookAtUsers>()
+            .with::<look::LookAtBlob>()
             .with::<community::ReadChains>()
             .with::<community::NamesOfUsers>()
             .with::<community::SuggestContacts>()
@@ -150,6 +155,7 @@ impl Registry {
             .with::<peer_place::PeerAppendLog>()
             .with::<peer_place::PeerPostChannel>()
             .with::<peer_place::PeerPutBlob>()
+            .with::<peer_place::PeerReadSnapshot>()
             .with::<peer_place::PeerGetBlob>()
             .with::<peer_place::PeerListReads>()
             .with::<peer_place::PeerCompareHeads>()

@@ -1,5 +1,7 @@
 //! A community of people without a client: one open channel, whose names, wraps and posts are random bytes of the right length.
 
+use anyhow::Context as _;
+use rookery_cli::e2ee::epoch::LinkSecret;
 use rookery_protocol::{
     chain::{HeadRef, Kind, Seen, Submission},
     codec::{self, Octets},
@@ -8,7 +10,10 @@ use rookery_protocol::{
         Create, EpochReason, EpochStart, History, Join, JoinBy, JoinPolicy, Member, MessageHeader,
         Nickname, Permissions, Place, SealedText, Statement, announce_item, roster_root,
     },
-    id::{AudienceId, BlobId, ChainId, ChannelId, CommunityId, Digest, ItemId, SenderKeyId},
+    id::{
+        AudienceId, BlobId, ChainId, ChannelId, CommunityId, Digest, InviteId, ItemId, SenderKeyId,
+        from_base32,
+    },
     name::JoinLink,
     request::{
         blob::{PART_BYTES, PutBlob},
@@ -38,6 +43,38 @@ pub struct Commons {
     head: Seen,
     /// The epoch in force.
     epoch: u32,
+}
+
+/// The secret part of a link into a community.
+pub struct Link {
+    community: CommunityId,
+    invite: InviteId,
+    secret: LinkSecret,
+}
+
+impl std::str::FromStr for Link {
+    type Err = anyhow::Error;
+
+    /// Reads it out of a link as a client has printed it.
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let parts = text.split_once('#').context("a link without its secret part")?.1.split('&');
+        let parts: std::collections::BTreeMap<&str, &str> =
+            parts.filter_map(|part| part.split_once('=')).collect();
+        let part = |name: &str| parts.get(name).copied().with_context(|| format!("no {name}"));
+        let secret = from_base32(part("secret")?).context("a secret that is none")?;
+        Ok(Self {
+            community: part("community")?.parse()?,
+            invite: InviteId::from_number(part("invite")?.parse()?),
+            secret: LinkSecret::from_bytes(&secret).context("a secret of another length")?,
+        })
+    }
+}
+
+impl Link {
+    fn right_of(&self, person: &Bare) -> JoinBy {
+        let proof = self.secret.keys().prove(self.community, self.invite, person.user);
+        JoinBy::Link { invite: self.invite, proof }
+    }
 }
 
 impl Commons {
@@ -85,11 +122,20 @@ impl Commons {
 
     /// The open community `community` as somebody sees it who may join; `epoch` is the one in force.
     pub async fn find(person: &Bare, community: CommunityId, epoch: u32) -> anyhow::Result<Self> {
+        Self::preview(person, community, &JoinBy::Open, epoch).await
+    }
+
+    async fn preview(
+        person: &Bare,
+        community: CommunityId,
+        by: &JoinBy,
+        epoch: u32,
+    ) -> anyhow::Result<Self> {
         let mut head = None;
         loop {
             let request = PreviewLog {
                 community,
-                by: JoinBy::Open,
+                by: by.clone(),
                 after: head.map(|head: Seen| head.seq),
                 limit: 256,
                 hub: None,
@@ -125,6 +171,17 @@ impl Commons {
     pub async fn join(&mut self, person: &Bare) -> anyhow::Result<()> {
         let join = Action::Join(Join { puk: person.puk, by: JoinBy::Open });
         self.say(person, vec![join]).await
+    }
+
+    /// The community that a link leads to, as `person` sees it who may join by it.
+    pub async fn seen_by(person: &Bare, link: &Link) -> anyhow::Result<Self> {
+        Self::preview(person, link.community, &link.right_of(person), 0).await
+    }
+
+    /// Has `person` join by a link with the key of the epoch.
+    pub async fn join_by(&mut self, person: &Bare, link: &Link) -> anyhow::Result<()> {
+        let by = link.right_of(person);
+        self.say(person, vec![Action::Join(Join { puk: person.puk, by })]).await
     }
 
     /// States `count` times, in as many statements, what `person` is called here.
@@ -212,7 +269,7 @@ impl Commons {
     }
 
     async fn append(&mut self, author: &Bare, statements: Vec<Submission>) -> anyhow::Result<()> {
-        let request = AppendLog { community: self.community, statements };
+        let request = AppendLog { community: self.community, statements, hub: None };
         let HeadRef { seq, hash } = author.client.call(&request).await?;
         self.head = Seen { seq, hash };
         Ok(())

@@ -108,11 +108,11 @@ fn the_second_member_reads_the_same_by_our_own_code() {
             .unwrap();
     let former = world.secrets[1].commit(MEMBERS, 1);
     let previous = epoch.previous.as_ref().unwrap();
-    let opened = secret.open_previous(world.place(), previous, &former).unwrap();
+    let opened = secret.open_previous(world.place(), previous.as_slice(), &former).unwrap();
     assert_eq!(opened.to_bytes(), world.secrets[1].to_bytes());
     let metadata = secret.metadata(world.community, MEMBERS);
     let previous = epoch.previous_meta.as_ref().unwrap();
-    let before = metadata.open_previous(world.place(), previous).unwrap();
+    let before = metadata.open_previous(world.place(), previous.as_slice()).unwrap();
     let role = state.roles.get(&RoleId::from_number(1)).unwrap().name.as_ref().unwrap();
     let name = before.open_text(world.community, TextOf::RoleName(RoleId::from_number(1)), role);
     assert_eq!(name.unwrap(), "gardener");

@@ -14,10 +14,10 @@ use rookery_protocol::{
     user,
 };
 
-use super::super::Engine;
+use super::{super::Engine, sight::Sights};
 use crate::{
     e2ee::epoch::EpochPlace,
-    store::{CommunityRow, StoreError, Unit},
+    store::{CommunityRow, Standing, StoreError, Unit},
 };
 
 /// How many states of a log are kept at hand, newest last.
@@ -33,9 +33,18 @@ pub(in super::super) struct Book {
     pub(in super::super) state: Option<State>,
     /// Every epoch that the log has begun.
     pub(in super::super) epochs: Arc<BTreeMap<(AudienceId, u32), Epoch>>,
+    /// It is as its owner vouches: its log is still being checked, and nothing is sealed or stated for it.
+    pub(in super::super) is_sight: bool,
 }
 
 impl Book {
+    /// Whether the log has still to be checked to where this user came.
+    pub(in super::super) fn is_checking(&self, user: UserId) -> bool {
+        let is_in = |state: &State| state.members.contains_key(&user);
+        self.row.standing == Standing::Member
+            && (self.is_sight || !self.state.as_ref().is_some_and(is_in))
+    }
+
     /// Which epoch it is, by its audience and number.
     pub(super) fn place(&self, audience: AudienceId, epoch: u32) -> EpochPlace {
         EpochPlace { community: self.row.community, audience, epoch }
@@ -48,6 +57,8 @@ pub(in super::super) struct Books {
     shelf: Mutex<BTreeMap<CommunityId, Book>>,
     windows: Mutex<HashMap<CommunityId, VecDeque<State>>>,
     histories: Histories,
+    /// What is seen of communities whose logs are being checked.
+    pub(super) sights: Sights,
     /// Held while a log is taken in: entries of one are judged one after the other.
     pub(super) turn: tokio::sync::Mutex<()>,
     loaded: tokio::sync::OnceCell<()>,
@@ -142,13 +153,26 @@ impl Books {
         self.books().values().cloned().collect()
     }
 
+    /// A community as it is shown to people: while its log is being checked, as its owner vouches.
+    pub(super) fn shown(&self, book: Book) -> Book {
+        match self.sights.of(book.row.community) {
+            Some(sight) => sight.book(book.row),
+            None => book,
+        }
+    }
+
+    /// All communities that are known here, as they are shown.
+    pub(in super::super) fn all_shown(&self) -> Vec<Book> {
+        self.all().into_iter().map(|book| self.shown(book)).collect()
+    }
+
     /// Puts a community in, or replaces what is known of it besides its log.
     pub(super) fn put_row(&self, row: CommunityRow) {
         let mut books = self.books();
         if let Some(book) = books.get_mut(&row.community) {
             book.row = row;
         } else {
-            let book = Book { state: None, epochs: Arc::default(), row };
+            let book = Book { state: None, epochs: Arc::default(), row, is_sight: false };
             books.insert(book.row.community, book);
         }
     }

@@ -3,6 +3,8 @@
 mod entry;
 mod gathered;
 
+pub(super) use self::entry::is_allowed;
+
 use std::time::Duration;
 
 use rookery_protocol::{
@@ -284,7 +286,7 @@ impl Engine {
 }
 
 /// Whose chains, and how far, a page of entries will ask for.
-fn authors_of(entries: &[Entry]) -> Vec<(UserId, u64)> {
+pub(super) fn authors_of(entries: &[Entry]) -> Vec<(UserId, u64)> {
     let mut wanted: Vec<(UserId, u64)> = entries
         .iter()
         .filter_map(|entry| {

@@ -14,6 +14,7 @@ use rookery_protocol::{
     id::{AudienceId, ChainId, CommunityId, UserId},
     io::client::{CallError, Client},
     key::{HpkeBox, KemKey},
+    name::ServerName,
     request::{
         Refusal,
         community::{AppendLog, AppendLogError},
@@ -60,11 +61,20 @@ pub(super) struct Draft<'e> {
     begun: Vec<EpochPlace>,
     submissions: Vec<Submission>,
     blobs: Vec<Vec<u8>>,
+    /// The hub that the batch goes to, where this user's home need not know it yet.
+    hub: Option<ServerName>,
 }
 
 impl<'e> Draft<'e> {
     /// An empty batch at the end of the log as it is known here.
     pub(super) async fn begin(engine: &'e Engine, book: &Book) -> Result<Self, CommandError> {
+        if book.is_sight {
+            return Err(CommandError::new(
+                ErrorKind::NoConnection,
+                "the community's log is still being checked: nothing is changed before",
+            )
+            .hint("try again in a moment; `rookery community list` shows how it stands"));
+        }
         let mut draft = Self::empty(engine, book.row.community).await?;
         if let Some(state) = &book.state {
             for (id, audience) in &state.audiences {
@@ -78,6 +88,16 @@ impl<'e> Draft<'e> {
         }
         draft.state.clone_from(&book.state);
         Ok(draft)
+    }
+
+    /// An empty batch of somebody who comes into a community, at the end of its log as it is in sight.
+    pub(super) async fn on_sight(
+        engine: &'e Engine,
+        state: State,
+        hub: Option<ServerName>,
+    ) -> Result<Self, CommandError> {
+        let draft = Self::empty(engine, state.community).await?;
+        Ok(Self { state: Some(state), hub, ..draft })
     }
 
     /// An empty batch of a community that has no log yet.
@@ -107,6 +127,7 @@ impl<'e> Draft<'e> {
             begun: vec![],
             submissions: vec![],
             blobs: vec![],
+            hub: None,
         })
     }
 
@@ -331,7 +352,8 @@ impl<'e> Draft<'e> {
         for wraps in &self.blobs {
             engine.put_blob(client, self.community, wraps).await.map_err(no_wraps)?;
         }
-        let request = AppendLog { community: self.community, statements: self.submissions.clone() };
+        let (statements, hub) = (self.submissions.clone(), self.hub.clone());
+        let request = AppendLog { community: self.community, statements, hub };
         let begun = Instant::now();
         loop {
             match client.call_watched(&request).await {

@@ -327,6 +327,7 @@ fn describe(action: &Action) -> Described {
         Action::Admit(admit) => named("gave the key to", &admit.user),
         Action::Lacking { .. } => ("lacks the key", None, None),
         Action::OwnerSet { user } => named("handed over to", user),
+        Action::Snapshot { .. } => ("vouched for the log", None, None),
         Action::Delete => ("deleted the community", None, None),
     }
 }

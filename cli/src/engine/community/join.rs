@@ -6,7 +6,7 @@ use rookery_protocol::{
     community::{Action, Ask, CommunityKind, Join, JoinBy, JoinPolicy},
     id::{AudienceId, CommunityId, InviteId},
     io::client::CallError,
-    request::community::AppendLogError,
+    request::{community::AppendLogError, look::Looking},
 };
 
 use super::{
@@ -61,8 +61,17 @@ impl Engine {
             return Ok((community, Joined::Member));
         }
         drop(turn);
+        if self.books.sights.of(community).is_some() {
+            return Ok((community, Joined::Member));
+        }
         self.know(community, CommunityKind::Community, Standing::Invited, link).await?;
         let by = self.right_to_join(community, link).await?;
+        let at = Looking { community, by: by.clone(), hub: hub.clone() };
+        match Box::pin(self.join_on_sight(&client, at, key, link)).await {
+            Ok(Some(joined)) => return Ok((community, joined)),
+            Ok(None) => {}
+            Err(error) => return Err(error),
+        }
         let guest = |by| Reader::Guest { by, hub: hub.clone() };
         match self.fetch_log(&client, community, &guest(by)).await {
             Ok(()) => {}

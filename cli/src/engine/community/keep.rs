@@ -158,6 +158,7 @@ impl Engine {
         for book in self.books.all() {
             let community = book.row.community;
             if book.row.standing != Standing::Gone
+                && !self.books.sights.is_on_its_way(community)
                 && listed.iter().all(|entry| entry.community != community)
             {
                 let row = CommunityRow { standing: Standing::Gone, leaving: None, ..book.row };
@@ -195,6 +196,13 @@ impl Engine {
     /// One look at a community.
     async fn keep(&self, client: &Client, community: CommunityId) -> Result<(), CommandError> {
         let Some(book) = self.book(community).await? else { return Ok(()) };
+        if book.row.alarm.is_none() && self.books.sights.of(community).is_some() {
+            self.keep_in_sight(client, community).await?;
+            return Err(CommandError::new(
+                Kind::NoConnection,
+                "the community's log is still being checked",
+            ));
+        }
         let Some(state) = &book.state else { return Ok(()) };
         if book.row.alarm.is_some()
             || book.row.is_over()
@@ -211,6 +219,7 @@ impl Engine {
             self.miss(client, community).await?;
         }
         self.give_to_lacking(community, state).await?;
+        self.vouch(&book, state).await?;
         self.begin_for_newcomers(community, state).await?;
         self.renew_old_epochs(community, state).await?;
         self.shut_out_own_revoked(community).await?;

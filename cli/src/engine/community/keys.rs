@@ -76,7 +76,7 @@ impl Engine {
         Ok(stored.and_then(|bytes| EpochSecret::from_bytes(&bytes)))
     }
 
-    async fn keep_secret(
+    pub(super) async fn keep_secret(
         &self,
         place: EpochPlace,
         epoch: &Epoch,
@@ -292,7 +292,7 @@ impl Engine {
     }
 
     /// Opens the secrets of the epochs before, where history is full, until one is here already.
-    async fn walk_back(
+    pub(super) async fn walk_back(
         &self,
         book: &Book,
         mut place: EpochPlace,
@@ -306,7 +306,7 @@ impl Engine {
             if self.epoch_secret(place.community, place.audience, former).await?.is_some() {
                 return Ok(());
             }
-            match secret.open_previous(place, previous, &former.commit) {
+            match secret.open_previous(place, previous.as_slice(), &former.commit) {
                 Ok(opened) => {
                     place.epoch = number;
                     self.keep_secret(place, former, &opened).await?;
@@ -347,7 +347,7 @@ impl Engine {
             let Some(sealed) = sealed.and_then(|epoch| epoch.previous_meta.as_ref()) else {
                 return Ok(None);
             };
-            let Ok(former) = key.open_previous(at, sealed) else { return Ok(None) };
+            let Ok(former) = key.open_previous(at, sealed.as_slice()) else { return Ok(None) };
             key = former;
             number = number.saturating_sub(1);
         }

@@ -14,7 +14,7 @@ use crate::{
     },
     e2ee::epoch::TextOf,
     error::{CommandError, Kind},
-    store::{ChannelRow, CommunityRow, Standing},
+    store::{ChannelRow, Standing},
 };
 
 /// How long it is waited for what the home has.
@@ -26,7 +26,7 @@ impl Engine {
         self.wait_communities(SYNC_PATIENCE).await;
         self.load_books().await?;
         let mut lines = vec![];
-        for book in self.books.all() {
+        for book in self.books.all_shown() {
             lines.push(self.community_line(&book).await?);
         }
         lines.sort_by(|one, two| one.name.cmp(&two.name));
@@ -66,7 +66,7 @@ impl Engine {
             id: book.row.community.to_string(),
             name: self.community_name(book).await?,
             kind: kind_word(book.row.kind).to_owned(),
-            standing: word_of(&book.row).to_owned(),
+            standing: self.word_of(book).to_owned(),
             members: book.state.as_ref().map_or(0, count),
             channels: readable,
             unread,
@@ -231,6 +231,17 @@ impl Engine {
         Ok(lines)
     }
 
+    /// How this user stands to a community, in a word.
+    pub(in super::super) fn word_of(&self, book: &Book) -> &'static str {
+        if book.row.is_leaving() {
+            "leaving"
+        } else if book.is_checking(self.user) {
+            "checking"
+        } else {
+            standing_word(book.row.standing)
+        }
+    }
+
     /// The roles of a community.
     pub(crate) async fn list_roles(&self, name: &str) -> Result<Vec<RoleLine>, CommandError> {
         self.wait_communities(SYNC_PATIENCE).await;
@@ -265,11 +276,6 @@ const fn kind_word(kind: CommunityKind) -> &'static str {
         CommunityKind::Community => "community",
         CommunityKind::Group => "group",
     }
-}
-
-/// How this user stands to a community, in a word.
-fn word_of(row: &CommunityRow) -> &'static str {
-    if row.is_leaving() { "leaving" } else { standing_word(row.standing) }
 }
 
 pub(in super::super) const fn standing_word(standing: Standing) -> &'static str {

@@ -181,6 +181,12 @@ impl Engine {
                 }
             }
         }
+        if let (Some(now), Ok(_)) = (&state, &outcome)
+            && let Err(why) =
+                self.books.sights.end(now, &taken, now.members.contains_key(&self.user))
+        {
+            outcome = Err(why);
+        }
         if !taken.is_empty() {
             let mut unit = self.store.write().await?;
             unit.add_log_entries(community, &taken).await?;
@@ -255,15 +261,7 @@ impl Engine {
         community: CommunityId,
         entries: &[Entry],
     ) -> Result<(), ChainError> {
-        let mut wanted: Vec<(UserId, u64)> = vec![];
-        for entry in entries {
-            let Some(body) = &entry.body else { continue };
-            let Ok(statement) = codec::decode::<Statement>(body.as_slice()) else { continue };
-            wanted.push((statement.author, statement.author_head.seq));
-            if let Action::Add(add) = &statement.action {
-                wanted.push((add.user, add.head.seq));
-            }
-        }
+        let mut wanted: Vec<(UserId, u64)> = entries.iter().flat_map(named_by).collect();
         wanted.sort_unstable_by_key(|(user, seq)| (*user, std::cmp::Reverse(*seq)));
         wanted.dedup_by_key(|(user, _)| *user);
         tracing::trace!(%community, users = wanted.len(), "statements of these users are judged");
@@ -276,16 +274,7 @@ impl Engine {
         client: &Client,
         wanted: Vec<(UserId, u64)>,
     ) -> Result<(), ChainError> {
-        let reaches = |user, seq| self.books.histories().reaches(user) >= Some(seq);
-        let mut missing = vec![];
-        for (user, seq) in wanted {
-            if !reaches(user, seq) {
-                self.recall(user).await?;
-            }
-            if !reaches(user, seq) {
-                missing.push(user);
-            }
-        }
+        let missing = self.missing_histories(wanted).await?;
         for users in missing.chunks(CHAINS) {
             let mut users: Vec<UserId> = users.to_vec();
             for _ in 0..MAX_ROUNDS {
@@ -300,20 +289,7 @@ impl Engine {
                     .call_watched(&ReadChains { chains })
                     .await
                     .map_err(|error| ChainError::Call(failed_as(error, |_| Kind::Failed)))?;
-                let mut by_user: Vec<(UserId, Vec<Entry>)> = vec![];
-                for entry in page.entries {
-                    let Some(user) =
-                        users.iter().find(|user| ChainId::of_user(**user) == entry.chain)
-                    else {
-                        continue;
-                    };
-                    match by_user.last_mut() {
-                        Some((last, entries)) if last == user => entries.push(entry),
-                        _ => by_user.push((*user, vec![entry])),
-                    }
-                }
-                let seen: BTreeSet<UserId> = by_user.iter().map(|(user, _)| *user).collect();
-                self.keep_histories(by_user).await?;
+                let seen = self.keep_of(&users, page.entries).await?;
                 users.retain(|user| !seen.contains(user));
                 if !page.more || users.is_empty() {
                     break;
@@ -321,6 +297,44 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Those of `wanted` whose chains are not here as far, brought into memory from the store where they are.
+    pub(super) async fn missing_histories(
+        &self,
+        wanted: Vec<(UserId, u64)>,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let reaches = |user, seq| self.books.histories().reaches(user) >= Some(seq);
+        let mut missing = vec![];
+        for (user, seq) in wanted {
+            if !reaches(user, seq) {
+                self.recall(user).await?;
+            }
+            if !reaches(user, seq) && !missing.contains(&user) {
+                missing.push(user);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Checks and stores those entries that are of the chains of `users`; says whose there were.
+    pub(super) async fn keep_of(
+        &self,
+        users: &[UserId],
+        entries: Vec<Entry>,
+    ) -> Result<BTreeSet<UserId>, ChainError> {
+        let mut by_user: Vec<(UserId, Vec<Entry>)> = vec![];
+        for entry in entries {
+            let of_it = |user: &&UserId| ChainId::of_user(**user) == entry.chain;
+            let Some(user) = users.iter().find(of_it) else { continue };
+            match by_user.last_mut() {
+                Some((last, entries)) if last == user => entries.push(entry),
+                _ => by_user.push((*user, vec![entry])),
+            }
+        }
+        let seen = by_user.iter().map(|(user, _)| *user).collect();
+        self.keep_histories(by_user).await?;
+        Ok(seen)
     }
 
     /// Checks chains and stores them, each as far as it holds.
@@ -379,6 +393,17 @@ impl Engine {
     ) -> Result<Option<HeadRef>, StoreError> {
         Ok(self.book(community).await?.and_then(|book| book.state).map(|state| state.head.into()))
     }
+}
+
+/// Whose chains, and how far, a statement is judged by.
+pub(super) fn named_by(entry: &Entry) -> Vec<(UserId, u64)> {
+    let statement = entry.body.as_ref().map(|body| codec::decode::<Statement>(body.as_slice()));
+    let Some(Ok(statement)) = statement else { return vec![] };
+    let mut named = vec![(statement.author, statement.author_head.seq)];
+    if let Action::Add(add) = &statement.action {
+        named.push((add.user, add.head.seq));
+    }
+    named
 }
 
 /// What is said when a user's chain does not hold.

@@ -1,7 +1,7 @@
 //! Communities: logs that are checked, secrets that are had and given, channels that are read and written.
 //!
 //! [`book`] holds what the logs come to; [`log`] and [`channel`] take in what the hub sends; [`keys`] gets the epochs' secrets; [`draft`] makes
-//! statements and [`post`] messages; [`keep`] does what a member owes the others; [`abroad`] is about hubs on other servers, [`fork`] about those that sign two histories. What people ask for is in [`act`], [`join`], [`leave`], [`moderate`] and
+//! statements and [`post`] messages; [`keep`] does what a member owes the others; [`sight`] is a large community's before its log is checked, and [`vouch`] what its owner does for that; [`abroad`] is about hubs on other servers, [`fork`] about those that sign two histories. What people ask for is in [`act`], [`join`], [`leave`], [`moderate`] and
 //! [`say`]; what they see in [`view`], [`list`] and [`history`] (a message with all that is about it by [`merge`](mod@merge)); what they call things in [`target`] and [`link`].
 
 mod abroad;
@@ -26,8 +26,11 @@ mod moderate;
 mod moving;
 mod post;
 mod say;
+mod sight;
 mod target;
+
 mod view;
+mod vouch;
 
 use rookery_protocol::{
     chain::HeadRef,
@@ -43,7 +46,6 @@ pub(super) use self::{
     keep::Owed,
     keys::MetadataKeys,
     leave::{Departure, leave_refused},
-    list::standing_word,
     merge::merge,
     target::handle,
 };

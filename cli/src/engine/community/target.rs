@@ -99,7 +99,7 @@ impl Engine {
         let wanted = text.strip_prefix('+').unwrap_or(text);
         let wants_group = text.starts_with('+');
         let mut found = vec![];
-        for book in self.books.all() {
+        for book in self.books.all_shown() {
             let is_group = book.row.kind == CommunityKind::Group;
             if wants_group && !is_group {
                 continue;
@@ -185,7 +185,7 @@ impl Engine {
             return self.room(&book, channel).await;
         }
         let mut found = vec![];
-        for book in self.books.all() {
+        for book in self.books.all_shown() {
             if book.row.standing == Standing::Member
                 && !book.row.is_leaving()
                 && book.row.kind == CommunityKind::Community

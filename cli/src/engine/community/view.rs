@@ -114,6 +114,10 @@ impl Engine {
         count: u32,
     ) -> Result<Vec<PlacedPost>, CommandError> {
         let chain = ChainId::of_channel(room.community, room.channel);
+        let have = self.store.read().await?.channel(chain).await?.and_then(|row| row.have);
+        if let Some(posts) = self.books.sights.posts(chain, have) {
+            return Ok(page_of(&posts, spot, count));
+        }
         let page = match spot {
             Spot::Last => PostPage::Last,
             Spot::Before(message) => PostPage::Before(self.place_named(room, message).await?),
@@ -314,8 +318,10 @@ impl Engine {
         chain: ChainId,
     ) -> Result<String, CommandError> {
         self.load_books().await?;
-        match self.books.place_of(chain) {
-            Some((community, Some(channel))) => match self.books.get(community) {
+        let in_sight =
+            || self.books.sights.place_of(chain).map(|(it, channel)| (it, Some(channel)));
+        match self.books.place_of(chain).or_else(in_sight) {
+            Some((community, Some(channel))) => match self.shown(community).await? {
                 Some(book) => self.room_name(&book, channel).await,
                 None => Ok(String::new()),
             },
@@ -328,4 +334,31 @@ impl Engine {
         let room = self.known_room(to).await?;
         Ok(ChainId::of_channel(room.community, room.channel))
     }
+}
+
+/// A page of the messages of a channel in sight, of which there are few.
+fn page_of(posts: &[PlacedPost], spot: &Spot, count: u32) -> Vec<PlacedPost> {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let number = |text: &str| text.parse::<u64>().ok();
+    let at = |text: &str| {
+        let named = posts.iter().find(|placed| placed.post.item.to_string() == text);
+        number(text).or_else(|| named.and_then(|placed| placed.post.seq))
+    };
+    let before = |seq| posts.partition_point(|placed| placed.post.seq < seq);
+    let last = |end: usize| posts.get(end.saturating_sub(count)..end).unwrap_or_default();
+    let first = |from: usize| {
+        let end = from.saturating_add(count).min(posts.len());
+        posts.get(from..end).unwrap_or_default()
+    };
+    match spot {
+        Spot::Last => last(posts.len()),
+        Spot::Before(text) => last(before(at(text))),
+        Spot::After(text) => first(before(at(text).map(|seq| seq.saturating_add(1)))),
+        Spot::Around(text) => {
+            let middle = before(at(text));
+            first(middle.saturating_sub(count / 2))
+        }
+        Spot::From(from) => first(posts.partition_point(|placed| placed.post.at < *from)),
+    }
+    .to_vec()
 }

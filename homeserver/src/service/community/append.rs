@@ -97,7 +97,7 @@ pub async fn append_by(
     (user, side): (UserId, Side),
     request: AppendLog,
 ) -> Result<HeadRef, Error> {
-    let AppendLog { community, statements } = request;
+    let AppendLog { community, statements, hub: _ } = request;
     let drafts = read(user, community, statements)?;
     for _ in &drafts {
         services.limiter.take(Bucket::Statements, &Subject::User(user))?;

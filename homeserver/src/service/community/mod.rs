@@ -13,6 +13,7 @@ mod chains;
 pub mod copy;
 pub mod fork;
 mod judge;
+pub mod look;
 mod moving;
 pub mod post;
 pub mod read;
@@ -67,6 +68,8 @@ pub struct Hosted {
     pub row: StoredCommunity,
     /// What its log amounts to.
     pub state: State,
+    /// What its owner has last vouched for.
+    pub(super) vouched: Option<Arc<look::Vouched>>,
 }
 
 /// A word for where a log or a channel stands.
@@ -177,32 +180,33 @@ impl Services {
         let Some(row) = view.community(community).await?.filter(|row| !row.is_deleted) else {
             return Ok(None);
         };
-        let state = self.fold(&mut *view, community, None).await?;
+        let (state, vouched) = self.fold(&mut *view, community).await?;
         let state = state.ok_or(StorageError::Inconsistent { table: "community" })?;
-        let hosted = Arc::new(Hosted { row, state });
+        let hosted = Arc::new(Hosted { row, state, vouched });
         Ok(Some(self.hub.folds.entry(community).or_insert(hosted).into_value()))
     }
 
-    /// What the log amounts to, read on from `state`. The entries were checked when they came, so their signatures are not checked again.
+    /// What the log amounts to, and what its owner has last vouched for. The entries were checked when they came, so their signatures are not
+    /// checked again.
     async fn fold(
         &self,
         view: &mut (impl View + ?Sized),
         community: CommunityId,
-        mut state: Option<State>,
-    ) -> Result<Option<State>, StorageError> {
+    ) -> Result<(Option<State>, Option<Arc<look::Vouched>>), StorageError> {
+        let (mut state, mut vouched) = (None, None);
         let broken = StorageError::Inconsistent { table: "entry" };
         let mut known = Known::default();
         loop {
-            let after = state.as_ref().map(|state| state.head.seq);
+            let after = state.as_ref().map(|state: &State| state.head.seq);
             let page = view.entries(ChainId::of_log(community), after, PAGE).await?;
             let named = page.rows.iter().flat_map(|stored| named_by(&stored.entry)).collect();
             self.bring_all(view, &mut known, named).await?;
             for entry in page.rows.into_iter().map(|stored| stored.entry) {
                 let payload = entry.signed.payload.as_slice();
                 let item = codec::decode(payload).map_err(|_| broken.clone())?;
-                state = loop {
+                let next = loop {
                     match apply(community, state.as_ref(), &entry, &item, &known) {
-                        Ok(next) => break Some(next),
+                        Ok(next) => break next,
                         Err(Refused::Hold { user, head }) => {
                             if !self.bring(view, &mut known, user, head.seq).await? {
                                 return Err(broken);
@@ -214,9 +218,11 @@ impl Services {
                         }
                     }
                 };
+                vouched = look::Vouched::by(&entry, state.as_ref(), &next).or(vouched);
+                state = Some(next);
             }
             if !page.more {
-                return Ok(state);
+                return Ok((state, vouched));
             }
         }
     }

@@ -27,6 +27,7 @@ pub(in crate::service) mod place_copy;
 pub mod place_drop;
 pub mod place_heads;
 mod place_log;
+pub mod place_look;
 pub mod place_move;
 mod place_proof;
 mod place_right;

@@ -14,9 +14,10 @@ use rookery_protocol::{
         blob::{BlobPart, GetBlobError},
         chain::{Entries, ReadError},
         community::NamedUser,
+        look::SnapshotPart,
         peer_place::{
-            PeerGetBlob, PeerListPlaces, PeerReadPlace, PeerReadUsers, PlaceHead, Places,
-            UserChains,
+            PeerGetBlob, PeerListPlaces, PeerReadPlace, PeerReadSnapshot, PeerReadUsers, PlaceHead,
+            Places, UserChains, WantedUser,
         },
     },
 };
@@ -31,7 +32,7 @@ use crate::{
     repository::{Limit, StorageError, chain::StoredChain},
     service::{
         chain,
-        community::{Hosted, blob, fork::chain_of},
+        community::{Hosted, blob, fork::chain_of, look},
         seat::Seat,
     },
 };
@@ -40,7 +41,7 @@ use crate::{
 const COMMUNITIES: u32 = 64;
 const MAX_PLACES: usize = 4_096;
 /// Users whose chains are asked for at once.
-const MAX_USERS: usize = 256;
+pub(super) const MAX_USERS: usize = 256;
 /// What one reply carries of users' chains, in bytes, and of one chain in entries.
 const PAGE_BYTES: usize = 900 * 1024;
 const PAGE_ROWS: u32 = 256;
@@ -148,13 +149,13 @@ pub async fn read(
 ) -> Result<Entries, Failure<ReadError>> {
     let peer = peer_of(services, root)?;
     let not_found = || Failure::Error(ReadError::NotFound);
-    let PeerReadPlace { community, channel, after, limit, guest } = request;
+    let PeerReadPlace { community, channel, mut after, limit, guest, last } = request;
     let spot = (community, channel);
     let before = right(services, seat, &peer, spot, guest.as_ref()).await?.ok_or_else(not_found)?;
-    let chain = match channel {
-        Some(channel) => ChainId::of_channel(community, channel),
-        None => ChainId::of_log(community),
-    };
+    let chain = chain_of(community, channel);
+    if last == Some(true) {
+        after = chain::before_last(services, chain, limit).await?;
+    }
     let page = match before {
         Right::All => chain::page(services, chain, after, limit).await?,
         Right::Ordered => page_of_ordered(services, spot, after).await?,
@@ -254,21 +255,32 @@ pub async fn users(
     let right = right(services, seat, &peer, spot, request.guest.as_ref()).await?;
     let right = right.ok_or_else(not_found)?;
     let hosted = services.hosted(request.community).await?.ok_or_else(not_found)?;
-    if request.users.is_empty() {
-        return Ok(UserChains { entries: vec![], names: vec![], more: false });
-    }
     let named = match right {
         Right::All | Right::Ordered => None,
+        Right::Through(_) if request.users.is_empty() => None,
         Right::Through(through) => {
             let log = ChainId::of_log(request.community);
             Some(named_at_the_end(services, log, through).await?)
         }
     };
+    Ok(chains_of(services, &hosted, request.users, named.as_ref()).await?)
+}
+
+/// The chains of users whom a log names: of those that it does in `named` as far as it does there, if that is given.
+pub(super) async fn chains_of(
+    services: &Services,
+    hosted: &Hosted,
+    users: Vec<WantedUser>,
+    named: Option<&BTreeMap<UserId, u64>>,
+) -> Result<UserChains, StorageError> {
     let mut found = UserChains { entries: vec![], names: vec![], more: false };
+    if users.is_empty() {
+        return Ok(found);
+    }
     let mut left = PAGE_BYTES;
     let mut view = services.storage.read().await?;
-    for wanted in request.users {
-        let through = match &named {
+    for wanted in users {
+        let through = match named {
             None => hosted.state.heads.contains_key(&wanted.user).then_some(u64::MAX),
             Some(named) => named.get(&wanted.user).copied(),
         };
@@ -330,6 +342,24 @@ async fn name_of(services: &Services, user: UserId) -> Result<Option<NamedUser>,
         let (name, server) = (foreigner.stored.name.clone()?, foreigner.stored.peer.clone());
         Some(NamedUser { user, name, server: Some(server) })
     }))
+}
+
+/// A part of the newest snapshot of a log.
+pub async fn snapshot(
+    services: &Services,
+    seat: &Seat,
+    root: ServerId,
+    request: PeerReadSnapshot,
+) -> Result<SnapshotPart, Failure<ReadError>> {
+    let peer = peer_of(services, root)?;
+    let PeerReadSnapshot { community, offset, guest } = request;
+    let not_found = || Failure::Error(ReadError::NotFound);
+    let right = right(services, seat, &peer, (community, None), guest.as_ref()).await?;
+    if !matches!(right, Some(Right::All)) {
+        return Err(not_found());
+    }
+    let hosted = services.hosted(community).await?.ok_or_else(not_found)?;
+    Ok(look::part(services, &hosted, offset).await?)
 }
 
 /// A part of a blob of a community.

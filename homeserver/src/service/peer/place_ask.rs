@@ -20,6 +20,8 @@ use rookery_protocol::{
     time::Timestamp,
 };
 
+use tokio::task::JoinHandle;
+
 use super::{Peer, Services, place_blob, place_copy::FetchError, place_log};
 use crate::{
     repository::StorageError,
@@ -161,10 +163,27 @@ impl Hub {
         community: CommunityId,
         guest: Option<Guest>,
     ) -> Result<(), FetchError> {
+        let fetched = self.fetch_apart(services, community, guest);
+        let late = || FetchError::Unreachable("it takes too long".to_owned());
+        let done = tokio::time::timeout(CATCH_UP, fetched).await;
+        done.map_err(|_| late())?.map_err(|_| late())?
+    }
+
+    /// Has a copy made of a community, which nobody waits for.
+    pub(super) fn copy(&self, services: &Arc<Services>, community: CommunityId) {
+        drop(self.fetch_apart(services, community, None));
+    }
+
+    /// Fetches a log apart from the device's request, which may be given up: what has been stored is to be told to who follows.
+    fn fetch_apart(
+        &self,
+        services: &Arc<Services>,
+        community: CommunityId,
+        guest: Option<Guest>,
+    ) -> JoinHandle<Result<(), FetchError>> {
         let (services_, peer, mut client) =
             (Arc::clone(services), Arc::clone(&self.peer), self.client.clone());
-        // Apart from the device's request, which may be given up: what has been stored is to be told to who follows.
-        let fetched = services.tasks.spawn(async move {
+        services.tasks.spawn(async move {
             let turn = services_.hub.copying(community).await;
             let (services, guest) = (&services_, guest.as_ref());
             let mut done = place_log::fetch_log(services, &peer, &client, community, guest).await;
@@ -176,14 +195,13 @@ impl Hub {
                 done = place_log::fetch_log(services, &peer, &client, community, guest).await;
             }
             drop(turn);
-            done
-        });
-        let late = || FetchError::Unreachable("it takes too long".to_owned());
-        let done = tokio::time::timeout(CATCH_UP, fetched).await;
-        done.map_err(|_| late())?.map_err(|_| late())??;
-        // Channels that may be read from now on.
-        self.peer.places.compare_soon();
-        Ok(())
+            if let Err(error) = &done {
+                tracing::debug!(peer = %peer.name, %community, %error, "a copy is behind its hub");
+            }
+            // Channels that may be read from now on.
+            peer.places.compare_soon();
+            done.map(drop)
+        })
     }
 }
 

@@ -350,7 +350,8 @@ pub(super) async fn read(
     after: Option<u64>,
     guest: Option<&Guest>,
 ) -> Result<Entries, FetchError> {
-    let request = PeerReadPlace { community, channel, after, limit: PAGE, guest: guest.cloned() };
+    let guest = guest.cloned();
+    let request = PeerReadPlace { community, channel, after, limit: PAGE, guest, last: None };
     ask(client, &request).await.map_err(|error| match error {
         CallError::Request(ReadError::NotFound) => FetchError::NotFound,
         error => unreachable(error),

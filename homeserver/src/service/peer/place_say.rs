@@ -99,6 +99,11 @@ pub async fn append(
     let community = request.community;
     check_added(services, who.user, &request.statements).await?;
     let mut waits = FOLLOW.into_iter();
+    if services.hosted(community).await?.is_none()
+        && let Some(hub) = request.hub.clone().filter(|name| !services.is_here(Some(name)))
+    {
+        return append_unseen(services, who, request, &hub).await;
+    }
     loop {
         let Some(hub) = hub_of(services, community).await? else {
             return append::append(services, who, request).await;
@@ -137,6 +142,28 @@ async fn append_at(
     };
     if let Err(error) = hub.catch_up(services, community, guest).await {
         tracing::debug!(peer = %name, %community, %error, "a copy is behind what the hub has answered");
+    }
+    answer
+}
+
+/// Appends to the log of a community of which there is nothing here yet. Its copy, which the device does not wait for, comes after.
+async fn append_unseen(
+    services: &Arc<Services>,
+    who: Authenticated,
+    request: AppendLog,
+    name: &ServerName,
+) -> Result<HeadRef, Failure<AppendLogError>> {
+    let community = request.community;
+    let away = |Away { hub, since }| AppendLogError::HubAway { hub, since };
+    if services.peer(name).is_none() {
+        return Err(Failure::Error(AppendLogError::NotFound));
+    }
+    let hub = reach(services, name).await.map_err(|gone| Failure::Error(away(gone)))?;
+    let from = hub.on_behalf(services, who.user).await?;
+    let chains = place_take::chains_of_added(services, &request.statements).await?;
+    let answer = hub.ask(services, &PeerAppendLog { from, request, chains }, away).await;
+    if answer.is_ok() {
+        hub.copy(services, community);
     }
     answer
 }

@@ -241,7 +241,11 @@ async fn read(client: &Client, lost: Lost, after: Option<u64>) -> Result<Entries
     let page = match lost {
         Lost::User(user) => ask(client, &PeerReadChain { user, after, limit, asker: None }).await,
         Lost::Place(community, channel) => {
-            ask(client, &PeerReadPlace { community, channel, after, limit, guest: None }).await
+            ask(
+                client,
+                &PeerReadPlace { community, channel, after, limit, guest: None, last: None },
+            )
+            .await
         }
     };
     page.map_err(|error| match error {

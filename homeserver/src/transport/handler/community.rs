@@ -9,6 +9,7 @@ use rookery_protocol::{
             AppendLog, FetchHead, ListCommunities, NamesOfUsers, PrepareMove, PreviewLog,
             ReadChains, ReadForks, SuggestContacts,
         },
+        look::{LookAtBlob, LookAtPlace, LookAtSnapshot, LookAtUsers},
     },
     session::Authenticated,
 };
@@ -16,7 +17,7 @@ use rookery_protocol::{
 use crate::{
     service::{
         community::{fork, read, suggest},
-        peer::{place_ask, place_move, place_say},
+        peer::{place_ask, place_look, place_move, place_say},
     },
     transport::router::{Context, Router},
 };
@@ -26,6 +27,10 @@ pub(super) fn add(router: Router) -> Router {
         .on(append)
         .on(list)
         .on(preview)
+        .on(look_at_snapshot)
+        .on(look_at_place)
+        .on(look_at_users)
+        .on(look_at_blob)
         .on(read_many)
         .on(names)
         .on(suggest)
@@ -60,6 +65,38 @@ async fn list(
 
 async fn preview(context: Context, who: Authenticated, request: PreviewLog) -> Outcome<PreviewLog> {
     place_ask::preview(&context.services, who, request).await
+}
+
+async fn look_at_snapshot(
+    context: Context,
+    who: Authenticated,
+    request: LookAtSnapshot,
+) -> Outcome<LookAtSnapshot> {
+    place_look::snapshot(&context.services, who, request).await
+}
+
+async fn look_at_place(
+    context: Context,
+    who: Authenticated,
+    request: LookAtPlace,
+) -> Outcome<LookAtPlace> {
+    place_look::place(&context.services, who, request).await
+}
+
+async fn look_at_users(
+    context: Context,
+    who: Authenticated,
+    request: LookAtUsers,
+) -> Outcome<LookAtUsers> {
+    place_look::users(&context.services, who, request).await
+}
+
+async fn look_at_blob(
+    context: Context,
+    who: Authenticated,
+    request: LookAtBlob,
+) -> Outcome<LookAtBlob> {
+    place_look::blob(&context.services, who, request).await
 }
 
 async fn read_many(

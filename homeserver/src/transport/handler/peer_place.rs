@@ -6,7 +6,7 @@ use rookery_protocol::request::{
     peer_place::{
         PeerAppendLog, PeerCompareHeads, PeerGetBlob, PeerLeavePlace, PeerListPlaces,
         PeerListReads, PeerOfferPlace, PeerPostChannel, PeerPrepareMove, PeerPutBlob,
-        PeerReadPlace, PeerReadUsers, PeerTellForks, PeerTellPlaces,
+        PeerReadPlace, PeerReadSnapshot, PeerReadUsers, PeerTellForks, PeerTellPlaces,
     },
 };
 
@@ -22,6 +22,7 @@ pub(super) fn add(router: Router) -> Router {
         .on(list)
         .on(read)
         .on(users)
+        .on(snapshot)
         .on(tell)
         .on(append)
         .on(post)
@@ -58,6 +59,14 @@ async fn users(
     request: PeerReadUsers,
 ) -> Outcome<PeerReadUsers> {
     place_answer::users(&context.services, &context.seat, peer.0, request).await
+}
+
+async fn snapshot(
+    context: Context,
+    peer: Homeserver,
+    request: PeerReadSnapshot,
+) -> Outcome<PeerReadSnapshot> {
+    place_answer::snapshot(&context.services, &context.seat, peer.0, request).await
 }
 
 async fn tell(

@@ -129,6 +129,7 @@ impl Case<'_> {
                 rule: set.rule.clone(),
                 history: set.history,
                 epoch: None,
+                former: RedBlackTreeMapSync::new_sync(),
                 lacking: RedBlackTreeSetSync::new_sync(),
                 stale: Stale::default(),
             };

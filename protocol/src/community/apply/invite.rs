@@ -42,6 +42,7 @@ impl Case<'_> {
             user: create.user,
             key: create.key,
             wrap_key: create.wrap_key.clone().filter(|_| create.user.is_none()),
+            wrap: create.wrap.clone().filter(|_| create.user.is_none()),
             roles: create.roles.clone(),
             uses_left: create.uses.or(create.user.map(|_| 1)),
             expires: create.expires,

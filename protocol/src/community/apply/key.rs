@@ -5,7 +5,7 @@ use rpds::RedBlackTreeSetSync;
 use super::{Case, Denied};
 use crate::{
     community::{
-        Admit, Audience, Epoch, EpochReason, EpochStart, History, Permissions, Stale, State,
+        Admit, Audience, Epoch, EpochReason, EpochStart, History, Invite, Permissions, Stale, State,
     },
     id::AudienceId,
 };
@@ -45,21 +45,28 @@ impl Case<'_> {
             count,
             commit: start.commit,
             wraps: start.wraps,
+            links: self.state.wrapped_links(id).map(|(invite, _)| invite).collect(),
             history: audience.history,
-            previous: start.previous.as_ref().map(|sealed| sealed.as_slice().to_vec()),
-            previous_meta: start.previous_meta.as_ref().map(|sealed| sealed.as_slice().to_vec()),
+            previous: start.previous.clone(),
+            previous_meta: start.previous_meta.clone(),
+        };
+        let former = match former {
+            Some(former) => audience.former.insert(former.number, former.clone()),
+            None => audience.former.clone(),
         };
         let audience = Audience {
             epoch: Some(epoch),
+            former,
             lacking: RedBlackTreeSetSync::new_sync(),
             stale: Stale::default(),
             ..audience.clone()
         };
-        Ok(State {
+        let next = State {
             audiences: self.state.audiences.insert(id, audience),
             owed: self.state.owed.remove(&id),
             ..self.state.clone()
-        })
+        };
+        Ok(if id == AudienceId::MEMBERS { next.without_old_wraps() } else { next })
     }
 
     /// An epoch that nothing asks for is for those who may manage channels, or for age.
@@ -120,5 +127,16 @@ impl Case<'_> {
         audience.history == History::Full
             || !audience.stale.is_due
                 && self.state.members.get(&user).is_some_and(|member| member.joined < began)
+    }
+}
+
+impl State {
+    /// This state without the wraps that came with links: they are of the epoch before.
+    fn without_old_wraps(self) -> Self {
+        let wrapped = self.invites.iter().filter(|(_, invite)| invite.wrap.is_some());
+        let invites = wrapped.fold(self.invites.clone(), |invites, (id, invite)| {
+            invites.insert(*id, Invite { wrap: None, ..invite.clone() })
+        });
+        Self { invites, ..self }
     }
 }

@@ -291,19 +291,6 @@ impl Case<'_> {
         }
         Ok(State { banned: self.state.banned.remove(&user), ..self.state.clone() })
     }
-
-    pub(super) fn owner_set(&self, user: UserId) -> Result<State, Denied> {
-        self.need_owner()?;
-        if !self.state.members.contains_key(&user) {
-            return Err(Denied::Unknown("member"));
-        }
-        if user == self.author {
-            return Err(Denied::Already("they own it already"));
-        }
-        // The owner belongs to every audience: the former one may belong to fewer, the new one to more.
-        let next = State { owner: user, ..self.state.clone() };
-        Ok(self.with_readers_changed(next, &[self.author, user]))
-    }
 }
 
 impl State {

@@ -4,6 +4,7 @@ mod bound;
 mod handover;
 mod key;
 mod member;
+mod owner;
 mod random;
 mod structure;
 

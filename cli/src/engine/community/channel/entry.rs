@@ -208,7 +208,7 @@ impl Engine {
         Ok((!is_there).then(|| REORDERED.to_owned()))
     }
 
-    fn post_of(
+    pub(in super::super) fn post_of(
         &self,
         entry: &Entry,
         item: &Item,
@@ -379,7 +379,11 @@ fn unposted(error: Unposted) -> Step {
 }
 
 /// Whether its author may say that: what the hub cannot see, readers check.
-fn is_allowed(content: &Content, allowed: Permissions, author: UserId) -> bool {
+pub(in super::super) fn is_allowed(
+    content: &Content,
+    allowed: Permissions,
+    author: UserId,
+) -> bool {
     match content {
         Content::Text(_) => allowed.contain(Permissions::POST),
         Content::Edit(edit) => edit.target.author == author && allowed.contain(Permissions::POST),

@@ -24,6 +24,9 @@ use crate::{
     store::{Posting, Unit},
 };
 
+/// When something that waits for a log to be checked is tried again.
+const CHECKING: Duration = Duration::from_secs(1);
+
 /// All that sealing needs of a community at one moment.
 struct Ground {
     state: State,
@@ -86,7 +89,12 @@ impl Engine {
     /// The state to seal for, with its keys. An epoch that has to end is ended first.
     async fn ground(&self, community: CommunityId, channel: ChannelId) -> Result<Ground, Unplaced> {
         for _ in 0..MAX_STALE {
-            let Book { state, .. } = self.trusted(community).await?;
+            let book = self.trusted(community).await?;
+            if book.is_checking(self.user) {
+                let why = "the community's log is still being checked; what is said waits for that";
+                return Err(Unplaced::Later(why.to_owned(), Some(CHECKING)));
+            }
+            let Book { state, .. } = book;
             let state = state.ok_or_else(|| {
                 Unplaced::Later("the community's log is not here yet".to_owned(), None)
             })?;

@@ -9,7 +9,7 @@ use rookery_protocol::{
     request::{Failure, Refusal, community::AppendLogError},
 };
 
-use super::super::{Hosted, author::Author, belonging, copy, moving, spread};
+use super::super::{Hosted, author::Author, belonging, copy, look, moving, spread};
 use crate::{
     repository::{
         Repository, StorageError,
@@ -113,7 +113,8 @@ pub(in crate::service::community) async fn keep(
     }
     unit.commit().await?;
     row.is_deleted = state.is_deleted;
-    let hosted = Arc::new(Hosted { row, state: state.clone() });
+    let vouched = look::vouched(services, community, batch);
+    let hosted = Arc::new(Hosted { row, state: state.clone(), vouched });
     if state.is_deleted {
         services.hub.folds.invalidate(&community);
     } else {

@@ -206,7 +206,7 @@ impl Draft {
     }
 
     pub(super) fn request(&self) -> AppendLog {
-        AppendLog { community: self.community.unwrap(), statements: self.made.clone() }
+        AppendLog { community: self.community.unwrap(), statements: self.made.clone(), hub: None }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     codec::Octets,
     community::{
         Action, Admit, Approve, Ask, Edit, History, JoinBy, JoinPolicy, Nickname, Permissions,
-        Place, State, Subject, apply::Refused, check_log, roster_root,
+        Place, Snapshot, State, Subject, apply::Refused, check_log, roster_root,
     },
     id::{AudienceId, InviteId, RoleId, UserId},
     town::{MEMBERS, Manner, Town, audience, channel, kem, role, text},
@@ -146,6 +146,7 @@ impl Word {
                 Action::Edit(Edit { name: None, topic: Some(text(MEMBERS)), policy: Some(policy) })
             }
             _ if self.bits.is_multiple_of(16) => Action::OwnerSet { user },
+            _ if self.bits % 16 == 1 => Action::Snapshot { digest: town.state.snapshot().digest() },
             _ => town.add(self.person(town)),
         }
     }
@@ -170,6 +171,9 @@ impl Word {
 
 /// Everything that is true of any community.
 fn check(town: &Town) {
+    if town.state.owed.is_empty() && !town.state.is_deleted {
+        check_snapshot(&town.state);
+    }
     let state = &town.state;
     assert!(state.members.contains_key(&state.owner), "the owner is a member");
     let has_role = |role: &RoleId| state.roles.contains_key(role);
@@ -216,6 +220,14 @@ fn check(town: &Town) {
 }
 
 /// Who is in an audience, said once more: the owner, and who its rule names.
+/// What is made of a state as bytes is all of it.
+fn check_snapshot(state: &State) {
+    let bytes = state.snapshot().encode();
+    let again = Snapshot::decode(&bytes).unwrap();
+    assert_eq!(again.digest(), Snapshot::digest_of(&bytes));
+    assert_eq!(again.into_state().as_ref(), Some(state));
+}
+
 fn check_roster(state: &State, id: AudienceId) {
     let rule = &state.audiences.get(&id).unwrap().rule;
     let readers: Vec<_> = state

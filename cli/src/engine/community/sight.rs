@@ -1,0 +1,290 @@
+//! The first look at a large community: it is read on what its owner vouches for, while its log is being checked.
+//!
+//! Checking the log of a community of thousands takes its statements, the chain of everybody who made one, and a while. Until then there is a
+//! *sight* of it: a snapshot that the owner has signed, what the log says after it, and the newest messages, which are kept in memory alone and
+//! shown with the word that it is being checked. Nothing is sealed or stated on a sight but the statement by which one comes in. It ends when
+//! the log has been checked as far as that; a snapshot that turns out not to be in the log is a lie of the hub's.
+
+mod fetch;
+mod glance;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rookery_protocol::{
+    chain::{Entry, Seen},
+    community::{Action, Admit, Epoch, Join, JoinBy, JoinPolicy, State},
+    id::{AudienceId, ChainId, ChannelId, CommunityId, InviteId, ServerId},
+    io::client::{CallError, Client},
+    request::{community::AppendLogError, look::Looking},
+};
+use tokio::time::Instant;
+
+use super::{
+    super::Engine,
+    book::Book,
+    draft::{Draft, append_failed},
+    join::Joined,
+};
+use crate::{
+    error::{CommandError, Kind},
+    store::{PlacedPost, Standing, StoreError},
+};
+
+/// How often joining is tried while others state something.
+const TRIES: usize = 8;
+/// How long a newcomer waits for a key that a member has to give.
+const KEY_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether one has.
+const KEY_LOOK: Duration = Duration::from_millis(200);
+/// How long a community that its home does not list may still be on its way there.
+const ON_ITS_WAY: Duration = Duration::from_hours(1);
+/// How many states of the log a sight has, newest last.
+const WINDOW: usize = 1_024;
+
+/// What is seen of a community whose log is being checked. It is replaced, never changed.
+#[derive(Clone, Debug)]
+pub(super) struct Sight {
+    at: Looking,
+    /// The owner's statement that vouches for the snapshot.
+    vouched: Seen,
+    /// What the log came to at the snapshot and after it.
+    states: VecDeque<State>,
+    /// Wraps of epochs that members have given this user since.
+    admits: Vec<Admit>,
+    began: Instant,
+}
+
+/// All sights, and the messages that were read on them.
+#[derive(Debug, Default)]
+pub(super) struct Sights {
+    seen: Mutex<BTreeMap<CommunityId, Arc<Sight>>>,
+    posts: Mutex<BTreeMap<ChainId, Arc<Vec<PlacedPost>>>>,
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sights {
+    pub(super) fn of(&self, community: CommunityId) -> Option<Arc<Sight>> {
+        lock(&self.seen).get(&community).cloned()
+    }
+
+    fn put(&self, sight: Sight) {
+        lock(&self.seen).insert(sight.at.community, Arc::new(sight));
+    }
+
+    /// Puts the next state of a sight in its place, unless it has ended meanwhile.
+    fn replace(&self, sight: Sight) {
+        if let Some(seen) = lock(&self.seen).get_mut(&sight.at.community) {
+            *seen = Arc::new(sight);
+        }
+    }
+
+    /// The log has been checked as far as `state`, by `entries` that were new: the sight ends where it is not needed any more. Says why the hub
+    /// is not to be believed, if so.
+    pub(super) fn end(
+        &self,
+        state: &State,
+        entries: &[Entry],
+        is_member: bool,
+    ) -> Result<(), String> {
+        let Some(sight) = self.of(state.community) else { return Ok(()) };
+        let vouched = sight.vouched;
+        let is_other = |entry: &Entry| entry.seq == vouched.seq && entry.hash() != vouched.hash;
+        if entries.iter().any(is_other) {
+            return Err("what newcomers were shown of the community is not in its log".to_owned());
+        }
+        if is_member && state.head.seq >= vouched.seq {
+            lock(&self.seen).remove(&state.community);
+        }
+        Ok(())
+    }
+
+    /// Whether a community that its home does not list yet is on its way there.
+    pub(super) fn is_on_its_way(&self, community: CommunityId) -> bool {
+        self.of(community).is_some_and(|sight| sight.began.elapsed() < ON_ITS_WAY)
+    }
+
+    fn put_posts(&self, chain: ChainId, posts: Vec<PlacedPost>) {
+        lock(&self.posts).insert(chain, Arc::new(posts));
+    }
+
+    /// The newest messages of a channel, while they have not all been taken in: `have` is the last entry that was.
+    pub(super) fn posts(&self, chain: ChainId, have: Option<Seen>) -> Option<Arc<Vec<PlacedPost>>> {
+        let mut all = lock(&self.posts);
+        let posts = all.get(&chain)?;
+        let last = posts.last().and_then(|placed| placed.post.seq);
+        if have.map(|have| have.seq) >= last {
+            all.remove(&chain);
+            return None;
+        }
+        Some(Arc::clone(posts))
+    }
+
+    /// The channel of a sight that a chain is.
+    pub(super) fn place_of(&self, chain: ChainId) -> Option<(CommunityId, ChannelId)> {
+        lock(&self.seen).iter().find_map(|(community, sight)| {
+            let channels = sight.newest()?.channels.keys();
+            let mut found = channels.filter(|id| ChainId::of_channel(*community, **id) == chain);
+            found.next().map(|channel| (*community, *channel))
+        })
+    }
+}
+
+impl Sight {
+    /// What the log has come to.
+    pub(super) fn newest(&self) -> Option<&State> {
+        self.states.back()
+    }
+
+    /// What it came to at a position; at the snapshot, for what was said before.
+    fn state_at(&self, position: u64) -> Option<&State> {
+        let first = self.states.front()?;
+        let index = position.saturating_sub(first.head.seq);
+        self.states.get(usize::try_from(index).ok()?)
+    }
+
+    fn push(&mut self, state: State) {
+        self.states.push_back(state);
+        if self.states.len() > WINDOW {
+            self.states.pop_front();
+        }
+    }
+
+    /// The community as it is shown: nothing is sealed or stated on it.
+    pub(super) fn book(&self, row: crate::store::CommunityRow) -> Book {
+        let state = self.newest().cloned();
+        let mut epochs = BTreeMap::<(AudienceId, u32), Epoch>::new();
+        for (id, audience) in state.iter().flat_map(|state| &state.audiences) {
+            for epoch in audience.former.values().chain(&audience.epoch) {
+                epochs.insert((*id, epoch.number), epoch.clone());
+            }
+        }
+        Book { row, state, epochs: Arc::new(epochs), is_sight: true }
+    }
+}
+
+impl Engine {
+    /// Joins a community whose owner vouches for what its log has come to, and reads its newest messages. Nothing where no owner does, or where
+    /// one has to be let in: the log is to be checked first then.
+    pub(super) async fn join_on_sight(
+        &self,
+        client: &Client,
+        at: Looking,
+        key: Option<ServerId>,
+        link: Option<([u8; 32], InviteId)>,
+    ) -> Result<Option<Joined>, CommandError> {
+        let community = at.community;
+        let by = at.by.clone();
+        let Some(mut sight) = self.first_look(client, at).await? else { return Ok(None) };
+        let Some(state) = sight.newest() else { return Ok(None) };
+        let is_asking =
+            state.policy == JoinPolicy::Approved && !matches!(by, JoinBy::Invited { .. });
+        if is_asking {
+            return Ok(None);
+        }
+        let kind = state.kind;
+        let book = self.book(community).await?;
+        let Some(row) = book.map(|book| book.row) else { return Ok(None) };
+        Self::check_hub(&sight.book(row), key)?;
+        self.state_join(client, &mut sight, by).await?;
+        self.know(community, kind, Standing::Member, link).await?;
+        self.books.sights.put(sight.clone());
+        self.timeline_changed();
+        // One belongs to it, whatever can be read by now.
+        if let Err(error) = self.glance(client, &mut sight).await {
+            self.doubt_sight(community, error).await?;
+        }
+        self.owe_community(community);
+        Ok(Some(Joined::Member))
+    }
+
+    /// States that this user joins, after the newest entry that is known.
+    async fn state_join(
+        &self,
+        client: &Client,
+        sight: &mut Sight,
+        by: JoinBy,
+    ) -> Result<(), CommandError> {
+        for _ in 0..TRIES {
+            let Some(state) = sight.newest().cloned() else { break };
+            let mut draft = Draft::on_sight(self, state, sight.at.hub.clone()).await?;
+            let puk = draft.own_puk()?;
+            draft.say(Action::Join(Join { puk, by: by.clone() }))?;
+            match draft.submit(client).await {
+                Ok(()) => return Ok(()),
+                Err(CallError::Request(AppendLogError::Stale { .. })) => {
+                    self.look_on(client, sight).await?;
+                }
+                Err(error) => return Err(append_failed(error)),
+            }
+        }
+        Err(CommandError::new(Kind::Failed, "the community keeps changing; try again"))
+    }
+
+    /// Reads what can be read at once: the key comes with the link, or from a member within seconds.
+    async fn glance(&self, client: &Client, sight: &mut Sight) -> Result<(), CommandError> {
+        let deadline = Instant::now().checked_add(KEY_PATIENCE);
+        loop {
+            self.look_on(client, sight).await?;
+            if self.obtain_on_sight(client, sight).await?
+                || deadline.is_none_or(|deadline| Instant::now() >= deadline)
+            {
+                break;
+            }
+            tokio::time::sleep(KEY_LOOK).await;
+        }
+        self.books.sights.replace(sight.clone());
+        self.read_on_sight(client, sight).await?;
+        self.timeline_changed();
+        Ok(())
+    }
+
+    /// Looks on while the log is being checked.
+    pub(super) async fn keep_in_sight(
+        &self,
+        client: &Client,
+        community: CommunityId,
+    ) -> Result<(), CommandError> {
+        let Some(sight) = self.books.sights.of(community) else { return Ok(()) };
+        let mut sight = Sight::clone(&sight);
+        let seen = async {
+            self.look_on(client, &mut sight).await?;
+            self.obtain_on_sight(client, &sight).await?;
+            self.books.sights.replace(sight.clone());
+            self.read_on_sight(client, &sight).await
+        };
+        if let Err(error) = seen.await {
+            self.doubt_sight(community, error).await?;
+        }
+        self.timeline_changed();
+        Ok(())
+    }
+
+    /// A hub that shows what does not hold is not believed any more; anything else comes with the next look.
+    async fn doubt_sight(
+        &self,
+        community: CommunityId,
+        error: CommandError,
+    ) -> Result<(), StoreError> {
+        if error.kind == Kind::Trust {
+            return self.raise_alarm(community, &error.message).await;
+        }
+        tracing::debug!(%community, %error, "a community could not be looked at");
+        Ok(())
+    }
+
+    /// The community as it is shown to people: as its log says, or while that is being checked, as its owner vouches.
+    pub(in super::super) async fn shown(
+        &self,
+        community: CommunityId,
+    ) -> Result<Option<Book>, StoreError> {
+        let book = self.book(community).await?;
+        Ok(book.map(|book| self.books.shown(book)))
+    }
+}
