@@ -11,7 +11,7 @@ use rookery_tests::{
     },
     homeserver::Homeserver,
     process::{PATIENCE, Running},
-    profile::Profile,
+    profile::{Attempt, Profile},
     world::{World, eventually},
 };
 use serde_json::Value;
@@ -116,8 +116,8 @@ async fn a_newcomer_reads_on_the_owner_s_word_and_seals_nothing_until_the_log_is
     })
     .await?;
     // What he says is kept, and not sealed.
-    let said = scene.bob.ask(&["send", "club#general", "me too"]).await?;
-    ensure!(text(&said, "state") == "queued", "{said}");
+    let said = scene.bob.try_send("club#general", "me too", "me-too", Some("2s")).await?;
+    ensure!(matches!(&said, Attempt::Taken { state } if state == "queued"), "{said:?}");
     let refused = scene.bob.run(&["community", "invite", "club"]).await?;
     ensure!(refused.stderr.contains("still being checked"), "{refused:?}");
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -234,7 +234,8 @@ fn open_all(
         };
         if let (Some(secret), Some(sealed)) = (known.get(&(*audience, *number)), &epoch.previous) {
             let commit = begun[&former].0.commit;
-            let opened = secret.open_previous(at((*audience, *number)), sealed.as_slice(), &commit).unwrap();
+            let opened =
+                secret.open_previous(at((*audience, *number)), sealed.as_slice(), &commit).unwrap();
             known.insert(former, opened);
         }
     }

@@ -89,6 +89,9 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect, list: u16) 
             line.push(&format!("  {count} unverified"), Role::Unverified, None);
         }
     }
+    if room.standing == "checking" {
+        line.push("  its log is being checked: nothing is sent before", Role::Warning, None);
+    }
     if room.archived {
         line.push("  archived", Role::Warning, None);
     }

@@ -32,7 +32,7 @@ type Looked<T> = Result<T, Failure<PreviewError>>;
 /// Where a look leads.
 enum Way {
     /// To another server, for a guest.
-    Hub(Hub, Guest),
+    Hub(Box<(Hub, Guest)>),
     /// To what is here.
     Here(Arc<Hosted>),
 }
@@ -60,7 +60,8 @@ async fn way(
         match (reach(services, &name).await, &known) {
             (Ok(hub), _) => {
                 let user = hub.on_behalf(services, who.user).await?;
-                return Ok(Way::Hub(hub, Guest { user, by: at.by.clone() }));
+                let guest = Guest { user, by: at.by.clone() };
+                return Ok(Way::Hub(Box::new((hub, guest))));
             }
             (Err(away), None) => return Err(Failure::Error(hub_away(away))),
             (Err(_), Some(_)) => {}
@@ -78,7 +79,7 @@ fn hub_away(Away { hub, since }: Away) -> PreviewError {
     PreviewError::HubAway { hub, since }
 }
 
-/// Asks the hub; `away` makes its own error of a hub that does not answer, and whatever it says else is that there is nothing.
+/// Asks the hub; `silent` is its word for a hub that does not answer. Whatever error it gives, there is nothing to see.
 async fn ask<R: Request>(
     services: &Services,
     hub: &Hub,
@@ -110,7 +111,8 @@ pub async fn snapshot(
 ) -> Looked<SnapshotPart> {
     let LookAtSnapshot { at, offset } = request;
     match way(services, who, &at, None).await? {
-        Way::Hub(hub, guest) => {
+        Way::Hub(way) => {
+            let (hub, guest) = *way;
             let guest = Some(guest);
             let request = PeerReadSnapshot { community: at.community, offset, guest };
             ask(services, &hub, &request, || ReadError::NotFound).await
@@ -128,7 +130,8 @@ pub async fn place(
     let LookAtPlace { at, channel, mut after, limit } = request;
     let community = at.community;
     match way(services, who, &at, channel).await? {
-        Way::Hub(hub, guest) => {
+        Way::Hub(way) => {
+            let (hub, guest) = *way;
             let (guest, last) = (Some(guest), Some(after.is_none()));
             let request = PeerReadPlace { community, channel, after, limit, guest, last };
             ask(services, &hub, &request, || ReadError::NotFound).await
@@ -154,7 +157,8 @@ pub async fn users(
         return Err(Refusal::Malformed.into());
     }
     match way(services, who, &at, None).await? {
-        Way::Hub(hub, guest) => {
+        Way::Hub(way) => {
+            let (hub, guest) = *way;
             let guest = Some(guest);
             let request = PeerReadUsers { community: at.community, users, guest };
             ask(services, &hub, &request, || ReadError::NotFound).await
@@ -174,7 +178,8 @@ pub async fn blob(
         return Err(Refusal::Malformed.into());
     }
     match way(services, who, &at, None).await? {
-        Way::Hub(hub, guest) => {
+        Way::Hub(way) => {
+            let (hub, guest) = *way;
             let request = PeerGetBlob { request: part, guest: Some(guest) };
             ask(services, &hub, &request, || GetBlobError::NotFound).await
         }

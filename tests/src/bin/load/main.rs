@@ -8,6 +8,7 @@ mod crowd;
 mod fallback;
 mod fanout;
 mod federation;
+mod join;
 mod messages;
 mod server;
 mod sockets;
@@ -93,6 +94,18 @@ enum What {
     Healing(Conversation),
     /// Two homeservers with a third that is dead, beside two whose third is alive.
     DeadPeer(Conversation),
+    /// Newcomers to a large community on another homeserver.
+    Join {
+        /// How many belong to it.
+        #[arg(long, default_value_t = 10_000)]
+        members: usize,
+        /// How often somebody comes, each time from another homeserver that has nothing of it.
+        #[arg(long, default_value_t = 3)]
+        times: usize,
+        /// The round trip between the two homeservers, in milliseconds.
+        #[arg(long, default_value_t = 100)]
+        round_trip: u64,
+    },
     /// A client that comes back to a channel, and one that checks a long log.
     CatchUp {
         /// Messages that were posted meanwhile.
@@ -212,6 +225,10 @@ fn main() -> anyhow::Result<()> {
             }
             What::Healing(conversation) => trouble::healing(conversation.into()).await,
             What::DeadPeer(conversation) => trouble::dead_peer(conversation.into()).await,
+            What::Join { members, times, round_trip } => {
+                let round_trip = Duration::from_millis(round_trip);
+                Box::pin(join::measure(join::Plan { members, times, round_trip })).await
+            }
             What::Stopped { size } => fanout::stopped(size.into()).await,
             What::CatchUp { messages, statements } => {
                 catch_up::channel(messages).await?;
@@ -241,6 +258,7 @@ fn main() -> anyhow::Result<()> {
                 };
                 trouble::healing(talk(60)).await?;
                 trouble::dead_peer(talk(60)).await?;
+                Box::pin(join::measure(join::Plan::default())).await?;
                 catch_up::channel(10_000).await?;
                 catch_up::log(10_000).await?;
                 wall::measure(30)?;

@@ -179,7 +179,7 @@ async fn acquainted(
 }
 
 /// A link of ours to a server, and its near end.
-async fn link_to(server: &Server) -> anyhow::Result<(Link, SocketAddr)> {
+pub(crate) async fn link_to(server: &Server) -> anyhow::Result<(Link, SocketAddr)> {
     // Whose port is free for UDP as a rule is free for TCP as well; if not, that is said.
     let near = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
     Ok((Link::open(near, server.address, Random::of(7)).await?, near))

@@ -71,7 +71,8 @@ impl Client {
         let sealed = next.previous.clone()?;
         let commit = self.begun(audience, number)?.1.commit;
         let later = self.secret(people, hub, audience, number + 1)?;
-        let opened = later.open_previous(self.place(audience, number + 1), sealed.as_slice(), &commit);
+        let opened =
+            later.open_previous(self.place(audience, number + 1), sealed.as_slice(), &commit);
         Some(opened.expect("an epoch does not open the one before"))
     }
 

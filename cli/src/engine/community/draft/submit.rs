@@ -58,12 +58,12 @@ impl Engine {
         .hint("try again"))
     }
 
-    /// The community, unless its hub was caught lying.
+    /// The community as it is shown, unless its hub was caught lying.
     pub(in super::super) async fn trusted(
         &self,
         community: CommunityId,
     ) -> Result<Book, CommandError> {
-        let book = self.book(community).await?.ok_or_else(|| {
+        let book = self.shown(community).await?.ok_or_else(|| {
             CommandError::new(ErrorKind::NotFound, "there is no such community here")
         })?;
         if let Some(why) = &book.row.alarm {
