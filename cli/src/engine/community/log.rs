@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 
 use rookery_protocol::{
     chain::{self, BrokenEntry, Entry, HeadRef, Item},
-    codec,
-    community::{self, Action, Denied, JoinBy, Refused, State, Statement},
+    community::{self, Denied, JoinBy, Refused, State},
     id::{ChainId, CommunityId, UserId},
     io::client::{CallError, Client},
     name::ServerName,
     request::{
         chain::{Entries, ReadChain},
-        community::{PreviewError, PreviewLog, ReadChains, WantedChain},
+        community::{PreviewError, PreviewLog},
     },
     user,
 };
@@ -29,10 +28,6 @@ use crate::{
 const PAGE: u32 = 256;
 /// Pages of one log that are fetched in one go.
 const MAX_PAGES: usize = 4_096;
-/// Chains asked for at once.
-const CHAINS: usize = 512;
-/// How often one request for chains is repeated for what did not fit.
-const MAX_ROUNDS: usize = 64;
 
 /// By which way a log is read.
 #[derive(Clone, Debug)]
@@ -254,105 +249,6 @@ impl Engine {
         }
     }
 
-    /// Fetches the chains that a page of statements will ask for, all at once.
-    async fn fetch_authors(
-        &self,
-        client: &Client,
-        community: CommunityId,
-        entries: &[Entry],
-    ) -> Result<(), ChainError> {
-        let mut wanted: Vec<(UserId, u64)> = entries.iter().flat_map(named_by).collect();
-        wanted.sort_unstable_by_key(|(user, seq)| (*user, std::cmp::Reverse(*seq)));
-        wanted.dedup_by_key(|(user, _)| *user);
-        tracing::trace!(%community, users = wanted.len(), "statements of these users are judged");
-        self.fetch_histories(client, wanted).await
-    }
-
-    /// Brings users' chains into memory as far as `wanted`, from the store or else from the home.
-    pub(super) async fn fetch_histories(
-        &self,
-        client: &Client,
-        wanted: Vec<(UserId, u64)>,
-    ) -> Result<(), ChainError> {
-        let missing = self.missing_histories(wanted).await?;
-        for users in missing.chunks(CHAINS) {
-            let mut users: Vec<UserId> = users.to_vec();
-            for _ in 0..MAX_ROUNDS {
-                let chains = users
-                    .iter()
-                    .map(|user| WantedChain {
-                        chain: ChainId::of_user(*user),
-                        after: self.books.histories().reaches(*user),
-                    })
-                    .collect();
-                let page = client
-                    .call_watched(&ReadChains { chains })
-                    .await
-                    .map_err(|error| ChainError::Call(failed_as(error, |_| Kind::Failed)))?;
-                let seen = self.keep_of(&users, page.entries).await?;
-                users.retain(|user| !seen.contains(user));
-                if !page.more || users.is_empty() {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Those of `wanted` whose chains are not here as far, brought into memory from the store where they are.
-    pub(super) async fn missing_histories(
-        &self,
-        wanted: Vec<(UserId, u64)>,
-    ) -> Result<Vec<UserId>, StoreError> {
-        let reaches = |user, seq| self.books.histories().reaches(user) >= Some(seq);
-        let mut missing = vec![];
-        for (user, seq) in wanted {
-            if !reaches(user, seq) {
-                self.recall(user).await?;
-            }
-            if !reaches(user, seq) && !missing.contains(&user) {
-                missing.push(user);
-            }
-        }
-        Ok(missing)
-    }
-
-    /// Checks and stores those entries that are of the chains of `users`; says whose there were.
-    pub(super) async fn keep_of(
-        &self,
-        users: &[UserId],
-        entries: Vec<Entry>,
-    ) -> Result<BTreeSet<UserId>, ChainError> {
-        let mut by_user: Vec<(UserId, Vec<Entry>)> = vec![];
-        for entry in entries {
-            let of_it = |user: &&UserId| ChainId::of_user(**user) == entry.chain;
-            let Some(user) = users.iter().find(of_it) else { continue };
-            match by_user.last_mut() {
-                Some((last, entries)) if last == user => entries.push(entry),
-                _ => by_user.push((*user, vec![entry])),
-            }
-        }
-        let seen = by_user.iter().map(|(user, _)| *user).collect();
-        self.keep_histories(by_user).await?;
-        Ok(seen)
-    }
-
-    /// Checks chains and stores them, each as far as it holds.
-    async fn keep_histories(&self, by_user: Vec<(UserId, Vec<Entry>)>) -> Result<(), ChainError> {
-        let mut unit = self.store.write().await?;
-        let mut held = Ok(());
-        for (user, entries) in by_user {
-            let have = unit.person(user).await?.map(|state| state.head.seq);
-            let (new, all) = self.books.histories().extend(user, entries);
-            for entry in new.iter().filter(|entry| have.is_none_or(|have| entry.seq > have)) {
-                unit.add_statement(user, entry).await?;
-            }
-            held = held.and(all);
-        }
-        unit.commit().await?;
-        Ok(held?)
-    }
-
     /// Whether the chains that were fetched hold; raises the alarm if not. Who shows another chain of a user's would have us seal for others.
     pub(super) async fn believe(
         &self,
@@ -393,17 +289,6 @@ impl Engine {
     ) -> Result<Option<HeadRef>, StoreError> {
         Ok(self.book(community).await?.and_then(|book| book.state).map(|state| state.head.into()))
     }
-}
-
-/// Whose chains, and how far, a statement is judged by.
-pub(super) fn named_by(entry: &Entry) -> Vec<(UserId, u64)> {
-    let statement = entry.body.as_ref().map(|body| codec::decode::<Statement>(body.as_slice()));
-    let Some(Ok(statement)) = statement else { return vec![] };
-    let mut named = vec![(statement.author, statement.author_head.seq)];
-    if let Action::Add(add) = &statement.action {
-        named.push((add.user, add.head.seq));
-    }
-    named
 }
 
 /// What is said when a user's chain does not hold.

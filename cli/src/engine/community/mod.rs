@@ -1,6 +1,6 @@
 //! Communities: logs that are checked, secrets that are had and given, channels that are read and written.
 //!
-//! [`book`] holds what the logs come to; [`log`] and [`channel`] take in what the hub sends; [`keys`] gets the epochs' secrets; [`draft`] makes
+//! [`book`] holds what the logs come to; [`log`] and [`channel`] take in what the hub sends, by the chains of authors that [`histories`] brings; [`keys`] gets the epochs' secrets; [`draft`] makes
 //! statements and [`post`] messages; [`keep`] does what a member owes the others; [`sight`] is a large community's before its log is checked, and [`vouch`] what its owner does for that; [`abroad`] is about hubs on other servers, [`fork`] about those that sign two histories. What people ask for is in [`act`], [`join`], [`leave`], [`moderate`] and
 //! [`say`]; what they see in [`view`], [`list`] and [`history`] (a message with all that is about it by [`merge`](mod@merge)); what they call things in [`target`] and [`link`].
 
@@ -12,6 +12,7 @@ mod draft;
 mod epochs;
 mod fork;
 mod heads;
+mod histories;
 mod history;
 mod join;
 mod keep;

@@ -7,6 +7,7 @@
 
 mod fetch;
 mod glance;
+mod page;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -33,6 +34,8 @@ use crate::{
     error::{CommandError, Kind},
     store::{PlacedPost, Standing, StoreError},
 };
+
+pub(super) use self::page::page_of;
 
 /// How often joining is tried while others state something.
 const TRIES: usize = 8;
@@ -94,12 +97,8 @@ impl Sights {
         is_member: bool,
     ) -> Result<(), String> {
         let Some(sight) = self.of(state.community) else { return Ok(()) };
-        let vouched = sight.vouched;
-        let is_other = |entry: &Entry| entry.seq == vouched.seq && entry.hash() != vouched.hash;
-        if entries.iter().any(is_other) {
-            return Err("what newcomers were shown of the community is not in its log".to_owned());
-        }
-        if is_member && state.head.seq >= vouched.seq {
+        check_vouched(sight.vouched, entries)?;
+        if is_member && state.head.seq >= sight.vouched.seq {
             lock(&self.seen).remove(&state.community);
         }
         Ok(())
@@ -134,6 +133,15 @@ impl Sights {
             found.next().map(|channel| (*community, *channel))
         })
     }
+}
+
+/// Checks that the statement on which a newcomer has read is the one that the log has there.
+fn check_vouched(vouched: Seen, entries: &[Entry]) -> Result<(), String> {
+    let is_other = |entry: &Entry| entry.seq == vouched.seq && entry.hash() != vouched.hash;
+    if entries.iter().any(is_other) {
+        return Err("what newcomers were shown of the community is not in its log".to_owned());
+    }
+    Ok(())
 }
 
 impl Sight {
@@ -286,5 +294,38 @@ impl Engine {
     ) -> Result<Option<Book>, StoreError> {
         let book = self.book(community).await?;
         Ok(book.map(|book| self.books.shown(book)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rookery_protocol::{
+        chain::{Kind, Submission},
+        id::{Digest, ItemId},
+        key::SigningKey,
+        time::Timestamp,
+    };
+
+    use super::*;
+
+    fn entry(seq: u64, says: u8) -> Entry {
+        let chain = ChainId::of_log(CommunityId::from_bytes([1; 32]));
+        let key = SigningKey::from_seed(&[7; 32]);
+        let before = seq.checked_sub(1).map(|seq| Seen { seq, hash: Digest::from_bytes([9; 32]) });
+        let (item, kind) = (ItemId::from_bytes([says; 16]), Kind::CommunityStatement);
+        let at = Timestamp::from_millis(0);
+        Submission::sign(&key, chain, item, kind, vec![says], at, None)
+            .unwrap()
+            .place(chain, 0, before)
+    }
+
+    #[test]
+    fn a_log_that_has_something_else_where_the_owner_vouched_is_a_lie() {
+        let vouched = entry(4, 1).seen();
+        let log = |says| [3, 4, 5].map(|seq| entry(seq, if seq == 4 { says } else { 2 }));
+        assert_eq!(check_vouched(vouched, &log(1)), Ok(()));
+        assert_eq!(check_vouched(vouched, &log(1)[..1]), Ok(()), "not as far yet");
+        let why = check_vouched(vouched, &log(3)).unwrap_err();
+        assert!(why.contains("not in its log"), "{why}");
     }
 }

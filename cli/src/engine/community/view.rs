@@ -7,7 +7,7 @@ use rookery_protocol::{
     time::Timestamp,
 };
 
-use super::{super::Engine, target::Room};
+use super::{super::Engine, sight::page_of, target::Room};
 use crate::{
     agent::verb::ReadLines,
     e2ee::{content::Content, journal_state::Change},
@@ -334,31 +334,4 @@ impl Engine {
         let room = self.known_room(to).await?;
         Ok(ChainId::of_channel(room.community, room.channel))
     }
-}
-
-/// A page of the messages of a channel in sight, of which there are few.
-fn page_of(posts: &[PlacedPost], spot: &Spot, count: u32) -> Vec<PlacedPost> {
-    let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let number = |text: &str| text.parse::<u64>().ok();
-    let at = |text: &str| {
-        let named = posts.iter().find(|placed| placed.post.item.to_string() == text);
-        number(text).or_else(|| named.and_then(|placed| placed.post.seq))
-    };
-    let before = |seq| posts.partition_point(|placed| placed.post.seq < seq);
-    let last = |end: usize| posts.get(end.saturating_sub(count)..end).unwrap_or_default();
-    let first = |from: usize| {
-        let end = from.saturating_add(count).min(posts.len());
-        posts.get(from..end).unwrap_or_default()
-    };
-    match spot {
-        Spot::Last => last(posts.len()),
-        Spot::Before(text) => last(before(at(text))),
-        Spot::After(text) => first(before(at(text).map(|seq| seq.saturating_add(1)))),
-        Spot::Around(text) => {
-            let middle = before(at(text));
-            first(middle.saturating_sub(count / 2))
-        }
-        Spot::From(from) => first(posts.partition_point(|placed| placed.post.at < *from)),
-    }
-    .to_vec()
 }

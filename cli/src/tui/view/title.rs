@@ -82,15 +82,14 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect, list: u16) 
             _ => "",
         };
         line.push(word, Role::Warning, None);
+    } else if room.standing == "checking" {
+        line.push("  log being checked", Role::Warning, None);
     } else if area.width >= super::NARROW {
         line.push(&format!("  {} members", room.members), Role::Dim, None);
         let unverified = state.open.as_ref().and_then(|open| open.unverified);
         if let Some(count) = unverified.filter(|count| *count > 0) {
             line.push(&format!("  {count} unverified"), Role::Unverified, None);
         }
-    }
-    if room.standing == "checking" {
-        line.push("  its log is being checked: nothing is sent before", Role::Warning, None);
     }
     if room.archived {
         line.push("  archived", Role::Warning, None);

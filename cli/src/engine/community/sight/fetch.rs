@@ -23,7 +23,7 @@ use rookery_protocol::{
 };
 use tokio::time::Instant;
 
-use super::{super::log::named_by, Sight};
+use super::{super::histories::named_by, Sight};
 use crate::{
     e2ee::{
         KemSecret,

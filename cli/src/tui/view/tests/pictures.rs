@@ -46,6 +46,17 @@ fn a_room_with_everything_in_it() {
 }
 
 #[test]
+fn a_room_whose_log_is_being_checked() {
+    compare_all("checking", |desk| {
+        let mut all = rooms();
+        for room in all.iter_mut().filter(|room| room.community.is_some()) {
+            room.standing = "checking".to_owned();
+        }
+        desk.list(all);
+    });
+}
+
+#[test]
 fn the_members_beside_the_messages() {
     compare_all("members", |desk| {
         desk.keys("alt-m");

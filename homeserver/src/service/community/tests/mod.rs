@@ -2,6 +2,7 @@
 
 mod copies;
 mod log;
+mod look;
 mod members;
 mod moving;
 mod posts;
