@@ -172,6 +172,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("target/release/load fallback", "load fallback --times 1"),
     ("target/release/load healing", "load healing --pairs 2 --rate 20 --seconds 2"),
     ("target/release/load dead-peer", "load dead-peer --pairs 2 --rate 20 --seconds 2"),
+    ("target/release/load join", "load join --members 260 --times 1 --round-trip 10"),
     (
         "target/release/load federation",
         "load federation --pairs 2 --rate 20 --members 2 --seconds 1",

@@ -1,6 +1,6 @@
 //! What people of two servers write to each other arrives, once and in order.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use rookery_tests::{
@@ -75,6 +75,41 @@ async fn a_stranger_on_another_server_may_write_and_is_shown_apart() -> Result<(
     pair.bob.ask(&["contact", "block", ALICE]).await?;
     let refused = pair.alice.run(&["send", BOB, "again", "--json"]).await?;
     ensure!(refused.code() != 0, "a blocked person's message was taken: {refused}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn servers_prove_themselves_again_after_a_while_and_nothing_is_lost_meanwhile() -> Result<()>
+{
+    let world = World::new()?;
+    let aging = |name| world.homeserver(name).verbose().setting("ROOKERYD_SERVER_PROOF_AGE", "1s");
+    let (nest, garden) =
+        (aging("nest.example").start().await?, aging("garden.example").start().await?);
+    let pair = Pair::between(world, nest, garden).await?;
+    befriend(&pair.alice, &pair.bob).await?;
+    let proofs = || -> Result<usize> {
+        let logs = [&pair.nest, &pair.garden].map(|home| fs::read_to_string(home.log_file()));
+        let mut count = 0;
+        for log in logs {
+            count += log?.matches("both have proven themselves").count();
+        }
+        Ok(count)
+    };
+    let before = proofs()?;
+    let toll = Toll::default();
+    let mut random = Random::from_seed(12)?;
+    let mut said = talk(&pair.alice, BOB, 10, random.split(), &toll).await?;
+    let mut count = 10;
+    while proofs()? < before.saturating_add(4) {
+        ensure!(count < 400, "the proofs are never renewed");
+        said.merge(talk(&pair.alice, BOB, 10, random.split(), &toll).await?);
+        count += 10;
+    }
+    let shown = pair.bob.read_all(ALICE, count, SETTLING).await?;
+    said.judge(&shown).ensure_clean("bob/laptop")?;
+    for home in [&pair.nest, &pair.garden] {
+        ensure!(!fs::read_to_string(home.log_file())?.contains("the peer is not reached"), "lost");
+    }
     Ok(())
 }
 

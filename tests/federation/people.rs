@@ -24,6 +24,43 @@ async fn wait_for(who: &Profile, whom: &str, state: &str) -> Result<Value> {
     .await
 }
 
+/// What `who` is shown of Alice's profile.
+async fn shown(who: &Profile) -> Result<(String, String)> {
+    let profile = who.ask(&["profile", "show", ALICE]).await?;
+    Ok((text(&profile, "display_name").to_owned(), text(&profile, "status").to_owned()))
+}
+
+#[tokio::test]
+async fn a_profile_is_seen_by_contacts_on_another_server_and_by_nobody_else() -> Result<()> {
+    let mut pair = Pair::of_friends().await?;
+    let eve = pair.world.profile("eve", "laptop")?;
+    eve.register(&pair.garden.invite(1).await?).await?;
+    let _agents = [pair.alice.start_agent()?, pair.bob.start_agent()?];
+    pair.alice.ask(&["profile", "set", "--display-name", "Alice Nest"]).await?;
+    eventually(PATIENCE, async || {
+        let seen = shown(&pair.bob).await?;
+        ensure!(seen.0 == "Alice Nest", "{seen:?}");
+        Ok(())
+    })
+    .await?;
+    // A change is told: it is in the list of contacts without being asked for.
+    pair.alice.ask(&["profile", "set", "--display-name", "Alice of Nest"]).await?;
+    let is_listed = async || {
+        let listed = pair.bob.run(&["contact", "list", "--json"]).await?.success()?.json_lines()?;
+        let is_it = |line: &Value| text(line, "display_name") == "Alice of Nest";
+        ensure!(listed.iter().any(is_it), "{listed:?}");
+        Ok(())
+    };
+    eventually(PATIENCE, is_listed).await?;
+    let refused = eve.run(&["profile", "show", ALICE]).await?;
+    ensure!(!refused.stdout.contains("Alice of Nest"), "{refused:?}");
+    // While her home is away, what it said last is shown.
+    pair.nest.stop().await?;
+    let seen = shown(&pair.bob).await?;
+    ensure!(seen.0 == "Alice of Nest", "{seen:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn contacts_on_another_server_see_how_one_is_and_that_one_writes() -> Result<()> {
     let mut pair = Pair::of_friends().await?;

@@ -143,6 +143,8 @@ impl Engine {
         let profiles = std::mem::take(&mut self.due().profiles);
         for user in profiles {
             if let Err(error) = self.fetch_profile(client, user).await {
+                // The home of a contact on another server may be away: with the next round.
+                self.due().profile_of(user);
                 tracing::debug!(%error, "a profile could not be fetched");
             }
         }

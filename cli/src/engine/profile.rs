@@ -63,8 +63,8 @@ impl Engine {
         who: Option<&str>,
     ) -> Result<ProfileLine, CommandError> {
         let client = self.online().await?;
-        let (user, key) = match who {
-            None => (self.user, self.profile_key()),
+        let (user, key, known) = match who {
+            None => (self.user, self.profile_key(), None),
             Some(who) => {
                 let contact = self.person_named(who).await?;
                 let key = if contact.user == self.user {
@@ -72,11 +72,16 @@ impl Engine {
                 } else {
                     contact.profile_key.and_then(|key| key.try_into().ok())
                 };
-                (contact.user, key)
+                let known = contact.profile.and_then(|profile| codec::decode(&profile).ok());
+                (contact.user, key, known)
             }
         };
         let profile = match key {
-            Some(key) => self.open_profile(&client, user, key).await?.unwrap_or_default(),
+            Some(key) => match (self.open_profile(&client, user, key).await, known) {
+                // Their home is away: what it said last.
+                (Err(_), Some(known)) => known,
+                (profile, _) => profile?.unwrap_or_default(),
+            },
             None => Profile::default(),
         };
         Ok(ProfileLine {

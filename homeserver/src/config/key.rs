@@ -124,6 +124,8 @@ keys! {
         "How long the copy of a community that another homeserver orders is kept when nobody here belongs to it any more.";
     "retention.outbound" => keep_outbound, "7d",
         "How long something waits for another homeserver that does not answer; then its sender is told that it was not delivered.";
+    "server.proof_age" => proof_age, "1d",
+        "How long a connection with another homeserver is used; then a new one is made, on which both prove themselves again.";
     "limits.read_device" => limits.read_device, "50/s burst 500",
         "Small questions of one device. A client that starts asks for many chains at once.";
     "limits.read_user" => limits.read_user, "100/s burst 1000",
@@ -235,6 +237,7 @@ pub(super) fn defaults() -> Config {
         peer_bytes: 0,
         peer_foreigners: 0,
         keep_outbound: Duration::ZERO,
+        proof_age: Grace(Duration::ZERO),
         limits: Limits::default(),
     };
     for key in KEYS {

@@ -81,6 +81,8 @@ pub struct Config {
     pub peer_foreigners: u64,
     /// How long something waits for a peer.
     pub keep_outbound: Duration,
+    /// How long a connection with a peer is used before both prove themselves again.
+    pub proof_age: Grace,
     /// How often things may be done.
     pub limits: Limits,
 }

@@ -14,6 +14,7 @@ use rookery_protocol::{
             Register, RegisterError, Registered, Writers,
         },
         admin::AccountState,
+        contact::Standing,
         server::{Registration, ServerDescription},
     },
     session::{Authenticated, FollowDown},
@@ -28,6 +29,7 @@ use super::{
     invite,
     limit::{Bucket, Subject},
     password,
+    peer::people,
     seat::Seat,
     session, statement,
 };
@@ -333,11 +335,12 @@ pub async fn put_profile(
     unit.commit().await.map_err(storage)?;
     let mut view = services.storage.read().await.map_err(storage)?;
     let contacts = view.accepted_contacts(who.user).await.map_err(storage)?;
+    drop(view);
     let notice = Live::notice(&FollowDown::ProfileChanged { user: who.user });
-    for user in contacts.into_iter().chain([who.user]) {
-        services.feeds.push_user(user, &notice);
+    for user in contacts.iter().chain([&who.user]) {
+        services.feeds.push_user(*user, &notice);
     }
-    Ok(())
+    people::note_profile(services, who.user, &contacts).await.map_err(storage)
 }
 
 /// Somebody's sealed profile, for whoever may have it.
@@ -347,9 +350,25 @@ pub async fn profile(
     of: UserId,
 ) -> Result<Profile, Refusal> {
     let storage = |error| super::refusal(&error);
+    if let Some(foreigner) = services.foreigner(of).await.map_err(storage)? {
+        let standings = services.standings(who.user, of).await.map_err(storage)?;
+        if standings.ours == Some(Standing::Accepted) {
+            return people::fetch_profile(services, who.user, &foreigner).await;
+        }
+    }
+    profile_for(services, who.user, of).await
+}
+
+/// The sealed profile of somebody here, for whoever may have it.
+pub async fn profile_for(
+    services: &Services,
+    asker: UserId,
+    of: UserId,
+) -> Result<Profile, Refusal> {
+    let storage = |error| super::refusal(&error);
     let none = Profile { sealed: None, at: None };
-    if of != who.user {
-        let Standings { ours, theirs } = services.standings(who.user, of).await.map_err(storage)?;
+    if of != asker {
+        let Standings { ours, theirs } = services.standings(asker, of).await.map_err(storage)?;
         if !super::contact::are_partners(ours, theirs) {
             return Ok(none);
         }

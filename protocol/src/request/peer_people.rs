@@ -1,9 +1,9 @@
-//! Signs of life between people of two homeservers who have accepted each other. Nothing of it is stored for whoever is away.
+//! Signs of life between people of two homeservers who have accepted each other, and their profiles. Nothing of it is stored for whoever is away.
 
 use crate::{
     id::UserId,
     request,
-    request::{Homeserver, Never, presence::PresenceEntry},
+    request::{Homeserver, Never, account::Profile, presence::PresenceEntry},
     wire_enum, wire_struct,
 };
 
@@ -31,6 +31,13 @@ wire_enum! {
             /// Of whom.
             #[n(1)] of: UserId
         },
+        /// A user of the server that tells it has changed their profile.
+        #[n(4)] Profile {
+            /// Who.
+            #[n(0)] user: UserId,
+            /// Whom it is told.
+            #[n(1)] to: UserId
+        },
     }
 }
 
@@ -43,3 +50,15 @@ wire_struct! {
 }
 
 request!(PeerTellPeople: "peer/people/tell/1", PeerForward, Homeserver => (), Never, 128 * 1024);
+
+wire_struct! {
+    /// Fetches the sealed profile of a user of the asked server, for a contact of theirs who lives at the asking one. There is none for others.
+    pub struct PeerFetchProfile {
+        /// Whose.
+        #[n(0)] pub user: UserId,
+        /// For whom.
+        #[n(1)] pub asker: UserId,
+    }
+}
+
+request!(PeerFetchProfile: "peer/people/profile/1", PeerRead, Homeserver => Profile, Never);

@@ -161,6 +161,7 @@ impl Registry {
             .with::<peer_place::PeerCompareHeads>()
             .with::<peer_place::PeerTellForks>()
             .with::<peer_people::PeerTellPeople>()
+            .with::<peer_people::PeerFetchProfile>()
             .with::<peer_place::PeerLeavePlace>()
             .with::<peer_place::PeerPrepareMove>()
             .with::<peer_place::PeerOfferPlace>()

@@ -40,6 +40,8 @@ pub enum Ended {
     Lost(String),
     /// The peer has made another connection.
     Replaced,
+    /// The proofs that it began with are old: both sides prove themselves again on another one.
+    Aged,
     /// The peer's row has changed.
     Changed,
     /// The server stops, or the peer was removed.
@@ -65,6 +67,7 @@ pub async fn run(
     let mut compare_at = tokio::time::Instant::now();
     let mut is_proven = false;
     let mut better = std::pin::pin!(client.until_quic_works());
+    let mut aged = std::pin::pin!(tokio::time::sleep(services.config.proof_age.0));
     // What was told to wait before may have been told so by a clock that was wrong, and once more than due is asked then.
     let mut latest = Timestamp::from_millis(u64::MAX);
     loop {
@@ -111,6 +114,7 @@ pub async fn run(
                 Ended::Lost("the peer has fallen silent".to_owned())
             }
             lost = client.closed() => Ended::Lost(lost.to_string()),
+            () = &mut aged, if client.is_dialled() => Ended::Aged,
             () = &mut better => Ended::Lost("it can be reached in a better way".to_owned()),
             () = peer.arrived.notified() => {
                 // It may have been taken up before this was heard of. Of two that are made at once both sides keep the one dialled by the

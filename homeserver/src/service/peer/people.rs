@@ -14,8 +14,9 @@ use rookery_protocol::{
     io::client::{CallError, Client},
     request::{
         RateClass, Refusal,
+        account::Profile,
         contact::Standing,
-        peer_people::{PeerTellPeople, PersonSign},
+        peer_people::{PeerFetchProfile, PeerTellPeople, PersonSign},
         presence::{PresenceEntry, PresenceState},
     },
     session::FollowDown,
@@ -23,10 +24,13 @@ use rookery_protocol::{
 
 pub use self::queue::Queue;
 use self::queue::{AT_ONCE, Batch, MAX_PAIRS};
-use super::{Peer, Services, answer::peer_of, place_take::charge, place_users::speaks_for};
+use super::{
+    Peer, Services, answer::peer_of, copy::Foreigner, place_take::charge, place_users::speaks_for,
+};
 use crate::{
     repository::StorageError,
     service::{
+        account,
         feed::Live,
         presence::{self, Heard, Pair},
     },
@@ -157,7 +161,7 @@ pub async fn take(
 async fn take_sign(services: &Services, peer: &Peer, sign: PersonSign) -> Result<(), StorageError> {
     let (theirs, ours) = match &sign {
         PersonSign::Presence { presence, to } => (presence.user, *to),
-        PersonSign::Typing { user, to } => (*user, *to),
+        PersonSign::Typing { user, to } | PersonSign::Profile { user, to } => (*user, *to),
         PersonSign::Wanted { user, of } => (*user, *of),
     };
     let foreigner = services.foreigner(theirs).await?;
@@ -184,8 +188,67 @@ async fn take_sign(services: &Services, peer: &Peer, sign: PersonSign) -> Result
             services.feeds.push_user(ours, &Live::notice(&FollowDown::Typing { user: theirs }));
         }
         PersonSign::Wanted { .. } => peer.people.note_presence(ours, theirs),
+        PersonSign::Profile { .. } => {
+            let notice = FollowDown::ProfileChanged { user: theirs };
+            services.feeds.push_user(ours, &Live::notice(&notice));
+        }
     }
     Ok(())
+}
+
+/// Tells the contacts of `user` on other servers that their profile has changed.
+pub async fn note_profile(
+    services: &Services,
+    user: UserId,
+    contacts: &[UserId],
+) -> Result<(), StorageError> {
+    for to in contacts {
+        if let Some(foreigner) = services.foreigner(*to).await?
+            && let Some(peer) = services.peer(&foreigner.stored.peer)
+        {
+            peer.people.note_profile(user, *to);
+        }
+    }
+    Ok(())
+}
+
+/// The sealed profile of a contact on another server, as that has it.
+pub async fn fetch_profile(
+    services: &Services,
+    asker: UserId,
+    foreigner: &Foreigner,
+) -> Result<Profile, Refusal> {
+    let peer = services.peer(&foreigner.stored.peer).ok_or(Refusal::Unavailable)?;
+    let client = peer.client().ok_or(Refusal::Unavailable)?;
+    let request = PeerFetchProfile { user: foreigner.stored.user, asker };
+    match client.call_watched(&request).await {
+        Ok(profile) => Ok(profile),
+        // An older server shows none.
+        Err(CallError::Refused(Refusal::UnknownMethod)) => Ok(Profile { sealed: None, at: None }),
+        Err(CallError::Refused(throttled @ Refusal::Throttled { .. })) => Err(throttled),
+        Err(error) => {
+            tracing::debug!(peer = %peer.name, %error, "a profile was not shown");
+            Err(Refusal::Unavailable)
+        }
+    }
+}
+
+/// The sealed profile of somebody here, for a contact of theirs at the peer.
+pub async fn show_profile(
+    services: &Services,
+    root: ServerId,
+    request: PeerFetchProfile,
+) -> Result<Profile, Refusal> {
+    let storage = |error: StorageError| super::super::refusal(&error);
+    let peer = peer_of(services, root)?;
+    let PeerFetchProfile { user, asker } = request;
+    let foreigner = services.foreigner(asker).await.map_err(storage)?;
+    let is_theirs = foreigner.is_some_and(|foreigner| speaks_for(&peer, &foreigner));
+    let is_here = services.resident(user).await.map_err(storage)?.is_some();
+    if !is_theirs || !is_here {
+        return Ok(Profile { sealed: None, at: None });
+    }
+    account::profile_for(services, asker, user).await
 }
 
 fn show(services: &Services, to: UserId, presence: PresenceEntry) {

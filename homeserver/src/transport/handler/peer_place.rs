@@ -2,7 +2,7 @@
 
 use rookery_protocol::request::{
     Homeserver, Outcome,
-    peer_people::PeerTellPeople,
+    peer_people::{PeerFetchProfile, PeerTellPeople},
     peer_place::{
         PeerAppendLog, PeerCompareHeads, PeerGetBlob, PeerLeavePlace, PeerListPlaces,
         PeerListReads, PeerOfferPlace, PeerPostChannel, PeerPrepareMove, PeerPutBlob,
@@ -32,6 +32,7 @@ pub(super) fn add(router: Router) -> Router {
         .on(compare_heads)
         .on(tell_forks)
         .on(tell_people)
+        .on(fetch_profile)
         .on(leave)
         .on(prepare_move)
         .on(offer)
@@ -139,6 +140,14 @@ async fn tell_people(
     request: PeerTellPeople,
 ) -> Outcome<PeerTellPeople> {
     Ok(people::take(&context.services, peer.0, request).await?)
+}
+
+async fn fetch_profile(
+    context: Context,
+    peer: Homeserver,
+    request: PeerFetchProfile,
+) -> Outcome<PeerFetchProfile> {
+    Ok(people::show_profile(&context.services, peer.0, request).await?)
 }
 
 async fn leave(

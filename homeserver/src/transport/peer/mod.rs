@@ -59,12 +59,15 @@ async fn keep(peer: Arc<Peer>, router: Arc<Router>, lifecycle: Lifecycle) {
 async fn attend(peer: &Arc<Peer>, router: &Arc<Router>, lifecycle: &Lifecycle) {
     let services = Arc::clone(router.services());
     let mut pauses = Pauses::new();
+    // A connection whose proofs are old: it is used until there is the next.
+    let mut aged: Option<Client> = None;
     loop {
         let now = services.clock.now();
         if lifecycle.drain.is_cancelled() || peer.end.is_cancelled() {
             return;
         }
         if !peer.is_wanted() {
+            close(aged.take());
             peer.set_link(Link::Off, now);
             people::lose(&services, peer);
             tokio::select! {
@@ -87,6 +90,7 @@ async fn attend(peer: &Arc<Peer>, router: &Arc<Router>, lifecycle: &Lifecycle) {
         let client = match found {
             Ok(client) => client,
             Err(DialError::OtherRoot { found }) => {
+                close(aged.take());
                 if let Err(error) = handshake::quarantine(&services, peer, found).await {
                     tracing::warn!(peer = %peer.name, %error, "a quarantine was not written down");
                     pauses.handle_failure(Distance::Near, now, draw());
@@ -94,6 +98,7 @@ async fn attend(peer: &Arc<Peer>, router: &Arc<Router>, lifecycle: &Lifecycle) {
                 continue;
             }
             Err(error) => {
+                close(aged.take());
                 metrics::counter!("rookery_peer_dial_failures_total", "peer" => peer.name.to_string())
                     .increment(1);
                 peer.set_link(Link::Down(Some(explain(&error))), now);
@@ -103,6 +108,9 @@ async fn attend(peer: &Arc<Peer>, router: &Arc<Router>, lifecycle: &Lifecycle) {
             }
         };
         peer.set_link(Link::Up(client.clone()), now);
+        if let Some(former) = aged.take() {
+            let_go(&services, peer, former);
+        }
         if let Err(error) = stranger::note_reached(&services, peer).await {
             tracing::warn!(peer = %peer.name, %error, "that the peer was reached was not written down");
         }
@@ -134,6 +142,7 @@ async fn attend(peer: &Arc<Peer>, router: &Arc<Router>, lifecycle: &Lifecycle) {
         match ended {
             // The next connection is there already, or the row says what is next.
             Ended::Replaced => retire(&services, peer, client),
+            Ended::Aged => aged = Some(client),
             Ended::Changed => {}
             Ended::Stopped => return,
             Ended::Lost(reason) => {
@@ -149,6 +158,12 @@ async fn attend(peer: &Arc<Peer>, router: &Arc<Router>, lifecycle: &Lifecycle) {
                 pauses.handle_failure(Distance::Near, now, draw());
             }
         }
+    }
+}
+
+fn close(client: Option<Client>) {
+    if let Some(client) = client {
+        client.close();
     }
 }
 
@@ -178,6 +193,11 @@ async fn take_back(
 /// Keeps a connection for a while that another one has replaced: what is under way on it is finished, and it is used again if the other one ends.
 fn retire(services: &Services, peer: &Arc<Peer>, client: Client) {
     peer.keep_spare(client.clone());
+    let_go(services, peer, client);
+}
+
+/// Ends a connection that is not used any more when what is under way on it has had its time.
+fn let_go(services: &Services, peer: &Arc<Peer>, client: Client) {
     let peer = Arc::clone(peer);
     services.tasks.spawn(async move {
         tokio::select! {
@@ -238,6 +258,7 @@ async fn dial(
         client.close();
         return Err(DialError::Own(Refusal::Unavailable));
     }
+    tracing::debug!(peer = %peer.name, "a connection was made, on which both have proven themselves");
     let connection = client.connection().clone();
     let (router, lifecycle) = (Arc::clone(router), Arc::new(lifecycle.clone()));
     lifecycle.tasks.clone().spawn(async move {

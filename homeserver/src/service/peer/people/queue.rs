@@ -33,6 +33,8 @@ struct Waiting {
     presences: BTreeSet<(UserId, UserId)>,
     /// Somebody here, and of whom they want to know.
     wanted: BTreeSet<(UserId, UserId)>,
+    /// Somebody here who has changed their profile, and whom it is told.
+    profiles: BTreeSet<(UserId, UserId)>,
     /// Somebody here, and to whom they write.
     typing: VecDeque<(UserId, UserId)>,
 }
@@ -53,6 +55,16 @@ impl Queue {
         let mut waiting = self.waiting();
         if waiting.wanted.len() < MAX_PAIRS {
             waiting.wanted.insert((user, of));
+        }
+        drop(waiting);
+        self.some.notify_one();
+    }
+
+    /// Tells `to` that `user` has changed their profile.
+    pub fn note_profile(&self, user: UserId, to: UserId) {
+        let mut waiting = self.waiting();
+        if waiting.profiles.len() < MAX_PAIRS {
+            waiting.profiles.insert((user, to));
         }
         drop(waiting);
         self.some.notify_one();
@@ -84,6 +96,8 @@ impl Queue {
                 batch.wanted.push(pair);
             } else if let Some(pair) = waiting.presences.pop_first() {
                 batch.presences.push(pair);
+            } else if let Some(pair) = waiting.profiles.pop_first() {
+                batch.profiles.push(pair);
             } else {
                 break;
             }
@@ -96,6 +110,7 @@ impl Queue {
         let mut waiting = self.waiting();
         waiting.presences.extend(batch.presences);
         waiting.wanted.extend(batch.wanted);
+        waiting.profiles.extend(batch.profiles);
     }
 }
 
@@ -104,12 +119,16 @@ impl Queue {
 pub(super) struct Batch {
     pub(super) presences: Vec<(UserId, UserId)>,
     wanted: Vec<(UserId, UserId)>,
+    profiles: Vec<(UserId, UserId)>,
     typing: Vec<(UserId, UserId)>,
 }
 
 impl Batch {
     pub(super) fn len(&self) -> usize {
-        self.presences.len().saturating_add(self.wanted.len()).saturating_add(self.typing.len())
+        [&self.presences, &self.wanted, &self.profiles, &self.typing]
+            .map(Vec::len)
+            .into_iter()
+            .fold(0, usize::saturating_add)
     }
 
     pub(super) async fn signs(&self, services: &Services) -> Result<Vec<PersonSign>, StorageError> {
@@ -123,6 +142,9 @@ impl Batch {
         for &(user, to) in &self.presences {
             let presence = presence::shown_abroad(services, user, to).await?;
             signs.push(PersonSign::Presence { presence, to });
+        }
+        for &(user, to) in &self.profiles {
+            signs.push(PersonSign::Profile { user, to });
         }
         Ok(signs)
     }
@@ -149,6 +171,10 @@ mod tests {
         queue.put_back(batch);
         let again = queue.take();
         assert_eq!((again.presences.len(), again.typing.len()), (1, 0), "writing has passed");
+        queue.note_profile(user(1), user(9));
+        let changed = queue.take();
+        queue.put_back(changed);
+        assert_eq!(queue.take().profiles, [(user(1), user(9))], "a change is told in the end");
     }
 
     #[test]
