@@ -16,105 +16,25 @@ use rookery_protocol::{
 };
 use rookery_tests::{
     chaos::{Toll, kill_homeserver, talk},
-    homeserver::{Homeserver, new_postgresql_database},
+    homeserver::new_postgresql_database,
     impostor::{Impostor, attended},
     oracle::Ledger,
-    process::{PATIENCE, Running},
-    profile::Profile,
+    process::PATIENCE,
     random::Random,
     world::{World, eventually},
 };
 use serde_json::Value;
+
+use super::scene::{HOMES, Scene};
+
+const BOB: &str = "@bob@garden.example";
+const CAROL: &str = "@carol@shore.example";
 
 /// For everything to arrive after the last kill, on a machine that does much else.
 const SETTLING: Duration = Duration::from_mins(2);
 
 /// How often it is talked on at most until enough was killed.
 const MOST_ROUNDS: usize = 40;
-
-/// Homeservers that all know each other, with a person each: alice on the first, bob on the second, carol on the third.
-pub(crate) struct Scene {
-    pub(crate) homes: Vec<Homeserver>,
-    people: Vec<(Profile, Running)>,
-    pub(crate) world: World,
-}
-
-const HOMES: [&str; 3] = ["nest.example", "garden.example", "shore.example"];
-const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
-const BOB: &str = "@bob@garden.example";
-const CAROL: &str = "@carol@shore.example";
-
-impl Scene {
-    pub(crate) async fn of(count: usize) -> Result<Self> {
-        let world = World::new()?;
-        let mut homes = vec![];
-        for name in HOMES.iter().take(count) {
-            homes.push(world.homeserver(name).start().await?);
-        }
-        Self::on(world, homes).await
-    }
-
-    pub(crate) async fn on(world: World, homes: Vec<Homeserver>) -> Result<Self> {
-        Self::knowing(world, homes, |_, _| true).await
-    }
-
-    /// Those servers know each other of which `knows` says so.
-    async fn knowing(
-        world: World,
-        homes: Vec<Homeserver>,
-        knows: impl Fn(usize, usize) -> bool,
-    ) -> Result<Self> {
-        let mut people = vec![];
-        for (number, (home, name)) in homes.iter().zip(PEOPLE).enumerate() {
-            for (one, other) in homes.iter().enumerate() {
-                if one != number && knows(number, one) {
-                    home.know(other).await?;
-                }
-            }
-            let profile = world.profile(name, "laptop")?;
-            profile.register(&home.invite(1).await?).await?;
-            let agent = profile.start_agent()?;
-            profile.wait_until_connected().await?;
-            people.push((profile, agent));
-        }
-        let scene = Self { homes, people, world };
-        for (number, home) in scene.homes.iter().enumerate() {
-            for (one, other) in scene.homes.iter().enumerate() {
-                if one != number && knows(number, one) {
-                    home.wait_for_peer(&other.ready().name, "up").await?;
-                }
-            }
-        }
-        Ok(scene)
-    }
-
-    /// Kills a person's agent.
-    pub(crate) async fn kill_agent(&mut self, number: usize) -> Result<()> {
-        self.people.get_mut(number).context("a person of the scene")?.1.kill().await
-    }
-
-    /// Starts a person's agent again, after it was killed.
-    pub(crate) async fn start_agent(&mut self, number: usize) -> Result<()> {
-        let (profile, agent) = self.people.get_mut(number).context("a person of the scene")?;
-        *agent = profile.start_agent()?;
-        profile.wait_until_connected().await
-    }
-
-    pub(crate) fn person(&self, number: usize) -> Result<&Profile> {
-        Ok(&self.people.get(number).context("a person of the scene")?.0)
-    }
-
-    /// A community of alice's that the others have joined by its link.
-    pub(crate) async fn club(&self, arguments: &[&str]) -> Result<()> {
-        let alice = self.person(0)?;
-        alice.ask(&[&["community", "create", "club"], arguments].concat()).await?;
-        let link = alice.link_into("club", &[]).await?;
-        for (other, _) in self.people.iter().skip(1) {
-            other.ask(&["community", "join", &link]).await?;
-        }
-        Ok(())
-    }
-}
 
 #[tokio::test]
 async fn a_community_is_joined_by_its_link_from_another_server_and_both_talk() -> Result<()> {

@@ -20,7 +20,7 @@ use rookery_tests::{
 };
 use serde_json::Value;
 
-use super::{communities::Scene, pair::text};
+use super::{pair::text, scene::Scene};
 
 const ALICE: usize = 0;
 const BOB: usize = 1;

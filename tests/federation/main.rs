@@ -11,4 +11,5 @@ mod moving;
 mod pair;
 mod people;
 mod restoring;
+mod scene;
 mod sight;

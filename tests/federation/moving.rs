@@ -10,7 +10,7 @@ use rookery_tests::{
     world::{World, eventually},
 };
 
-use super::communities::Scene;
+use super::scene::Scene;
 
 const ALICE: usize = 0;
 const BOB: usize = 1;

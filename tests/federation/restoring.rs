@@ -11,7 +11,7 @@ use rookery_tests::{
 };
 use serde_json::Value;
 
-use crate::communities::Scene;
+use crate::scene::Scene;
 
 /// Has the first server of the scene copied.
 async fn copy(scene: &Scene) -> Result<PathBuf> {

@@ -82,6 +82,8 @@ keys! {
         "With which other homeservers there is anything to do: allowlist (those that `rookeryd peer add` names), open (any that connects and is whoever owns the domain that it is called by), or off.";
     "server.adoptions" => adoptions, "members",
         "Which communities their owners may move here from another homeserver: members (those that somebody here belongs to) or none. What was moved here is ordered and kept here like what was founded here.";
+    "server.proof_age" => proof_age, "1d",
+        "How long a connection with another homeserver is used; then a new one is made, on which both prove themselves again.";
     "discovery.nameserver" => nameserver, "system",
         "Who is asked where other homeservers are: system (as the machine has it), the address of a name server with its port, such as 127.0.0.1:53, or off: then nothing is looked up, and homeservers are dialled only where `peer add` or their own records say.";
     "discovery.private_addresses" => private_addresses, "deny",
@@ -124,8 +126,6 @@ keys! {
         "How long the copy of a community that another homeserver orders is kept when nobody here belongs to it any more.";
     "retention.outbound" => keep_outbound, "7d",
         "How long something waits for another homeserver that does not answer; then its sender is told that it was not delivered.";
-    "server.proof_age" => proof_age, "1d",
-        "How long a connection with another homeserver is used; then a new one is made, on which both prove themselves again.";
     "limits.read_device" => limits.read_device, "50/s burst 500",
         "Small questions of one device. A client that starts asks for many chains at once.";
     "limits.read_user" => limits.read_user, "100/s burst 1000",

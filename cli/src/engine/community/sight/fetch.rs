@@ -256,8 +256,10 @@ async fn fetch_snapshot(
 ) -> Result<Option<(Snapshotted, Vec<u8>)>, CommandError> {
     let part = |offset| LookAtSnapshot { at: at.clone(), offset };
     let first = match client.call_watched(&part(0)).await {
-        // An older home looks at nothing.
-        Err(CallError::Refused(Refusal::UnknownMethod)) => return Ok(None),
+        // An older home looks at nothing, and a former hub shows the log alone, which says where the community has gone.
+        Err(
+            CallError::Refused(Refusal::UnknownMethod) | CallError::Request(PreviewError::NotFound),
+        ) => return Ok(None),
         answer => answer.map_err(failed)?,
     };
     let SnapshotPart { snapshot: Some(first), .. } = first else { return Ok(None) };
