@@ -220,7 +220,7 @@ async fn another_server_in_its_place_is_found_out() {
 
 #[tokio::test]
 async fn garbage_costs_its_sender_only() {
-    let scene = scene().await;
+    let mut scene = scene().await;
     for garbage in [
         &b""[..],
         &[0xff; 64],
@@ -239,5 +239,19 @@ async fn garbage_costs_its_sender_only() {
         );
     }
     assert!(scene.alice.client.call(&ListDevices {}).await.is_ok());
-    assert!(scene.server.id().is_ok());
+    assert!(scene.server.runs().unwrap());
+}
+
+#[tokio::test]
+async fn who_connects_and_says_nothing_is_let_go_within_the_time_of_a_handshake() {
+    let scene = scene().await;
+    let address = scene.server.ready().address.clone();
+    let mut silent = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let mut heard = [0; 64];
+    let ended = tokio::time::timeout(
+        std::time::Duration::from_secs(30),
+        tokio::io::AsyncReadExt::read(&mut silent, &mut heard),
+    );
+    let ended = ended.await.expect("it is held for ever");
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
 }

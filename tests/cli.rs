@@ -316,8 +316,10 @@ async fn secrets_are_never_asked_for_where_nobody_can_answer() -> Result<()> {
     let server = world.homeserver("nest").start().await?;
     let alice = world.profile("alice", "laptop")?;
     // Without --password-file it would have to ask; standard input is no terminal here.
-    let asked = alice.run(&["register", &server.ready().invite, "alice"]).await?;
-    ensure!(asked.code() != 0, "{asked}");
+    let command = alice.command(&["register", &server.ready().invite, "alice"])?;
+    let asked = run(command, b"correct horse\ncorrect horse\n", PATIENCE).await?.exit(2)?;
+    ensure!(asked.stderr.contains("--password-file"), "{asked}");
+    alice.register(&server.ready().invite).await?;
     Ok(())
 }
 

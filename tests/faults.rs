@@ -195,7 +195,7 @@ async fn refuses_and_recovers(fault: Fault) -> Result<()> {
     ledger.acknowledge(&id);
     scene.send_and_note(&mut ledger, "after", &mut random).await?;
     scene.bob_has_all(&ledger).await?;
-    ensure!(scene.server.id()? == before, "it needed a restart");
+    ensure!(scene.server.runs()? && scene.server.id()? == before, "it needed a restart");
     agent.kill().await
 }
 

@@ -59,7 +59,7 @@ async fn whoever_waits_or_follows_sees_the_message_go() -> Result<()> {
         "second",
         "--json",
         "--until",
-        "delivered",
+        "sent",
         "--timeout",
         "60s",
     ])?;
@@ -81,7 +81,8 @@ async fn whoever_waits_or_follows_sees_the_message_go() -> Result<()> {
     scene.alice.send("@bob", "third").await?;
     let told: Message = serde_json::from_value(tail.expect(PATIENCE).await?)?;
     ensure!(told.text == "third", "{told:?}");
-    waiting.kill().await?;
+    let waited: Value = waiting.expect(PATIENCE).await?;
+    ensure!(waited.get("state").is_some_and(|state| state != "queued"), "{waited}");
     bobs.stop().await?;
     agent.stop().await?;
     Ok(())

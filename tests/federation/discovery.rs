@@ -213,6 +213,7 @@ async fn whoever_publishes_another_root_is_in_quarantine_where_the_pinned_one_is
     internet.publish_of(&stranger);
     nest.admin(&["peer", "retry", GARDEN]).await?.success()?;
     // While the pinned root answers, nothing else counts.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     ensure!(text(&nest.peer(GARDEN).await?, "state") == "up", "it was up");
     garden.kill().await?;
     nest.wait_for_peer(GARDEN, "quarantined").await?;

@@ -28,7 +28,7 @@ struct Scene {
     alice: Profile,
     _alice: Running,
     bob: Profile,
-    _bob: Running,
+    bob_runs: Running,
     garden: Homeserver,
     _nest: Homeserver,
     link: String,
@@ -73,7 +73,7 @@ impl Scene {
             alice,
             _alice: alice_runs,
             bob,
-            _bob: bob_runs,
+            bob_runs,
             garden,
             _nest: nest,
             link,
@@ -125,6 +125,17 @@ async fn a_newcomer_reads_on_the_owner_s_word_and_seals_nothing_until_the_log_is
     ensure!(heard.iter().all(|line| text(line, "text") != "me too"), "{heard:?}");
     ensure!(scene.standing().await? == "checking", "{}", scene.standing().await?);
 
+    // An agent that ends meanwhile looks again when it is back.
+    scene.bob_runs.kill().await?;
+    scene.bob_runs = scene.bob.start_agent()?;
+    eventually(PATIENCE, async || {
+        ensure!(scene.standing().await? == "checking", "{}", scene.standing().await?);
+        let read = Scene::read_by(&scene.bob).await?;
+        ensure!(read.iter().any(|line| text(line, "text") == "and on"), "{read:?}");
+        Ok(())
+    })
+    .await?;
+
     scene.garden.stop().await?;
     scene.garden.set("ROOKERYD_STORAGE_PEER_FOREIGNERS", "20000");
     scene.garden.start().await?;
@@ -138,4 +149,24 @@ async fn a_newcomer_reads_on_the_owner_s_word_and_seals_nothing_until_the_log_is
         Ok(())
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_sent_away_while_the_log_is_checked_sees_nothing_any_more() -> Result<()> {
+    let scene = Scene::new().await?;
+    scene.bob.ask(&["community", "join", &scene.link]).await?;
+    ensure!(scene.standing().await? == "checking", "{}", scene.standing().await?);
+    eventually(PATIENCE, async || {
+        scene.alice.ask(&["member", "kick", "club", "@bob@garden.example"]).await
+    })
+    .await?;
+    scene.alice.send("club#general", "he is gone").await?;
+    eventually(CHECKING, async || {
+        ensure!(scene.standing().await? != "checking", "he still looks on");
+        Ok(())
+    })
+    .await?;
+    let read = scene.bob.run(&["read", "club#general", "--peek", "--json"]).await?;
+    ensure!(!read.stdout.contains("he is gone"), "{read:?}");
+    Ok(())
 }

@@ -8,6 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
+use rookery_cli::e2ee::{KemSecret, OsRandom};
 use rookery_protocol::{
     chain::{HeadRef, Kind, Seen, Submission},
     codec::{self, Octets},
@@ -15,7 +16,7 @@ use rookery_protocol::{
     envelope::{Envelope, EnvelopeHeader, EnvelopeKind},
     id::{ChainId, DeviceId, Digest, ItemId, RatchetId, UserId},
     io::client::{Client, Dialer, Trust},
-    key::{AgreementKey, Domain, HpkeBox, KEM_KEY_BYTES, KemKey, SigningKey},
+    key::{AgreementKey, Domain, HpkeBox, KemKey, SigningKey},
     name::JoinLink,
     prekey::{EcPrekey, KemPrekey, PrekeyUpload},
     request::{
@@ -65,8 +66,9 @@ pub fn random_bytes(count: usize) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn random_kem() -> anyhow::Result<KemKey> {
-    KemKey::from_slice(&random::<KEM_KEY_BYTES>()?).context("a key of the right length")
+/// A key that others can seal for, as a client of ours does when an epoch begins; its secret is thrown away.
+fn random_kem() -> KemKey {
+    KemSecret::generate(&mut OsRandom).public()
 }
 
 impl Bare {
@@ -85,7 +87,7 @@ impl Bare {
         let puk = PukPublic {
             lane: Lane::Durable,
             generation: 1,
-            public: random_kem()?,
+            public: random_kem(),
             commit: Digest::from_bytes(random()?),
             boxes_root: PukBox::root(&boxes),
         };
@@ -93,11 +95,11 @@ impl Bare {
         let statement = Statement::genesis(Genesis {
             home: link.server.clone(),
             home_key: link.key,
-            recovery: RecoveryKeys { signing: recovery.verifying_key(), sealing: random_kem()? },
+            recovery: RecoveryKeys { signing: recovery.verifying_key(), sealing: random_kem() },
             device: DeviceKeys {
                 signing: key.verifying_key(),
                 identity: AgreementKey::from_bytes(random()?),
-                sealing: random_kem()?,
+                sealing: random_kem(),
                 bot: false,
                 sealed_name: Octets::default(),
             },
@@ -137,7 +139,7 @@ impl Bare {
                     &key,
                     Domain::PREKEY_PQ,
                     1,
-                    random_kem()?,
+                    random_kem(),
                     expires,
                 )),
                 one_time: vec![],

@@ -339,8 +339,15 @@ async fn code_gets_its_colours() -> Result<()> {
 async fn pain_23_the_words_of_others_cannot_drive_the_terminal() -> Result<()> {
     let scene = Scene::talking().await?;
     let hostile = "evil\u{1b}]0;owned\u{7}\u{1b}]52;c;b3duZWQ=\u{7}\u{1b}[2J\u{1b}[?1049l\u{9b}31m\u{8}\u{7f}\u{202e}txt\u{2066}\u{200f}\u{0}\u{1b}Pq#0\u{1b}\\end";
-    scene.bob.run(&["profile", "set", "--name", "bob\u{202e}obb\u{1b}[31m"]).await?;
+    let name = "bob\u{202e}obb\u{1b}[31m";
+    scene.bob.ask(&["profile", "set", "--display-name", name]).await?;
     let mut terminal = scene.alice_at_her_screen().await?;
+    eventually(PATIENCE, async || {
+        let listed = scene.alice.run(&["contact", "list", "--json"]).await?.success()?;
+        ensure!(listed.stdout.contains("obb"), "her list does not have his name: {listed}");
+        Ok(())
+    })
+    .await?;
     let sending = scene.bob.command(&["send", "@alice", "-"])?;
     run(sending, hostile.as_bytes(), PATIENCE).await?.success()?;
     terminal.wait_text("end")?;

@@ -63,6 +63,9 @@ pub struct CommunityRow {
     /// A leave that has not taken effect.
     #[n(7)]
     pub leaving: Option<Leaving>,
+    /// Its hub, as the link said that this user came by, when that is another server than their home.
+    #[n(8)]
+    pub hub: Option<ServerName>,
 }
 
 impl CommunityRow {

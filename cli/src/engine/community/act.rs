@@ -162,6 +162,7 @@ impl Engine {
                 alarm: None,
                 since: self.now(),
                 leaving: None,
+                hub: None,
             },
         };
         self.put_row(&mut unit, row).await?;

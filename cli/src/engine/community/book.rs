@@ -38,11 +38,14 @@ pub(in super::super) struct Book {
 }
 
 impl Book {
-    /// Whether the log has still to be checked to where this user came.
+    /// Whether the log has still to be checked to where this user came for the first time.
     pub(in super::super) fn is_checking(&self, user: UserId) -> bool {
-        let is_in = |state: &State| state.members.contains_key(&user);
-        self.row.standing == Standing::Member
-            && (self.is_sight || !self.state.as_ref().is_some_and(is_in))
+        self.row.standing == Standing::Member && (self.is_sight || !self.names(user))
+    }
+
+    /// Whether the log, as far as it was checked, says anything of a user, who need not belong to it any more.
+    pub(super) fn names(&self, user: UserId) -> bool {
+        self.state.as_ref().is_some_and(|state| state.heads.contains_key(&user))
     }
 
     /// Which epoch it is, by its audience and number.

@@ -67,10 +67,11 @@ impl Engine {
         self.know(community, CommunityKind::Community, Standing::Invited, link).await?;
         let by = self.right_to_join(community, link).await?;
         let at = Looking { community, by: by.clone(), hub: hub.clone() };
-        match Box::pin(self.join_on_sight(&client, at, key, link)).await {
-            Ok(Some(joined)) => return Ok((community, joined)),
-            Ok(None) => {}
-            Err(error) => return Err(error),
+        // Whoever comes back has most of the log already.
+        let is_new = !self.book(community).await?.is_some_and(|book| book.names(self.user));
+        if is_new && let Some(joined) = Box::pin(self.join_on_sight(&client, at, key, link)).await?
+        {
+            return Ok((community, joined));
         }
         let guest = |by| Reader::Guest { by, hub: hub.clone() };
         match self.fetch_log(&client, community, &guest(by)).await {

@@ -151,16 +151,20 @@ impl Engine {
                     alarm: None,
                     since: self.now(),
                     leaving: None,
+                    hub: None,
                 },
             };
             self.put_row(&mut unit, row).await?;
         }
         for book in self.books.all() {
             let community = book.row.community;
-            if book.row.standing != Standing::Gone
-                && !self.books.sights.is_on_its_way(community)
-                && listed.iter().all(|entry| entry.community != community)
-            {
+            let is_listed = listed.iter().any(|entry| entry.community == community);
+            if is_listed || book.row.standing == Standing::Gone {
+                continue;
+            }
+            if self.is_on_its_way(&book) {
+                self.owe_community(community);
+            } else {
                 let row = CommunityRow { standing: Standing::Gone, leaving: None, ..book.row };
                 self.put_row(&mut unit, row).await?;
             }
@@ -196,8 +200,10 @@ impl Engine {
     /// One look at a community.
     async fn keep(&self, client: &Client, community: CommunityId) -> Result<(), CommandError> {
         let Some(book) = self.book(community).await? else { return Ok(()) };
-        if book.row.alarm.is_none() && self.books.sights.of(community).is_some() {
-            self.keep_in_sight(client, community).await?;
+        if book.row.alarm.is_none()
+            && book.is_checking(self.user)
+            && self.keep_in_sight(client, &book).await?
+        {
             return Err(CommandError::new(
                 Kind::NoConnection,
                 "the community's log is still being checked",

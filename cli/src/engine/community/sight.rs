@@ -20,6 +20,7 @@ use rookery_protocol::{
     community::{Action, Admit, Epoch, Join, JoinBy, JoinPolicy, State},
     id::{AudienceId, ChainId, ChannelId, CommunityId, InviteId, ServerId},
     io::client::{CallError, Client},
+    name::ServerName,
     request::{community::AppendLogError, look::Looking},
 };
 use tokio::time::Instant;
@@ -32,7 +33,7 @@ use super::{
 };
 use crate::{
     error::{CommandError, Kind},
-    store::{PlacedPost, Standing, StoreError},
+    store::{CommunityRow, PlacedPost, Standing, StoreError},
 };
 
 pub(super) use self::page::page_of;
@@ -58,7 +59,6 @@ pub(super) struct Sight {
     states: VecDeque<State>,
     /// Wraps of epochs that members have given this user since.
     admits: Vec<Admit>,
-    began: Instant,
 }
 
 /// All sights, and the messages that were read on them.
@@ -104,9 +104,8 @@ impl Sights {
         Ok(())
     }
 
-    /// Whether a community that its home does not list yet is on its way there.
-    pub(super) fn is_on_its_way(&self, community: CommunityId) -> bool {
-        self.of(community).is_some_and(|sight| sight.began.elapsed() < ON_ITS_WAY)
+    fn remove(&self, community: CommunityId) {
+        lock(&self.seen).remove(&community);
     }
 
     fn put_posts(&self, chain: ChainId, posts: Vec<PlacedPost>) {
@@ -165,7 +164,7 @@ impl Sight {
     }
 
     /// The community as it is shown: nothing is sealed or stated on it.
-    pub(super) fn book(&self, row: crate::store::CommunityRow) -> Book {
+    pub(super) fn book(&self, row: CommunityRow) -> Book {
         let state = self.newest().cloned();
         let mut epochs = BTreeMap::<(AudienceId, u32), Epoch>::new();
         for (id, audience) in state.iter().flat_map(|state| &state.audiences) {
@@ -201,8 +200,10 @@ impl Engine {
         let Some(row) = book.map(|book| book.row) else { return Ok(None) };
         Self::check_hub(&sight.book(row), key)?;
         self.state_join(client, &mut sight, by).await?;
+        let hub = sight.at.hub.clone();
         self.know(community, kind, Standing::Member, link).await?;
-        self.books.sights.put(sight.clone());
+        self.note_hub(community, hub).await?;
+        self.show_sight(sight.clone()).await?;
         self.timeline_changed();
         // One belongs to it, whatever can be read by now.
         if let Err(error) = self.glance(client, &mut sight).await {
@@ -253,16 +254,26 @@ impl Engine {
         Ok(())
     }
 
-    /// Looks on while the log is being checked.
+    /// Looks on while the log is being checked; says whether there is anything in sight.
     pub(super) async fn keep_in_sight(
         &self,
         client: &Client,
-        community: CommunityId,
-    ) -> Result<(), CommandError> {
-        let Some(sight) = self.books.sights.of(community) else { return Ok(()) };
-        let mut sight = Sight::clone(&sight);
+        book: &Book,
+    ) -> Result<bool, CommandError> {
+        let community = book.row.community;
+        let sight = match self.books.sights.of(community) {
+            Some(sight) => Some(Sight::clone(&sight)),
+            None => self.look_again_at(client, book).await?,
+        };
+        let Some(mut sight) = sight else { return Ok(false) };
         let seen = async {
             self.look_on(client, &mut sight).await?;
+            if !sight.newest().is_some_and(|state| state.members.contains_key(&self.user)) {
+                // Sent away before the log was checked.
+                self.books.sights.remove(community);
+                self.owe_communities();
+                return Ok(());
+            }
             self.obtain_on_sight(client, &sight).await?;
             self.books.sights.replace(sight.clone());
             self.read_on_sight(client, &sight).await
@@ -271,7 +282,65 @@ impl Engine {
             self.doubt_sight(community, error).await?;
         }
         self.timeline_changed();
+        Ok(self.books.sights.of(community).is_some())
+    }
+
+    /// A sight of a community that this user had come into when the program ended, if they belong to it.
+    async fn look_again_at(
+        &self,
+        client: &Client,
+        book: &Book,
+    ) -> Result<Option<Sight>, CommandError> {
+        let community = book.row.community;
+        let by = match book.row.link() {
+            Some((secret, invite)) => {
+                JoinBy::Link { invite, proof: secret.keys().prove(community, invite, self.user) }
+            }
+            None => JoinBy::Open,
+        };
+        let at = Looking { community, by, hub: book.row.hub.clone() };
+        let sight = match self.first_look(client, at).await {
+            Ok(sight) => sight,
+            Err(error) => {
+                self.doubt_sight(community, error).await?;
+                None
+            }
+        };
+        let is_in = |state: &State| state.members.contains_key(&self.user);
+        let sight = sight.filter(|sight| sight.newest().is_some_and(is_in));
+        if let Some(sight) = &sight {
+            self.show_sight(sight.clone()).await?;
+        }
+        Ok(sight)
+    }
+
+    /// Writes down which server is asked for a community that one's home need not know yet.
+    async fn note_hub(
+        &self,
+        community: CommunityId,
+        hub: Option<ServerName>,
+    ) -> Result<(), StoreError> {
+        let mut unit = self.store.write().await?;
+        if let Some(book) = self.books.get(community) {
+            self.put_row(&mut unit, CommunityRow { hub, ..book.row }).await?;
+        }
+        unit.commit().await
+    }
+
+    /// Shows a sight, unless the log has been checked by now: not while it is.
+    async fn show_sight(&self, sight: Sight) -> Result<(), StoreError> {
+        let _turn = self.books.turn.lock().await;
+        let book = self.book(sight.at.community).await?;
+        if book.is_some_and(|book| book.is_checking(self.user)) {
+            self.books.sights.put(sight);
+        }
         Ok(())
+    }
+
+    /// Whether a community that this user's home does not list yet is on its way there: it is copied from its hub first.
+    pub(super) fn is_on_its_way(&self, book: &Book) -> bool {
+        let is_seen = self.books.sights.of(book.row.community).is_some();
+        book.is_checking(self.user) && (is_seen || self.now().since(book.row.since) < ON_ITS_WAY)
     }
 
     /// A hub that shows what does not hold is not believed any more; anything else comes with the next look.

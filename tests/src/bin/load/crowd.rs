@@ -88,6 +88,19 @@ pub(crate) struct Faults {
     pub(crate) reordered: u64,
 }
 
+impl Faults {
+    /// Says what is wrong; fails if anything is.
+    pub(crate) fn tell(&self) -> anyhow::Result<()> {
+        let Self { lost, twice, reordered } = self;
+        println!("  lost / twice / out of order     {lost:>10} / {twice} / {reordered}");
+        anyhow::ensure!(
+            (lost, twice, reordered) == (&0, &0, &0),
+            "something was lost, doubled or reordered"
+        );
+        Ok(())
+    }
+}
+
 impl Crowd {
     /// `count` members of one community, of whom the first few post from `senders * in_flight` lanes. All follow the channel.
     pub(crate) async fn gather(

@@ -38,11 +38,7 @@ pub(crate) async fn measure(size: Size) -> anyhow::Result<()> {
     print("at saturation", &full);
     print("at half of that rate", &half);
     print(&format!("at {SMOOTH} deliveries a second"), &smooth);
-    println!(
-        "  lost / twice / out of order     {:>10} / {} / {}",
-        faults.lost, faults.twice, faults.reordered
-    );
-    Ok(())
+    faults.tell()
 }
 
 fn print(what: &str, stretch: &Stretch) {
@@ -94,9 +90,5 @@ pub(crate) async fn stopped(size: Size) -> anyhow::Result<()> {
     );
     println!("  server memory, before           {:>10.1} MiB", as_f64(before) / 1024.0 / 1024.0);
     println!("  more of it a stopped reader     {:>10.2} MiB", as_f64(each) / 1024.0 / 1024.0);
-    println!(
-        "  lost / twice / out of order     {:>10} / {} / {}",
-        faults.lost, faults.twice, faults.reordered
-    );
-    Ok(())
+    faults.tell()
 }

@@ -45,14 +45,18 @@ impl Tally {
         (at(500), at(990))
     }
 
-    /// Says what is wrong after `sent` messages.
-    pub(crate) fn tell(&self, sent: u64) {
-        println!(
-            "  lost / twice / out of order     {:>10} / {} / {}",
-            sent.saturating_sub(self.received.load(Ordering::SeqCst)),
-            self.duplicates.load(Ordering::SeqCst),
-            self.reordered.load(Ordering::SeqCst)
+    /// Says what is wrong after `sent` messages; fails if anything is.
+    pub(crate) fn tell(&self, sent: u64) -> anyhow::Result<()> {
+        let twice = self.duplicates.load(Ordering::SeqCst);
+        let once = self.received.load(Ordering::SeqCst).saturating_sub(twice);
+        let lost = sent.saturating_sub(once);
+        let reordered = self.reordered.load(Ordering::SeqCst);
+        println!("  lost / twice / out of order     {lost:>10} / {twice} / {reordered}");
+        anyhow::ensure!(
+            (lost, twice, reordered) == (0, 0, 0),
+            "something was lost, doubled or reordered"
         );
+        Ok(())
     }
 }
 
@@ -104,7 +108,7 @@ pub(crate) async fn measure(pairs: usize, in_flight: usize, time: Duration) -> a
     println!("  server CPU an envelope          {:>10.1} µs", as_f64(used) / as_f64(sent.max(1)));
     let (median, late) = tally.waited().await;
     println!("  from send to receive, p50 / p99 {median:>10.2} / {late:.2} ms");
-    tally.tell(sent);
+    tally.tell(sent)?;
     println!("  (CPU before the run, for making contacts: {} ms)", befriended.since(cpu) / 1_000);
     Ok(())
 }

@@ -80,8 +80,7 @@ pub(crate) async fn healing(talk: Talk) -> anyhow::Result<()> {
         "  messages a second meanwhile     {:>10.0}",
         as_f64(waited) / all.saturating_sub(first).as_secs_f64()
     );
-    tally.tell(written);
-    Ok(())
+    tally.tell(written)
 }
 
 /// Two pairs of homeservers at the same time, each with a third that a tenth of the messages is for: of one pair it is dead, of the other alive.

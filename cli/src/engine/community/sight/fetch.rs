@@ -1,5 +1,18 @@
 //! What a sight is made of: asked of the hub through one's home, and judged here.
 
+use super::{super::histories::named_by, Sight};
+use crate::{
+    e2ee::{
+        KemSecret,
+        epoch::{EpochPlace, EpochSecret, Receiver, WRAP_BYTES, wrap_at},
+    },
+    engine::{
+        Engine,
+        community::{abroad::hub_away, book::Book, keys::wrap_context},
+        refusal::failed_as,
+    },
+    error::{CommandError, Kind},
+};
 use futures::future::try_join_all;
 use rookery_protocol::{
     chain, codec,
@@ -20,21 +33,6 @@ use rookery_protocol::{
         },
         peer_place::WantedUser,
     },
-};
-use tokio::time::Instant;
-
-use super::{super::histories::named_by, Sight};
-use crate::{
-    e2ee::{
-        KemSecret,
-        epoch::{EpochPlace, EpochSecret, Receiver, WRAP_BYTES, wrap_at},
-    },
-    engine::{
-        Engine,
-        community::{abroad::hub_away, book::Book, keys::wrap_context},
-        refusal::failed_as,
-    },
-    error::{CommandError, Kind},
 };
 
 /// Entries asked for at once.
@@ -77,13 +75,8 @@ impl Engine {
         if after.vouched != Some(entry.seq) {
             return Err(lie("no snapshot".to_owned()));
         }
-        let mut sight = Sight {
-            at,
-            vouched: entry.seen(),
-            states: [state, after].into(),
-            admits: vec![],
-            began: Instant::now(),
-        };
+        let mut sight =
+            Sight { at, vouched: entry.seen(), states: [state, after].into(), admits: vec![] };
         let is_whole = self.look_on(client, &mut sight).await?;
         Ok(is_whole.then_some(sight))
     }

@@ -101,7 +101,8 @@ async fn an_owner_of_a_group_brings_in_who_lets_them_write() {
     add(&bob).await.unwrap();
     assert_eq!(town.state().await.members.size(), 3);
     let kick = Action::Kick(Ban { user: bob.user(), reason: None });
-    assert!(town.say(&carol, kick).await.is_err());
+    let kicked = town.say(&carol, kick).await;
+    assert!(matches!(kicked, Err(Failure::Error(AppendLogError::Denied { .. }))), "{kicked:?}");
 }
 
 #[tokio::test]
