@@ -4,6 +4,15 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use rookery_protocol::{
+    community::JoinBy,
+    id::ChannelId,
+    io::client::CallError,
+    request::{
+        community::PreviewError,
+        look::{LookAtPlace, LookAtSnapshot, LookAtUsers, Looking},
+    },
+};
 use rookery_tests::{
     bare::{
         community::{Commons, Link},
@@ -16,7 +25,7 @@ use rookery_tests::{
 };
 use serde_json::Value;
 
-use super::pair::text;
+use super::pair::{BOB, Pair, text};
 
 /// Members from whom on an owner vouches for the log.
 const CROWD: usize = 260;
@@ -154,19 +163,48 @@ async fn a_newcomer_reads_on_the_owner_s_word_and_seals_nothing_until_the_log_is
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_sent_away_while_the_log_is_checked_sees_nothing_any_more() -> Result<()> {
     let scene = Scene::new().await?;
-    scene.bob.ask(&["community", "join", &scene.link]).await?;
+    let joined = scene.bob.ask(&["community", "join", &scene.link]).await?;
     ensure!(scene.standing().await? == "checking", "{}", scene.standing().await?);
-    eventually(PATIENCE, async || {
-        scene.alice.ask(&["member", "kick", "club", "@bob@garden.example"]).await
-    })
-    .await?;
+    eventually(PATIENCE, async || scene.alice.ask(&["member", "kick", "club", BOB]).await).await?;
     scene.alice.send("club#general", "he is gone").await?;
     eventually(CHECKING, async || {
-        ensure!(scene.standing().await? != "checking", "he still looks on");
+        let listed = scene.bob.run(&["community", "list", "--json"]).await?.success()?;
+        let lines = listed.json_lines()?;
+        let club = lines.iter().find(|line| text(line, "id") == text(&joined, "id"));
+        ensure!(text(club.context("no such line")?, "standing") == "gone", "{lines:?}");
         Ok(())
     })
     .await?;
     let read = scene.bob.run(&["read", "club#general", "--peek", "--json"]).await?;
     ensure!(!read.stdout.contains("he is gone"), "{read:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_looks_at_what_only_others_of_their_server_may_read() -> Result<()> {
+    let pair = Pair::of_friends().await?;
+    let _agents = [pair.alice.start_agent()?, pair.bob.start_agent()?];
+    let den = pair.alice.ask(&["community", "create", "den", "--policy", "invited"]).await?;
+    pair.alice.ask(&["community", "invite", "den", BOB]).await?;
+    eventually(PATIENCE, async || pair.bob.ask(&["community", "join", text(&den, "id")]).await)
+        .await?;
+    pair.alice.send("den#general", "between us").await?;
+    pair.bob.read_until("den#general", &["between us"]).await?;
+    let invite = pair.garden.invite(1).await?.parse()?;
+    let people = populate(pair.garden.ready().address.parse()?, &invite, 1).await?;
+    let mallory = &people.first().context("nobody")?.client;
+    let community = text(&den, "id").parse()?;
+    let hub = Some("nest.example".parse()?);
+    let at = || Looking { community, by: JoinBy::Open, hub: hub.clone() };
+    for channel in [None, Some(ChannelId::from_number(1))] {
+        let request = LookAtPlace { at: at(), channel, after: None, limit: 256 };
+        let shown = mallory.call(&request).await;
+        let is_nothing = matches!(shown, Err(CallError::Request(PreviewError::NotFound)));
+        ensure!(is_nothing, "of {channel:?} was shown {shown:?}");
+    }
+    let snapshot = mallory.call(&LookAtSnapshot { at: at(), offset: 0 }).await;
+    ensure!(matches!(snapshot, Err(CallError::Request(PreviewError::NotFound))), "{snapshot:?}");
+    let users = mallory.call(&LookAtUsers { at: at(), users: vec![] }).await;
+    ensure!(matches!(users, Err(CallError::Request(PreviewError::NotFound))), "{users:?}");
     Ok(())
 }

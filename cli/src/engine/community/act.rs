@@ -148,6 +148,10 @@ impl Engine {
         let row = match self.books.get(community) {
             Some(book) => CommunityRow {
                 standing,
+                since: match book.row.standing {
+                    Standing::Member => book.row.since,
+                    _ => self.now(),
+                },
                 link_secret: link.map(|(secret, _)| secret.to_vec()).or(book.row.link_secret),
                 invite: link.map(|(_, invite)| invite).or(book.row.invite),
                 leaving: None,

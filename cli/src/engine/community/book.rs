@@ -40,7 +40,7 @@ pub(in super::super) struct Book {
 impl Book {
     /// Whether the log has still to be checked to where this user came for the first time.
     pub(in super::super) fn is_checking(&self, user: UserId) -> bool {
-        self.row.standing == Standing::Member && (self.is_sight || !self.names(user))
+        self.is_sight || (self.row.standing == Standing::Member && !self.names(user))
     }
 
     /// Whether the log, as far as it was checked, says anything of a user, who need not belong to it any more.
@@ -159,8 +159,8 @@ impl Books {
     /// A community as it is shown to people: while its log is being checked, as its owner vouches.
     pub(super) fn shown(&self, book: Book) -> Book {
         match self.sights.of(book.row.community) {
-            Some(sight) => sight.book(book.row),
-            None => book,
+            Some(sight) if book.row.standing != Standing::Gone => sight.book(book.row),
+            _ => book,
         }
     }
 

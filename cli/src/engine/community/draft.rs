@@ -90,6 +90,16 @@ impl<'e> Draft<'e> {
         Ok(draft)
     }
 
+    /// An empty batch of somebody who leaves, which they may on a sight as well.
+    pub(super) async fn to_leave(engine: &'e Engine, book: &Book) -> Result<Self, CommandError> {
+        match &book.state {
+            Some(state) if book.is_sight => {
+                Self::on_sight(engine, state.clone(), book.row.hub.clone()).await
+            }
+            _ => Self::begin(engine, book).await,
+        }
+    }
+
     /// An empty batch of somebody who comes into a community, at the end of its log as it is in sight.
     pub(super) async fn on_sight(
         engine: &'e Engine,

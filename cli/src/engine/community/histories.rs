@@ -1,6 +1,6 @@
 //! The chains of those whom a log speaks of: brought from the store, or fetched, checked and kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rookery_protocol::{
     chain::Entry,
@@ -41,6 +41,7 @@ impl Engine {
         wanted: Vec<(UserId, u64)>,
     ) -> Result<(), ChainError> {
         let missing = self.missing_histories(wanted).await?;
+        let missing: Vec<UserId> = missing.into_iter().map(|(user, _)| user).collect();
         for users in missing.chunks(CHAINS) {
             let mut users: Vec<UserId> = users.to_vec();
             for _ in 0..MAX_ROUNDS {
@@ -65,22 +66,23 @@ impl Engine {
         Ok(())
     }
 
-    /// Those of `wanted` whose chains are not here as far, brought into memory from the store where they are.
+    /// Those of `wanted` whose chains are not here as far, each once, brought into memory from the store where they are.
     pub(super) async fn missing_histories(
         &self,
         wanted: Vec<(UserId, u64)>,
-    ) -> Result<Vec<UserId>, StoreError> {
+    ) -> Result<Vec<(UserId, u64)>, StoreError> {
         let reaches = |user, seq| self.books.histories().reaches(user) >= Some(seq);
-        let mut missing = vec![];
+        let mut missing = BTreeMap::<UserId, u64>::new();
         for (user, seq) in wanted {
             if !reaches(user, seq) {
                 self.recall(user).await?;
             }
-            if !reaches(user, seq) && !missing.contains(&user) {
-                missing.push(user);
+            if !reaches(user, seq) {
+                let furthest = missing.entry(user).or_default();
+                *furthest = seq.max(*furthest);
             }
         }
-        Ok(missing)
+        Ok(missing.into_iter().collect())
     }
 
     /// Checks and stores those entries that are of the chains of `users`; says whose there were.

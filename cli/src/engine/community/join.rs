@@ -67,8 +67,8 @@ impl Engine {
         self.know(community, CommunityKind::Community, Standing::Invited, link).await?;
         let by = self.right_to_join(community, link).await?;
         let at = Looking { community, by: by.clone(), hub: hub.clone() };
-        // Whoever comes back has most of the log already.
-        let is_new = !self.book(community).await?.is_some_and(|book| book.names(self.user));
+        // Whoever comes back, or was invited by name, has the log already.
+        let is_new = self.book(community).await?.is_none_or(|book| book.state.is_none());
         if is_new && let Some(joined) = Box::pin(self.join_on_sight(&client, at, key, link)).await?
         {
             return Ok((community, joined));

@@ -141,6 +141,8 @@ impl Engine {
                 MemberStanding::Asking => Standing::Asking,
             };
             let row = match self.books.get(entry.community) {
+                // What has been joined is not what a home that is behind still takes it for.
+                Some(book) if self.books.sights.of(entry.community).is_some() => book.row,
                 Some(book) => CommunityRow { standing, ..book.row },
                 None => CommunityRow {
                     community: entry.community,
@@ -202,7 +204,7 @@ impl Engine {
         let Some(book) = self.book(community).await? else { return Ok(()) };
         if book.row.alarm.is_none()
             && book.is_checking(self.user)
-            && self.keep_in_sight(client, &book).await?
+            && (self.keep_in_sight(client, &book).await? || book.row.hub.is_some())
         {
             return Err(CommandError::new(
                 Kind::NoConnection,
@@ -225,10 +227,10 @@ impl Engine {
             self.miss(client, community).await?;
         }
         self.give_to_lacking(community, state).await?;
-        self.vouch(&book, state).await?;
         self.begin_for_newcomers(community, state).await?;
         self.renew_old_epochs(community, state).await?;
         self.shut_out_own_revoked(community).await?;
+        self.vouch(&book, state).await?;
         self.look_again_at_held(community, state).await
     }
 

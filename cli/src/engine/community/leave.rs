@@ -149,7 +149,7 @@ impl Engine {
             return Ok(Left::Later(leaving));
         }
         // What the rules forbid is said at once, and does not wait for anybody.
-        let mut draft = Draft::begin(self, &book).await?;
+        let mut draft = Draft::to_leave(self, &book).await?;
         draft.say(Action::Leave)?;
         let hub = draft.state()?.hub.clone();
         drop(draft);
@@ -305,7 +305,7 @@ impl Engine {
             if held < HOLDS && self.owes_posts(&book).await? {
                 return Err(Unleft::Held);
             }
-            let mut draft = Draft::begin(self, &book).await?;
+            let mut draft = Draft::to_leave(self, &book).await?;
             draft.say(Action::Leave)?;
             let answer = draft.submit(client).await;
             if !matches!(answer, Err(CallError::Request(AppendLogError::HubAway { .. }))) {

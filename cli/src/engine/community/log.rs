@@ -275,6 +275,7 @@ impl Engine {
         self.load_books().await?;
         let mut unit = self.store.write().await?;
         let Some(book) = self.books.get(community) else { return Ok(()) };
+        self.books.sights.forget(community);
         let row = CommunityRow { alarm: Some(why.to_owned()), ..book.row };
         self.put_row(&mut unit, row).await?;
         unit.commit().await?;

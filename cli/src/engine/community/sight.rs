@@ -46,6 +46,9 @@ const KEY_PATIENCE: Duration = Duration::from_secs(5);
 const KEY_LOOK: Duration = Duration::from_millis(200);
 /// How long a community that its home does not list may still be on its way there.
 const ON_ITS_WAY: Duration = Duration::from_hours(1);
+/// How soon, and how seldom at most, it is looked again.
+const LOOK: Duration = Duration::from_secs(2);
+const MOST_SELDOM: Duration = Duration::from_mins(1);
 /// How many states of the log a sight has, newest last.
 const WINDOW: usize = 1_024;
 
@@ -59,6 +62,9 @@ pub(super) struct Sight {
     states: VecDeque<State>,
     /// Wraps of epochs that members have given this user since.
     admits: Vec<Admit>,
+    /// When it was first and last looked.
+    began: Instant,
+    looked: Instant,
 }
 
 /// All sights, and the messages that were read on them.
@@ -98,14 +104,20 @@ impl Sights {
     ) -> Result<(), String> {
         let Some(sight) = self.of(state.community) else { return Ok(()) };
         check_vouched(sight.vouched, entries)?;
-        if is_member && state.head.seq >= sight.vouched.seq {
+        let reaches = |newest: &State| state.head.seq >= newest.head.seq;
+        if is_member && sight.newest().is_some_and(reaches) {
             lock(&self.seen).remove(&state.community);
         }
         Ok(())
     }
 
-    fn remove(&self, community: CommunityId) {
-        lock(&self.seen).remove(&community);
+    /// Forgets what was in sight, messages too.
+    pub(super) fn forget(&self, community: CommunityId) {
+        let Some(sight) = lock(&self.seen).remove(&community) else { return };
+        let mut posts = lock(&self.posts);
+        for channel in sight.newest().into_iter().flat_map(|state| state.channels.keys()) {
+            posts.remove(&ChainId::of_channel(community, *channel));
+        }
     }
 
     fn put_posts(&self, chain: ChainId, posts: Vec<PlacedPost>) {
@@ -199,7 +211,9 @@ impl Engine {
         let book = self.book(community).await?;
         let Some(row) = book.map(|book| book.row) else { return Ok(None) };
         Self::check_hub(&sight.book(row), key)?;
-        self.state_join(client, &mut sight, by).await?;
+        if !self.is_in(&sight) {
+            self.state_join(client, &mut sight, by).await?;
+        }
         let hub = sight.at.hub.clone();
         self.know(community, kind, Standing::Member, link).await?;
         self.note_hub(community, hub).await?;
@@ -211,6 +225,10 @@ impl Engine {
         }
         self.owe_community(community);
         Ok(Some(Joined::Member))
+    }
+
+    fn is_in(&self, sight: &Sight) -> bool {
+        sight.newest().is_some_and(|state| state.members.contains_key(&self.user))
     }
 
     /// States that this user joins, after the newest entry that is known.
@@ -229,6 +247,10 @@ impl Engine {
                 Ok(()) => return Ok(()),
                 Err(CallError::Request(AppendLogError::Stale { .. })) => {
                     self.look_on(client, sight).await?;
+                    // An answer was lost: it had been placed.
+                    if self.is_in(sight) {
+                        return Ok(());
+                    }
                 }
                 Err(error) => return Err(append_failed(error)),
             }
@@ -266,14 +288,22 @@ impl Engine {
             None => self.look_again_at(client, book).await?,
         };
         let Some(mut sight) = sight else { return Ok(false) };
+        // The longer it takes, the less often: what the home copies comes from the same hub.
+        let pause = sight.began.elapsed().div_f64(4.0).clamp(LOOK, MOST_SELDOM);
+        if sight.looked.elapsed() < pause {
+            return Ok(true);
+        }
         let seen = async {
             self.look_on(client, &mut sight).await?;
-            if !sight.newest().is_some_and(|state| state.members.contains_key(&self.user)) {
+            if !self.is_in(&sight) {
                 // Sent away before the log was checked.
-                self.books.sights.remove(community);
-                self.owe_communities();
-                return Ok(());
+                self.books.sights.forget(community);
+                let row = CommunityRow { standing: Standing::Gone, ..book.row.clone() };
+                let mut unit = self.store.write().await?;
+                self.put_row(&mut unit, row).await?;
+                return Ok(unit.commit().await?);
             }
+            sight.looked = Instant::now();
             self.obtain_on_sight(client, &sight).await?;
             self.books.sights.replace(sight.clone());
             self.read_on_sight(client, &sight).await
@@ -306,8 +336,12 @@ impl Engine {
                 None
             }
         };
-        let is_in = |state: &State| state.members.contains_key(&self.user);
-        let sight = sight.filter(|sight| sight.newest().is_some_and(is_in));
+        // What was checked already does not go with it.
+        let is_ahead = |sight: &Sight| {
+            let checked = book.state.as_ref().map(|state| state.head.seq);
+            checked < Some(sight.vouched.seq)
+        };
+        let sight = sight.filter(|sight| self.is_in(sight) && is_ahead(sight));
         if let Some(sight) = &sight {
             self.show_sight(sight.clone()).await?;
         }

@@ -116,7 +116,12 @@ impl Engine {
         let chain = ChainId::of_channel(room.community, room.channel);
         let have = self.store.read().await?.channel(chain).await?.and_then(|row| row.have);
         if let Some(posts) = self.books.sights.posts(chain, have) {
-            return Ok(page_of(&posts, spot, count));
+            let mut page = page_of(&posts, spot, count);
+            if matches!(spot, Spot::Last | Spot::After(_)) {
+                // What waits to be said, of which alone there is anything in the store.
+                page.extend(self.store.read().await?.posts(chain, PostPage::Last, count).await?);
+            }
+            return Ok(page);
         }
         let page = match spot {
             Spot::Last => PostPage::Last,

@@ -1,6 +1,8 @@
 //! What the owner of a large community does for those who come into it: their device states from time to time what the log has come to.
 
-use rookery_protocol::community::{Action, BASE_WINDOW, CommunityKind, State};
+use rookery_protocol::community::{
+    Action, BASE_WINDOW, CommunityKind, MAX_SNAPSHOT, Snapshot, State,
+};
 
 use super::{super::Engine, book::Book};
 use crate::error::{CommandError, Kind};
@@ -20,8 +22,12 @@ impl Engine {
             if !self.owes_word(state) {
                 return Ok(());
             }
-            let digest = state.snapshot().digest();
-            draft.say(Action::Snapshot { digest })
+            let bytes = state.snapshot().encode();
+            // Nobody reads one that is larger.
+            if bytes.len() > MAX_SNAPSHOT {
+                return Ok(());
+            }
+            draft.say(Action::Snapshot { digest: Snapshot::digest_of(&bytes) })
         });
         match stated.await {
             // Statements come faster than one can be made, or another device of the owner's was faster: with the next look.

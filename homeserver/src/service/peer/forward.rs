@@ -57,17 +57,20 @@ pub struct Outcome {
     pub is_proven: bool,
 }
 
-/// Hands over what waits for `peer`, and keeps copies of its users up to date, for as long as the connection lasts.
+/// Hands over what waits for `peer`, and keeps copies of its users up to date, for as long as the connection, which was made then, lasts.
 pub async fn run(
     services: &Services,
     peer: &Peer,
-    client: &Client,
+    (client, made): (&Client, tokio::time::Instant),
     drain: &CancellationToken,
 ) -> Outcome {
     let mut compare_at = tokio::time::Instant::now();
     let mut is_proven = false;
     let mut better = std::pin::pin!(client.until_quic_works());
-    let mut aged = std::pin::pin!(tokio::time::sleep(services.config.proof_age.0));
+    // Who was dialled waits for the other side to prove itself again, and not for ever.
+    let times = if client.is_dialled() { 1 } else { 2 };
+    let age = services.config.proof_age.0.saturating_mul(times);
+    let mut aged = std::pin::pin!(tokio::time::sleep(age.saturating_sub(made.elapsed())));
     // What was told to wait before may have been told so by a clock that was wrong, and once more than due is asked then.
     let mut latest = Timestamp::from_millis(u64::MAX);
     loop {
@@ -114,7 +117,11 @@ pub async fn run(
                 Ended::Lost("the peer has fallen silent".to_owned())
             }
             lost = client.closed() => Ended::Lost(lost.to_string()),
-            () = &mut aged, if client.is_dialled() => Ended::Aged,
+            () = &mut aged => if client.is_dialled() {
+                Ended::Aged
+            } else {
+                Ended::Lost("the peer has not proven itself for too long".to_owned())
+            },
             () = &mut better => Ended::Lost("it can be reached in a better way".to_owned()),
             () = peer.arrived.notified() => {
                 // It may have been taken up before this was heard of. Of two that are made at once both sides keep the one dialled by the

@@ -62,7 +62,8 @@ pub(super) async fn vouched(
     Ok(foreigner)
 }
 
-/// What the peer may read of a log (all or nothing of a channel).
+/// What the peer may read of a log (all or nothing of a channel). Where it asks for a guest, what that guest may: what others of its users may
+/// is not told to them.
 pub(super) async fn right(
     services: &Services,
     seat: &Seat,
@@ -72,6 +73,9 @@ pub(super) async fn right(
 ) -> Result<Option<Right>, Refusal> {
     let storage = |error: StorageError| super::super::refusal(&error);
     let hosted = services.hosted(community).await.map_err(storage)?;
+    if let Some(guest) = guest {
+        return right_of_guest(services, seat, peer, (hosted, channel), guest).await;
+    }
     // What a hub has ordered it may have back.
     let ordered_by = |hosted: &Arc<Hosted>| {
         let mut former = hosted.state.terms.values();
@@ -87,12 +91,6 @@ pub(super) async fn right(
         if is_offered || reads(services, peer, &hosted, channel).await.map_err(storage)? {
             return Ok(Some(right));
         }
-        if let (Some(guest), None) = (guest, channel) {
-            vouched(services, seat, peer, &guest.user).await?;
-            if read::may_join(services, &hosted, guest.user.user, &guest.by) {
-                return Ok(Some(right));
-            }
-        }
     }
     if channel.is_some() {
         return Ok(None);
@@ -100,6 +98,22 @@ pub(super) async fn right(
     let mut view = services.storage.read().await.map_err(storage)?;
     let through = view.farewell(&peer.name, community).await.map_err(storage)?;
     Ok(through.map(Right::Through))
+}
+
+async fn right_of_guest(
+    services: &Services,
+    seat: &Seat,
+    peer: &Peer,
+    (hosted, channel): (Option<Arc<Hosted>>, Option<ChannelId>),
+    guest: &Guest,
+) -> Result<Option<Right>, Refusal> {
+    let is_shown = |hosted: &Arc<Hosted>| hosted.row.hub.is_none() || hosted.row.was_hub;
+    let Some(hosted) = hosted.filter(is_shown) else { return Ok(None) };
+    vouched(services, seat, peer, &guest.user).await?;
+    let user = guest.user.user;
+    let may = hosted.may_read(user, channel)
+        || (channel.is_none() && read::may_join(services, &hosted, user, &guest.by));
+    Ok(may.then_some(if hosted.row.was_hub { Right::Ordered } else { Right::All }))
 }
 
 /// Whether some user of the peer may read the log, or a channel.

@@ -98,7 +98,10 @@ async fn attend(peer: &Arc<Peer>, router: &Arc<Router>, lifecycle: &Lifecycle) {
                 continue;
             }
             Err(error) => {
-                close(aged.take());
+                if let Some(former) = aged.take() {
+                    former.close();
+                    people::lose(&services, peer);
+                }
                 metrics::counter!("rookery_peer_dial_failures_total", "peer" => peer.name.to_string())
                     .increment(1);
                 peer.set_link(Link::Down(Some(explain(&error))), now);
@@ -123,21 +126,7 @@ async fn attend(peer: &Arc<Peer>, router: &Arc<Router>, lifecycle: &Lifecycle) {
             pauses.handle_failure(Distance::Near, now, draw());
             continue;
         }
-        let ended = loop {
-            let outcome = tokio::select! {
-                outcome = forward::run(&services, peer, &client, &lifecycle.drain) => outcome,
-                never = place::run(&services, peer, &client) => match never {},
-                never = people::run(&services, peer, &client) => match never {},
-            };
-            if outcome.is_proven {
-                pauses.handle_success();
-            }
-            match outcome.ended {
-                // Whatever has changed, the connection serves.
-                Ended::Changed if peer.is_wanted() && client.connection().lost().is_none() => {}
-                ended => break ended,
-            }
-        };
+        let ended = serve(&services, peer, &client, lifecycle, &mut pauses).await;
         let now = services.clock.now();
         match ended {
             // The next connection is there already, or the row says what is next.
@@ -157,6 +146,32 @@ async fn attend(peer: &Arc<Peer>, router: &Arc<Router>, lifecycle: &Lifecycle) {
                 people::lose(&services, peer);
                 pauses.handle_failure(Distance::Near, now, draw());
             }
+        }
+    }
+}
+
+/// Does all that is done with a peer over one connection, until that ends.
+async fn serve(
+    services: &Arc<Services>,
+    peer: &Arc<Peer>,
+    client: &Client,
+    lifecycle: &Lifecycle,
+    pauses: &mut Pauses,
+) -> Ended {
+    let made = tokio::time::Instant::now();
+    loop {
+        let outcome = tokio::select! {
+            outcome = forward::run(services, peer, (client, made), &lifecycle.drain) => outcome,
+            never = place::run(services, peer, client) => match never {},
+            never = people::run(services, peer, client) => match never {},
+        };
+        if outcome.is_proven {
+            pauses.handle_success();
+        }
+        match outcome.ended {
+            // Whatever has changed, the connection serves.
+            Ended::Changed if peer.is_wanted() && client.connection().lost().is_none() => {}
+            ended => return ended,
         }
     }
 }

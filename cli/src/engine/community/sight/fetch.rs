@@ -1,5 +1,7 @@
 //! What a sight is made of: asked of the hub through one's home, and judged here.
 
+use tokio::time::Instant;
+
 use super::{super::histories::named_by, Sight};
 use crate::{
     e2ee::{
@@ -26,12 +28,12 @@ use rookery_protocol::{
         Refusal, Request,
         blob::GetBlob,
         chain::Entries,
-        community::PreviewError,
+        community::{NamedUser, PreviewError},
         look::{
             LookAtBlob, LookAtPlace, LookAtSnapshot, LookAtUsers, Looking, SNAPSHOT_PART_BYTES,
             SnapshotPart, Snapshotted,
         },
-        peer_place::WantedUser,
+        peer_place::{UserChains, WantedUser},
     },
 };
 
@@ -61,7 +63,10 @@ impl Engine {
                 ),
             )
         };
-        let broken = |error: Refused| lie(error.to_string());
+        let broken = |error: Refused| match error {
+            Refused::Hold { .. } => not_shown(),
+            Refused::Denied(why) => lie(why.to_string()),
+        };
         let state = Snapshot::decode(&bytes).map_err(|error| lie(error.to_string()))?;
         let state = state.into_state().ok_or_else(|| lie("nothing".to_owned()))?;
         let named = owners.iter().chain([&entry]).flat_map(named_by).collect();
@@ -75,8 +80,14 @@ impl Engine {
         if after.vouched != Some(entry.seq) {
             return Err(lie("no snapshot".to_owned()));
         }
-        let mut sight =
-            Sight { at, vouched: entry.seen(), states: [state, after].into(), admits: vec![] };
+        let mut sight = Sight {
+            at,
+            vouched: entry.seen(),
+            states: [state, after].into(),
+            admits: vec![],
+            began: Instant::now(),
+            looked: Instant::now(),
+        };
         let is_whole = self.look_on(client, &mut sight).await?;
         Ok(is_whole.then_some(sight))
     }
@@ -99,9 +110,12 @@ impl Engine {
                 let histories = self.books.histories();
                 let next =
                     community::apply_verified(community, sight.newest(), entry, item, histories);
-                let next = next.map_err(|error| {
-                    let why = format!("entry {} of the community's log: {error}", entry.seq);
-                    CommandError::new(Kind::Trust, why)
+                let next = next.map_err(|error| match error {
+                    Refused::Hold { .. } => not_shown(),
+                    Refused::Denied(why) => {
+                        let why = format!("entry {} of the community's log: {why}", entry.seq);
+                        CommandError::new(Kind::Trust, why)
+                    }
                 })?;
                 sight.push(next);
                 let statement = entry.body.as_ref().map(|body| codec::decode(body.as_slice()));
@@ -135,25 +149,41 @@ impl Engine {
         &self,
         client: &Client,
         at: &Looking,
-        mut users: Vec<UserId>,
+        wanted: Vec<(UserId, u64)>,
     ) -> Result<(), CommandError> {
+        let reaches = |user| self.books.histories().reaches(user);
+        let mut users: Vec<UserId> = wanted.iter().map(|(user, _)| *user).collect();
         for _ in 0..MAX_ROUNDS {
-            let after = |user: &UserId| self.books.histories().reaches(*user);
-            let wanted = users.iter().map(|user| WantedUser { user: *user, after: after(user) });
-            let request = LookAtUsers { at: at.clone(), users: wanted.collect() };
+            let asked = users.iter().map(|user| WantedUser { user: *user, after: reaches(*user) });
+            let request = LookAtUsers { at: at.clone(), users: asked.collect() };
             let page = look(client, &request).await?;
-            let mut unit = self.store.write().await?;
-            for named in page.names.iter().filter(|named| users.contains(&named.user)) {
-                unit.put_name(named.user, &named.name).await?;
-            }
-            unit.commit().await?;
-            let seen = self.keep_of(&users, page.entries).await.map_err(CommandError::from)?;
-            users.retain(|user| !seen.contains(user));
-            if !page.more || users.is_empty() {
+            let UserChains { entries, names, more } = page;
+            let seen = self.keep_of(&users, entries).await.map_err(CommandError::from)?;
+            self.keep_names(at, names).await?;
+            let is_short = |user: &UserId| {
+                wanted.iter().any(|(of, seq)| of == user && reaches(*user) < Some(*seq))
+            };
+            users.retain(is_short);
+            if !more || seen.is_empty() || users.is_empty() {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Learns what users are called who are not known yet: one's own home knows its people, and of others their own homes do.
+    async fn keep_names(&self, at: &Looking, names: Vec<NamedUser>) -> Result<(), CommandError> {
+        let own = self.account().server;
+        let mut unit = self.store.write().await?;
+        for named in names {
+            let home = self.books.histories().home_of(named.user);
+            let by = named.server.as_ref().or(at.hub.as_ref()).unwrap_or(&own);
+            let is_its = home.as_ref() == Some(by) && (at.hub.is_none() || *by != own);
+            if is_its && unit.name_of(named.user).await?.is_none() {
+                unit.put_name(named.user, &named.name).await?;
+            }
+        }
+        Ok(unit.commit().await?)
     }
 
     /// Gets the secrets of the epochs in force in every audience that this user belongs to; says whether that of all members is here.
@@ -240,6 +270,11 @@ impl Engine {
         }
         Ok(None)
     }
+}
+
+/// A chain that is not at hand means to hold, never to refuse.
+fn not_shown() -> CommandError {
+    CommandError::new(Kind::NoConnection, "the server does not show the devices of a member yet")
 }
 
 /// The newest snapshot that there is, all of it.

@@ -11,7 +11,7 @@ use rookery_protocol::{
     },
     id::{ChainId, ChannelId, SenderKeyId},
     io::client::Client,
-    request::look::LookAtPlace,
+    request::{chain::Entries, look::LookAtPlace},
 };
 
 use super::{Sight, fetch::look};
@@ -30,9 +30,13 @@ use crate::{
 };
 
 /// Entries of a channel that are looked at.
-const ENTRIES: u32 = 128;
+const ENTRIES: u32 = 256;
 /// Channels that are.
 const CHANNELS: usize = 32;
+/// Channels that are read at once.
+const AT_ONCE: usize = 4;
+/// Pages that the newest entries may take: long messages fill one early.
+const MAX_PAGES: usize = 4;
 /// What is said of each message.
 const CHECKING: &str =
     "the community's log is still being checked: that its author belongs to it is its owner's word";
@@ -57,8 +61,11 @@ impl Engine {
             .map(|(id, channel)| (channel.position, *id))
             .collect();
         channels.sort_unstable();
-        let read = channels.into_iter().take(CHANNELS);
-        try_join_all(read.map(|(_, channel)| self.glance_at(client, sight, channel))).await?;
+        channels.truncate(CHANNELS);
+        for channels in channels.chunks(AT_ONCE) {
+            let read = channels.iter().map(|(_, channel)| self.glance_at(client, sight, *channel));
+            try_join_all(read).await?;
+        }
         Ok(())
     }
 
@@ -68,16 +75,26 @@ impl Engine {
         sight: &Sight,
         channel: ChannelId,
     ) -> Result<(), CommandError> {
-        let (at, after) = (sight.at.clone(), None);
-        let request = LookAtPlace { at, channel: Some(channel), after, limit: ENTRIES };
-        let page = look(client, &request).await?;
-        self.fetch_on_sight(client, &sight.at, authors_of(&page.entries)).await?;
+        let chain = ChainId::of_channel(sight.at.community, channel);
         let (mut keys, mut posts) = (Keys::new(), vec![]);
-        for (entry, item) in page.entries.iter().zip(chain::verify_all(&page.entries)) {
-            let Ok(item) = item else { continue };
-            posts.extend(self.open_on_sight(sight, channel, &mut keys, entry, &item).await?);
+        let mut after = None;
+        for _ in 0..MAX_PAGES {
+            let at = sight.at.clone();
+            let request = LookAtPlace { at, channel: Some(channel), after, limit: ENTRIES };
+            let Entries { mut entries, more, .. } = look(client, &request).await?;
+            entries.retain(|entry| entry.chain == chain && after < Some(entry.seq));
+            entries.sort_by_key(|entry| entry.seq);
+            after = entries.last().map(|entry| entry.seq).or(after);
+            self.fetch_on_sight(client, &sight.at, authors_of(&entries)).await?;
+            for (entry, item) in entries.iter().zip(chain::verify_all(&entries)) {
+                let Ok(item) = item else { continue };
+                posts.extend(self.open_on_sight(sight, channel, &mut keys, entry, &item).await?);
+            }
+            if !more {
+                break;
+            }
         }
-        self.books.sights.put_posts(ChainId::of_channel(sight.at.community, channel), posts);
+        self.books.sights.put_posts(chain, posts);
         Ok(())
     }
 

@@ -219,7 +219,6 @@ fn check(town: &Town) {
     assert!(is_open || state.invites.values().all(|invite| invite.wrap_key.is_none()));
 }
 
-/// Who is in an audience, said once more: the owner, and who its rule names.
 /// What is made of a state as bytes is all of it.
 fn check_snapshot(state: &State) {
     let bytes = state.snapshot().encode();
@@ -228,6 +227,7 @@ fn check_snapshot(state: &State) {
     assert_eq!(again.into_state().as_ref(), Some(state));
 }
 
+/// Who is in an audience, said once more: the owner, and who its rule names.
 fn check_roster(state: &State, id: AudienceId) {
     let rule = &state.audiences.get(&id).unwrap().rule;
     let readers: Vec<_> = state
