@@ -1,11 +1,15 @@
 //! A real `rookeryd serve`, which can be stopped, killed, and brought back where it was.
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::ExitStatus,
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,7 +25,7 @@ use uuid::Uuid;
 use crate::{
     faults::{Faults, Unsynced},
     impostor::Impostor,
-    process::{Finished, PATIENCE, Place, Running, run},
+    process::{Finished, PATIENCE, Place, Running, binary, run},
     world::eventually,
 };
 
@@ -366,16 +370,22 @@ pub async fn new_postgresql_database() -> Result<String> {
 }
 
 /// A port of 127.0.0.1 that is free for UDP and TCP. It lies below those that the system gives to clients, so that
-/// none of them takes it between this and the server's start, or while the server is down.
+/// none of them takes it between this and the server's start, or while the server is down; nor does another test, for as long as this one runs.
 fn free_port() -> Result<u16> {
     static TURN: AtomicU16 = AtomicU16::new(0);
+    static TAKEN: Mutex<Vec<File>> = Mutex::new(vec![]);
+    let locks = binary("rookeryd")?.with_file_name("test-ports");
+    fs::create_dir_all(&locks)?;
     let own = u16::try_from(std::process::id() % 997)?.wrapping_mul(10);
     for _ in 0..500 {
         let turn = TURN.fetch_add(1, Ordering::Relaxed);
         let port = (own.wrapping_add(turn) % 10_000).saturating_add(10_000);
-        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+        let lock = File::create(locks.join(port.to_string()))?;
+        if lock.try_lock().is_ok()
+            && UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
             && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
         {
+            TAKEN.lock().unwrap_or_else(PoisonError::into_inner).push(lock);
             return Ok(port);
         }
     }
