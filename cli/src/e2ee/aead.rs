@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use chacha20poly1305::{
-    KeyInit as _, XChaCha20Poly1305, XNonce,
-    aead::{Aead as _, Payload},
-};
+pub(crate) use rookery_primitives::NONCE_BYTES;
 use zeroize::Zeroizing;
 
 use super::random::{Random, array};
@@ -14,9 +11,6 @@ use super::random::{Random, array};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it does not open: it was sealed for something else, or was changed")]
 pub struct Unopenable;
-
-/// How many bytes a nonce takes.
-pub(crate) const NONCE_BYTES: usize = 24;
 
 /// A key for one purpose.
 pub(crate) struct Key(Zeroizing<[u8; 32]>);
@@ -43,13 +37,11 @@ impl Key {
         random: &mut dyn Random,
     ) -> Vec<u8> {
         let nonce = array::<NONCE_BYTES>(random);
-        let cipher = XChaCha20Poly1305::new((&*self.0).into());
         #[expect(
             clippy::expect_used,
             reason = "the cipher takes 256 GiB, and no plaintext here has 1 MiB"
         )]
-        let sealed = cipher
-            .encrypt(&XNonce::from(nonce), Payload { msg: plaintext, aad: context })
+        let sealed = rookery_primitives::seal(&self.0, &nonce, context, plaintext)
             .expect("the plaintext is shorter than the cipher's bound");
         [&nonce[..], &sealed].concat()
     }
@@ -61,11 +53,9 @@ impl Key {
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
         let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(Unopenable)?;
-        let cipher = XChaCha20Poly1305::new((&*self.0).into());
-        cipher
-            .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: context })
+        rookery_primitives::open(&self.0, nonce, context, ciphertext)
             .map(Zeroizing::new)
-            .map_err(|_| Unopenable)
+            .ok_or(Unopenable)
     }
 }
 

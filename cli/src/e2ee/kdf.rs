@@ -1,7 +1,5 @@
 //! The one way to make a key out of another: HKDF-SHA-256 (RFC 5869) under a label.
 
-use hkdf::Hkdf;
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// `KDF(key, label, context, N)`: HKDF-SHA-256 with no salt and `"rookery/1/" ‖ label ‖ 0 ‖ context` as info.
@@ -23,12 +21,7 @@ pub(crate) fn expand<const N: usize>(
     info: &[u8],
 ) -> Zeroizing<[u8; N]> {
     let mut output = Zeroizing::new([0; N]);
-    #[expect(
-        clippy::expect_used,
-        reason = "RFC 5869 allows 8,160 bytes, and the longest output here has 112"
-    )]
-    Hkdf::<Sha256>::new(salt, key)
-        .expand(info, output.as_mut())
-        .expect("the output is shorter than HKDF's bound");
+    let is_expanded = rookery_primitives::expand(salt, key, info, output.as_mut());
+    assert!(is_expanded, "the output is shorter than HKDF's bound");
     output
 }

@@ -206,9 +206,10 @@ impl Engine {
     ) -> Result<Option<State>, StoreError> {
         let Some(chain) = unit.chain(header.src_user).await? else { return Ok(None) };
         if chain.state.live_device(header.src_device).is_some() {
-            return Ok(Some(chain.state));
+            return Ok(Some(chain.state.clone()));
         }
-        Ok(Some(chain.before_retirement(header.src_device).unwrap_or(chain.state)))
+        let retired = chain.before_retirement(header.src_device);
+        Ok(Some(retired.unwrap_or_else(|| chain.state.clone())))
     }
 
     async fn take_in_payload(

@@ -88,6 +88,7 @@ impl Engine {
             (self.wait_caught_up(SYNC_PATIENCE).await, self.conversation_named(&with).await?)
         };
         let is_newest = spot == Spot::Last;
+        let marked = self.journal().unread_from(contact.user);
         let placed = self.spot(contact.user, spot, count.clamp(1, MAX_COUNT)).await?;
         let mut names = BTreeMap::new();
         let mut messages = Vec::with_capacity(placed.len());
@@ -99,12 +100,12 @@ impl Engine {
                 // A screen shows them first: what is written down for it waits for the disk.
                 let engine = Arc::clone(self);
                 self.tasks.spawn(async move {
-                    if let Err(error) = engine.mark_read(contact.user, &placed).await {
+                    if let Err(error) = engine.mark_read(contact.user, &placed, marked).await {
                         tracing::warn!(%error, "what was read could not be marked so");
                     }
                 });
             } else {
-                self.mark_read(contact.user, &placed).await?;
+                self.mark_read(contact.user, &placed, marked).await?;
             }
         }
         Ok(ReadLines { messages, synced })
@@ -154,20 +155,23 @@ impl Engine {
         Ok((placed.message.at, placed.position))
     }
 
-    /// Marks what was shown as read, here, on this user's other devices, and to its author if they may know.
+    /// Marks what was shown as read, here, on this user's other devices, and to its author if they may know. `marked` is from where on it
+    /// counted as unread when it was shown: what somebody says of that afterwards stands.
     pub(super) async fn mark_read(
         &self,
         peer: UserId,
         placed: &[Placed],
+        marked: Option<(ItemId, Timestamp)>,
     ) -> Result<(), StoreError> {
         let unread: Vec<_> =
             placed.iter().filter(|placed| placed.message.state == MessageState::Received).collect();
         // What was read before and counts as unread again was told to its author then.
-        let counts_again = self.journal().unread_from(peer).is_some();
-        let Some(last) = unread.last().copied().or(placed.last().filter(|_| counts_again)) else {
-            return Ok(());
-        };
+        let again = placed.last().filter(|_| marked.is_some());
+        let Some(last) = unread.last().copied().or(again) else { return Ok(()) };
         let mut unit = self.store.write().await?;
+        if self.journal().unread_from(peer) != marked {
+            return Ok(());
+        }
         let may_know = self.account().read_receipts
             && unit.contact(peer).await?.is_some_and(|contact| contact.is_accepted());
         for one in &unread {

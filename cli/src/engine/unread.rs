@@ -80,11 +80,12 @@ impl Engine {
             Some(message) => Some(self.point_of(contact.user, message).await?.0),
             None => None,
         };
+        let marked = self.journal().unread_from(contact.user);
         let mut unit = self.store.read().await?;
         let mut page = unit.page(Page::Last { conversation: contact.user, count: MOST }).await?;
         drop(unit);
         page.retain(|placed| through.is_none_or(|at| placed.message.at <= at));
-        Ok(self.mark_read(contact.user, &page).await?)
+        Ok(self.mark_read(contact.user, &page, marked).await?)
     }
 
     /// Through which place a channel counts as read.

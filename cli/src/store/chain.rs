@@ -1,7 +1,13 @@
 //! Users' chains, as this device has verified them.
 //!
 //! Entries are kept, not states: a state is folded from them when it is needed, by the same rules that let them in. Chains are short, and
-//! what has been verified once and sealed need not have its signatures checked again.
+//! what has been verified once and sealed need not have its signatures checked again. The last ones that were asked for stay in memory: every
+//! message that is sealed or opened asks for its people's.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rookery_protocol::{
     chain::Entry,
@@ -43,10 +49,43 @@ impl StoredChain {
     }
 }
 
+/// How many chains stay in memory.
+const KEPT: usize = 256;
+
+/// Chains by the beginning of their last row, which has a nonce that no other row ever has: what was written since, or was written and not
+/// committed, is another row.
+#[derive(Debug, Default)]
+pub(super) struct Chains(Mutex<HashMap<UserId, (Vec<u8>, Arc<StoredChain>)>>);
+
+impl Chains {
+    fn get(&self, person: UserId, last: &[u8]) -> Option<Arc<StoredChain>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(&person).filter(|(known, _)| known == last).map(|(_, chain)| Arc::clone(chain))
+    }
+
+    fn put(&self, person: UserId, last: Vec<u8>, chain: &Arc<StoredChain>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(person, (last, Arc::clone(chain)));
+    }
+}
+
 impl Unit {
     /// The state of `person`'s chain as this device has verified it.
-    pub async fn chain(&mut self, person: UserId) -> Result<Option<StoredChain>, StoreError> {
+    pub async fn chain(&mut self, person: UserId) -> Result<Option<Arc<StoredChain>>, StoreError> {
         let key = self.vault.index("chain", &[person.as_bytes()]);
+        let last: Option<Vec<u8>> = sqlx::query_scalar(
+            "SELECT substr(sealed, 1, 24) FROM statement WHERE person = $1 ORDER BY seq DESC LIMIT 1",
+        )
+        .bind(&key)
+        .fetch_optional(&mut *self.transaction)
+        .await?;
+        let Some(last) = last else { return Ok(None) };
+        if let Some(chain) = self.chains.get(person, &last) {
+            return Ok(Some(chain));
+        }
         let rows = sqlx::query("SELECT seq, sealed FROM statement WHERE person = $1 ORDER BY seq")
             .bind(&key)
             .fetch_all(&mut *self.transaction)
@@ -65,12 +104,14 @@ impl Unit {
                 Some(user::apply(person, state.as_ref(), &entry, &item).map_err(|_| damaged())?);
             entries.push(entry);
         }
-        Ok(state.map(|state| StoredChain { entries, state }))
+        let chain = Arc::new(StoredChain { entries, state: state.ok_or_else(damaged)? });
+        self.chains.put(person, last, &chain);
+        Ok(Some(chain))
     }
 
     /// The state of `person`'s chain.
     pub async fn person(&mut self, person: UserId) -> Result<Option<user::State>, StoreError> {
-        Ok(self.chain(person).await?.map(|chain| chain.state))
+        Ok(self.chain(person).await?.map(|chain| chain.state.clone()))
     }
 
     /// Adds an entry that has been verified after the last.

@@ -118,6 +118,7 @@ type Turn = Box<steady::Turn>;
 pub struct Store {
     database: Locked,
     vault: Arc<Vault>,
+    chains: Arc<chain::Chains>,
 }
 
 /// A unit of work: all of it is written at [`Unit::commit`], or nothing.
@@ -125,6 +126,7 @@ pub struct Store {
 pub struct Unit {
     transaction: Turn,
     vault: Arc<Vault>,
+    chains: Arc<chain::Chains>,
 }
 
 impl Locked {
@@ -175,7 +177,7 @@ impl Locked {
     /// The store, now that its key is there.
     #[must_use]
     pub fn unlock(self, vault: Vault) -> Store {
-        Store { database: self, vault: Arc::new(vault) }
+        Store { database: self, vault: Arc::new(vault), chains: Arc::default() }
     }
 
     async fn begin_writing(&self) -> Result<Turn, sqlx::Error> {
@@ -217,14 +219,17 @@ impl Locked {
 impl Store {
     /// Begins a unit that writes. It waits for the one before it to end.
     pub async fn write(&self) -> Result<Unit, StoreError> {
-        let transaction = self.database.begin_writing().await?;
-        Ok(Unit { transaction, vault: Arc::clone(&self.vault) })
+        Ok(self.unit(self.database.begin_writing().await?))
     }
 
     /// Begins a unit that only reads: a snapshot, beside whatever is being written.
     pub async fn read(&self) -> Result<Unit, StoreError> {
-        let transaction = self.database.begin_reading().await?;
-        Ok(Unit { transaction, vault: Arc::clone(&self.vault) })
+        Ok(self.unit(self.database.begin_reading().await?))
+    }
+
+    fn unit(&self, transaction: Turn) -> Unit {
+        let (vault, chains) = (Arc::clone(&self.vault), Arc::clone(&self.chains));
+        Unit { transaction, vault, chains }
     }
 
     /// The database under the store, for its header.

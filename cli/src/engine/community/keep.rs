@@ -1,19 +1,21 @@
 //! What a member's device does for its communities without being asked: secrets fetched, newcomers given theirs, revoked devices shut out.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
+use futures::{StreamExt as _, stream};
 use rookery_protocol::{
     chain::HeadRef,
     community::{Action, PukPin, State},
     id::{ChainId, CommunityId},
     io::client::Client,
-    request::community::{ListCommunities, MemberStanding},
+    request::community::{CommunityEntry, ListCommunities, MemberStanding},
     session::{FollowUp, FollowedChain},
 };
 
 use super::{
-    super::{Engine, Link, draw, refusal::failed_as},
+    super::{Engine, draw, refusal::failed_as},
     book::Book,
+    keeper::AT_ONCE,
     log::Reader,
 };
 use crate::{
@@ -21,10 +23,6 @@ use crate::{
     store::{CommunityRow, Standing},
 };
 
-/// How often there is a look at everything.
-const ROUND: Duration = Duration::from_mins(10);
-/// The wait after something failed.
-const RETRY: Duration = Duration::from_secs(3);
 /// How long a member waits at most before giving another the epoch: whoever comes first does it, and the others find it done.
 const JITTER_MS: u32 = 400;
 /// How long a member waits for an epoch before saying that it has not come.
@@ -32,94 +30,12 @@ const GRACE: Duration = Duration::from_millis(1_500);
 /// How many newcomers get their wraps in one batch.
 const ADMITS: usize = 24;
 
-/// What the keeper has to look at.
-#[derive(Debug, Default)]
-pub(in super::super) struct Owed {
-    communities: BTreeSet<CommunityId>,
-    /// Which communities there are has to be asked.
-    list: bool,
-}
-
 impl Engine {
-    /// Has the keeper look at a community.
-    pub(in super::super) fn owe_community(&self, community: CommunityId) {
-        self.owed().communities.insert(community);
-        self.keeper_wake.notify_one();
-    }
-
-    /// Has the keeper look again at once at the community of a room.
-    pub(crate) async fn look_again(&self, room: &str) -> Result<(), CommandError> {
-        self.owe_community(self.room_named(room).await?.community);
-        Ok(())
-    }
-
-    /// Has the keeper ask which communities there are.
-    pub(in super::super) fn owe_communities(&self) {
-        self.owed().list = true;
-        self.keeper_wake.notify_one();
-    }
-
-    /// Whether it has not been asked yet, on this connection, which communities there are.
-    pub(super) fn is_unsure_of_communities(&self) -> bool {
-        self.owed().list
-    }
-
     /// A log has gone on.
     pub(super) fn log_changed(&self, community: CommunityId) {
         self.owe_community(community);
         self.postings_wake.notify_one();
         self.timeline_changed();
-    }
-
-    fn owed(&self) -> std::sync::MutexGuard<'_, Owed> {
-        self.community_chores.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Keeps communities, for as long as the engine runs.
-    pub(in super::super) async fn run_keeper(self: Arc<Self>) {
-        let mut wait = ROUND;
-        loop {
-            tokio::select! {
-                () = self.drain.cancelled() => return,
-                () = self.keeper_wake.notified() => {}
-                () = tokio::time::sleep(wait) => self.owed().list = true,
-            }
-            let client = match &*self.link.borrow() {
-                Link::Online(online) => online.client.clone(),
-                _ => continue,
-            };
-            let round = tokio::select! {
-                () = self.drain.cancelled() => return,
-                round = self.keep_all(&client) => round,
-            };
-            wait = match round {
-                Ok(()) => ROUND,
-                Err(error) => {
-                    tracing::debug!(%error, "a community has to wait");
-                    RETRY
-                }
-            };
-        }
-    }
-
-    async fn keep_all(&self, client: &Client) -> Result<(), CommandError> {
-        if std::mem::take(&mut self.owed().list)
-            && let Err(error) = self.refresh_communities(client).await
-        {
-            self.owed().list = true;
-            return Err(error);
-        }
-        let communities = std::mem::take(&mut self.owed().communities);
-        let mut failure = None;
-        for community in communities {
-            if let Err(error) = Box::pin(self.keep(client, community)).await {
-                if error.kind != Kind::NotPermitted && error.kind != Kind::Trust {
-                    self.owed().communities.insert(community);
-                }
-                failure = Some(error);
-            }
-        }
-        failure.map_or(Ok(()), Err)
     }
 
     /// Asks which communities there are, and follows those that are new.
@@ -172,19 +88,29 @@ impl Engine {
             }
         }
         unit.commit().await?;
-        for entry in listed {
-            let have = self.log_head(entry.community).await?;
-            if have != Some(entry.head) {
-                self.fetch_log(client, entry.community, &Reader::Member).await?;
-            }
-            // Proofs are judged by the log, which says who was the hub when.
-            if entry.forks.is_some() {
-                self.take_in_forks(client, entry.community).await?;
-            }
-            self.follow_more(ChainId::of_log(entry.community), have).await;
-            self.owe_community(entry.community);
-        }
+        let each = listed.into_iter().map(|entry| Box::pin(self.go_on_with(client, entry)));
+        let gone_on: Vec<_> = stream::iter(each).buffer_unordered(AT_ONCE).collect().await;
         self.timeline_changed();
+        gone_on.into_iter().collect()
+    }
+
+    /// Fetches what a log has come to, and follows it.
+    async fn go_on_with(
+        &self,
+        client: &Client,
+        listed: CommunityEntry,
+    ) -> Result<(), CommandError> {
+        let community = listed.community;
+        let have = self.log_head(community).await?;
+        if have != Some(listed.head) {
+            self.fetch_log(client, community, &Reader::Member).await?;
+        }
+        // Proofs are judged by the log, which says who was the hub when.
+        if listed.forks.is_some() {
+            self.take_in_forks(client, community).await?;
+        }
+        self.follow_more(ChainId::of_log(community), have).await;
+        self.owe_community(community);
         Ok(())
     }
 
@@ -200,7 +126,11 @@ impl Engine {
     }
 
     /// One look at a community.
-    async fn keep(&self, client: &Client, community: CommunityId) -> Result<(), CommandError> {
+    pub(super) async fn keep(
+        &self,
+        client: &Client,
+        community: CommunityId,
+    ) -> Result<(), CommandError> {
         let Some(book) = self.book(community).await? else { return Ok(()) };
         if book.row.alarm.is_none()
             && book.is_checking(self.user)

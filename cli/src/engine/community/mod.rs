@@ -16,6 +16,7 @@ mod histories;
 mod history;
 mod join;
 mod keep;
+mod keeper;
 mod keys;
 mod leave;
 mod line;
@@ -44,7 +45,7 @@ use self::log::Reader;
 pub(super) use self::{
     abroad::HubsAway,
     book::{Book, Books},
-    keep::Owed,
+    keeper::Owed,
     keys::MetadataKeys,
     leave::{Departure, leave_refused},
     merge::merge,

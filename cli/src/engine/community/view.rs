@@ -66,6 +66,7 @@ impl Engine {
             (self.wait_communities(SYNC_PATIENCE).await, self.known_room(&with).await?)
         };
         let count = count.clamp(1, MAX_COUNT);
+        let marked = self.marked_unread(&room);
         let placed = self.room_page(&room, &spot, count).await?;
         if !peek
             && matches!(spot, Spot::Last)
@@ -75,12 +76,12 @@ impl Engine {
                 // A screen shows them first: what is written down for it waits for the disk.
                 let (engine, room) = (Arc::clone(self), room.clone());
                 self.tasks.spawn(async move {
-                    if let Err(error) = engine.mark_room_read(&room, last).await {
+                    if let Err(error) = engine.mark_room_read(&room, last, marked).await {
                         tracing::warn!(%error, "what was read could not be marked so");
                     }
                 });
             } else {
-                self.mark_room_read(&room, last).await?;
+                self.mark_room_read(&room, last, marked).await?;
             }
         }
         let reads = if local {
@@ -229,14 +230,25 @@ impl Engine {
         tokio::time::timeout(patience, wait).await.unwrap_or(false)
     }
 
-    /// Marks a room as read through a place: here, on this user's other devices, and to its members if they may know.
-    pub(super) async fn mark_room_read(&self, room: &Room, seq: u64) -> Result<(), CommandError> {
+    /// From where on a room counts as unread though it was read.
+    fn marked_unread(&self, room: &Room) -> Option<u64> {
+        self.journal().channel_unread_from(room.community, room.channel)
+    }
+
+    /// Marks a room as read through a place: here, on this user's other devices, and to its members if they may know. `marked` is from where on
+    /// it counted as unread when it was shown: what somebody says of that afterwards stands.
+    async fn mark_room_read(
+        &self,
+        room: &Room,
+        seq: u64,
+        marked: Option<u64>,
+    ) -> Result<(), CommandError> {
         let chain = ChainId::of_channel(room.community, room.channel);
         let mut unit = self.store.write().await?;
         let Some(row) = unit.channel(chain).await? else { return Ok(()) };
         let (community, channel) = (room.community, room.channel);
-        let counts_again = self.journal().channel_unread_from(community, channel).is_some();
-        if row.read >= Some(seq) && !counts_again {
+        let is_known = row.read >= Some(seq) && marked.is_none();
+        if is_known || self.marked_unread(room) != marked {
             return Ok(());
         }
         let seq = row.read.map_or(seq, |read| read.max(seq));
@@ -281,13 +293,14 @@ impl Engine {
     ) -> Result<(), CommandError> {
         let room = self.known_room(to).await?;
         let chain = ChainId::of_channel(room.community, room.channel);
+        let marked = self.marked_unread(&room);
         if let Some(message) = message {
             let seq = self.place_named(&room, message).await?;
-            return self.mark_room_read(&room, seq).await;
+            return self.mark_room_read(&room, seq, marked).await;
         }
         let row = self.store.read().await?.channel(chain).await?;
         match row.and_then(|row| row.have) {
-            Some(have) => self.mark_room_read(&room, have.seq).await,
+            Some(have) => self.mark_room_read(&room, have.seq, marked).await,
             None => Ok(()),
         }
     }

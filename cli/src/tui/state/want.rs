@@ -49,8 +49,8 @@ pub enum Want {
     Link,
     /// A device introduced itself and was answered.
     Linked,
-    /// A conversation counts as unread from a message on.
-    Unread(String, String),
+    /// This one is to count as unread from a message on; with whether it stayed unread already.
+    Unread(String, String, bool),
     /// The password is changed.
     Password,
     /// The recovery key is replaced.

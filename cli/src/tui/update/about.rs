@@ -104,8 +104,10 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         }
         Action::Unread => {
             open.selecting = None;
+            // From now on, not from the answer on: what is read until then is only looked at.
+            let stayed = std::mem::replace(&mut open.stays_unread, true);
             let verb = MarkUnread { room: target.clone(), from: Some(message.id.clone()) };
-            vec![ask(state, Want::Unread(target, message.id), &verb)]
+            vec![ask(state, Want::Unread(target, message.id, stayed), &verb)]
         }
         _ => vec![],
     }

@@ -266,7 +266,7 @@ fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
             effects.extend(sheet::open(state, SheetKind::Devices));
             Ok(effects)
         }
-        Want::Unread(target, message) => Ok(navigate::unread(state, &target, message)),
+        Want::Unread(target, message, _) => Ok(navigate::unread(state, &target, message)),
         Want::Password | Want::RecoveryKey => Ok(private::done(state, &want)),
         Want::Lock => parse(value).map(|line| private::asked_to_lock(state, &line)),
         Want::Names(target) => parse(value).map(|lines| people::took_names(state, &target, lines)),
@@ -366,6 +366,12 @@ fn failed(state: &mut State, want: Want, error: &CommandError) -> Vec<Effect> {
         }
         Want::Link => {
             state.sheet = None;
+            trouble(state, error)
+        }
+        Want::Unread(target, _, stayed) => {
+            if let Some(open) = state.open.as_mut().filter(|open| open.target == target) {
+                open.stays_unread = stayed;
+            }
             trouble(state, error)
         }
         Want::Enter => {
