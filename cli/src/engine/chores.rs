@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use futures::{StreamExt as _, stream};
 use rookery_protocol::{
     id::UserId, io::client::Client, request::prekey::PrekeyCount, time::Timestamp,
 };
@@ -17,6 +18,9 @@ const REFILL_JITTER: Duration = Duration::from_mins(30);
 const ROUND: Duration = Duration::from_mins(5);
 /// The wait after something failed.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// How many profiles are asked for at once.
+const PROFILES_AT_ONCE: usize = 8;
 
 /// What is owed, beside what the store knows.
 #[derive(Debug, Default)]
@@ -141,13 +145,15 @@ impl Engine {
             self.due().resets = Resets::Tried;
         }
         let profiles = std::mem::take(&mut self.due().profiles);
-        for user in profiles {
+        // Several at once: a server that takes its time is waited for beside the others.
+        let fetched = profiles.into_iter().map(|user| async move {
             if let Err(error) = self.fetch_profile(client, user).await {
                 // The home of a contact on another server may be away: with the next round.
                 self.due().profile_of(user);
                 tracing::debug!(%error, "a profile could not be fetched");
             }
-        }
+        });
+        stream::iter(fetched).buffer_unordered(PROFILES_AT_ONCE).collect::<Vec<()>>().await;
         next = next.min(self.do_prekeys(client).await?);
         let caught_up = matches!(&*self.link.borrow(), Link::Online(online) if online.caught_up && self.now() >= online.since.plus(HOLD));
         if caught_up {
