@@ -52,15 +52,21 @@ impl StoredChain {
 /// How many chains stay in memory.
 const KEPT: usize = 256;
 
-/// Chains by the beginning of their last row, which has a nonce that no other row ever has: what was written since, or was written and not
-/// committed, is another row.
+/// Chains that stay in memory.
 #[derive(Debug, Default)]
-pub(super) struct Chains(Mutex<HashMap<UserId, (Vec<u8>, Arc<StoredChain>)>>);
+pub(super) struct Chains(Mutex<HashMap<UserId, Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    /// The nonce of the last row, which no other row ever has: what was written since, or was written and not committed, is another row.
+    last: Vec<u8>,
+    chain: Arc<StoredChain>,
+}
 
 impl Chains {
     fn get(&self, person: UserId, last: &[u8]) -> Option<Arc<StoredChain>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(&person).filter(|(known, _)| known == last).map(|(_, chain)| Arc::clone(chain))
+        kept.get(&person).filter(|kept| kept.last == last).map(|kept| Arc::clone(&kept.chain))
     }
 
     fn put(&self, person: UserId, last: Vec<u8>, chain: &Arc<StoredChain>) {
@@ -68,7 +74,7 @@ impl Chains {
         if kept.len() >= KEPT {
             kept.clear();
         }
-        kept.insert(person, (last, Arc::clone(chain)));
+        kept.insert(person, Kept { last, chain: Arc::clone(chain) });
     }
 }
 

@@ -1,11 +1,22 @@
 use rookery_protocol::{
-    id::{DeviceId, ItemId, UserId},
+    chain::Entry,
+    id::{ChainId, DeviceId, ItemId, ServerId, UserId},
     request::message::Purpose,
     time::Timestamp,
 };
 
 use super::*;
-use crate::{config::Place, e2ee::pair::Pair};
+use crate::{
+    config::Place,
+    e2ee::{
+        OsRandom,
+        identity::{DeviceSecrets, MadeFor},
+        pair::Pair,
+        puk::PukRing,
+        recovery::RecoveryKey,
+        statement::{Draft, Founder, Signer, found},
+    },
+};
 
 const ALICE: UserId = UserId::from_bytes([0xa1; 32]);
 const BOB: UserId = UserId::from_bytes([0xb0; 32]);
@@ -90,6 +101,60 @@ async fn an_uncommitted_unit_leaves_no_trace() {
     let mut unit = store.read().await.unwrap();
     assert_eq!(unit.last_position().await.unwrap(), 0);
     assert_eq!(unit.outbox_length().await.unwrap(), 0);
+}
+
+/// A user's genesis, and two other statements that could follow it.
+fn statements() -> (UserId, Entry, [Entry; 2]) {
+    let (now, mut random) = (Timestamp::from_millis(1_790_000_000_000), OsRandom);
+    let (device, ring) = (DeviceSecrets::generate(&mut random), PukRing::generate(&mut random));
+    let recovery = RecoveryKey::generate(&mut random);
+    let keys =
+        device.public(MadeFor::Person, ring.seal_device_name(device.id(), "laptop", &mut random));
+    let founder = Founder { device: &device, keys: &keys, recovery: &recovery, ring: &ring };
+    let home_key = ServerId::from_bytes([9; 32]);
+    let founding =
+        found("home.example".parse().unwrap(), home_key, founder, now, &mut random).unwrap();
+    let chain = ChainId::of_user(founding.user);
+    let closing = || {
+        let mut draft = Draft::after(&founding.state);
+        draft.close(Signer::Recovery(&recovery), None, now, &mut OsRandom).unwrap();
+        let statement = draft.finish().statements.remove(0);
+        statement.place(chain, 0, Some(founding.state.head))
+    };
+    let others = [closing(), closing()];
+    (founding.user, founding.genesis.place(chain, 0, None), others)
+}
+
+#[tokio::test]
+async fn a_chain_in_memory_is_never_other_than_the_one_that_was_committed() {
+    let (_home, _, store) = store().await;
+    let (user, genesis, [dropped, kept]) = statements();
+    let chain = async |store: &Store| {
+        let chain = store.read().await.unwrap().chain(user).await.unwrap();
+        chain.map(|chain| chain.entries.clone())
+    };
+    let mut unit = store.write().await.unwrap();
+    unit.add_statement(user, &genesis).await.unwrap();
+    assert_eq!(unit.chain(user).await.unwrap().unwrap().entries, [genesis.clone()]);
+    drop(unit);
+    assert_eq!(chain(&store).await, None);
+    let mut unit = store.write().await.unwrap();
+    unit.add_statement(user, &genesis).await.unwrap();
+    unit.commit().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(chain(&store).await, Some(vec![genesis.clone()]));
+    }
+    let mut unit = store.write().await.unwrap();
+    unit.add_statement(user, &dropped).await.unwrap();
+    assert_eq!(unit.chain(user).await.unwrap().unwrap().entries, [genesis.clone(), dropped]);
+    drop(unit);
+    assert_eq!(chain(&store).await, Some(vec![genesis.clone()]));
+    let mut unit = store.write().await.unwrap();
+    unit.add_statement(user, &kept).await.unwrap();
+    unit.commit().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(chain(&store).await, Some(vec![genesis.clone(), kept.clone()]));
+    }
 }
 
 #[tokio::test]
