@@ -119,6 +119,20 @@ pub(crate) fn community(data: &[u8]) {
     }
 }
 
+/// What a log is said to come to, for a newcomer who reads on it: into a state, which answers what is asked of it and makes the same again.
+pub(crate) fn snapshot(data: &[u8]) {
+    let Ok(snapshot) = community::Snapshot::decode(data) else { return };
+    let Some(state) = snapshot.into_state() else { return };
+    for channel in state.channels.keys() {
+        for person in &TOWN.people {
+            let _may = state.may_read(person.user, *channel);
+        }
+    }
+    let again = state.snapshot().encode();
+    let read = community::Snapshot::decode(&again).unwrap().into_state().unwrap();
+    assert_eq!(read.snapshot().encode(), again, "what is made of a state is a fixed point");
+}
+
 /// What might stand in a channel: the first byte chooses the kind and the signer, the rest is the body.
 pub(crate) fn posts(data: &[u8]) {
     let Some((choice, body)) = data.split_first() else { return };

@@ -1,5 +1,5 @@
 //! The fuzz targets on stable: their seeds, and a fixed number of mutations of them. The fuzzers themselves run without end by
-//! `cargo +nightly fuzz run wire`, and so on for `user`, `community` and `posts`, in `protocol/`.
+//! `cargo +nightly fuzz run wire`, and so on for `user`, `community`, `snapshot` and `posts`, in `protocol/`.
 
 #![expect(
     clippy::unwrap_used,
@@ -136,6 +136,15 @@ fn no_statements_make_a_community_s_fold_panic() {
     let seeds: Vec<_> =
         [bodies(&town.entries), codec::encode(&more)].into_iter().chain(one_by_one).collect();
     run_times(targets::community, &seeds, MUTATIONS / 4);
+}
+
+#[test]
+fn no_snapshot_makes_a_newcomer_panic() {
+    let town = &*targets::TOWN;
+    let bytes = town.state.snapshot().encode();
+    let read = community::Snapshot::decode(&bytes).unwrap().into_state();
+    assert_eq!(read.as_ref(), Some(&town.state), "the seed is a good one");
+    run_times(targets::snapshot, &[bytes], MUTATIONS / 4);
 }
 
 #[test]
