@@ -259,7 +259,7 @@ async fn an_open_server_takes_nobody_by_another_s_name() -> Result<()> {
 }
 
 /// What the server at `address` answers to a request for `path`, head and all.
-async fn http(address: std::net::SocketAddr, path: &str) -> Result<String> {
+pub(crate) async fn http(address: std::net::SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();

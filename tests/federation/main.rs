@@ -1,6 +1,7 @@
 //! Homeservers whose people write to each other and share communities, real processes all of them.
 
 mod communities;
+mod crowd;
 mod delivery;
 mod discovery;
 mod hostile;

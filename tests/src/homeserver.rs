@@ -371,7 +371,7 @@ pub async fn new_postgresql_database() -> Result<String> {
 
 /// A port of 127.0.0.1 that is free for UDP and TCP. It lies below those that the system gives to clients, so that
 /// none of them takes it between this and the server's start, or while the server is down; nor does another test, for as long as this one runs.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     static TURN: AtomicU16 = AtomicU16::new(0);
     static TAKEN: Mutex<Vec<File>> = Mutex::new(vec![]);
     let locks = binary("rookeryd")?.with_file_name("test-ports");

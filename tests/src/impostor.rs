@@ -18,6 +18,7 @@ use rookery_protocol::{
     chain::{Entry, HeadRef},
     codec,
     codec::MAX_BATCH,
+    community::PukPin,
     id::{ChainId, ServerId, UserId},
     io::{Connection, client::Client},
     key::SigningKey,
@@ -193,6 +194,8 @@ pub struct Invented {
     pub device: DeviceSecrets,
     /// Where their chain stands.
     pub head: HeadRef,
+    /// Their per-user key.
+    pub puk: PukPin,
     genesis: Entry,
 }
 
@@ -208,7 +211,8 @@ impl Invented {
         let founding = found(home.parse()?, root, founder, SystemClock.now(), &mut OsRandom)?;
         let genesis = founding.genesis.place(ChainId::of_user(founding.user), 0, None);
         let head = genesis.seen().into();
-        Ok(Self { user: founding.user, device, head, genesis })
+        let puk = PukPin::of(founding.state.puk().context("no per-user key")?);
+        Ok(Self { user: founding.user, device, head, puk, genesis })
     }
 
     /// What their server answers when it is asked for their chain, and nothing to other questions.

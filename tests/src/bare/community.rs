@@ -25,6 +25,7 @@ use rookery_protocol::{
 };
 
 use super::{Bare, random, random_bytes};
+use crate::impostor::Invented;
 
 /// What the wrap of an epoch's secret for one user takes: an X-Wing ciphertext (1,120 bytes), the secret (32) and a tag (16).
 const WRAP_BYTES: usize = 1_168;
@@ -171,6 +172,23 @@ impl Commons {
     pub async fn join(&mut self, person: &Bare) -> anyhow::Result<()> {
         let join = Action::Join(Join { puk: person.puk, by: JoinBy::Open });
         self.say(person, vec![join]).await
+    }
+
+    /// How somebody says that they join whom a server of ours has invented.
+    pub fn join_of(&self, invented: &Invented) -> anyhow::Result<AppendLog> {
+        let HeadRef { seq, hash } = invented.head;
+        let statement = Statement {
+            suite: SUITE,
+            community: Some(self.community),
+            place: Place::Later(self.head),
+            author: invented.user,
+            author_head: Seen { seq, hash },
+            action: Action::Join(Join { puk: invented.puk, by: JoinBy::Open }),
+        };
+        let (item, body) = (ItemId::from_bytes(random()?), codec::encode(&statement));
+        let (key, kind) = (invented.device.signing(), Kind::CommunityStatement);
+        let made = Submission::sign(key, self.log(), item, kind, body, SystemClock.now(), None)?;
+        Ok(AppendLog { community: self.community, statements: vec![made], hub: None })
     }
 
     /// The community that a link leads to, as `person` sees it who may join by it.

@@ -55,13 +55,14 @@ pub async fn append(
 ) -> Result<HeadRef, Failure<AppendLogError>> {
     let peer = peer_of(services, root)?;
     charge(services, root, RateClass::PeerForward, request.request.statements.len())?;
-    let from = vouched(services, seat, &peer, &request.from).await?;
     if request.chains.len() > MAX_CHAIN_ENTRIES {
         return Err(Refusal::Malformed.into());
     }
+    // Before anything is fetched and kept of somebody who may have been invented.
     if place_say::right_of(&request.request.statements).is_some() {
         services.limiter.take(Bucket::PeerJoins, &Subject::Peer(root))?;
     }
+    let from = vouched(services, seat, &peer, &request.from).await?;
     // Nobody's chain is kept for a community that is ordered elsewhere, or nowhere.
     let is_here = services.hosted(request.request.community).await?;
     let is_here = is_here.is_some_and(|hosted| hosted.row.hub.is_none());
