@@ -136,7 +136,8 @@ impl Engine {
             }
         }
         if self.due().resets == Resets::MayBeOwed {
-            for (user, device) in self.store.read().await?.resets_owed().await? {
+            let owed = self.store.read().await?.resets_owed().await?;
+            for (user, device) in owed {
                 if let Err(error) = self.reset_session(client, user, device).await {
                     tracing::debug!(%error, "a session could not be begun anew yet");
                 }

@@ -169,7 +169,8 @@ impl Engine {
         let again = placed.last().filter(|_| marked.is_some());
         let Some(last) = unread.last().copied().or(again) else { return Ok(()) };
         let mut unit = self.store.write().await?;
-        if self.journal().unread_from(peer) != marked {
+        let now = self.journal().unread_from(peer);
+        if now.is_some() && now != marked {
             return Ok(());
         }
         let may_know = self.account().read_receipts

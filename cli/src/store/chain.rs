@@ -71,7 +71,7 @@ impl Chains {
 
     fn put(&self, person: UserId, last: Vec<u8>, chain: &Arc<StoredChain>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT {
+        if kept.len() >= KEPT && !kept.contains_key(&person) {
             kept.clear();
         }
         kept.insert(person, Kept { last, chain: Arc::clone(chain) });

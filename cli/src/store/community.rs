@@ -214,6 +214,8 @@ impl Unit {
                     .push_bind(entry.seq.cast_signed())
                     .push_bind(self.vault.seal("log", &row_id(&key, entry.seq), entry));
             });
+            // Whoever was not told that they were stored stores them again.
+            insert.push(" ON CONFLICT DO NOTHING");
             insert.build().execute(&mut *self.transaction).await?;
         }
         Ok(())

@@ -135,7 +135,7 @@ async fn a_chain_in_memory_is_never_other_than_the_one_that_was_committed() {
     };
     let mut unit = store.write().await.unwrap();
     unit.add_statement(user, &genesis).await.unwrap();
-    assert_eq!(unit.chain(user).await.unwrap().unwrap().entries, [genesis.clone()]);
+    assert_eq!(unit.chain(user).await.unwrap().unwrap().entries, vec![genesis.clone()]);
     drop(unit);
     assert_eq!(chain(&store).await, None);
     let mut unit = store.write().await.unwrap();

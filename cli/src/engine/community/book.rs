@@ -14,7 +14,7 @@ use rookery_protocol::{
     user,
 };
 
-use super::{super::Engine, sight::Sights};
+use super::{super::Engine, keeper::AT_ONCE, sight::Sights};
 use crate::{
     e2ee::epoch::EpochPlace,
     store::{CommunityRow, Standing, StoreError, Unit},
@@ -63,10 +63,11 @@ pub(in super::super) struct Books {
     /// What is seen of communities whose logs are being checked.
     pub(super) sights: Sights,
     /// Held while a log is taken in: entries of one are judged one after the other.
-    pub(super) turn: tokio::sync::Mutex<()>,
+    turns: Mutex<HashMap<CommunityId, Arc<tokio::sync::Mutex<()>>>>,
     loaded: tokio::sync::OnceCell<()>,
-    /// Where the last look at an old position ended: channels are read forwards, and so are the positions that they are judged at.
-    replay: tokio::sync::Mutex<Option<State>>,
+    /// Where the last looks at old positions ended, of a few communities: channels are read forwards, and so are the positions that they are
+    /// judged at.
+    replays: tokio::sync::Mutex<HashMap<CommunityId, State>>,
 }
 
 /// Users' chains, state by state.
@@ -111,31 +112,32 @@ impl Histories {
         entries.iter().try_for_each(|entry| history.restore(entry))
     }
 
-    /// Checks entries and takes them in as far as they hold; gives those that are new, and whether all held.
-    pub(super) fn extend(
-        &self,
-        user: UserId,
-        entries: Vec<Entry>,
-    ) -> (Vec<Entry>, Result<(), user::Denied>) {
+    /// A user's chain as it is at hand, to be extended and given back once what it was extended by is stored.
+    pub(super) fn of(&self, user: UserId) -> user::History {
+        let histories = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        histories.get(&user).cloned().unwrap_or_else(|| user::History::new(user))
+    }
+
+    /// Gives a longer chain back.
+    pub(super) fn put(&self, history: user::History) {
+        let length = |history: &user::History| history.latest().map(|state| state.head.seq);
         let mut histories = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let history = histories.entry(user).or_insert_with(|| user::History::new(user));
-        let mut new = vec![];
-        for entry in entries {
-            let before = history.latest().map(|state| state.head);
-            if let Err(why) = history.extend(&entry) {
-                return (new, Err(why));
-            }
-            if history.latest().map(|state| state.head) != before {
-                new.push(entry);
-            }
+        let known = histories.entry(history.user()).or_insert_with(|| history.clone());
+        if length(known) < length(&history) {
+            *known = history;
         }
-        (new, Ok(()))
     }
 }
 
 impl Books {
     pub(super) fn histories(&self) -> &Histories {
         &self.histories
+    }
+
+    /// What is held while the log of a community is taken in.
+    pub(super) fn turn_of(&self, community: CommunityId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(community).or_default())
     }
 
     fn books(&self) -> MutexGuard<'_, BTreeMap<CommunityId, Book>> {
@@ -310,9 +312,8 @@ impl Engine {
         if let Some(state) = self.books.state_near(community, seq) {
             return Ok(Some(state));
         }
-        let mut replay = self.books.replay.lock().await;
-        let mut state =
-            replay.take().filter(|state| state.community == community && state.head.seq <= seq);
+        let mut replays = self.books.replays.lock().await;
+        let mut state = replays.remove(&community).filter(|state| state.head.seq <= seq);
         while state.as_ref().is_none_or(|state| state.head.seq < seq) {
             let from = state.as_ref().map_or(0, |state| state.head.seq.saturating_add(1));
             let entries = self.store.read().await?.log_entries(community, from, PAGE).await?;
@@ -323,7 +324,10 @@ impl Engine {
                 state = Some(self.refold(community, state.as_ref(), entry).await?);
             }
         }
-        replay.clone_from(&state);
+        if replays.len() >= AT_ONCE {
+            replays.clear();
+        }
+        replays.extend(state.clone().map(|state| (community, state)));
         Ok(state)
     }
 

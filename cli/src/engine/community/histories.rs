@@ -9,6 +9,7 @@ use rookery_protocol::{
     id::{ChainId, CommunityId, UserId},
     io::client::Client,
     request::community::{ReadChains, WantedChain},
+    user::History,
 };
 
 use super::super::{Engine, chains::ChainError, refusal::failed_as};
@@ -105,19 +106,29 @@ impl Engine {
         Ok(seen)
     }
 
-    /// Checks chains and stores them, each as far as it holds.
+    /// Checks chains and stores them, each as far as it holds. They are at hand once they are stored, and not before: who gives up waiting for
+    /// this leaves no gap.
     async fn keep_histories(&self, by_user: Vec<(UserId, Vec<Entry>)>) -> Result<(), ChainError> {
         let mut unit = self.store.write().await?;
         let mut held = Ok(());
+        let mut longer: BTreeMap<UserId, History> = BTreeMap::new();
         for (user, entries) in by_user {
-            let have = unit.person(user).await?.map(|state| state.head.seq);
-            let (new, all) = self.books.histories().extend(user, entries);
-            for entry in new.iter().filter(|entry| have.is_none_or(|have| entry.seq > have)) {
-                unit.add_statement(user, entry).await?;
+            let stored = unit.person(user).await?.map(|state| state.head.seq);
+            let history = longer.entry(user).or_insert_with(|| self.books.histories().of(user));
+            for entry in entries {
+                if let Err(why) = history.extend(&entry) {
+                    held = held.and(Err(why));
+                    break;
+                }
+                if stored.is_none_or(|stored| entry.seq > stored) {
+                    unit.add_statement(user, &entry).await?;
+                }
             }
-            held = held.and(all);
         }
         unit.commit().await?;
+        for history in longer.into_values() {
+            self.books.histories().put(history);
+        }
         Ok(held?)
     }
 }

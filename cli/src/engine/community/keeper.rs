@@ -1,18 +1,23 @@
 //! The keeper: looks after communities beside everything else, several at once, and again where it failed.
 
-use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use rookery_protocol::{id::CommunityId, io::client::Client};
 
 use super::super::{Engine, Link};
-use crate::error::{CommandError, Kind};
+use crate::error::CommandError;
 
 /// How often there is a look at everything.
 const ROUND: Duration = Duration::from_mins(10);
 /// The wait after something failed.
 const RETRY: Duration = Duration::from_secs(3);
-/// At how many communities there is a look at once: a log of thousands does not keep the others waiting.
+/// At how many communities there is a look at once: a log of thousands does not keep the logs of others waiting.
 pub(super) const AT_ONCE: usize = 4;
 
 /// What the keeper looks at.
@@ -27,21 +32,30 @@ enum Look {
 /// What the keeper has to look at.
 #[derive(Debug, Default)]
 pub(in super::super) struct Owed {
-    due: BTreeSet<Look>,
-    /// What failed, until it is time to try again.
+    /// In the order in which it was said.
+    due: VecDeque<Look>,
+    /// What failed, until it is time to try again or somebody says that there is something new.
     failed: BTreeSet<Look>,
 }
 
 impl Owed {
-    /// Something that is due and not being looked at.
+    fn note(&mut self, look: Look) {
+        self.failed.remove(&look);
+        if !self.due.contains(&look) {
+            self.due.push_back(look);
+        }
+    }
+
+    /// The first that is due and not being looked at.
     fn take(&mut self, busy: &BTreeSet<Look>) -> Option<Look> {
-        let look = self.due.difference(busy).next().copied()?;
-        self.due.remove(&look);
-        Some(look)
+        let place = self.due.iter().position(|look| !busy.contains(look))?;
+        self.due.remove(place)
     }
 
     fn try_again(&mut self) {
-        self.due.append(&mut self.failed);
+        for look in std::mem::take(&mut self.failed) {
+            self.note(look);
+        }
     }
 }
 
@@ -63,7 +77,7 @@ impl Engine {
     }
 
     fn note(&self, look: Look) {
-        self.owed().due.insert(look);
+        self.owed().note(look);
         self.keeper_wake.notify_one();
     }
 
@@ -83,25 +97,29 @@ impl Engine {
         let mut running: FuturesUnordered<BoxFuture<'_, (Look, Result<(), CommandError>)>> =
             FuturesUnordered::new();
         let mut busy = BTreeSet::new();
-        let mut again = pin!(tokio::time::sleep(ROUND));
+        let mut round = pin!(tokio::time::sleep(ROUND));
+        let (mut again, mut waits) = (pin!(tokio::time::sleep(RETRY)), false);
         loop {
             tokio::select! {
                 () = self.drain.cancelled() => return,
-                () = self.keeper_wake.notified() => self.owed().try_again(),
-                () = &mut again => {
-                    let mut owed = self.owed();
-                    owed.try_again();
-                    owed.due.insert(Look::List);
-                    again.set(tokio::time::sleep(ROUND));
+                () = self.keeper_wake.notified() => {}
+                () = &mut round => {
+                    self.owed().note(Look::List);
+                    round.set(tokio::time::sleep(ROUND));
+                }
+                () = &mut again, if waits => {
+                    self.owed().try_again();
+                    waits = false;
                 }
                 Some((look, looked)) = running.next() => {
                     busy.remove(&look);
                     if let Err(error) = looked {
                         tracing::debug!(%error, ?look, "a community has to wait");
-                        if look == Look::List || !is_final(&error) {
-                            self.owed().failed.insert(look);
+                        self.owed().failed.insert(look);
+                        if !waits {
+                            again.set(tokio::time::sleep(RETRY));
+                            waits = true;
                         }
-                        again.set(tokio::time::sleep(RETRY));
                     }
                 }
             }
@@ -124,9 +142,4 @@ impl Engine {
             Look::Community(community) => Box::pin(self.keep(client, community)).await,
         }
     }
-}
-
-/// Whether trying again changes nothing.
-fn is_final(error: &CommandError) -> bool {
-    matches!(error.kind, Kind::NotPermitted | Kind::Trust)
 }

@@ -144,7 +144,8 @@ impl Engine {
         community: CommunityId,
         entries: Vec<Entry>,
     ) -> Result<bool, ChainError> {
-        let _turn = self.books.turn.lock().await;
+        let turn = self.books.turn_of(community);
+        let _turn = turn.lock().await;
         let Some(book) = self.book(community).await? else { return Ok(false) };
         if book.row.alarm.is_some() {
             return Ok(false);

@@ -363,7 +363,8 @@ impl Engine {
 
     /// Shows a sight, unless the log has been checked by now: not while it is.
     async fn show_sight(&self, sight: Sight) -> Result<(), StoreError> {
-        let _turn = self.books.turn.lock().await;
+        let turn = self.books.turn_of(sight.at.community);
+        let _turn = turn.lock().await;
         let book = self.book(sight.at.community).await?;
         if book.is_some_and(|book| book.is_checking(self.user)) {
             self.books.sights.put(sight);

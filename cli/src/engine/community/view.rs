@@ -248,7 +248,8 @@ impl Engine {
         let Some(row) = unit.channel(chain).await? else { return Ok(()) };
         let (community, channel) = (room.community, room.channel);
         let is_known = row.read >= Some(seq) && marked.is_none();
-        if is_known || self.marked_unread(room) != marked {
+        let now = self.marked_unread(room);
+        if is_known || (now.is_some() && now != marked) {
             return Ok(());
         }
         let seq = row.read.map_or(seq, |read| read.max(seq));

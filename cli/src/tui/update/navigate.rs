@@ -113,8 +113,10 @@ pub(super) fn refresh_all(state: &mut State) -> Vec<Effect> {
 
 /// The open conversation counts as unread from a message on: being looked at does not change that before it is left.
 pub(super) fn unread(state: &mut State, target: &str, message: String) -> Vec<Effect> {
-    if let Some(open) = state.open.as_mut().filter(|open| open.target == target) {
-        (open.first_new, open.stays_unread) = (Some(message), true);
+    // Unless it was left or read since.
+    let is_it = |open: &&mut Open| open.target == target && open.stays_unread;
+    if let Some(open) = state.open.as_mut().filter(is_it) {
+        open.first_new = Some(message);
     }
     super::say(
         state,
