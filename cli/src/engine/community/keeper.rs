@@ -108,7 +108,10 @@ impl Engine {
                     round.set(tokio::time::sleep(ROUND));
                 }
                 () = &mut again, if waits => {
-                    self.owed().try_again();
+                    let mut owed = self.owed();
+                    owed.try_again();
+                    // What a log that is still being checked waits for is found out by asking which there are.
+                    owed.note(Look::List);
                     waits = false;
                 }
                 Some((look, looked)) = running.next() => {
