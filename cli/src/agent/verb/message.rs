@@ -86,9 +86,24 @@ impl Verb for Send {
     type Event = Nothing;
 
     async fn run(self, call: Call) -> Result<SendLine, CommandError> {
-        if is_room(&self.to) {
-            return self.say(&call).await;
-        }
+        let is_queued = !self.no_queue;
+        let said = if is_room(&self.to) { self.say(&call).await } else { self.write(&call).await };
+        said.map_err(|error| if is_queued { kept(error) } else { error })
+    }
+}
+
+/// What is told of a failure to whoever wanted the message queued: no connection only where it does wait.
+fn kept(error: CommandError) -> CommandError {
+    if error.kind != Kind::NoConnection || error.queued.is_some() {
+        return error;
+    }
+    let message = format!("{}; the message was neither sent nor queued", error.message);
+    CommandError { kind: Kind::Failed, message, ..error }.hint("send it again")
+}
+
+impl Send {
+    /// Sends it to a person.
+    async fn write(self, call: &Call) -> Result<SendLine, CommandError> {
         if self.reply_to.is_some() || self.thread.is_some() {
             return Err(CommandError::new(Kind::Usage, "replies and threads are for rooms"));
         }
@@ -118,17 +133,7 @@ impl Verb for Send {
             since,
         })
     }
-}
 
-/// What a message waits for, and since when.
-fn waits_of(message: &Message) -> (Option<String>, Option<String>) {
-    match &message.waits {
-        Some(waits) => (Some(waits.server.to_string()), Some(rfc3339(waits.since))),
-        None => (None, None),
-    }
-}
-
-impl Send {
     /// Sends it to a room.
     async fn say(self, call: &Call) -> Result<SendLine, CommandError> {
         if self.until != Until::Sent {
@@ -157,6 +162,14 @@ impl Send {
             server: None,
             since: None,
         })
+    }
+}
+
+/// What a message waits for, and since when.
+fn waits_of(message: &Message) -> (Option<String>, Option<String>) {
+    match &message.waits {
+        Some(waits) => (Some(waits.server.to_string()), Some(rfc3339(waits.since))),
+        None => (None, None),
     }
 }
 
@@ -347,5 +360,23 @@ impl Verb for Tail {
             let Some(line) = line else { return Ok(Nothing {}) };
             call.event(&line).await?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_connection_is_said_only_of_what_waits() {
+        let lost = CommandError::new(Kind::NoConnection, "the answer broke off");
+        let told = kept(lost.clone());
+        assert_eq!(told.kind, Kind::Failed);
+        assert_eq!(told.message, "the answer broke off; the message was neither sent nor queued");
+        assert_eq!(told.hints, ["send it again"]);
+        let waits = CommandError { queued: Some("an id".to_owned()), ..lost };
+        assert_eq!(kept(waits.clone()), waits);
+        let refused = CommandError::new(Kind::NotFound, "there is nobody called so");
+        assert_eq!(kept(refused.clone()), refused);
     }
 }
