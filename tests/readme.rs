@@ -60,6 +60,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "rookery search 'from:me deploy'",
         "rookery search 'from:me deploy' | grep 'the deploy is done' >/dev/null",
     ),
+    ("rookery send @bob 'the door code is 4711' --expire 1h", "="),
     (
         "rookery daemon",
         "rookery daemon & until [ -S $ROOKERY_HOME/run/*.sock ]; do kill -0 $!; sleep 0.1; done; \

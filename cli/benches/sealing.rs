@@ -65,6 +65,7 @@ fn content() -> Content {
         thread: None,
         mentions: vec![],
         mentions_all: false,
+        stays: None,
     })
 }
 

@@ -82,6 +82,7 @@ fn post(number: u64, text: String) -> Post {
         thread: None,
         mentions: vec![],
         mentions_all: false,
+        stays: None,
     });
     Post {
         chain: room(number % ROOMS),

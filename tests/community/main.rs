@@ -1,5 +1,6 @@
 //! Communities, channels and groups between real processes: what members may read, and what nobody else may.
 
+mod expiry;
 mod membership;
 mod scene;
 mod shared;

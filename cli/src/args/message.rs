@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Span;
+use super::{Expiry, Span};
 use crate::agent::verb::Until;
 
 /// What `send` takes.
@@ -27,6 +27,10 @@ pub struct SendArgs {
     /// Fail rather than queue when there is no connection
     #[arg(long)]
     pub no_queue: bool,
+    /// Have every device forget it so long after it was read, in a room after it was posted, such as 8h; `off` for never. As the setting
+    /// `expire` of the conversation says otherwise
+    #[arg(long, value_name = "TIME")]
+    pub expire: Option<Expiry>,
     /// Answer this message of the room, by id
     #[arg(long, value_name = "MESSAGE")]
     pub reply_to: Option<String>,

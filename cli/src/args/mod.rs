@@ -19,8 +19,8 @@ pub use community::{
     RoleVerb, SendAwayArgs,
 };
 pub use message::{ReadArgs, SearchArgs, SendArgs, TailArgs};
-pub use value::{Span, TextSource};
-pub(crate) use value::{ask_secret, edit_text, editor, read_secret};
+pub use value::{Expiry, Span, TextSource};
+pub(crate) use value::{ask_secret, edit_text, editor, read_secret, short};
 
 /// End-to-end-encrypted chat for people who live in a terminal.
 ///
@@ -249,7 +249,7 @@ pub enum Verb {
         /// To whom or where: @bob, club#general, +weekend; show who is typing when absent
         to: Option<String>,
     },
-    /// Show or change what your devices share: settings, mutes, drafts
+    /// Show or change what your devices share: settings, mutes, how long messages stay, drafts
     Settings {
         /// Which; all when absent
         name: Option<String>,

@@ -48,6 +48,31 @@ impl fmt::Display for Span {
     }
 }
 
+/// A time of so many seconds in its largest whole unit.
+pub(crate) fn short(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// How long something stays: `off` for ever, or a whole number of seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiry(pub Option<Duration>);
+
+impl FromStr for Expiry {
+    type Err = NotASpan;
+    fn from_str(text: &str) -> Result<Self, NotASpan> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let Span(time) = text.parse()?;
+        if time.as_secs() == 0 { Err(NotASpan) } else { Ok(Self(Some(time))) }
+    }
+}
+
 /// Where a message's text comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextSource {
@@ -194,6 +219,15 @@ mod tests {
         for bad in ["", "s", "-1s", "1w", "1.5h", "99999999999999999999d", "18446744073709551615d"]
         {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_stays_for_ever_is_off_and_less_than_a_second_is_nothing() {
+        assert_eq!("off".parse(), Ok(Expiry(None)));
+        assert_eq!("8h".parse(), Ok(Expiry(Some(Duration::from_hours(8)))));
+        for bad in ["", "on", "0s", "999ms", "-1h"] {
+            assert_eq!(bad.parse::<Expiry>(), Err(NotASpan), "{bad}");
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
         MarkRead, MarkUnread, MessageAct, MessageChange, MessageLine, Read, ReadLines, Rooms, Send,
         Thread, Typing,
     },
-    args::{MessageArgs, ReadArgs, SendArgs, TextSource},
+    args::{Expiry, MessageArgs, ReadArgs, SendArgs, TextSource, short},
     error::{CommandError, Kind},
 };
 
@@ -27,6 +27,9 @@ pub(super) async fn send(context: &Context, args: SendArgs) -> Result<(), Comman
                 .timeout
                 .map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
             no_queue: args.no_queue,
+            expires_after: args.expire.map(|Expiry(time)| {
+                time.map_or(0, |time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX))
+            }),
             reply_to: args.reply_to.clone(),
             thread: args.thread.clone(),
         };
@@ -157,9 +160,23 @@ fn state_word(state: &str, server: Option<&String>, since: Option<&String>) -> S
     }
 }
 
+/// That a message does not stay.
+fn expires(seconds: u32) -> String {
+    format!("expires after {}", short(seconds.into()))
+}
+
 /// A message's text with what stands around it, in words.
 fn shown_text(message: &MessageLine) -> String {
-    let Some(room) = &message.room else { return message.text.clone() };
+    let Some(room) = &message.room else {
+        return match message.expires_after {
+            _ if message.expired => "(expired)".to_owned(),
+            Some(seconds) => format!("{}  [{}]", message.text, expires(seconds)),
+            None => message.text.clone(),
+        };
+    };
+    if message.expired {
+        return "(expired)".to_owned();
+    }
     if let Some(erased) = &room.erased {
         let why = erased.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         return format!("(erased by {}{why})", erased.by);
@@ -169,6 +186,9 @@ fn shown_text(message: &MessageLine) -> String {
     }
     let mut text = message.text.clone();
     let mut mark = |words: String| text = format!("{text}  [{words}]");
+    if let Some(seconds) = message.expires_after {
+        mark(expires(seconds));
+    }
     if room.edited {
         mark("edited".to_owned());
     }

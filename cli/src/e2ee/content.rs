@@ -9,7 +9,7 @@ use rookery_protocol::{
     id::{ItemId, UserId},
 };
 
-pub use super::payload::Unknown;
+pub use super::payload::{Stay, Unknown};
 
 /// How long the encoding of a content may be: what is left of a message's 47 KiB in the worst case of padding.
 pub const CONTENT_BYTES: usize = 40 * 1024;
@@ -65,6 +65,9 @@ pub struct Text {
     /// Whether it is to be brought to the notice of all: readers ask whether its author may.
     #[n(4)]
     pub mentions_all: bool,
+    /// For how long it stays after it was posted; for ever when absent.
+    #[n(5)]
+    pub stays: Option<Stay>,
 }
 
 /// Another text for a message: readers ask whether it is its author's own.
@@ -205,6 +208,7 @@ mod tests {
             thread: None,
             mentions: vec![UserId::from_bytes([3; 32]); mentions],
             mentions_all: true,
+            stays: None,
         })
     }
 

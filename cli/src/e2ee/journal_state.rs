@@ -227,14 +227,15 @@ impl JournalState {
         }
     }
 
-    /// All settings that are not what they are by themselves, by name.
-    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.registers.values().filter_map(|op| match &op.change {
-            Change::Setting { name, value } if !value.is_empty() => {
-                Some((name.as_str(), value.as_str()))
+    /// One setting, if it is not empty.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        match self.change(&Slot::Setting(name.to_owned())) {
+            Some(Change::Setting { value, .. }) => {
+                Some(value.as_str()).filter(|value| !value.is_empty())
             }
             _ => None,
-        })
+        }
     }
 
     /// A device's name.

@@ -3,7 +3,7 @@
 //! Everything has a number for its kind. A kind that this version does not know is kept as it is and skipped, never an error, so that an
 //! old device survives a new one.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use minicbor::{Decode, Encode};
 use rookery_protocol::{
@@ -43,6 +43,39 @@ pub struct Text {
     /// The message that it answers.
     #[n(1)]
     pub reply_to: Option<ItemId>,
+    /// For how long it stays after it was read; for ever when absent.
+    #[n(2)]
+    pub stays: Option<Stay>,
+}
+
+/// For how long a message stays before every device forgets it, as its author has it: 1 s to 366 days. What says less or more means the
+/// least or the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Stay(#[n(0)] u32);
+
+impl Stay {
+    /// The longest: 366 days.
+    pub const MOST: Duration = Duration::from_hours(366 * 24);
+
+    /// So many seconds; nothing for what is shorter than a second or longer than [`Stay::MOST`].
+    #[must_use]
+    pub fn of(time: Duration) -> Option<Self> {
+        let seconds = u32::try_from(time.as_secs()).ok()?;
+        (seconds > 0 && time <= Self::MOST).then_some(Self(seconds))
+    }
+
+    /// How many seconds, from 1 on.
+    #[must_use]
+    pub fn seconds(self) -> u32 {
+        u32::try_from(self.time().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// How long, from 1 s to [`Stay::MOST`].
+    #[must_use]
+    pub fn time(self) -> Duration {
+        Duration::from_secs(u64::from(self.0)).clamp(Duration::from_secs(1), Self::MOST)
+    }
 }
 
 /// What became of messages of the receiver's: sent in batches, and never about receipts.
@@ -297,7 +330,7 @@ mod tests {
     fn payloads() -> Vec<Payload> {
         let id = ItemId::from_bytes([7; 16]);
         vec![
-            Payload::Text(Text { text: "Grüße".to_owned(), reply_to: Some(id) }),
+            Payload::Text(Text { text: "Grüße".to_owned(), reply_to: Some(id), stays: None }),
             Payload::Receipt(Receipt { kind: ReceiptKind::Read, messages: vec![id, id] }),
             Payload::ProfileKey(SharedProfileKey { key: [3; 32] }),
             Payload::Reset(Reset { last_good: Some(9) }),

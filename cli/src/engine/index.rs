@@ -193,6 +193,7 @@ async fn of_channel(
 /// A message as it is now; nothing for what is none, such as a reaction, and for what was erased.
 pub(super) async fn current(unit: &mut Unit, told: &Told) -> Result<Option<Document>, StoreError> {
     match told {
+        Told::Direct(placed) if placed.message.has_expired() => Ok(None),
         Told::Direct(placed) => Ok(Some(direct(placed.message.clone()))),
         Told::Channel(placed) => {
             let post = &placed.post;

@@ -200,6 +200,7 @@ impl Engine {
             state,
             reason: None,
             waits: None,
+            stays: text.stays,
         })
     }
 
@@ -266,13 +267,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Owes the archive a message, unless archiving is off; says whether it does.
+    /// Owes the archive a message, unless archiving is off or the message does not stay; says whether it does.
     pub(super) async fn owe_archive(
         &self,
         unit: &mut Unit,
         message: &Message,
     ) -> Result<bool, StoreError> {
-        if !self.account().archive || !self.journal().archives(message.conversation) {
+        if message.stays.is_some()
+            || !self.account().archive
+            || !self.journal().archives(message.conversation)
+        {
             return Ok(false);
         }
         let archive = Archive {
@@ -281,7 +285,11 @@ impl Engine {
             from: message.author,
             device: message.device,
             at: message.at,
-            payload: Payload::Text(Text { text: message.text.clone(), reply_to: None }),
+            payload: Payload::Text(Text {
+                text: message.text.clone(),
+                reply_to: None,
+                stays: None,
+            }),
         };
         let parts: [&[u8]; 3] =
             [message.conversation.as_bytes(), message.author.as_bytes(), message.item.as_bytes()];

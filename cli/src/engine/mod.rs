@@ -13,6 +13,7 @@ mod community;
 mod contacts;
 mod devices;
 mod enter;
+mod expiry;
 mod home;
 mod index;
 mod journal;
@@ -65,7 +66,7 @@ pub(crate) use keys::locked;
 pub use link::Link;
 pub use linking::link_new_device;
 pub use search::{Found, Mark, find};
-pub use send::{MAX_MESSAGE, SendOrder};
+pub use send::{MAX_MESSAGE, SendOrder, Staying};
 pub use timeline::{TailOrder, TailReader};
 
 use crate::{
@@ -187,6 +188,7 @@ impl Engine {
         self.tasks.spawn(Arc::clone(self).run_queue::<community::Departure>());
         self.tasks.spawn(Arc::clone(self).run_keeper());
         self.tasks.spawn(Arc::clone(self).run_indexer());
+        self.tasks.spawn(Arc::clone(self).run_expiry());
     }
 
     /// Lets what is owed go out, for `patience` at most, then stops in order. Whatever is left stays in the store.

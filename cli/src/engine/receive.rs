@@ -258,6 +258,7 @@ impl Engine {
                     state,
                     reason: None,
                     waits: None,
+                    stays: text.stays,
                 };
                 self.add_received(unit, &message, aftermath).await
             }

@@ -11,7 +11,7 @@ use rookery_protocol::{
 use super::{Engine, Link, community::Book, contacts};
 use crate::{
     agent::verb::{Connection, Conversation, LeaveLine, RoomKind, StandingLine, rfc3339},
-    e2ee::epoch::TextOf,
+    e2ee::{epoch::TextOf, payload::Stay},
     error::CommandError,
     store::{ChannelRow, ContactRow, MessageState, Page, Placed, Unit},
 };
@@ -65,6 +65,7 @@ impl Engine {
     fn person(&self, contact: &ContactRow, page: &[Placed]) -> Conversation {
         let unread = self.unread_of(contact.user, page);
         let notifications = self.notified_of(&format!("notifications/{}", contact.user));
+        let expires_after = self.stay_with(contact.user).map(Stay::seconds);
         let journal = self.journal();
         let address = contact.address();
         Conversation {
@@ -73,6 +74,7 @@ impl Engine {
             unread,
             mentions: unread,
             muted: journal.muted_until(contact.user).is_some_and(|until| until > self.now()),
+            expires_after,
             draft: journal.draft(contact.user).map(str::to_owned),
             standing: contacts::standing_word(contact.standing).to_owned(),
             trust: Some(contacts::trust_word(contact).to_owned()),
@@ -163,6 +165,7 @@ impl Engine {
             unread: row.unread,
             mentions: row.mentions,
             muted: until.is_some_and(|until| until > self.now()),
+            expires_after: self.stay_in(book.row.community, id).map(Stay::seconds),
             private: channel.is_some_and(|channel| channel.audience != AudienceId::MEMBERS)
                 && audience.is_some_and(|audience| audience.rule.is_some()),
             archived: channel.is_some_and(|channel| channel.is_archived),
@@ -182,11 +185,8 @@ impl Engine {
     /// What of a conversation is notified, by its own setting or the account's.
     fn notified_of(&self, slot: &str) -> String {
         let journal = self.journal();
-        let set = |wanted: &str| {
-            let value = journal.settings().find(|(name, _)| *name == wanted);
-            value.map(|(_, value)| value.to_owned())
-        };
-        set(slot).or_else(|| set("notifications")).unwrap_or_else(|| "mentions".to_owned())
+        let set = journal.setting(slot).or_else(|| journal.setting("notifications"));
+        set.unwrap_or("mentions").to_owned()
     }
 
     /// How things stand, without waiting for anything.
@@ -250,6 +250,7 @@ const fn nowhere(kind: RoomKind) -> Conversation {
         unread: 0,
         mentions: 0,
         muted: false,
+        expires_after: None,
         notifications: String::new(),
         private: false,
         archived: false,

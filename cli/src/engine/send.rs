@@ -9,7 +9,7 @@ use rookery_protocol::{
 
 use super::{Engine, Link, new_item};
 use crate::{
-    e2ee::payload::{Payload, Text},
+    e2ee::payload::{Payload, Stay, Text},
     error::{CommandError, Kind},
     store::{ContactRow, Message, MessageState, Outgoing, StoreError},
 };
@@ -35,6 +35,31 @@ pub struct SendOrder {
     pub timeout: Option<Duration>,
     /// Whether it may wait in the outbox when there is no connection.
     pub is_queued: bool,
+    /// For how long it stays.
+    pub staying: Staying,
+}
+
+/// For how long a message is to stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Staying {
+    /// As the conversation's setting says.
+    #[default]
+    AsSet,
+    /// For ever, whatever that says.
+    ForEver,
+    /// So long.
+    For(Stay),
+}
+
+impl Staying {
+    /// For how long, where the conversation's setting is `set`.
+    pub(super) const fn under(self, set: Option<Stay>) -> Option<Stay> {
+        match self {
+            Self::AsSet => set,
+            Self::ForEver => None,
+            Self::For(stay) => Some(stay),
+        }
+    }
 }
 
 /// What is waited for.
@@ -80,7 +105,9 @@ impl Engine {
             .label
             .as_deref()
             .map_or_else(new_item, |label| ItemId::from_label(label, self.device));
-        let contact = self.write_message(contact, item, &order.text).await?;
+        let stays = order.staying.under(self.stay_with(contact.user));
+        let text = Text { text: order.text, reply_to: None, stays };
+        let contact = self.write_message(contact, item, text).await?;
         self.timeline_changed();
         self.outbox_wake.notify_one();
         let patience =
@@ -102,7 +129,7 @@ impl Engine {
         &self,
         contact: ContactRow,
         item: ItemId,
-        text: &str,
+        text: Text,
     ) -> Result<ContactRow, StoreError> {
         let mut unit = self.store.write().await?;
         let contact = if contact.is_unmet() {
@@ -140,16 +167,17 @@ impl Engine {
                     author: self.user,
                     device: self.device,
                     at,
-                    text: text.to_owned(),
+                    text: text.text.clone(),
                     state: MessageState::Queued,
                     reason: None,
                     waits: None,
+                    stays: text.stays,
                 };
                 unit.add_message(&message).await?;
                 at
             }
         };
-        let payload = Payload::Text(Text { text: text.to_owned(), reply_to: None });
+        let payload = Payload::Text(text);
         let outgoing =
             Outgoing { since: at, ..self.outgoing(to, item, Purpose::Message, &payload) };
         unit.enqueue(self.user, &outgoing).await?;

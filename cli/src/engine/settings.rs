@@ -1,6 +1,6 @@
 //! Settings, mutes and drafts: the common state of a user's devices, by name.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use rookery_protocol::{
     id::{ChainId, ChannelId, CommunityId, ItemId, UserId},
@@ -11,7 +11,7 @@ use super::{Engine, is_room};
 use crate::{
     agent::verb::{SettingLine, rfc3339},
     args::Span,
-    e2ee::journal_state::Change,
+    e2ee::{journal_state::Change, payload::Stay},
     error::{CommandError, Kind},
 };
 
@@ -36,9 +36,10 @@ const ACCOUNT: [Known; 10] = [
     Known { name: "notices", values: &["full", "bare"], default: "full" },
 ];
 /// Settings of one conversation.
-const CONVERSATION: [Known; 3] = [
+const CONVERSATION: [Known; 4] = [
     Known { name: "notifications", values: &["all", "mentions", "none"], default: "" },
     Known { name: "mute", values: &[], default: "off" },
+    Known { name: "expire", values: &[], default: "off" },
     Known { name: "draft", values: &[], default: "" },
 ];
 /// A mute without an end.
@@ -112,14 +113,28 @@ impl Engine {
             self.change_setting(change).await?;
         }
         let journal = self.journal();
-        let found = journal.settings().find(|(name, _)| *name == slot);
         Ok(SettingLine {
             v: 1,
             name: format!("draft/{thread}"),
-            value: found.map(|(_, value)| value.to_owned()).unwrap_or_default(),
+            value: journal.setting(&slot).unwrap_or_default().to_owned(),
             of: target.map(str::to_owned),
             values: vec![],
         })
+    }
+
+    /// For how long what this user writes to somebody is to stay.
+    pub(super) fn stay_with(&self, peer: UserId) -> Option<Stay> {
+        self.stay_of(Of::Person(peer))
+    }
+
+    /// For how long what this user writes in a channel is to stay.
+    pub(super) fn stay_in(&self, community: CommunityId, channel: ChannelId) -> Option<Stay> {
+        self.stay_of(Of::Room(community, channel))
+    }
+
+    fn stay_of(&self, of: Of) -> Option<Stay> {
+        let Span(time) = self.journal().setting(&slot_name(of, "expire"))?.parse().ok()?;
+        Stay::of(time)
     }
 
     async fn setting_of(&self, target: Option<&str>) -> Result<Of, CommandError> {
@@ -146,6 +161,15 @@ impl Engine {
                         Change::Setting { name: known.name.to_owned(), value: value.to_owned() }
                     }
                 })
+            }
+            ("expire", _) => {
+                let value = if value.is_empty() { "off" } else { value };
+                let stay = value.parse::<Span>().ok().and_then(|Span(time)| Stay::of(time));
+                if value != "off" && stay.is_none() {
+                    let what = "expire is off, or a time from 1s to 366d such as 8h";
+                    return Err(CommandError::new(Kind::Usage, what));
+                }
+                Ok(Change::Setting { name: slot_name(of, known.name), value: value.to_owned() })
             }
             ("draft", Of::Room(community, channel)) => {
                 Ok(Change::ChannelDraft { community, channel, text: value.to_owned() })
@@ -189,10 +213,8 @@ impl Engine {
             }
             ("draft", Of::Person(peer)) => journal.draft(peer).unwrap_or_default().to_owned(),
             _ => {
-                let all: BTreeMap<&str, &str> = journal.settings().collect();
-                let account = all.get(known.name).copied();
-                let own = all.get(slot_name(of, known.name).as_str()).copied();
-                let own = own.or(account).unwrap_or(known.default);
+                let own = journal.setting(&slot_name(of, known.name));
+                let own = own.or_else(|| journal.setting(known.name)).unwrap_or(known.default);
                 let by_itself = ACCOUNT.iter().find(|account| account.name == known.name);
                 let fallback = by_itself.map_or("", |account| account.default);
                 if own.is_empty() { fallback.to_owned() } else { own.to_owned() }

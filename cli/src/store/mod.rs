@@ -12,6 +12,7 @@ mod chain;
 mod channel;
 mod community;
 mod contact;
+mod expiring;
 mod journal;
 mod key;
 mod outbox;
@@ -36,6 +37,7 @@ pub use chain::StoredChain;
 pub use channel::ChannelRow;
 pub use community::{CommunityRow, Leaving, Standing};
 pub use contact::ContactRow;
+pub use expiring::{EXPIRED, Expiring};
 pub use journal::JournalEntry;
 pub use key::{Secret, UnlockError, create, opens_by_itself, unlock};
 pub use outbox::{Outgoing, Receipt, SealedRequest, Unconfirmed};
@@ -83,11 +85,12 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// The schema, a file a version. A landed migration is never edited.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../../migrations/client/0001_initial.sql"),
     include_str!("../../../migrations/client/0002_communities.sql"),
     include_str!("../../../migrations/client/0003_search.sql"),
     include_str!("../../../migrations/client/0004_seen.sql"),
+    include_str!("../../../migrations/client/0005_expiring.sql"),
 ];
 /// Readers beside the writer: a page of history does not wait for an envelope.
 const READERS: u32 = 2;
@@ -282,6 +285,7 @@ const SET_VERSION: [&str; MIGRATIONS.len()] = [
     "PRAGMA user_version = 2",
     "PRAGMA user_version = 3",
     "PRAGMA user_version = 4",
+    "PRAGMA user_version = 5",
 ];
 
 #[cfg(test)]

@@ -236,6 +236,9 @@ impl Unit {
                 .push_bind(ident_key(vault, post.chain, post.item));
         });
         insert.build().execute(&mut *self.transaction).await?;
+        for (_, key) in posts.iter().filter(|(post, _)| post.is_expiring()) {
+            self.begin_expiry(key).await?;
+        }
         Ok(())
     }
 
@@ -254,6 +257,9 @@ impl Unit {
             .bind(key)
             .execute(&mut *self.transaction)
             .await?;
+        if post.is_expiring() {
+            self.begin_expiry(key).await?;
+        }
         Ok(())
     }
 

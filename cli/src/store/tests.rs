@@ -12,6 +12,7 @@ use crate::{
         OsRandom,
         identity::{DeviceSecrets, MadeFor},
         pair::Pair,
+        payload::Stay,
         puk::PukRing,
         recovery::RecoveryKey,
         statement::{Draft, Founder, Signer, found},
@@ -40,6 +41,7 @@ fn message(number: u8, state: MessageState) -> Message {
         state,
         reason: None,
         waits: None,
+        stays: None,
     }
 }
 
@@ -263,4 +265,52 @@ async fn one_s_own_times_rise_even_when_the_clock_goes_back() {
     unit.add_message(&message(1, MessageState::Queued)).await.unwrap();
     let next = unit.next_time(BOB, ALICE, Timestamp::from_millis(5)).await.unwrap();
     assert_eq!(next, Timestamp::from_millis(1_002));
+}
+
+#[tokio::test]
+async fn a_message_s_time_runs_once_it_is_sent_or_read_and_not_before() {
+    let (_home, _, store) = store().await;
+    let stays = Stay::of(Duration::from_mins(1));
+    let waiting = Message { stays, ..message(1, MessageState::Queued) };
+    let unread = Message { stays, ..message(2, MessageState::Received) };
+    let lasting = message(3, MessageState::Read);
+    let mut unit = store.write().await.unwrap();
+    for message in [&waiting, &unread, &lasting] {
+        unit.add_message(message).await.unwrap();
+    }
+    let now = Timestamp::from_millis(50_000);
+    assert_eq!(unit.next_due().await.unwrap(), None);
+    for (message, state) in [(&unread, MessageState::Read), (&waiting, MessageState::Sent)] {
+        unit.move_message(BOB, ALICE, message.item, state, None).await.unwrap();
+    }
+    let due = unit.due(now, 10).await.unwrap();
+    assert_eq!(
+        due.iter().map(|one| (one.position, one.is_timed)).collect::<Vec<_>>(),
+        [(1, false), (2, false)]
+    );
+    for one in &due {
+        unit.set_due(one.position, now.plus(Duration::from_secs(one.position))).await.unwrap();
+    }
+    // A later step of the message does not set its time anew.
+    unit.move_message(BOB, ALICE, waiting.item, MessageState::Delivered, None).await.unwrap();
+    assert_eq!(unit.due(now, 10).await.unwrap(), []);
+    assert_eq!(unit.next_due().await.unwrap(), Some(now.plus(Duration::from_secs(1))));
+    unit.commit().await.unwrap();
+
+    let mut unit = store.write().await.unwrap();
+    let later = now.plus(Duration::from_secs(1));
+    let due = unit.due(later, 10).await.unwrap();
+    let [Expiring { position: 1, is_timed: true, told: Some(Told::Direct(placed)) }] =
+        due.as_slice()
+    else {
+        panic!("{due:?}");
+    };
+    unit.expire_message(placed.message.clone()).await.unwrap();
+    unit.settle_expiry(1).await.unwrap();
+    let gone = unit.message(BOB, ALICE, waiting.item).await.unwrap().unwrap().message;
+    assert!(gone.has_expired() && gone.state == MessageState::Delivered, "{gone:?}");
+    // It comes back neither by another way nor by its receipts.
+    assert_eq!(unit.add_message(&waiting).await.unwrap(), None);
+    unit.move_message(BOB, ALICE, waiting.item, MessageState::Read, None).await.unwrap();
+    assert_eq!(unit.due(later, 10).await.unwrap(), []);
 }

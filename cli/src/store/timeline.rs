@@ -38,11 +38,14 @@ impl Unit {
              ON CONFLICT (item) DO NOTHING RETURNING position",
         )
         .bind(conversation_key(&self.vault, message.conversation))
-        .bind(key)
+        .bind(&key)
         .bind(message.at.to_row())
         .bind(sealed)
         .fetch_optional(&mut *self.transaction)
         .await?;
+        if position.is_some() && message.is_expiring() {
+            self.begin_expiry(&key).await?;
+        }
         Ok(position.map(i64::unsigned_abs))
     }
 
@@ -125,9 +128,12 @@ impl Unit {
         let sealed = self.vault.seal_text("message", &key, &message);
         sqlx::query("UPDATE message SET sealed = $1 WHERE item = $2")
             .bind(sealed)
-            .bind(key)
+            .bind(&key)
             .execute(&mut *self.transaction)
             .await?;
+        if message.is_expiring() {
+            self.begin_expiry(&key).await?;
+        }
         Ok(true)
     }
 

@@ -176,6 +176,8 @@ actions! {
     Refuse = "refuse" "Turn somebody down who asks" ("@WHO") / "refuse", Everywhere "ctrl-x R";
     /// Notifies nothing of the conversation for a while.
     Mute = "mute" "Mute" ("[8h|on|off]") / "mute", Everywhere "ctrl-x M";
+    /// Has what one writes in the conversation forgotten after a time.
+    Expire = "expire" "Have messages expire" ("[8h|off]") / "expire", Everywhere "ctrl-x W";
     /// Says what of the conversation is notified.
     Notify = "notify" "Notifications" ("all|mentions|none") / "notify", Everywhere "ctrl-x N";
     /// Makes a room read-only, or not any more.

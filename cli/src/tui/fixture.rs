@@ -169,7 +169,7 @@ pub(super) fn talk() -> Value {
             own,
             "2026-05-12T10:05:00.000Z",
             "restarting now",
-            json!({ "seq": 7, "state": "sent", "read_by": [bo] }),
+            json!({ "seq": 7, "state": "sent", "read_by": [bo], "expires_after": 28_800 }),
         ),
         line(
             8,

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use ratatui::symbols::{border, line};
 
+use crate::args::short;
+
 /// Which set of glyphs is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Glyphs {
@@ -69,7 +71,9 @@ impl Mark {
             Self::CannotOpen => "cannot open",
             Self::Edited => "edited",
             Self::Deleted => "deleted",
-            Self::Expires(seconds) => return Cow::Owned(format!("expires in {}", short(seconds))),
+            Self::Expires(seconds) => {
+                return Cow::Owned(format!("expires after {}", short(seconds)));
+            }
         })
     }
 }
@@ -202,16 +206,6 @@ impl Glyphs {
     }
 }
 
-/// A duration in its largest whole unit.
-fn short(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m", seconds / 60),
-        3_600..86_400 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,7 +244,7 @@ mod tests {
             ("⊘", "(..)", "cannot open"),
             ("✎", "(ed)", "edited"),
             ("(deleted)", "(deleted)", "deleted"),
-            ("(1h)", "(1h)", "expires in 1h"),
+            ("(1h)", "(1h)", "expires after 1h"),
         ];
         for (mark, (unicode, ascii, word)) in MARKS.into_iter().zip(table) {
             assert_eq!(Glyphs::Unicode.mark(mark), unicode);

@@ -226,6 +226,7 @@ impl<'w> Stage<'w> {
             until: Until::Sent,
             timeout_ms: u64::try_from(PATIENCE.as_millis()).ok(),
             no_queue: false,
+            expires_after: None,
             reply_to: None,
             thread: None,
         };

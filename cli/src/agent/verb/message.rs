@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Call, Nothing, RoomLine, Verb, rfc3339};
 use crate::{
-    engine::{ReadOrder, SayOrder, SendOrder, Spot, TailOrder, is_room},
+    e2ee::payload::Stay,
+    engine::{ReadOrder, SayOrder, SendOrder, Spot, Staying, TailOrder, is_room},
     error::{CommandError, Kind},
     store::{Message, MessageState, Placed},
 };
@@ -32,6 +33,10 @@ pub struct Send {
     /// Fail rather than queue when there is no connection.
     #[serde(default)]
     pub no_queue: bool,
+    /// After how many seconds every device forgets it: from its reading, in a room from its posting. 0 for never; as the conversation's
+    /// setting `expire` says when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<u32>,
     /// The id of the message of the room that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
@@ -102,11 +107,22 @@ fn kept(error: CommandError) -> CommandError {
 }
 
 impl Send {
+    fn staying(&self) -> Result<Staying, CommandError> {
+        let Some(seconds) = self.expires_after else { return Ok(Staying::AsSet) };
+        if seconds == 0 {
+            return Ok(Staying::ForEver);
+        }
+        let stay = Stay::of(Duration::from_secs(seconds.into()));
+        let what = "a message stays for 1s to 366d, or for ever";
+        stay.map(Staying::For).ok_or_else(|| CommandError::new(Kind::Usage, what))
+    }
+
     /// Sends it to a person.
     async fn write(self, call: &Call) -> Result<SendLine, CommandError> {
         if self.reply_to.is_some() || self.thread.is_some() {
             return Err(CommandError::new(Kind::Usage, "replies and threads are for rooms"));
         }
+        let staying = self.staying()?;
         let wanted = match self.until {
             Until::Sent => MessageState::Sent,
             Until::Delivered => MessageState::Delivered,
@@ -119,6 +135,7 @@ impl Send {
             until: wanted,
             timeout: self.timeout_ms.map(Duration::from_millis),
             is_queued: !self.no_queue,
+            staying,
         };
         let (message, to) = call.engine.send(order).await?;
         let (server, since) = waits_of(&message);
@@ -142,6 +159,7 @@ impl Send {
                 "a room's members say by themselves what they have read: only --until sent goes here",
             ));
         }
+        let staying = self.staying()?;
         let order = SayOrder {
             to: self.to,
             text: self.text,
@@ -150,6 +168,7 @@ impl Send {
             thread: self.thread,
             timeout: self.timeout_ms.map(Duration::from_millis),
             is_queued: !self.no_queue,
+            staying,
         };
         let (placed, room) = call.engine.say(order).await?;
         Ok(SendLine {
@@ -202,6 +221,12 @@ pub struct MessageLine {
     /// Whether it is from somebody who is no contact.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub request: bool,
+    /// After how many seconds every device forgets it, from its reading on; in a room from its posting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<u32>,
+    /// Whether it was forgotten so; its text is empty then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expired: bool,
     /// The order of arrival at this device: what `tail` goes on after.
     pub cursor: u64,
     /// What a message of a channel has beyond that.
@@ -215,6 +240,7 @@ impl MessageLine {
     pub fn new(placed: Placed, from: String, with: String, request: bool) -> Self {
         let Placed { position, message } = placed;
         let (server, since) = waits_of(&message);
+        let expired = message.has_expired();
         Self {
             v: 1,
             id: message.item.to_string(),
@@ -227,6 +253,8 @@ impl MessageLine {
             server,
             since,
             request,
+            expires_after: message.stays.map(Stay::seconds),
+            expired,
             cursor: position,
             room: None,
         }

@@ -73,6 +73,9 @@ pub struct Conversation {
     /// Whether nothing of it is to be notified.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub muted: bool,
+    /// After how many seconds what this user writes there is forgotten, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<u32>,
     /// What is notified: `all`, `mentions` or `none`.
     pub notifications: String,
     /// Whether only some members may read it.

@@ -64,6 +64,7 @@ fn text(text: &str) -> Content {
         thread: None,
         mentions: vec![],
         mentions_all: false,
+        stays: None,
     })
 }
 
@@ -202,6 +203,7 @@ fn the_longest_content_fits_and_a_longer_one_does_not() {
         thread: None,
         mentions: vec![UserId::from_bytes([1; 32]); MENTIONS + 1],
         mentions_all: false,
+        stays: None,
     });
     for content in [unknown(CONTENT_BYTES + 1), many] {
         let unsealed = sender.seal(&keys(), &facts(0), &content, &mut random).unwrap_err();

@@ -81,6 +81,7 @@ pub(super) fn text(text: &str) -> Content {
         thread: None,
         mentions: vec![],
         mentions_all: false,
+        stays: None,
     })
 }
 

@@ -119,6 +119,7 @@ fn content(index: u32) -> Content {
             thread: None,
             mentions,
             mentions_all: true,
+            stays: None,
         }),
         1 => Content::Edit(Edit { target, text: "other".to_owned(), mentions }),
         255 => Content::React(React { target, emoji: "🎉".to_owned(), on: true }),

@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     agent::verb::{AboutLine, ErasedLine, MessageLine, RoomLine, rfc3339},
-    e2ee::content::{Content, MessageRef},
+    e2ee::content::{Content, MessageRef, Stay},
     error::CommandError,
-    store::{MessageState, Place, PlacedPost},
+    store::{EXPIRED, MessageState, Place, PlacedPost},
 };
 
 /// What people and rooms are called.
@@ -99,6 +99,7 @@ impl Merged {
         let Self { placed, said, shown, replies } = self;
         let post = &placed.post;
         let id = |reference: MessageRef| reference.item.to_string();
+        let mut stays = None;
         let (reply_to, mentions) = match &said {
             Content::Text(text) => {
                 let mut mentioned: Vec<String> =
@@ -106,6 +107,7 @@ impl Merged {
                 if text.mentions_all {
                     mentioned.push("everyone".to_owned());
                 }
+                stays = text.stays;
                 (text.reply_to.map(id), mentioned)
             }
             _ => (None, vec![]),
@@ -131,6 +133,8 @@ impl Merged {
             doubt: post.doubt.clone(),
             read_by: vec![],
         };
+        let is_over = |erased: &ErasedLine| erased.reason.as_deref() == Some(EXPIRED);
+        let expired = line.erased.as_ref().is_some_and(is_over);
         let state = match (post.state, placed.place) {
             (MessageState::Sent, Place::At(_)) => MessageState::Posted,
             (state, _) => state,
@@ -147,6 +151,8 @@ impl Merged {
             server: None,
             since: None,
             request: false,
+            expires_after: stays.map(Stay::seconds),
+            expired,
             cursor: placed.position,
             room: Some(Box::new(line)),
         }

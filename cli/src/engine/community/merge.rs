@@ -133,6 +133,7 @@ mod tests {
             thread: None,
             mentions: vec![],
             mentions_all: false,
+            stays: None,
         };
         placed(1, 0, Some(0), &Content::Text(text))
     }

@@ -20,7 +20,7 @@ use rookery_protocol::{
 use tokio::sync::Notify;
 
 use super::{
-    super::{Engine, draw, queue::Queued},
+    super::{Engine, draw, new_item, queue::Queued},
     abroad::hub_away,
     fork::hub_forked,
     log::Reader,
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     e2ee::content::Content,
     error::{CommandError, Kind as ErrorKind},
-    store::{MessageState, Post, Posting, StoreError},
+    store::{MessageState, Post, Posting, StoreError, Unit},
 };
 
 /// Channels that are posted to at once.
@@ -320,21 +320,40 @@ impl Engine {
         reason: Option<String>,
     ) -> Result<(), CommandError> {
         self.check_stays(community).await?;
-        let nothing = Content::decode(0, &[]);
-        let posting = Posting {
-            erases,
-            reason,
-            ..Posting::of(community, channel, item, &nothing, self.now())
-        };
+        let posting = Posting::redacting(community, channel, item, erases, self.now());
         let mut unit = self.store.write().await?;
-        unit.enqueue_posting(self.user, &posting).await?;
+        unit.enqueue_posting(self.user, &Posting { reason, ..posting }).await?;
         unit.commit().await?;
         self.postings_wake.notify_one();
         Ok(())
     }
+
+    /// Queues a redaction that nobody asked for, with what is written beside it.
+    pub(in super::super) async fn owe_redaction(
+        &self,
+        unit: &mut Unit,
+        community: CommunityId,
+        channel: ChannelId,
+        erases: Vec<u64>,
+    ) -> Result<(), StoreError> {
+        let posting = Posting::redacting(community, channel, new_item(), erases, self.now());
+        unit.enqueue_posting(self.user, &posting).await
+    }
 }
 
 impl Posting {
+    /// What has the hub drop the messages at the places `erases`.
+    fn redacting(
+        community: CommunityId,
+        channel: ChannelId,
+        item: ItemId,
+        erases: Vec<u64>,
+        now: Timestamp,
+    ) -> Self {
+        let nothing = Content::decode(0, &[]);
+        Self { erases, ..Self::of(community, channel, item, &nothing, now) }
+    }
+
     /// What says `content` in a channel.
     fn of(
         community: CommunityId,

@@ -9,7 +9,7 @@ use rookery_protocol::{
 };
 
 use super::{
-    super::{Engine, Link, MAX_MESSAGE, new_item},
+    super::{Engine, Link, MAX_MESSAGE, Staying, new_item},
     target::Room,
 };
 use crate::{
@@ -40,6 +40,8 @@ pub(crate) struct SayOrder {
     pub(crate) timeout: Option<Duration>,
     /// Whether it may wait in the queue when there is no connection.
     pub(crate) is_queued: bool,
+    /// For how long it stays.
+    pub(crate) staying: Staying,
 }
 
 impl Engine {
@@ -63,8 +65,9 @@ impl Engine {
             .await?
             .map(|placed| placed.post.said().thread().unwrap_or_else(|| placed.post.reference()));
         self.check_may(&room, Permissions::POST).await?;
-        let content =
-            Content::Text(Text { text: order.text, reply_to, thread, mentions, mentions_all });
+        let stays = order.staying.under(self.stay_in(room.community, room.channel));
+        let text = order.text;
+        let content = Content::Text(Text { text, reply_to, thread, mentions, mentions_all, stays });
         let item = order
             .label
             .as_deref()

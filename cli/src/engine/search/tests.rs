@@ -93,7 +93,14 @@ fn post(author: UserId, number: usize, at: u64, content: &Content) -> Post {
 
 fn text_of(text: &str, reply_to: Option<MessageRef>) -> Content {
     let text = text.to_owned();
-    Content::Text(Text { text, reply_to, thread: None, mentions: vec![], mentions_all: false })
+    Content::Text(Text {
+        text,
+        reply_to,
+        thread: None,
+        mentions: vec![],
+        mentions_all: false,
+        stays: None,
+    })
 }
 
 fn name_of(author: u8) -> &'static str {
@@ -116,6 +123,7 @@ async fn apply(store: &Store, number: usize, event: &Event, known: &mut Vec<Naiv
                 state: MessageState::Received,
                 reason: None,
                 waits: None,
+                stays: None,
             };
             unit.add_message(&message).await.unwrap();
             let (item, text) = (item(number), text.clone());

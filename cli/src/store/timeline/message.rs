@@ -7,6 +7,8 @@ use rookery_protocol::{
     time::Timestamp,
 };
 
+use crate::e2ee::payload::Stay;
+
 /// How far a message has come. The words are those of the interface for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(index_only)]
@@ -100,6 +102,9 @@ pub struct Message {
     /// What it waits for, while it does.
     #[n(8)]
     pub waits: Option<Waits>,
+    /// For how long it stays once it was read.
+    #[n(9)]
+    pub stays: Option<Stay>,
 }
 
 /// Which server a message waits for.

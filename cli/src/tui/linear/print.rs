@@ -7,8 +7,8 @@ use crate::{
     agent::verb::Connection,
     tui::{
         state::{
-            Anchor, Layer, Message, Notice, Open, Private, Purpose, Row, Screen, Seen, SheetKind,
-            State, private::Step,
+            Anchor, Expiry, Layer, Message, Notice, Open, Private, Purpose, Row, Screen, Seen,
+            SheetKind, State, private::Step,
         },
         text::width,
         update::recovery_groups,
@@ -321,7 +321,7 @@ fn tell(
     let now = Printed {
         text: message.text.clone(),
         state: word(state, message, !open.is_room()),
-        is_deleted: message.room.erased.is_some(),
+        is_deleted: message.expiry == Expiry::Over || message.room.erased.is_some(),
     };
     let Some(before) = printed.insert(message.id.clone(), now.clone()) else {
         lines.extend(said(state, open, message));
@@ -332,8 +332,12 @@ fn tell(
     }
     if now.is_deleted && !before.is_deleted {
         let was = width::truncate(&before.text, EXCERPT, "..");
-        let by = message.room.erased.as_ref().map_or("", |one| state.short_name(&one.by));
-        lines.push(format!("deleted by {by}: {was}"));
+        lines.push(match &message.room.erased {
+            Some(erased) if message.expiry != Expiry::Over => {
+                format!("deleted by {}: {was}", state.short_name(&erased.by))
+            }
+            _ => format!("expired: {was}"),
+        });
     } else if now.text != before.text {
         lines.push(format!("{} edited: {}", name(state, message), one_line(&message.text)));
     }

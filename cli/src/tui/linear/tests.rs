@@ -60,7 +60,7 @@ fn opening_a_conversation_says_where_one_is_and_what_was_said_last() {
     10:03 dee@garden.example, answering bo: log is here: https://nest.example/nest..: @ada can you restart nest3?
     10:04 bo: deleted by alice: off topic
     10:04 e[2Jevil: family 👨‍👩‍👧 and 漢字 ]0;owned (its author was not a member then)
-    10:05 you: restarting now (read by 1)
+    10:05 you: restarting now (expires after 8h, read by 1)
     10:05 you: Gardeners, back in 5 minutes (failed: the hub refused it)
     10:05 you: and the log after that (queued: no connection)
     ");
@@ -118,6 +118,23 @@ fn edits_and_deletions_are_told_as_such() {
     bo edited: log is there
     10:06 bo: one
     two
+    ");
+}
+
+#[test]
+fn what_has_expired_is_told_as_such() {
+    let mut lines = Lines::filled();
+    lines.news();
+    let mut messages = talk()["messages"].as_array().unwrap().clone();
+    let (at, bo) = ("2026-05-12T10:03:00.000Z", "bo@nest.example");
+    let erased = json!({ "by": bo, "reason": "expired" });
+    messages[2] = line(3, bo, at, "", json!({ "seq": 3, "expired": true, "erased": erased }));
+    messages.push(line(30, bo, "2026-05-12T10:06:00.000Z", "", json!({ "expired": true })));
+    lines.desk.tell(Event::Watched(WatchEvent::Messages { revision: 5 }));
+    lines.desk.answer("read", page(&messages));
+    insta::assert_snapshot!(lines.news(), @r"
+    expired: log is here: https://nest.example/nest..
+    10:06 bo: expired
     ");
 }
 

@@ -7,7 +7,7 @@ use crate::{
     tui::{
         glyphs::Mark,
         state::{
-            Message, Open, Screen, State, Window,
+            Expiry, Message, Open, Screen, State, Window,
             welcome::{Step, Welcome},
             window::Progress,
         },
@@ -72,6 +72,9 @@ pub(super) fn said(state: &State, open: &Open, message: &Message) -> Vec<String>
     }
     let name = name(state, message);
     let room = &message.room;
+    if message.expiry == Expiry::Over {
+        return vec![format!("{at} {name}: expired")];
+    }
     if let Some(erased) = &room.erased {
         let why = erased.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         return vec![format!("{at} {name}: deleted by {}{why}", state.short_name(&erased.by))];
@@ -92,6 +95,9 @@ pub(super) fn said(state: &State, open: &Open, message: &Message) -> Vec<String>
     let mut notes: Vec<String> = vec![];
     if room.edited {
         notes.push("edited".to_owned());
+    }
+    if let Expiry::After(seconds) = message.expiry {
+        notes.push(Mark::Expires(seconds).word().into_owned());
     }
     if room.pinned {
         notes.push("pinned".to_owned());

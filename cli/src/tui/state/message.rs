@@ -50,6 +50,17 @@ impl Progress {
     }
 }
 
+/// Whether a message stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expiry {
+    /// For ever.
+    Never,
+    /// So many seconds after it was read, in a room after it was posted.
+    After(u64),
+    /// It was forgotten.
+    Over,
+}
+
 /// A message as it is shown. What others wrote was made harmless on its way in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -71,6 +82,8 @@ pub struct Message {
     pub is_request: bool,
     /// Which server it waits for, and since when in milliseconds since 1970.
     pub waits: Option<(String, i64)>,
+    /// Whether it expires.
+    pub expiry: Expiry,
     /// What a message of a room has beyond that.
     pub room: RoomLine,
     /// Whether nothing but the screen has it yet.
@@ -107,6 +120,11 @@ impl Message {
                 let since = since.parse::<Moment>().map_or(0, Moment::as_millisecond);
                 (render::field(&server), since)
             }),
+            expiry: match line.expires_after {
+                _ if line.expired => Expiry::Over,
+                Some(seconds) => Expiry::After(seconds.into()),
+                None => Expiry::Never,
+            },
             room,
             is_echo: false,
             revision: 0,
@@ -128,6 +146,7 @@ impl Message {
             reason: None,
             is_request: false,
             waits: None,
+            expiry: Expiry::Never,
             room,
             is_echo: true,
             revision: 0,
@@ -158,6 +177,7 @@ impl Message {
         use std::hash::{DefaultHasher, Hash as _, Hasher as _};
         let mut hasher = DefaultHasher::new();
         (&self.text, &self.from, self.at, &self.reason).hash(&mut hasher);
+        self.expiry.hash(&mut hasher);
         std::mem::discriminant(&self.progress).hash(&mut hasher);
         let room = &self.room;
         (room.replies, room.edited, room.pinned, &room.reply_to, &room.doubt).hash(&mut hasher);

@@ -32,7 +32,7 @@ pub use self::{
     split::Split,
     want::{Outgoing, Want, Written},
     welcome::{Locked, Welcome},
-    window::{Anchor, Message, Seen, Window},
+    window::{Anchor, Expiry, Message, Seen, Window},
 };
 use super::{
     glyphs::Glyphs,

@@ -1,6 +1,6 @@
 //! The messages of a conversation that are at hand: a window around a place, never the whole.
 
-pub use super::message::{Message, Progress};
+pub use super::message::{Expiry, Message, Progress};
 
 /// How many messages are read at once.
 pub const PAGE: u32 = 60;

@@ -114,6 +114,7 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         | Action::Account
         | Action::Set
         | Action::Mute
+        | Action::Expire
         | Action::Notify => people::run(state, action, argument),
         Action::Join
         | Action::Leave

@@ -171,6 +171,7 @@ pub(super) fn send_text(
         until: Until::Sent,
         timeout_ms: None,
         no_queue: false,
+        expires_after: None,
         reply_to: reply_to.clone(),
         thread: thread.clone(),
     };

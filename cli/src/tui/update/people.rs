@@ -7,6 +7,7 @@ use crate::{
         MemberLine, PresenceSet, PresenceWord, ProfileSet, RoomKind, Send, SessionEnd, SettingLine,
         Settings, Until, Verify,
     },
+    args::short,
     tui::{
         action::Action,
         effect::Effect,
@@ -80,6 +81,7 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
             let value = if argument.is_empty() { "on" } else { argument };
             conversation_setting(state, "mute", value)
         }
+        Action::Expire => expire(state, argument),
         Action::Notify => conversation_setting(state, "notifications", argument),
         _ => vec![],
     }
@@ -177,6 +179,22 @@ fn conversation_setting(state: &mut State, name: &str, value: &str) -> Vec<Effec
         Some(target) => set(state, Some(target), name, value),
         None => usage(state, "Open a conversation first"),
     }
+}
+
+/// Has what is written in the conversation forgotten after a time, or says how that stands.
+fn expire(state: &mut State, argument: &str) -> Vec<Effect> {
+    if !argument.is_empty() {
+        return conversation_setting(state, "expire", argument);
+    }
+    let said = match state.room().map(|room| room.expires_after) {
+        None => return usage(state, "Open a conversation first"),
+        Some(None) => "What you write here stays: /expire 8h has every device forget it".to_owned(),
+        Some(Some(seconds)) => {
+            let time = short(seconds.into());
+            format!("What you write here expires after {time}: /expire off has it stay")
+        }
+    };
+    say(state, Weight::Done, said)
 }
 
 fn setting(state: &mut State, argument: &str) -> Vec<Effect> {
@@ -288,6 +306,7 @@ pub(super) fn forward(state: &mut State, target: &str, message: &Message) -> Vec
         until: Until::Sent,
         timeout_ms: None,
         no_queue: false,
+        expires_after: None,
         reply_to: None,
         thread: None,
     };

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 use super::between::day;
 use crate::tui::{
     glyphs::Mark,
-    state::{Message, Open, Row, State, window::Progress},
+    state::{Expiry, Message, Open, Row, State, window::Progress},
     text::{
         Piece, TextLine,
         links::Links,
@@ -224,6 +224,9 @@ fn text_rows(
     message: &Message,
     columns: u16,
 ) -> Vec<TextLine> {
+    if message.expiry == Expiry::Over {
+        return wrap(&[TextLine::new("(expired)", Role::Dim)], usize::from(columns));
+    }
     if let Some(erased) = &message.room.erased {
         let by =
             if erased.by == message.from { "its author" } else { state.short_name(&erased.by) };
@@ -242,14 +245,20 @@ fn text_rows(
     if rows.is_empty() {
         rows.push(TextLine::default());
     }
-    if message.room.edited
-        && let Some(last) = rows.last_mut()
-    {
-        let mark = state.look.glyphs.mark(Mark::Edited);
-        if last.width().saturating_add(width::width(&mark)) < usize::from(columns) {
-            last.push(&format!(" {mark}"), Role::Dim, None);
-        } else {
-            rows.push(TextLine::new(mark, Role::Dim));
+    let expires = match message.expiry {
+        Expiry::After(seconds) => Some(Mark::Expires(seconds)),
+        Expiry::Never | Expiry::Over => None,
+    };
+    let marks = [message.room.edited.then_some(Mark::Edited), expires];
+    for mark in marks.into_iter().flatten() {
+        let mark = state.look.glyphs.mark(mark);
+        match rows.last_mut() {
+            Some(last)
+                if last.width().saturating_add(width::width(&mark)) < usize::from(columns) =>
+            {
+                last.push(&format!(" {mark}"), Role::Dim, None);
+            }
+            _ => rows.push(TextLine::new(mark, Role::Dim)),
         }
     }
     rows

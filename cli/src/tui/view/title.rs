@@ -91,6 +91,10 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect, list: u16) 
             line.push(&format!("  {count} unverified"), Role::Unverified, None);
         }
     }
+    if let Some(seconds) = room.expires_after {
+        let mark = glyphs.mark(Mark::Expires(seconds.into()));
+        line.push(&format!("  {mark}"), Role::Dim, None);
+    }
     if room.archived {
         line.push("  archived", Role::Warning, None);
     }

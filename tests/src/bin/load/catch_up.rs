@@ -171,6 +171,7 @@ pub(crate) async fn post(
                     until: verb::Until::Sent,
                     timeout_ms: None,
                     no_queue: false,
+                    expires_after: None,
                     reply_to: None,
                     thread: None,
                 };

@@ -11,7 +11,7 @@ use rookery_protocol::{
 };
 
 use super::super::{
-    super::{Engine, chains::ChainError},
+    super::{Engine, chains::ChainError, expiry::why_deleted},
     book::Book,
 };
 use super::{
@@ -303,7 +303,9 @@ impl Engine {
             None => None,
         };
         for (_, target) in targets {
-            let erased = Some(Erased { by: redact.user, reason: reason.clone() });
+            let unsaid = (redact.user == target.author).then(|| why_deleted(&target, self.now()));
+            let reason = reason.clone().or_else(|| unsaid.flatten());
+            let erased = Some(Erased { by: redact.user, reason });
             unit.update_post(&Post { content: vec![], erased, ..target }).await?;
         }
         Ok(Step::Taken)

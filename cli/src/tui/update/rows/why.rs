@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 
 use super::field;
-use crate::tui::{
-    state::{Message, Row, State, window::Progress},
-    theme::Role,
+use crate::{
+    args::short,
+    tui::{
+        state::{Expiry, Message, Row, State, window::Progress},
+        theme::Role,
+    },
 };
 
 /// All there is to tell about what cannot be opened yet.
@@ -65,7 +68,17 @@ pub(in crate::tui::update) fn why(state: &State, message: &Message) -> Vec<Row> 
     if room.edited {
         rows.push(Row::words("edited by its author", ""));
     }
-    if let Some(erased) = &room.erased {
+    if let Expiry::After(seconds) = message.expiry {
+        let from = if room.seq.is_some() { "was posted" } else { "was read" };
+        let time = short(seconds);
+        rows.push(Row::words(
+            format!("expires: every device forgets it {time} after it {from}"),
+            "",
+        ));
+    }
+    if message.expiry == Expiry::Over {
+        rows.push(Row::words("expired: its author had it forgotten after a time", ""));
+    } else if let Some(erased) = &room.erased {
         let by = state.short_name(&erased.by);
         let why = erased.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         rows.push(Row::words(format!("deleted by {by}{why}"), ""));

@@ -91,6 +91,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("refuse", "@bo"),
     ("sessions", "end 1"),
     ("mute", "8h"),
+    ("expire", "8h"),
     ("notify", "all"),
     ("archive", "off"),
     ("verify", "@bo"),

@@ -3,6 +3,7 @@
 mod actions;
 mod calling;
 mod drafts;
+mod expiry;
 mod first_run;
 mod looks;
 mod mended;

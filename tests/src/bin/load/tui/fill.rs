@@ -245,6 +245,7 @@ impl Filling {
             state: MessageState::Read,
             reason: None,
             waits: None,
+            stays: None,
         }
     }
 
@@ -255,6 +256,7 @@ impl Filling {
             thread: None,
             mentions: vec![],
             mentions_all: false,
+            stays: None,
         });
         let rooms = u64::try_from(self.rooms.len())?;
         Ok(Post {
