@@ -55,6 +55,12 @@ const COMMANDS: &[(&str, &str)] = &[
         "rookery community verify night-owls | grep holds >/dev/null",
     ),
     ("rookery community show night-owls", "="),
+    // Nobody reports themselves, which is told.
+    (
+        "rookery report",
+        "ID=$(rookery read night-owls#general --json | grep 'who is up' | grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4); \
+         rookery report night-owls#general \"$ID\" 2>~/why || [ $? = 2 ]; grep -q 'your own' ~/why",
+    ),
     ("rookery group create weekend @bob", "="),
     (
         "rookery search 'from:me deploy'",

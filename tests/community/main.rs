@@ -2,6 +2,7 @@
 
 mod expiry;
 mod membership;
+mod report;
 mod scene;
 mod shared;
 mod talk;

@@ -212,6 +212,15 @@ pub enum Verb {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Tell those who may moderate a room of a message, each in a direct message
+    Report {
+        /// Which message.
+        #[command(flatten)]
+        message: MessageArgs,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Read the thread that a message belongs to
     Thread {
         /// Which message.

@@ -3,8 +3,8 @@
 use super::{Context, community::changed};
 use crate::{
     agent::verb::{
-        MarkRead, MarkUnread, MessageAct, MessageChange, MessageLine, Read, ReadLines, Rooms, Send,
-        Thread, Typing,
+        MarkRead, MarkUnread, MessageAct, MessageChange, MessageLine, Read, ReadLines, Report,
+        Rooms, Send, Thread, Typing,
     },
     args::{Expiry, MessageArgs, ReadArgs, SendArgs, TextSource, short},
     error::{CommandError, Kind},
@@ -76,6 +76,23 @@ pub(super) async fn read(context: &Context, args: ReadArgs) -> Result<(), Comman
     let page =
         context.ask(Read { with, count, peek, local: false, before, after, around, from }).await?;
     show(context, &page)
+}
+
+/// Reports a message.
+pub(super) async fn report(
+    context: &Context,
+    MessageArgs { room, message }: MessageArgs,
+    reason: Option<String>,
+) -> Result<(), CommandError> {
+    let told = context.ask(Report { room, message, reason }).await?;
+    for line in &told {
+        context.line(line, &[&line.id, &line.state, &line.to])?;
+    }
+    if told.iter().any(|line| line.state == "queued") {
+        let what = "there is no connection; the report is queued, and goes out by itself";
+        return Err(CommandError::new(Kind::NoConnection, what));
+    }
+    Ok(())
 }
 
 /// Reads a thread.

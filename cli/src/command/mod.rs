@@ -93,6 +93,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
         Verb::Delete { message, reason } => {
             message::change(&context, message, MessageAct::Delete(reason)).await
         }
+        Verb::Report { message, reason } => message::report(&context, message, reason).await,
         Verb::Pin { message, remove } => {
             let act = if remove { MessageAct::Unpin } else { MessageAct::Pin };
             message::change(&context, message, act).await

@@ -98,9 +98,7 @@ impl Engine {
     /// Who is typing now.
     pub(crate) async fn who_types(&self) -> Result<Vec<TypingLine>, CommandError> {
         let users: Vec<UserId> = self.signs_now().iter().map(|(_, user)| *user).collect();
-        if let Ok(client) = self.online().await {
-            self.learn_names(&client, &users).await?;
-        }
+        self.learn_names_if_online(&users).await?;
         self.typing_now().await
     }
 

@@ -57,7 +57,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use account::whoami_line;
 pub(crate) use community::{
     ChannelOrder, FoundOrder, Grant, InviteOrder, Joined, Left, LogOrder, MemberChange, NewChannel,
-    ReadOrder, RoleOrder, Room, SayOrder, Spot, Whom, is_room,
+    ReadOrder, Reported, RoleOrder, Room, SayOrder, Spot, Whom, is_room,
 };
 pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};

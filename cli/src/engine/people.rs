@@ -62,6 +62,15 @@ impl Engine {
         Ok(())
     }
 
+    /// The same, if there is a connection, and if it holds: what is here has to do without one.
+    pub(super) async fn learn_names_if_online(&self, users: &[UserId]) -> Result<(), CommandError> {
+        let Ok(client) = self.online().await else { return Ok(()) };
+        match self.learn_names(&client, users).await {
+            Err(error) if error.kind == Kind::NoConnection => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     /// Who `text` names: known already, or found out from the home.
     pub(super) async fn person_named(&self, text: &str) -> Result<ContactRow, CommandError> {
         let address = match self.look_up(text).await? {

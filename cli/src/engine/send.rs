@@ -7,6 +7,8 @@ use rookery_protocol::{
     request::message::Purpose,
 };
 
+use tokio::time::Instant;
+
 use super::{Engine, Link, new_item};
 use crate::{
     e2ee::payload::{Payload, Stay, Text},
@@ -76,6 +78,18 @@ struct Awaited {
 impl Engine {
     /// Writes a message down, and waits until it has come as far as was asked. Gives the message and its receiver's address.
     pub async fn send(&self, order: SendOrder) -> Result<(Message, String), CommandError> {
+        let started = Instant::now();
+        self.check_order(&order).await?;
+        let contact = if order.is_queued {
+            self.receiver_named(&order.to).await?
+        } else {
+            self.person_named(&order.to).await?
+        };
+        self.send_to(contact, order, started).await
+    }
+
+    /// Refuses what cannot be sent, whomever it is for.
+    pub(super) async fn check_order(&self, order: &SendOrder) -> Result<(), CommandError> {
         if order.text.is_empty() || order.text.len() > MAX_MESSAGE {
             return Err(CommandError::new(
                 Kind::Usage,
@@ -85,18 +99,19 @@ impl Engine {
                 ),
             ));
         }
-        if !self.is_certified() {
+        if !self.is_certified() || !order.is_queued {
             self.online().await?;
         }
-        let started = tokio::time::Instant::now();
-        if !order.is_queued {
-            self.online().await?;
-        }
-        let contact = if order.is_queued {
-            self.receiver_named(&order.to).await?
-        } else {
-            self.person_named(&order.to).await?
-        };
+        Ok(())
+    }
+
+    /// The same to somebody who is known, whatever the order calls them; it was begun at `started`.
+    pub(super) async fn send_to(
+        &self,
+        contact: ContactRow,
+        order: SendOrder,
+        started: Instant,
+    ) -> Result<(Message, String), CommandError> {
         if contact.name_moved {
             return Err(CommandError::new(Kind::Trust, format!("{} is not who they were: the name has come to stand for somebody else; nothing was sent", contact.address()))
                 .hint("compare safety numbers by `rookery verify`, then `rookery contact accept` takes the new person on"));

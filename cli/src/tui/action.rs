@@ -122,6 +122,8 @@ actions! {
     Edit = "edit" "Edit the message" ("[TEXT]") / "edit", Selecting "e";
     /// Deletes the message.
     Delete = "delete" "Delete the message" ("[REASON]") / "delete", Selecting "d";
+    /// Tells those who may moderate of the message.
+    Report = "report" "Report to the moderators" ("[REASON]") / "report", Selecting "!";
     /// Puts an emoji on the message.
     React = "react" "React" ("EMOJI") / "react", Selecting "+";
     /// Takes an emoji off the message.

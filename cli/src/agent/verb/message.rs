@@ -97,13 +97,13 @@ impl Verb for Send {
     }
 }
 
-/// What is told of a failure to whoever wanted the message queued: no connection only where it does wait.
-fn kept(error: CommandError) -> CommandError {
+/// What is told of a failure to whoever wants what they say queued: that there is no connection only where it does wait.
+pub(super) fn kept(error: CommandError) -> CommandError {
     if error.kind != Kind::NoConnection || error.queued.is_some() {
         return error;
     }
-    let message = format!("{}; the message was neither sent nor queued", error.message);
-    CommandError { kind: Kind::Failed, message, ..error }.hint("send it again")
+    let message = format!("{}; nothing was sent or queued", error.message);
+    CommandError { kind: Kind::Failed, message, ..error }.hint("try it again")
 }
 
 impl Send {
@@ -400,8 +400,8 @@ mod tests {
         let lost = CommandError::new(Kind::NoConnection, "the answer broke off");
         let told = kept(lost.clone());
         assert_eq!(told.kind, Kind::Failed);
-        assert_eq!(told.message, "the answer broke off; the message was neither sent nor queued");
-        assert_eq!(told.hints, ["send it again"]);
+        assert_eq!(told.message, "the answer broke off; nothing was sent or queued");
+        assert_eq!(told.hints, ["try it again"]);
         let waits = CommandError { queued: Some("an id".to_owned()), ..lost };
         assert_eq!(kept(waits.clone()), waits);
         let refused = CommandError::new(Kind::NotFound, "there is nobody called so");

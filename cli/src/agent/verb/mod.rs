@@ -58,8 +58,8 @@ pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
 pub use room::{
-    AboutLine, ErasedLine, MarkRead, MarkUnread, MessageAct, MessageChange, RoomLine, RoomRetry,
-    Thread, Typing, TypingLine,
+    AboutLine, ErasedLine, MarkRead, MarkUnread, MessageAct, MessageChange, Report, ReportLine,
+    RoomLine, RoomRetry, Thread, Typing, TypingLine,
 };
 pub use rooms::{Conversation, RoomKind, Rooms, StandingLine, Watch, WatchEvent};
 pub use search::{Search, SearchLines};
@@ -191,6 +191,7 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<ContactSuggest>(),
             Entry::of::<Settings>(),
             Entry::of::<MessageChange>(),
+            Entry::of::<Report>(),
             Entry::of::<CommunityList>(),
             Entry::of::<CommunityShow>(),
             Entry::of::<CommunityCreate>(),

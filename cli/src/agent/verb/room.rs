@@ -126,6 +126,53 @@ impl Verb for MessageChange {
     }
 }
 
+/// Tells those who may moderate a room of a message.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// In which room: `club#general` or `+weekend`.
+    pub room: String,
+    /// The message's id.
+    pub message: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Who was told of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportLine {
+    /// The version of this object: 1.
+    pub v: u32,
+    /// Who.
+    pub to: String,
+    /// The id of the direct message that tells them.
+    pub id: String,
+    /// How far that has come: `queued`, `sent`, `waiting`, `delivered` or `read`.
+    pub state: String,
+}
+
+impl Verb for Report {
+    const METHOD: &'static str = "message.report";
+    const ABOUT: &'static str =
+        "Tells those who may moderate a room of a message, in a direct message each.";
+    type Reply = Vec<ReportLine>;
+    type Event = Nothing;
+
+    async fn run(self, call: Call) -> Result<Self::Reply, CommandError> {
+        let Self { room, message, reason } = self;
+        let reported = call.engine.report(&room, &message, reason.as_deref()).await;
+        let reported = reported.map_err(super::message::kept)?;
+        let line = |one: crate::engine::Reported| ReportLine {
+            v: 1,
+            to: one.to,
+            id: one.id,
+            state: one.state.word().to_owned(),
+        };
+        Ok(reported.into_iter().map(line).collect())
+    }
+}
+
 /// Reads a thread.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -63,9 +63,9 @@ impl Engine {
             self.wait_communities(SYNC_PATIENCE).await;
         }
         let book = self.community_named(&name).await?;
-        if !local && let (Some(state), Ok(client)) = (&book.state, self.online().await) {
+        if !local && let Some(state) = &book.state {
             let users: Vec<UserId> = state.heads.keys().copied().collect();
-            self.learn_names(&client, &users).await?;
+            self.learn_names_if_online(&users).await?;
         }
         let end = book.state.as_ref().map_or(0, |state| state.head.seq.saturating_add(1));
         let count = count.map_or(u64::MAX, u64::from);

@@ -87,9 +87,7 @@ impl Engine {
             return Err(CommandError::new(Kind::NotFound, "its log is not here yet"));
         };
         let users: Vec<UserId> = state.members.keys().copied().collect();
-        if let Ok(client) = self.online().await {
-            self.learn_names(&client, &users).await?;
-        }
+        self.learn_names_if_online(&users).await?;
         let topic = match &state.topic {
             Some(sealed) => self.open_text(&book, TextOf::CommunityTopic, sealed).await?,
             None => None,
@@ -204,9 +202,7 @@ impl Engine {
         let book = self.community_named(name).await?;
         let Some(state) = &book.state else { return Ok(vec![]) };
         let users: Vec<UserId> = state.members.keys().copied().collect();
-        if let Ok(client) = self.online().await {
-            self.learn_names(&client, &users).await?;
-        }
+        self.learn_names_if_online(&users).await?;
         let mut lines = vec![];
         for (user, member) in &state.members {
             let nickname = match &member.nickname {

@@ -27,6 +27,7 @@ mod merge;
 mod moderate;
 mod moving;
 mod post;
+mod report;
 mod say;
 mod sight;
 mod target;
@@ -57,6 +58,7 @@ pub(crate) use self::{
     join::Joined,
     leave::Left,
     moderate::{ChannelOrder, Grant, MemberChange, NewChannel, RoleOrder, Whom},
+    report::Reported,
     say::SayOrder,
     target::{Room, is_room},
     view::{ReadOrder, Spot},

@@ -234,9 +234,7 @@ impl Engine {
                 members.chain(state.asking.keys().copied()).chain(state.banned.iter().copied())
             })
             .collect();
-        if let Ok(client) = self.online().await {
-            self.learn_names(&client, &users).await?;
-        }
+        self.learn_names_if_online(&users).await?;
         let mut found = vec![];
         let mut unit = self.store.read().await?;
         for user in users {

@@ -2,11 +2,14 @@
 
 use super::{ask, compose, navigate, people, say, sheet, usage};
 use crate::{
-    agent::verb::{MarkUnread, MessageAct, MessageChange, RoomRetry},
+    agent::verb::{MarkUnread, MessageAct, MessageChange, Report, RoomRetry},
     tui::{
         action::Action,
         effect::Effect,
-        state::{Choice, Layer, Message, Picker, Purpose, State, Want, Weight, window::Progress},
+        state::{
+            Choice, Layer, Message, Picker, Purpose, Selecting, State, Want, Weight,
+            window::Progress,
+        },
         text::{emoji, markdown},
     },
 };
@@ -63,13 +66,10 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
             if !is_room {
                 return usage(state, "Direct messages stay with whoever has them");
             }
-            // What is asked about is the very message that was selected, whatever comes meanwhile.
-            open.selecting = Some(crate::tui::state::Selecting { id: message.id });
             let question = format!("Delete the message of {}?", state.short_name(&message.from));
-            let command = "/delete yes".to_owned();
-            state.layers.push(Layer::Confirm { question, command, is_written: false });
-            vec![]
+            ask_first(state, &message, question, "/delete yes")
         }
+        Action::Report => report(state, &message, argument),
         Action::React => {
             let glyph = emoji::expand(argument).trim().to_owned();
             change(state, MessageAct::React(glyph), "")
@@ -111,6 +111,36 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         }
         _ => vec![],
     }
+}
+
+/// Asks whether `command` is meant, of the very message that was selected, whatever comes meanwhile.
+fn ask_first(state: &mut State, message: &Message, question: String, command: &str) -> Vec<Effect> {
+    if let Some(open) = &mut state.open {
+        open.selecting = Some(Selecting { id: message.id.clone() });
+    }
+    let command = command.to_owned();
+    state.layers.push(Layer::Confirm { question, command, is_written: false });
+    vec![]
+}
+
+/// Tells those who may moderate of a message.
+fn report(state: &mut State, message: &Message, argument: &str) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return vec![] };
+    open.selecting = None;
+    if !open.is_room() {
+        return usage(state, "Nobody else sees this conversation: /block ends it");
+    }
+    if message.is_mine {
+        return usage(state, "This message is your own: d deletes it");
+    }
+    if argument.is_empty() {
+        let author = state.short_name(&message.from);
+        let question = format!("Tell those who may moderate of the message of {author}?");
+        return ask_first(state, message, question, "/report yes");
+    }
+    let reason = Some(argument).filter(|word| *word != "yes").map(str::to_owned);
+    let verb = Report { room: open.target.clone(), message: message.id.clone(), reason };
+    vec![ask(state, Want::Done("Reported to those who may moderate here".to_owned()), &verb)]
 }
 
 /// What can be done about what cannot be opened yet.

@@ -85,6 +85,7 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         Action::Reply
         | Action::Edit
         | Action::Delete
+        | Action::Report
         | Action::React
         | Action::Unreact
         | Action::Pin

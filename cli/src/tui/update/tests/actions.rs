@@ -71,6 +71,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("reply", "yes"),
     ("edit", "no"),
     ("delete", "spam"),
+    ("report", "spam"),
     ("react", ":tada:"),
     ("unreact", ":tada:"),
     ("forward", "@bo@nest.example"),

@@ -9,6 +9,7 @@ mod looks;
 mod mended;
 mod moving;
 mod panes;
+mod report;
 mod secrets;
 mod sheets;
 mod told;
