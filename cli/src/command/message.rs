@@ -198,6 +198,9 @@ fn shown_text(message: &MessageLine) -> String {
         let why = erased.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         return format!("(erased by {}{why})", erased.by);
     }
+    if let Some(kind) = room.unknown_kind {
+        return format!("(of kind {kind}, which this version cannot show)");
+    }
     if let Some(about) = &room.about {
         return format!("({} of {}: {})", about.kind, about.target, about.value);
     }

@@ -44,6 +44,9 @@ pub struct RoomLine {
     /// Who has read it, of one's own messages in small rooms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub read_by: Vec<String>,
+    /// The number of its kind, if this version knows none such: it has no text then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_kind: Option<u32>,
     /// Something about it that a person should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,

@@ -130,6 +130,10 @@ impl Merged {
                 .erased
                 .map(|erased| ErasedLine { by: names.user(erased.by), reason: erased.reason }),
             about: about_line(&said),
+            unknown_kind: match &said {
+                Content::Unknown(unknown) if post.erased.is_none() => Some(unknown.kind),
+                _ => None,
+            },
             doubt: post.doubt.clone(),
             read_by: vec![],
         };

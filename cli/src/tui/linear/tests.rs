@@ -122,7 +122,7 @@ fn edits_and_deletions_are_told_as_such() {
 }
 
 #[test]
-fn what_has_expired_is_told_as_such() {
+fn what_has_expired_or_cannot_be_shown_is_told_as_such() {
     let mut lines = Lines::filled();
     lines.news();
     let mut messages = talk()["messages"].as_array().unwrap().clone();
@@ -130,11 +130,13 @@ fn what_has_expired_is_told_as_such() {
     let erased = json!({ "by": bo, "reason": "expired" });
     messages[2] = line(3, bo, at, "", json!({ "seq": 3, "expired": true, "erased": erased }));
     messages.push(line(30, bo, "2026-05-12T10:06:00.000Z", "", json!({ "expired": true })));
+    messages.push(line(31, bo, "2026-05-12T10:06:00.000Z", "", json!({ "unknown_kind": 77 })));
     lines.desk.tell(Event::Watched(WatchEvent::Messages { revision: 5 }));
     lines.desk.answer("read", page(&messages));
     insta::assert_snapshot!(lines.news(), @r"
     expired: log is here: https://nest.example/nest..
     10:06 bo: expired
+    10:06 bo: (something that this version of rookery cannot show)
     ");
 }
 

@@ -12,7 +12,7 @@ use crate::{
             window::Progress,
         },
         text::width,
-        view::{choices, question, seal, unopened},
+        view::{UNKNOWN, choices, question, seal, unopened},
     },
 };
 
@@ -78,6 +78,9 @@ pub(super) fn said(state: &State, open: &Open, message: &Message) -> Vec<String>
     if let Some(erased) = &room.erased {
         let why = erased.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         return vec![format!("{at} {name}: deleted by {}{why}", state.short_name(&erased.by))];
+    }
+    if room.unknown_kind.is_some() {
+        return vec![format!("{at} {name}: {UNKNOWN}")];
     }
     let answers = room.reply_to.as_deref().map_or_else(String::new, |parent| {
         match find(open, &open.window, parent) {

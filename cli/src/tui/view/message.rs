@@ -24,6 +24,9 @@ const NAME: usize = 9;
 /// Columns for time, name and mark.
 pub(super) const INDENT: usize = 6 + NAME + 1 + 3;
 
+/// What stands for a message of a kind that came with a later version, such as a picture.
+pub(in crate::tui) const UNKNOWN: &str = "(something that this version of rookery cannot show)";
+
 /// The texts of messages as they were laid out last, by message and width.
 #[derive(Debug, Default)]
 pub struct ViewCache {
@@ -235,6 +238,9 @@ fn text_rows(
             &[TextLine::new(format!("(deleted by {by}{why})"), Role::Dim)],
             usize::from(columns),
         );
+    }
+    if message.room.unknown_kind.is_some() {
+        return wrap(&[TextLine::new(UNKNOWN, Role::Dim)], usize::from(columns));
     }
     if message.progress == Progress::CannotOpen {
         let mark = state.look.glyphs.mark(Mark::CannotOpen);

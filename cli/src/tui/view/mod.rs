@@ -27,7 +27,7 @@ use super::{
 };
 
 pub use message::ViewCache;
-pub(in crate::tui) use message::unopened;
+pub(in crate::tui) use message::{UNKNOWN, unopened};
 pub(in crate::tui) use title::seal;
 pub(in crate::tui) use welcome::{choices, question};
 

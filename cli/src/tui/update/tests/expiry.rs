@@ -40,8 +40,11 @@ fn messages_expire_as_the_conversation_says_and_what_has_is_told_in_a_word() {
     let mut messages = talk()["messages"].as_array().unwrap().clone();
     messages[6]["text"] = json!("");
     messages[6]["expired"] = json!(true);
+    messages[5]["text"] = json!("");
+    messages[5]["unknown_kind"] = json!(77);
     desk.tell(Event::Watched(WatchEvent::Messages { revision: 5 }));
     desk.answer("read", page(&messages));
     let screen = desk.screen();
+    assert!(screen.contains("(something that this version of rookery cannot show)"), "{screen}");
     assert!(screen.contains("(expired)") && !screen.contains("restarting now"), "{screen}");
 }
