@@ -63,18 +63,63 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     files
 }
 
-/// Asserts that no file under `folder`, but for those that `except` names, says any of `words` outside comments.
+/// The text without its comments.
+fn code(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Every path that `tree`, what stands between `use` and `;`, brings in: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn imported(tree: &str) -> Vec<String> {
+    let Some((before, rest)) = tree.split_once('{') else { return vec![tree.trim().to_owned()] };
+    let group = rest.rsplit_once('}').map_or(rest, |(group, _)| group);
+    let (mut members, mut depth) = (vec![String::new()], 0_u32);
+    for letter in group.chars() {
+        depth = match letter {
+            '{' => depth.saturating_add(1),
+            '}' => depth.saturating_sub(1),
+            _ => depth,
+        };
+        if letter == ',' && depth == 0 {
+            members.push(String::new());
+        } else {
+            members.last_mut().unwrap().push(letter);
+        }
+    }
+    let members = members.iter().filter(|member| !member.trim().is_empty());
+    members.flat_map(|member| imported(&format!("{}{}", before.trim(), member.trim()))).collect()
+}
+
+/// Every path that the code brings in by `use`.
+fn imports(code: &str) -> Vec<String> {
+    let starts = code.match_indices("use ").filter(|(at, _)| {
+        code.get(..*at).is_none_or(|before| before.chars().last().is_none_or(char::is_whitespace))
+    });
+    let trees =
+        starts.filter_map(|(at, word)| code.get(at..)?.strip_prefix(word)?.split(';').next());
+    trees.flat_map(imported).collect()
+}
+
+/// Asserts that no file under `folder`, but for those that `except` names, says any of `words` outside comments, nor brings it in, in a
+/// group or alone.
 fn never_names(folder: &str, words: &[&str], except: &[&str]) {
     for (path, text) in sources(folder) {
         if except.iter().any(|name| path.ends_with(name)) {
             continue;
         }
-        for line in text.lines().map(|line| line.split("//").next().unwrap_or_default()) {
+        let code = code(&text);
+        for line in code.lines().map(str::to_owned).chain(imports(&code)) {
             for word in words {
                 assert!(!line.contains(word), "{} names {word}: {line}", path.display());
             }
         }
     }
+}
+
+#[test]
+fn what_is_imported_in_groups_is_seen() {
+    let text = "use a::{\n    b::{self, c}, // use x::y;\n    d as e,\n};\npub(crate) use f::g;\nfn reuse () {}";
+    assert_eq!(imports(&code(text)), ["a::b::self", "a::b::c", "a::d as e", "f::g"]);
 }
 
 #[test]
@@ -158,4 +203,15 @@ fn sealing_is_pure_and_the_ratchet_library_is_its_own() {
         assert!(!named, "{} names vodozemac", path.display());
     }
     never_names("cli/src/command", &["sqlx", "rookery_protocol::io"], &[]);
+}
+
+#[test]
+fn each_layer_of_the_client_knows_those_below_only() {
+    let above = ["crate::tui", "crate::command", "crate::agent", "crate::engine", "crate::store"];
+    never_names("cli/src/e2ee", &above, &[]);
+    never_names("cli/src/store", &above[..4], &[]);
+    never_names("cli/src/search", &above, &[]);
+    never_names("cli/src/engine", &above[..2], &[]);
+    never_names("cli/src/agent", &above[..2], &[]);
+    never_names("cli/src/tui", &["sqlx", "crate::command"], &[]);
 }
