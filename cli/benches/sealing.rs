@@ -66,6 +66,7 @@ fn content() -> Content {
         mentions: vec![],
         mentions_all: false,
         stays: None,
+        file: None,
     })
 }
 

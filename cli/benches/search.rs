@@ -83,6 +83,7 @@ fn post(number: u64, text: String) -> Post {
         mentions: vec![],
         mentions_all: false,
         stays: None,
+        file: None,
     });
     Post {
         chain: room(number % ROOMS),

@@ -48,6 +48,27 @@ pub fn lines(text: &str) -> String {
     text.split('\n').map(field).collect::<Vec<_>>().join("\n")
 }
 
+/// A number of bytes in the largest unit that it reaches, of 1,024 each: `48 KiB`, `1.5 MiB`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    let mut rest = bytes;
+    let mut unit = "B";
+    let mut tenths = 0;
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if rest < 1_024 {
+            break;
+        }
+        tenths = rest.wrapping_rem(1_024).saturating_mul(10) / 1_024;
+        rest /= 1_024;
+        unit = next;
+    }
+    if rest < 10 && tenths > 0 {
+        format!("{rest}.{tenths} {unit}")
+    } else {
+        format!("{rest} {unit}")
+    }
+}
+
 /// `value` as one line of JSON in ASCII where it has to be: unsafe characters outside C0 become escapes.
 pub fn json(value: &impl Serialize) -> Result<String, serde_json::Error> {
     let text = serde_json::to_string(value)?;
@@ -121,6 +142,20 @@ mod tests {
     fn escape_sequences_and_direction_marks_do_not_pass() {
         assert_eq!(field("a\u{1b}[31mred\u{9b}2J\u{7}\u{202e}b\tc\r\nd"), "a[31mred2Jb c d");
         assert_eq!(lines("one\n\u{1b}]0;title\u{7}two"), "one\n]0;titletwo");
+    }
+
+    #[test]
+    fn a_size_is_told_in_two_figures_at_least() {
+        for (bytes, told) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1 KiB"),
+            (49_152, "48 KiB"),
+            (1_572_864, "1.5 MiB"),
+            (u64::MAX, "16777215 TiB"),
+        ] {
+            assert_eq!(size(bytes), told);
+        }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
-use super::{Expiry, Span};
+use super::{Expiry, MessageArgs, Span};
 use crate::agent::verb::Until;
 
 /// What `send` takes.
@@ -13,8 +13,15 @@ pub struct SendArgs {
     /// To whom: @bob, bob@nest.example, club#general or +weekend; several with commas
     #[arg(value_name = "TARGET")]
     pub to: String,
-    /// What it says; `-` or nothing takes all of standard input as one message. At a terminal, nothing opens $VISUAL or $EDITOR
+    /// What it says; `-` or nothing takes all of standard input as one message. At a terminal, nothing opens $VISUAL or $EDITOR. A file
+    /// needs no text
     pub text: Option<String>,
+    /// The file that goes with it; `-` takes all of standard input as one
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// What the file is to be called, other than it is here
+    #[arg(long, value_name = "NAME", requires = "file")]
+    pub file_name: Option<String>,
     /// The message's id: with the same id, the same message is never sent twice
     #[arg(long)]
     pub id: Option<String>,
@@ -63,6 +70,23 @@ pub struct ReadArgs {
     /// Those from a time on: 2026-01-31 or 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME", group = "spot")]
     pub from: Option<String>,
+}
+
+/// What `file` does.
+#[derive(Debug, Subcommand)]
+pub enum FileVerb {
+    /// Get the file of a message, check it, and write it
+    Get {
+        /// Which message.
+        #[command(flatten)]
+        message: MessageArgs,
+        /// Where to: a folder, under the file's own name or one like it that is free; a path; `-` for standard output
+        #[arg(short, long, value_name = "PATH", default_value = ".")]
+        output: PathBuf,
+        /// Write over what is there
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 /// What `search` takes.

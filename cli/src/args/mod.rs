@@ -18,7 +18,7 @@ pub use community::{
     CommunityInviteArgs, CommunityVerb, GrantArgs, GroupVerb, MemberVerb, MessageArgs, RoleArgs,
     RoleVerb, SendAwayArgs,
 };
-pub use message::{ReadArgs, SearchArgs, SendArgs, TailArgs};
+pub use message::{FileVerb, ReadArgs, SearchArgs, SendArgs, TailArgs};
 pub use value::{Expiry, Span, TextSource};
 pub(crate) use value::{ask_secret, edit_text, editor, read_secret, short};
 
@@ -133,6 +133,12 @@ pub enum Verb {
     },
     /// Send a message
     Send(SendArgs),
+    /// Get the files that go with messages; `send --file` sends one
+    File {
+        /// What is done.
+        #[command(subcommand)]
+        verb: FileVerb,
+    },
     /// Read a conversation or a room
     Read(ReadArgs),
     /// List people, groups and channels with what is unread, without waiting for the server

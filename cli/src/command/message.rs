@@ -1,18 +1,28 @@
 //! `send` and `read`.
 
-use super::{Context, community::changed};
+use super::{
+    Context,
+    community::changed,
+    file::{Progress, Source},
+};
 use crate::{
     agent::verb::{
-        MarkRead, MarkUnread, MessageAct, MessageChange, MessageLine, Read, ReadLines, Report,
-        Rooms, Send, Thread, Typing,
+        FileLine, MarkRead, MarkUnread, MessageAct, MessageChange, MessageLine, Read, ReadLines,
+        Report, Rooms, Send, Thread, Typing,
     },
     args::{Expiry, MessageArgs, ReadArgs, SendArgs, TextSource, short},
     error::{CommandError, Kind},
+    render::size,
 };
 
 /// Sends a message, to one or several.
 pub(super) async fn send(context: &Context, args: SendArgs) -> Result<(), CommandError> {
-    let text = text_of(context, args.text.clone())?;
+    let text = match (&args.file, &args.text) {
+        (Some(_), None) => String::new(),
+        (_, text) => text_of(context, text.clone())?,
+    };
+    let source = args.file.as_deref().map(|path| Source::of(context, path)).transpose()?;
+    let mut progress = Progress::new(context, "sent");
     let mut access = context.access().await?;
     let receivers: Vec<String> = args.to.split(',').map(str::to_owned).collect();
     let (mut failures, count) = (vec![], receivers.len());
@@ -20,6 +30,8 @@ pub(super) async fn send(context: &Context, args: SendArgs) -> Result<(), Comman
         let order = Send {
             to: to.clone(),
             text: text.clone(),
+            file: source.as_ref().map(Source::path),
+            file_name: args.file_name.clone().or_else(|| source.as_ref().and_then(Source::name)),
             // Chosen before it is asked for, so that asking again after the agent went away sends once.
             id: Some(args.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string())),
             until: args.until,
@@ -33,7 +45,14 @@ pub(super) async fn send(context: &Context, args: SendArgs) -> Result<(), Comman
             reply_to: args.reply_to.clone(),
             thread: args.thread.clone(),
         };
-        match access.ask(order, |_| Ok(())).await {
+        let sent = access
+            .ask(order, |event| {
+                progress.show(&event);
+                Ok(())
+            })
+            .await;
+        progress.end();
+        match sent {
             Ok(line) => {
                 let state = state_word(&line.state, line.server.as_ref(), line.since.as_ref());
                 context.line(&line, &[&line.id, &state, &line.to])?;
@@ -182,8 +201,22 @@ fn expires(seconds: u32) -> String {
     format!("expires after {}", short(seconds.into()))
 }
 
-/// A message's text with what stands around it, in words.
+/// A message's text and its file, with what stands around them, in words.
 fn shown_text(message: &MessageLine) -> String {
+    let text = text_around(message);
+    match &message.file {
+        Some(file) if text.is_empty() => file_words(file),
+        Some(file) => format!("{}  {text}", file_words(file)),
+        None => text,
+    }
+}
+
+/// A file in words: `[file] notes.txt 48 KiB`.
+fn file_words(file: &FileLine) -> String {
+    format!("[file] {} {}", crate::render::field(&file.name), size(file.size_bytes))
+}
+
+fn text_around(message: &MessageLine) -> String {
     let Some(room) = &message.room else {
         return match message.expires_after {
             _ if message.expired => "(expired)".to_owned(),

@@ -7,6 +7,7 @@ mod contact;
 mod device;
 mod doctor;
 mod enter;
+mod file;
 mod keys;
 mod message;
 mod search;
@@ -75,6 +76,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
             contact::verify(&context, who, same, different).await
         }
         Verb::Send(args) => message::send(&context, args).await,
+        Verb::File { verb } => file::file(&context, verb).await,
         Verb::Read(args) => message::read(&context, args).await,
         Verb::Search(args) => search::search(&context, args).await,
         Verb::Community { verb } => community::community(&context, verb).await,

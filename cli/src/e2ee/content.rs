@@ -9,7 +9,10 @@ use rookery_protocol::{
     id::{ItemId, UserId},
 };
 
-pub use super::payload::{Stay, Unknown};
+pub use super::{
+    file::Attachment,
+    payload::{Stay, Unknown},
+};
 
 /// How long the encoding of a content may be: what is left of a message's 47 KiB in the worst case of padding.
 pub const CONTENT_BYTES: usize = 40 * 1024;
@@ -50,7 +53,7 @@ pub struct MessageRef {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Text {
-    /// The text; never empty by our own senders.
+    /// The text; empty by our own senders only beside a file.
     #[n(0)]
     pub text: String,
     /// The message that it answers.
@@ -68,6 +71,9 @@ pub struct Text {
     /// For how long it stays after it was posted; for ever when absent.
     #[n(5)]
     pub stays: Option<Stay>,
+    /// The file that goes with it.
+    #[n(6)]
+    pub file: Option<Box<Attachment>>,
 }
 
 /// Another text for a message: readers ask whether it is its author's own.
@@ -209,6 +215,7 @@ mod tests {
             mentions: vec![UserId::from_bytes([3; 32]); mentions],
             mentions_all: true,
             stays: None,
+            file: None,
         })
     }
 

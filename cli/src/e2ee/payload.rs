@@ -13,7 +13,7 @@ use rookery_protocol::{
     time::Timestamp,
 };
 
-use super::journal_state::Op;
+use super::{file::Attachment, journal_state::Op};
 
 /// What a device says to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum Payload {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Text {
-    /// The text; never empty by our own senders.
+    /// The text; empty by our own senders only beside a file.
     #[n(0)]
     pub text: String,
     /// The message that it answers.
@@ -46,6 +46,9 @@ pub struct Text {
     /// For how long it stays after it was read; for ever when absent.
     #[n(2)]
     pub stays: Option<Stay>,
+    /// The file that goes with it.
+    #[n(3)]
+    pub file: Option<Box<Attachment>>,
 }
 
 /// For how long a message stays before every device forgets it, as its author has it: 1 s to 366 days. What says less or more means the
@@ -330,7 +333,12 @@ mod tests {
     fn payloads() -> Vec<Payload> {
         let id = ItemId::from_bytes([7; 16]);
         vec![
-            Payload::Text(Text { text: "Grüße".to_owned(), reply_to: Some(id), stays: None }),
+            Payload::Text(Text {
+                text: "Grüße".to_owned(),
+                reply_to: Some(id),
+                stays: None,
+                file: None,
+            }),
             Payload::Receipt(Receipt { kind: ReceiptKind::Read, messages: vec![id, id] }),
             Payload::ProfileKey(SharedProfileKey { key: [3; 32] }),
             Payload::Reset(Reset { last_good: Some(9) }),

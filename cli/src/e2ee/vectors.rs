@@ -220,7 +220,8 @@ fn end(seed: u64, frozen: &mut Frozen, name: &str) -> End {
 /// The first envelope of a session. What follows it draws ratchet keys inside vodozemac, and is not the same twice.
 fn envelopes(frozen: &mut Frozen) -> (End, End) {
     let (mut alice, bob) = (end(1, frozen, "alice"), end(2, frozen, "bob"));
-    let payload = Payload::Text(Text { text: "hello".to_owned(), reply_to: None, stays: None });
+    let payload =
+        Payload::Text(Text { text: "hello".to_owned(), reply_to: None, stays: None, file: None });
     let outgoing =
         Outgoing { message: ItemId::from_bytes([7; 16]), to: bob.state.user, payload: &payload };
     let peer = Peer::of(&bob.state, bob.device.id()).unwrap();
@@ -233,7 +234,12 @@ fn envelopes(frozen: &mut Frozen) -> (End, End) {
 
 fn payloads(frozen: &mut Frozen) {
     let (id, user) = (ItemId::from_bytes([1; 16]), UserId::from_bytes([2; 32]));
-    let text = Payload::Text(Text { text: "words".to_owned(), reply_to: Some(id), stays: None });
+    let text = Payload::Text(Text {
+        text: "words".to_owned(),
+        reply_to: Some(id),
+        stays: None,
+        file: None,
+    });
     for (name, payload) in [
         ("text", text.clone()),
         ("receipt", Payload::Receipt(Receipt { kind: ReceiptKind::Read, messages: vec![id] })),
@@ -328,7 +334,7 @@ fn what_was_sealed_when_the_formats_were_frozen_still_opens() {
         Pair::new().open(&me, &peer, &bob.prekeys, &envelope, NOW, &mut bob.random).unwrap();
     assert_eq!(
         opened.payload,
-        Payload::Text(Text { text: "hello".to_owned(), reply_to: None, stays: None })
+        Payload::Text(Text { text: "hello".to_owned(), reply_to: None, stays: None, file: None })
     );
     let place = JournalPlace {
         chain: ChainId::of_journal(alice.state.user),

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rookery_protocol::time::Timestamp;
+use rookery_protocol::{id::BlobId, time::Timestamp};
 
 use super::Engine;
 use crate::{
@@ -66,6 +66,7 @@ impl Engine {
             if next.is_none_or(|next| next > now) {
                 if has_changed {
                     self.timeline_changed();
+                    self.transfers_wake.notify_one();
                     self.postings_wake.notify_one();
                 }
                 return Ok(next);
@@ -91,7 +92,14 @@ impl Engine {
 
     async fn forget(&self, unit: &mut Unit, told: Told) -> Result<(), StoreError> {
         match told {
-            Told::Direct(Placed { message, .. }) => unit.expire_message(message).await,
+            Told::Direct(Placed { message, .. }) => {
+                if message.device == self.device
+                    && let Some(file) = &message.file
+                {
+                    self.owe_file_drop(unit, file.file).await?;
+                }
+                unit.expire_message(message).await
+            }
             Told::Channel(PlacedPost { post, .. }) => self.forget_post(unit, post).await,
         }
     }
@@ -106,6 +114,9 @@ impl Engine {
             .map(|placed| placed.post)
             .filter(|other| other.author == author && matches!(other.said(), Content::Edit(_)));
         let gone: Vec<Post> = std::iter::once(post).chain(edits).collect();
+        if is_written_here && let Some(file) = gone.first().and_then(file_of) {
+            self.owe_file_drop(unit, file).await?;
+        }
         if is_written_here && let Some(row) = unit.channel(chain).await? {
             let places: Vec<u64> = gone.iter().filter_map(|post| post.seq).collect();
             self.owe_redaction(unit, row.community, row.channel, places).await?;
@@ -115,6 +126,14 @@ impl Engine {
             unit.update_post(&Post { content: vec![], erased, ..post }).await?;
         }
         Ok(())
+    }
+}
+
+/// The file that goes with something said.
+pub(super) fn file_of(post: &Post) -> Option<BlobId> {
+    match post.said() {
+        Content::Text(text) => text.file.map(|file| file.file),
+        _ => None,
     }
 }
 
@@ -159,6 +178,7 @@ mod tests {
             mentions: vec![],
             mentions_all: false,
             stays,
+            file: None,
         });
         Post {
             chain: ChainId::from_bytes([1; 32]),
@@ -203,6 +223,7 @@ mod tests {
             reason: None,
             waits: None,
             stays: Stay::of(HOUR),
+            file: None,
         };
         let told = Told::Direct(Placed { position: 1, message });
         assert_eq!(due(&told, at(9_000)), Some(at(3_609_000)));

@@ -3,13 +3,13 @@
 //! A small one is made of [`Policy::unit`] messages, whenever as many have arrived; what is fewer stays outside, and is looked through anew
 //! at every search. So a segment is written once, of whole units, and an unlucky moment costs nothing but doing it again.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use rookery_protocol::time::Timestamp;
 
 use super::{Engine, community::merge};
 use crate::{
-    e2ee::content::{Content, Text},
+    e2ee::content::{Attachment, Content, Text},
     search::{
         Document, Feature, Room,
         segment::{Builder, Damaged, Segment},
@@ -208,10 +208,20 @@ pub(super) async fn current(unit: &mut Unit, told: &Told) -> Result<Option<Docum
     }
 }
 
+/// A text, and what the file is called that goes with it: it is found by both.
+fn with_name(text: String, file: Option<&Attachment>) -> String {
+    match file {
+        Some(file) if text.is_empty() => file.name.clone(),
+        Some(file) => format!("{text}\n{}", file.name),
+        None => text,
+    }
+}
+
 fn direct(message: Message) -> Document {
     let room = Room::Direct(message.conversation);
-    let Message { author, at, text, .. } = message;
-    Document { author, room, at, text, features: BTreeSet::new() }
+    let Message { author, at, text, file, .. } = message;
+    let features = file.iter().map(|_| Feature::File).collect();
+    Document { author, room, at, text: with_name(text, file.as_deref()), features }
 }
 
 fn said(placed: &PlacedPost, first: &Text, text: String, is_edited: bool) -> Document {
@@ -219,9 +229,11 @@ fn said(placed: &PlacedPost, first: &Text, text: String, is_edited: bool) -> Doc
         (Feature::Mention, first.mentions_all || !first.mentions.is_empty()),
         (Feature::Reply, first.reply_to.is_some()),
         (Feature::Edit, is_edited),
+        (Feature::File, first.file.is_some()),
     ];
     let features = has.into_iter().filter(|(_, has)| *has).map(|(feature, _)| feature).collect();
     let post = &placed.post;
     let at: Timestamp = post.at;
+    let text = with_name(text, first.file.as_deref());
     Document { author: post.author, room: Room::Channel(post.chain), at, text, features }
 }

@@ -201,6 +201,7 @@ impl Engine {
             reason: None,
             waits: None,
             stays: text.stays,
+            file: text.file.filter(|file| file.is_possible()),
         })
     }
 
@@ -289,6 +290,7 @@ impl Engine {
                 text: message.text.clone(),
                 reply_to: None,
                 stays: None,
+                file: message.file.clone(),
             }),
         };
         let parts: [&[u8]; 3] =

@@ -135,6 +135,8 @@ impl Engine {
         // What changed while there was no connection was told to nobody.
         self.owe(|due| due.outstanding = true);
         self.postings_wake.notify_one();
+        self.transfers_wake.notify_one();
+        self.transfers_wake.notify_one();
         self.leaves_wake.notify_one();
         self.owe_communities();
         let ended = Box::pin(self.follow(&client, up, up_queue)).await;

@@ -14,6 +14,7 @@ mod contacts;
 mod devices;
 mod enter;
 mod expiry;
+mod file;
 mod home;
 mod index;
 mod journal;
@@ -61,6 +62,8 @@ pub(crate) use community::{
 };
 pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
+pub use file::{FileOrder, Reporter};
+pub(crate) use file::{SaveOrder, Target, stream};
 pub use index::{Policy, index_next};
 pub(crate) use keys::locked;
 pub use link::Link;
@@ -74,7 +77,7 @@ use crate::{
     e2ee::{identity::DeviceSecrets, journal_state::JournalState},
     engine::chores::{Due, Resets},
     error::{CommandError, Kind},
-    store::{Account, AccountStage, Outgoing, Posting, Store, StoreError},
+    store::{Account, AccountStage, Outgoing, Posting, Store, StoreError, Transfer},
 };
 
 /// How long a verb waits for the first connection before it says that there is none.
@@ -111,6 +114,9 @@ pub struct Engine {
     leaving_turn: tokio::sync::Mutex<()>,
     hubs_away: community::HubsAway,
     keeper_wake: Notify,
+    transfers_wake: Notify,
+    progress: file::Progress,
+    fetching: file::Turns,
     tasks: TaskTracker,
     drain: CancellationToken,
     /// Cancelled when the store is to be closed until somebody types its passphrase again.
@@ -146,7 +152,9 @@ impl Engine {
         let account = unit.account().await?.ok_or_else(nobody)?;
         let secrets = unit.device().await?.ok_or_else(nobody)?;
         let journal = journal::fold(&mut unit).await?;
+        let files = unit.transfers(u32::MAX).await?;
         drop(unit);
+        file::tidy(&place, &files, clock.now());
         Ok(Arc::new(Self {
             user: account.user,
             device: account.device,
@@ -173,6 +181,9 @@ impl Engine {
             leaving_turn: tokio::sync::Mutex::default(),
             hubs_away: community::HubsAway::default(),
             keeper_wake: Notify::new(),
+            transfers_wake: Notify::new(),
+            progress: file::Progress::default(),
+            fetching: file::Turns::default(),
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
             locking: CancellationToken::new(),
@@ -189,6 +200,7 @@ impl Engine {
         self.tasks.spawn(Arc::clone(self).run_keeper());
         self.tasks.spawn(Arc::clone(self).run_indexer());
         self.tasks.spawn(Arc::clone(self).run_expiry());
+        self.tasks.spawn(Arc::clone(self).run_queue::<Transfer>());
     }
 
     /// Lets what is owed go out, for `patience` at most, then stops in order. Whatever is left stays in the store.

@@ -259,6 +259,7 @@ impl Engine {
                     reason: None,
                     waits: None,
                     stays: text.stays,
+                    file: text.file.filter(|file| file.is_possible()),
                 };
                 self.add_received(unit, &message, aftermath).await
             }

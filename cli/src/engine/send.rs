@@ -9,11 +9,15 @@ use rookery_protocol::{
 
 use tokio::time::Instant;
 
-use super::{Engine, Link, new_item};
+use super::{
+    Engine, Link,
+    file::{FileOrder, Reporter, kept_size},
+    new_item,
+};
 use crate::{
     e2ee::payload::{Payload, Stay, Text},
     error::{CommandError, Kind},
-    store::{ContactRow, Message, MessageState, Outgoing, StoreError},
+    store::{ContactRow, Message, MessageState, Outgoing, StoreError, Transfer, TransferTask},
 };
 
 /// How long `send` waits by default for the home's answer.
@@ -39,6 +43,10 @@ pub struct SendOrder {
     pub is_queued: bool,
     /// For how long it stays.
     pub staying: Staying,
+    /// The file that goes with it.
+    pub file: Option<FileOrder>,
+    /// Whom it is told how far that has come.
+    pub tell: Reporter,
 }
 
 /// For how long a message is to stay.
@@ -90,7 +98,7 @@ impl Engine {
 
     /// Refuses what cannot be sent, whomever it is for.
     pub(super) async fn check_order(&self, order: &SendOrder) -> Result<(), CommandError> {
-        if order.text.is_empty() || order.text.len() > MAX_MESSAGE {
+        if (order.text.is_empty() && order.file.is_none()) || order.text.len() > MAX_MESSAGE {
             return Err(CommandError::new(
                 Kind::Usage,
                 format!(
@@ -121,10 +129,24 @@ impl Engine {
             .as_deref()
             .map_or_else(new_item, |label| ItemId::from_label(label, self.device));
         let stays = order.staying.under(self.stay_with(contact.user));
-        let text = Text { text: order.text, reply_to: None, stays };
+        let file = match order.file {
+            Some(file) => Some(Box::new(self.enclose(file).await?)),
+            None => None,
+        };
+        let has_file = file.is_some();
+        let text = Text { text: order.text, reply_to: None, stays, file };
         let contact = self.write_message(contact, item, text).await?;
         self.timeline_changed();
         self.outbox_wake.notify_one();
+        if has_file {
+            self.transfers_wake.notify_one();
+            let task = TransferTask::ForPerson { to: contact.user, item };
+            let sent = self.wait_uploaded(task, &order.tell);
+            match order.timeout {
+                Some(time) => drop(tokio::time::timeout(time, sent).await),
+                None => sent.await?,
+            }
+        }
         let patience =
             order.timeout.or((order.until == MessageState::Sent).then_some(SENT_PATIENCE));
         let patience = patience.map(|patience| patience.saturating_sub(started.elapsed()));
@@ -144,7 +166,7 @@ impl Engine {
         &self,
         contact: ContactRow,
         item: ItemId,
-        text: Text,
+        mut text: Text,
     ) -> Result<ContactRow, StoreError> {
         let mut unit = self.store.write().await?;
         let contact = if contact.is_unmet() {
@@ -168,10 +190,18 @@ impl Engine {
             Some(known) if known.message.state == MessageState::Failed => {
                 // The same order again is another try.
                 unit.move_message(to, self.user, item, MessageState::Queued, None).await?;
+                if text.file.is_some() {
+                    unit.replace_file(to, self.user, item, text.file.clone()).await?;
+                } else {
+                    text.file = known.message.file;
+                }
                 known.message.at
             }
             Some(_) => {
                 unit.commit().await?;
+                if let Some(file) = &text.file {
+                    self.discard(file.file);
+                }
                 return Ok(contact);
             }
             None => {
@@ -187,11 +217,16 @@ impl Engine {
                     reason: None,
                     waits: None,
                     stays: text.stays,
+                    file: text.file.clone(),
                 };
                 unit.add_message(&message).await?;
                 at
             }
         };
+        if let Some(file) = &text.file {
+            let task = TransferTask::ForPerson { to, item };
+            unit.put_transfer(self.user, &Transfer::new(file.file, task, kept_size(file))).await?;
+        }
         let payload = Payload::Text(text);
         let outgoing =
             Outgoing { since: at, ..self.outgoing(to, item, Purpose::Message, &payload) };

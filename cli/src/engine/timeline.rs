@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{Engine, Link, ReadOrder, Spot, is_room};
 use crate::{
-    agent::verb::{MessageLine, ReadLines},
+    agent::verb::{FileLine, MessageLine, ReadLines, percent},
     e2ee::journal_state::Change,
     error::{CommandError, Kind},
     store::{ContactRow, MessageState, Page, Placed, Receipt, StoreError, Told},
@@ -295,7 +295,12 @@ impl Engine {
         }
         let name_of = |user: UserId| names.get(&user).cloned().unwrap_or_default();
         let ((from, is_stranger), (with, _)) = (name_of(author), name_of(conversation));
-        Ok(MessageLine::new(placed, from, with, is_stranger))
+        let sent = placed.message.file.as_ref().and_then(|file| self.progress.of(file.file));
+        let line = MessageLine::new(placed, from, with, is_stranger);
+        Ok(MessageLine {
+            file: line.file.map(|file| FileLine { sent_percent: percent(sent), ..file }),
+            ..line
+        })
     }
 }
 

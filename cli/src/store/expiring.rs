@@ -27,7 +27,7 @@ impl Message {
     /// Whether it was forgotten when its time was over: our senders write no empty ones.
     #[must_use]
     pub const fn has_expired(&self) -> bool {
-        self.stays.is_some() && self.text.is_empty()
+        self.stays.is_some() && self.text.is_empty() && self.file.is_none()
     }
 
     /// Whether its time runs.
@@ -107,7 +107,7 @@ impl Unit {
     /// Forgets what a direct message said. It stays, empty, so that it is not taken in again.
     pub async fn expire_message(&mut self, message: Message) -> Result<(), StoreError> {
         let place = (message.conversation, message.author, message.item);
-        let message = Message { text: String::new(), ..message };
+        let message = Message { text: String::new(), file: None, ..message };
         let key = timeline::item_key(&self.vault, place.0, place.1, place.2);
         let sealed = self.vault.seal_text("message", &key, &message);
         sqlx::query("UPDATE message SET sealed = $1 WHERE item = $2")

@@ -23,6 +23,7 @@ mod search;
 #[cfg(feature = "simulation")]
 mod steady;
 mod timeline;
+mod transfer;
 mod vault;
 
 use std::{os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc, time::Duration};
@@ -45,6 +46,7 @@ pub use post::{Abouts, Erased, Place, PlacedPost, Post, PostPage, Told};
 pub use posting::Posting;
 pub use search::SegmentRow;
 pub use timeline::{Message, MessageState, Page, Placed, Waits};
+pub use transfer::{Transfer, TransferTask};
 pub use vault::Vault;
 
 /// What can go wrong with the store.
@@ -85,12 +87,13 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// The schema, a file a version. A landed migration is never edited.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../../migrations/client/0001_initial.sql"),
     include_str!("../../../migrations/client/0002_communities.sql"),
     include_str!("../../../migrations/client/0003_search.sql"),
     include_str!("../../../migrations/client/0004_seen.sql"),
     include_str!("../../../migrations/client/0005_expiring.sql"),
+    include_str!("../../../migrations/client/0006_files.sql"),
 ];
 /// Readers beside the writer: a page of history does not wait for an envelope.
 const READERS: u32 = 2;
@@ -286,6 +289,7 @@ const SET_VERSION: [&str; MIGRATIONS.len()] = [
     "PRAGMA user_version = 3",
     "PRAGMA user_version = 4",
     "PRAGMA user_version = 5",
+    "PRAGMA user_version = 6",
 ];
 
 #[cfg(test)]

@@ -147,10 +147,11 @@ impl Unit {
         Ok(())
     }
 
-    /// The first that waits in each conversation, at most `count`: nothing overtakes within a conversation.
+    /// The first that waits in each conversation, at most `count`: nothing overtakes within a conversation, but what waits for its file.
     pub async fn outbox_fronts(&mut self, count: u32) -> Result<Vec<Outgoing>, StoreError> {
         let rows = sqlx::query(
-            "SELECT item, sealed FROM outbox WHERE position IN (SELECT min(position) FROM outbox GROUP BY conversation)
+            "SELECT item, sealed FROM outbox WHERE position IN
+             (SELECT min(position) FROM outbox WHERE item NOT IN (SELECT item FROM transfer) GROUP BY conversation)
              ORDER BY position LIMIT $1",
         )
         .bind(i64::from(count))
@@ -231,7 +232,7 @@ impl Unit {
             .bind(conversation_key(&self.vault, from))
             .execute(&mut *self.transaction)
             .await?;
-        Ok(())
+        self.move_transfers(author, from, to).await
     }
 
     /// Takes an entry out of the outbox.

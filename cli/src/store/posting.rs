@@ -83,10 +83,11 @@ impl Unit {
         Ok(())
     }
 
-    /// The first of each channel's queue, at most `count`.
+    /// The first of each channel's queue that does not wait for its file, at most `count`.
     pub async fn posting_fronts(&mut self, count: u32) -> Result<Vec<Posting>, StoreError> {
         let rows = sqlx::query(
-            "SELECT item, sealed FROM posting WHERE position IN (SELECT min(position) FROM posting GROUP BY channel)
+            "SELECT item, sealed FROM posting WHERE position IN
+             (SELECT min(position) FROM posting WHERE item NOT IN (SELECT item FROM transfer) GROUP BY channel)
              ORDER BY position LIMIT $1",
         )
         .bind(i64::from(count))
@@ -97,14 +98,15 @@ impl Unit {
             .collect()
     }
 
-    /// The front of one channel's queue, in order, at most `count`.
+    /// The front of one channel's queue, in order, without what waits for its file, at most `count`.
     pub async fn postings(
         &mut self,
         chain: ChainId,
         count: u32,
     ) -> Result<Vec<Posting>, StoreError> {
         let rows = sqlx::query(
-            "SELECT item, sealed FROM posting WHERE channel = $1 ORDER BY position LIMIT $2",
+            "SELECT item, sealed FROM posting WHERE channel = $1 AND item NOT IN (SELECT item FROM transfer)
+             ORDER BY position LIMIT $2",
         )
         .bind(channel_key(&self.vault, chain))
         .bind(i64::from(count))

@@ -42,6 +42,7 @@ fn message(number: u8, state: MessageState) -> Message {
         reason: None,
         waits: None,
         stays: None,
+        file: None,
     }
 }
 

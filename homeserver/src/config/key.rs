@@ -102,6 +102,12 @@ keys! {
         "How many contacts, requests and blocks one user may have.";
     "storage.communities" => communities, "200",
         "How many communities and groups one user may own.";
+    "storage.file_bytes" => file_bytes, "104857600",
+        "How large one file may be, sealed: 100 MiB.";
+    "storage.user_files_bytes" => user_files_bytes, "1073741824",
+        "How many bytes of files one user may keep: 1 GiB.";
+    "storage.all_files_bytes" => all_files_bytes, "53687091200",
+        "How many bytes of files all users may keep together: 50 GiB, so that files cannot fill the disk on which messages are.";
     "storage.peer_items" => peer_items, "100000",
         "How many messages and contact requests wait for one other homeserver that is away; beyond that, senders are told to wait.";
     "storage.peer_bytes" => peer_bytes, "268435456",
@@ -122,6 +128,8 @@ keys! {
         "How long ids of sent messages are remembered, so that one that is sent again is known. Longer than the 35 days for which a sender tries.";
     "retention.ended_sessions" => keep_ended_sessions, "30d",
         "How long sessions that have ended are remembered, so that the use of their stolen tokens is told from a mistake.";
+    "retention.files" => keep_files, "365d",
+        "How long a file is kept after it was sent.";
     "retention.unused_copies" => keep_unused_copies, "7d",
         "How long the copy of a community that another homeserver orders is kept when nobody here belongs to it any more.";
     "retention.outbound" => keep_outbound, "7d",
@@ -170,6 +178,8 @@ keys! {
         "Appends to the journal by one device.";
     "limits.community_user" => limits.community_user, "5/s burst 200",
         "Changes of communities by one user, and parts of the blobs that go with them: the wraps of a large community are 50 parts.";
+    "limits.file_user" => limits.file_user, "40/s burst 400",
+        "Parts of files, of 512 KiB, that all devices of one user put or get: 20 MiB a second.";
     "limits.statement_user" => limits.statement_user, "2000/d burst 1000",
         "Statements in the logs of communities by one user: the founding of a large one takes some hundred at once.";
     "limits.handshake_address" => limits.handshake_address, "5/s burst 30",
@@ -227,12 +237,16 @@ pub(super) fn defaults() -> Config {
         log_filter: String::new(),
         keep_message_ids: Duration::ZERO,
         keep_ended_sessions: Duration::ZERO,
+        keep_files: Duration::ZERO,
         keep_unused_copies: Grace(Duration::ZERO),
         mailbox_envelopes: 0,
         mailbox_bytes: 0,
         journal_bytes: 0,
         contacts: 0,
         communities: 0,
+        file_bytes: 0,
+        user_files_bytes: 0,
+        all_files_bytes: 0,
         peer_items: 0,
         peer_bytes: 0,
         peer_foreigners: 0,

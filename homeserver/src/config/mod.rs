@@ -61,6 +61,8 @@ pub struct Config {
     pub keep_message_ids: Duration,
     /// How long ended sessions are remembered.
     pub keep_ended_sessions: Duration,
+    /// How long files are kept.
+    pub keep_files: Duration,
     /// How long the copy of a community is kept that nobody here has to do with.
     pub keep_unused_copies: Grace,
     /// How many envelopes wait for one device.
@@ -73,6 +75,12 @@ pub struct Config {
     pub contacts: u32,
     /// How many communities and groups one user may own.
     pub communities: u32,
+    /// How large one file may be.
+    pub file_bytes: u64,
+    /// How many bytes of files one user may keep.
+    pub user_files_bytes: u64,
+    /// How many bytes of files all users may keep.
+    pub all_files_bytes: u64,
     /// How many things wait for one peer.
     pub peer_items: u64,
     /// How many bytes wait for one peer.
@@ -113,6 +121,7 @@ pub struct Limits {
     pub ephemera_device: Option<Rate>,
     pub journal_device: Option<Rate>,
     pub community_user: Option<Rate>,
+    pub file_user: Option<Rate>,
     pub statement_user: Option<Rate>,
     pub handshake_address: Option<Rate>,
     pub peer_handshake_address: Option<Rate>,

@@ -9,6 +9,7 @@ mod blob;
 pub(super) mod chain;
 pub(crate) mod community;
 mod contact;
+mod file;
 pub(super) mod mailbox;
 mod outbound;
 mod peer;
@@ -121,6 +122,10 @@ laws! {
     blob:
         a_blob_grows_part_by_part_and_is_read_anywhere,
         a_blob_is_named_counted_and_dropped;
+    file:
+        a_file_grows_part_by_part_and_is_read_anywhere,
+        files_are_counted_and_dropped,
+        files_are_forgotten_in_time;
     prekey:
         a_one_time_key_goes_to_one_claim,
         the_same_claim_gets_the_same_keys,

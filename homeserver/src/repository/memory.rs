@@ -10,6 +10,7 @@ mod chain;
 mod community;
 mod contact;
 mod device;
+mod file;
 mod mailbox;
 mod outstanding;
 mod peer;
@@ -48,6 +49,7 @@ use super::{
     chain::{ChainKind, StoredChain, StoredEntry},
     community::{Belonging, ChainPlace, StoredCommunity, StoredSenderKey},
     contact::StoredContact,
+    file::{FileKey, StoredFile},
     invite::{InviteHash, StoredInvite},
     mailbox::{MailboxHead, Waiting},
     outstanding::StoredOutstanding,
@@ -94,6 +96,7 @@ struct Rows {
     sender_keys: BTreeMap<(ChainId, SenderKeyId), StoredSenderKey>,
     reads: BTreeMap<(ChainId, UserId), u64>,
     blobs: BTreeMap<BlobKey, (StoredBlob, Vec<u8>)>,
+    files: BTreeMap<FileKey, (StoredFile, Vec<u8>)>,
     /// With the last number that was given in each one's queue.
     peers: BTreeMap<ServerName, (StoredPeer, u64)>,
     /// When each was reached last.

@@ -25,6 +25,7 @@ const SQLITE: &Steps = &[
     (9, "unused", include_str!("../../../migrations/homeserver/sqlite/0009_unused.sql")),
     (10, "moved", include_str!("../../../migrations/homeserver/sqlite/0010_moved.sql")),
     (11, "strangers", include_str!("../../../migrations/homeserver/sqlite/0011_strangers.sql")),
+    (12, "files", include_str!("../../../migrations/homeserver/sqlite/0012_files.sql")),
 ];
 const POSTGRES: &Steps = &[
     (1, "begin", include_str!("../../../migrations/homeserver/postgres/0001_begin.sql")),
@@ -46,6 +47,7 @@ const POSTGRES: &Steps = &[
     (9, "unused", include_str!("../../../migrations/homeserver/postgres/0009_unused.sql")),
     (10, "moved", include_str!("../../../migrations/homeserver/postgres/0010_moved.sql")),
     (11, "strangers", include_str!("../../../migrations/homeserver/postgres/0011_strangers.sql")),
+    (12, "files", include_str!("../../../migrations/homeserver/postgres/0012_files.sql")),
 ];
 
 /// Brings an SQLite file up to date.

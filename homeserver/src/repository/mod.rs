@@ -25,6 +25,7 @@ pub mod contact;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod device;
+pub mod file;
 pub mod invite;
 pub mod mailbox;
 pub mod memory;
@@ -53,6 +54,7 @@ pub use self::{
     community::{CommunityRepository, CommunityView},
     contact::{ContactRepository, ContactView},
     device::{DeviceRepository, DeviceView},
+    file::{FileRepository, FileView},
     invite::{InviteRepository, InviteView},
     mailbox::{MailboxRepository, MailboxView},
     outstanding::{OutstandingRepository, OutstandingView},
@@ -78,6 +80,7 @@ pub trait View:
     + ContactView
     + CommunityView
     + BlobView
+    + FileView
     + PeerView
     + QueueView
     + OutstandingView
@@ -108,6 +111,7 @@ pub trait Repository:
     + ContactRepository
     + CommunityRepository
     + BlobRepository
+    + FileRepository
     + PeerRepository
     + QueueRepository
     + OutstandingRepository

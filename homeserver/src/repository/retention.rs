@@ -20,9 +20,16 @@ pub struct Purge {
     pub invites_before: Timestamp,
     /// Blobs that no statement has named, and of which nothing came since this.
     pub blobs_before: Timestamp,
+    /// Files that were whole before this.
+    pub files_before: Timestamp,
+    /// Files that are not whole, and of which nothing came since this.
+    pub unfinished_files_before: Timestamp,
     /// At most this many rows of each kind, so that no unit takes long: call again while something was found.
     pub rows: u32,
 }
+
+/// How many files one [`Purge`] forgets.
+pub const FILES: u32 = 16;
 
 /// How much was forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +44,8 @@ pub struct Purged {
     pub invites: u64,
     /// Blobs that nothing named.
     pub blobs: u64,
+    /// Files; at most [`FILES`] at once, because each may be large.
+    pub files: u64,
     /// Entries in channels of communities that have ended.
     pub entries: u64,
 }

@@ -160,7 +160,7 @@ impl Limiter {
             PeerCopies, PeerJoins, PeerSender, PeerStrangers, Places, Registrations, Statements,
         };
         let clock = Watch(clock);
-        let rows: [(Bucket, Scope, Option<Rate>); 35] = [
+        let rows: [(Bucket, Scope, Option<Rate>); 36] = [
             (Class(RateClass::Read), Scope::Device, limits.read_device),
             (Class(RateClass::Read), Scope::User, limits.read_user),
             (Class(RateClass::Read), Scope::Address, limits.read_address),
@@ -184,6 +184,7 @@ impl Limiter {
             (Class(RateClass::Ephemera), Scope::Device, limits.ephemera_device),
             (Class(RateClass::Journal), Scope::Device, limits.journal_device),
             (Class(RateClass::Community), Scope::User, limits.community_user),
+            (Class(RateClass::File), Scope::User, limits.file_user),
             (Statements, Scope::User, limits.statement_user),
             (Class(RateClass::PeerHandshake), Scope::Address, limits.peer_handshake_address),
             (Class(RateClass::PeerRead), Scope::Peer, limits.peer_read),

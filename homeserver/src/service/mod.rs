@@ -12,6 +12,7 @@ pub mod contact;
 pub mod directory;
 pub mod feed;
 pub mod fence;
+pub mod file;
 pub mod follow;
 pub mod invite;
 pub mod journal;

@@ -34,6 +34,8 @@ const KEEP_CLAIMS: Duration = Duration::from_hours(168);
 const KEEP_IDLE_SESSIONS: Duration = Duration::from_hours(9600);
 /// How long a blob is kept that no statement names: a batch follows its wraps within minutes.
 const KEEP_BLOBS: Duration = Duration::from_hours(1);
+/// How long a file is kept that does not go on: whoever sends it may be offline over night.
+const KEEP_UNFINISHED_FILES: Duration = Duration::from_hours(24);
 /// How long invites that are over are still listed.
 const KEEP_INVITES: Duration = Duration::from_hours(720);
 /// Rows of each kind in one unit of work, so that none takes long.
@@ -155,6 +157,8 @@ pub async fn purge(services: &Services) -> Result<Purged, StorageError> {
     };
     let purge = Purge {
         blobs_before: before(KEEP_BLOBS),
+        files_before: before(services.config.keep_files),
+        unfinished_files_before: before(KEEP_UNFINISHED_FILES),
         messages_before: before(services.config.keep_message_ids),
         sessions_ended_before: before(services.config.keep_ended_sessions),
         sessions_idle_before: before(KEEP_IDLE_SESSIONS),
@@ -172,6 +176,7 @@ pub async fn purge(services: &Services) -> Result<Purged, StorageError> {
         total.claims = total.claims.saturating_add(purged.claims);
         total.invites = total.invites.saturating_add(purged.invites);
         total.blobs = total.blobs.saturating_add(purged.blobs);
+        total.files = total.files.saturating_add(purged.files);
         total.entries = total.entries.saturating_add(purged.entries);
         if purged == Purged::default() {
             return Ok(total);

@@ -12,6 +12,7 @@ pub mod community;
 pub mod contact;
 pub mod device;
 pub mod discovery;
+pub mod file;
 pub mod link;
 pub mod look;
 pub mod message;
@@ -158,6 +159,8 @@ wire_index! {
         #[n(17)] PeerClaim,
         /// What a homeserver hands over.
         #[n(18)] PeerForward,
+        /// Parts of files.
+        #[n(19)] File,
     }
 }
 

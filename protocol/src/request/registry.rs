@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::{
     Caller, RateClass, Refusal, Request, account, admin, blob, chain, channel, community, contact,
-    device, discovery, link, look, message, peer, peer_people, peer_place, peer_return, peering,
-    prekey, presence, server, session,
+    device, discovery, file, link, look, message, peer, peer_people, peer_place, peer_return,
+    peering, prekey, presence, server, session,
 };
 use crate::{
     schema::{Catalogue, Schema},
@@ -136,6 +136,9 @@ impl Registry {
             .with::<channel::ListReads>()
             .with::<blob::PutBlob>()
             .with::<blob::GetBlob>()
+            .with::<file::PutFile>()
+            .with::<file::GetFile>()
+            .with::<file::DropFile>()
             .with::<peering::ListKnownServers>()
     }
 
@@ -162,6 +165,7 @@ impl Registry {
             .with::<peer_place::PeerTellForks>()
             .with::<peer_people::PeerTellPeople>()
             .with::<peer_people::PeerFetchProfile>()
+            .with::<file::PeerGetFile>()
             .with::<peer_place::PeerLeavePlace>()
             .with::<peer_place::PeerPrepareMove>()
             .with::<peer_place::PeerOfferPlace>()

@@ -222,6 +222,8 @@ impl<'w> Stage<'w> {
         let send = Send {
             to,
             text: text.clone(),
+            file: None,
+            file_name: None,
             id: Some(id),
             until: Until::Sent,
             timeout_ms: u64::try_from(PATIENCE.as_millis()).ok(),

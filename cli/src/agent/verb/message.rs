@@ -5,10 +5,16 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Nothing, RoomLine, Verb, rfc3339};
+use super::{
+    Call, Nothing, RoomLine, Verb,
+    file::{FileEvent, FileLine, absolute, tell_progress},
+    rfc3339,
+};
 use crate::{
     e2ee::payload::Stay,
-    engine::{ReadOrder, SayOrder, SendOrder, Spot, Staying, TailOrder, is_room},
+    engine::{
+        FileOrder, ReadOrder, Reporter, SayOrder, SendOrder, Spot, Staying, TailOrder, is_room,
+    },
     error::{CommandError, Kind},
     store::{Message, MessageState, Placed},
 };
@@ -19,8 +25,15 @@ use crate::{
 pub struct Send {
     /// To whom: `@bob`, `bob@nest.example`, `club#general` or `+weekend`.
     pub to: String,
-    /// What it says.
+    /// What it says; may be empty beside a file.
+    #[serde(default)]
     pub text: String,
+    /// The file that goes with it, by its path on the agent's machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// What that is to be called; as it is called there when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
     /// Its id: a UUID, or any word that is the same when the same message is sent again. The same id never sends twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -88,11 +101,21 @@ impl Verb for Send {
     const METHOD: &'static str = "send";
     const ABOUT: &'static str = "Sends a message and waits until it has come as far as was asked.";
     type Reply = SendLine;
-    type Event = Nothing;
+    type Event = FileEvent;
 
     async fn run(self, call: Call) -> Result<SendLine, CommandError> {
         let is_queued = !self.no_queue;
-        let said = if is_room(&self.to) { self.say(&call).await } else { self.write(&call).await };
+        let has_file = self.file.is_some();
+        let (tell, told) = Reporter::new();
+        let said = async {
+            if is_room(&self.to) {
+                self.say(&call, tell).await
+            } else {
+                self.write(&call, tell).await
+            }
+        };
+        let said =
+            if has_file { Box::pin(tell_progress(&call, told, said)).await } else { said.await };
         said.map_err(|error| if is_queued { kept(error) } else { error })
     }
 }
@@ -107,6 +130,11 @@ pub(super) fn kept(error: CommandError) -> CommandError {
 }
 
 impl Send {
+    fn file_order(&self) -> Result<Option<FileOrder>, CommandError> {
+        let Some(path) = &self.file else { return Ok(None) };
+        Ok(Some(FileOrder { path: absolute(path)?, name: self.file_name.clone() }))
+    }
+
     fn staying(&self) -> Result<Staying, CommandError> {
         let Some(seconds) = self.expires_after else { return Ok(Staying::AsSet) };
         if seconds == 0 {
@@ -118,11 +146,12 @@ impl Send {
     }
 
     /// Sends it to a person.
-    async fn write(self, call: &Call) -> Result<SendLine, CommandError> {
+    async fn write(self, call: &Call, tell: Reporter) -> Result<SendLine, CommandError> {
         if self.reply_to.is_some() || self.thread.is_some() {
             return Err(CommandError::new(Kind::Usage, "replies and threads are for rooms"));
         }
         let staying = self.staying()?;
+        let file = self.file_order()?;
         let wanted = match self.until {
             Until::Sent => MessageState::Sent,
             Until::Delivered => MessageState::Delivered,
@@ -136,6 +165,8 @@ impl Send {
             timeout: self.timeout_ms.map(Duration::from_millis),
             is_queued: !self.no_queue,
             staying,
+            file,
+            tell,
         };
         let (message, to) = call.engine.send(order).await?;
         let (server, since) = waits_of(&message);
@@ -152,7 +183,7 @@ impl Send {
     }
 
     /// Sends it to a room.
-    async fn say(self, call: &Call) -> Result<SendLine, CommandError> {
+    async fn say(self, call: &Call, tell: Reporter) -> Result<SendLine, CommandError> {
         if self.until != Until::Sent {
             return Err(CommandError::new(
                 Kind::Usage,
@@ -160,6 +191,7 @@ impl Send {
             ));
         }
         let staying = self.staying()?;
+        let file = self.file_order()?;
         let order = SayOrder {
             to: self.to,
             text: self.text,
@@ -169,6 +201,8 @@ impl Send {
             timeout: self.timeout_ms.map(Duration::from_millis),
             is_queued: !self.no_queue,
             staying,
+            file,
+            tell,
         };
         let (placed, room) = call.engine.say(order).await?;
         Ok(SendLine {
@@ -227,6 +261,9 @@ pub struct MessageLine {
     /// Whether it was forgotten so; its text is empty then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expired: bool,
+    /// The file that goes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileLine>,
     /// The order of arrival at this device: what `tail` goes on after.
     pub cursor: u64,
     /// What a message of a channel has beyond that.
@@ -255,6 +292,7 @@ impl MessageLine {
             request,
             expires_after: message.stays.map(Stay::seconds),
             expired,
+            file: message.file.as_ref().map(|file| FileLine::new(file, None)),
             cursor: position,
             room: None,
         }

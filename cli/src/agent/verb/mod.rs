@@ -8,6 +8,7 @@ mod channel;
 mod community;
 mod contact;
 mod device;
+mod file;
 mod keys;
 mod log;
 mod member;
@@ -47,6 +48,7 @@ pub use device::{
     DeviceLine, DeviceLink, DeviceLinked, DeviceList, DeviceRename, DeviceRevoke, LinkEvent,
     RecoveryCreate, RecoveryCreated,
 };
+pub use file::{FileEvent, FileGet, FileLine, SavedLine, percent};
 pub use keys::{KeysLine, KeysShow, LockLine, StoreLock};
 pub use log::{CommunityLog, CommunityVerify, ForkLine, LogLine, VerifiedLine};
 pub use member::{
@@ -192,6 +194,7 @@ pub fn table() -> &'static [Entry] {
             Entry::of::<Settings>(),
             Entry::of::<MessageChange>(),
             Entry::of::<Report>(),
+            Entry::of::<FileGet>(),
             Entry::of::<CommunityList>(),
             Entry::of::<CommunityShow>(),
             Entry::of::<CommunityCreate>(),

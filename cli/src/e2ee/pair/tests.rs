@@ -80,7 +80,7 @@ impl End {
 }
 
 fn text(words: &str) -> Payload {
-    Payload::Text(Text { text: words.to_owned(), reply_to: None, stays: None })
+    Payload::Text(Text { text: words.to_owned(), reply_to: None, stays: None, file: None })
 }
 
 fn seal_at(

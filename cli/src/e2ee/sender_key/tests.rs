@@ -65,6 +65,7 @@ fn text(text: &str) -> Content {
         mentions: vec![],
         mentions_all: false,
         stays: None,
+        file: None,
     })
 }
 
@@ -204,6 +205,7 @@ fn the_longest_content_fits_and_a_longer_one_does_not() {
         mentions: vec![UserId::from_bytes([1; 32]); MENTIONS + 1],
         mentions_all: false,
         stays: None,
+        file: None,
     });
     for content in [unknown(CONTENT_BYTES + 1), many] {
         let unsealed = sender.seal(&keys(), &facts(0), &content, &mut random).unwrap_err();

@@ -82,6 +82,7 @@ pub(super) fn text(text: &str) -> Content {
         mentions: vec![],
         mentions_all: false,
         stays: None,
+        file: None,
     })
 }
 

@@ -120,6 +120,7 @@ fn content(index: u32) -> Content {
             mentions,
             mentions_all: true,
             stays: None,
+            file: None,
         }),
         1 => Content::Edit(Edit { target, text: "other".to_owned(), mentions }),
         255 => Content::React(React { target, emoji: "🎉".to_owned(), on: true }),

@@ -4,15 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rookery_protocol::id::{ChainId, UserId};
+use rookery_protocol::id::{BlobId, ChainId, UserId};
 
 use super::{
     super::Engine,
     merge::{Shown, merge},
 };
 use crate::{
-    agent::verb::{AboutLine, ErasedLine, MessageLine, RoomLine, rfc3339},
-    e2ee::content::{Content, MessageRef, Stay},
+    agent::verb::{AboutLine, ErasedLine, FileLine, MessageLine, RoomLine, rfc3339},
+    e2ee::content::{Attachment, Content, MessageRef, Stay, Text},
     error::CommandError,
     store::{EXPIRED, MessageState, Place, PlacedPost},
 };
@@ -22,6 +22,8 @@ use crate::{
 struct Names {
     users: HashMap<UserId, String>,
     rooms: HashMap<ChainId, String>,
+    /// How far files have come that are on their way.
+    sent: HashMap<BlobId, (u64, u64)>,
 }
 
 /// A post with what has become of it.
@@ -66,6 +68,14 @@ impl Engine {
         let rooms: BTreeSet<ChainId> =
             posts.iter().map(|merged| merged.placed.post.chain).collect();
         let mut names = Names::default();
+        for merged in posts.iter().filter(|merged| merged.placed.post.state == MessageState::Queued)
+        {
+            if let Content::Text(Text { file: Some(file), .. }) = &merged.said
+                && let Some(sent) = self.progress.of(file.file)
+            {
+                names.sent.insert(file.file, sent);
+            }
+        }
         for user in users {
             names.users.insert(user, self.name_of_user(user).await?);
         }
@@ -77,6 +87,10 @@ impl Engine {
 }
 
 impl Names {
+    fn file(&self, file: &Attachment) -> FileLine {
+        FileLine::new(file, self.sent.get(&file.file).copied())
+    }
+
     fn user(&self, user: UserId) -> String {
         self.users.get(&user).cloned().unwrap_or_default()
     }
@@ -99,7 +113,7 @@ impl Merged {
         let Self { placed, said, shown, replies } = self;
         let post = &placed.post;
         let id = |reference: MessageRef| reference.item.to_string();
-        let mut stays = None;
+        let (mut stays, mut file) = (None, None);
         let (reply_to, mentions) = match &said {
             Content::Text(text) => {
                 let mut mentioned: Vec<String> =
@@ -108,6 +122,7 @@ impl Merged {
                     mentioned.push("everyone".to_owned());
                 }
                 stays = text.stays;
+                file = text.file.as_ref().filter(|file| file.is_possible());
                 (text.reply_to.map(id), mentioned)
             }
             _ => (None, vec![]),
@@ -157,6 +172,7 @@ impl Merged {
             request: false,
             expires_after: stays.map(Stay::seconds),
             expired,
+            file: file.filter(|_| post.erased.is_none()).map(|file| names.file(file)),
             cursor: placed.position,
             room: Some(Box::new(line)),
         }

@@ -134,6 +134,7 @@ mod tests {
             mentions: vec![],
             mentions_all: false,
             stays: None,
+            file: None,
         };
         placed(1, 0, Some(0), &Content::Text(text))
     }

@@ -20,15 +20,15 @@ use rookery_protocol::{
 use tokio::sync::Notify;
 
 use super::{
-    super::{Engine, draw, new_item, queue::Queued},
+    super::{Engine, draw, file::kept_size, new_item, queue::Queued},
     abroad::hub_away,
     fork::hub_forked,
     log::Reader,
 };
 use crate::{
-    e2ee::content::Content,
+    e2ee::content::{Attachment, Content, Text},
     error::{CommandError, Kind as ErrorKind},
-    store::{MessageState, Post, Posting, StoreError, Unit},
+    store::{MessageState, Post, Posting, StoreError, Transfer, TransferTask, Unit},
 };
 
 /// Channels that are posted to at once.
@@ -275,14 +275,28 @@ impl Engine {
     ) -> Result<(), CommandError> {
         self.check_stays(community).await?;
         let chain = ChainId::of_channel(community, channel);
+        let mut file = match content {
+            Content::Text(text) => text.file.clone(),
+            _ => None,
+        };
         let mut unit = self.store.write().await?;
         let now = self.now();
         match unit.post(chain, self.user, item).await? {
             Some(known) if known.post.state == MessageState::Failed => {
                 let again = Post { state: MessageState::Queued, reason: None, ..known.post };
-                unit.update_post(&again).await?;
+                match (&file, again.said()) {
+                    (None, Content::Text(known)) if known.file.is_some() => file = known.file,
+                    _ => {}
+                }
+                let content = with_file(content, file.clone()).encode();
+                unit.update_post(&Post { content, ..again }).await?;
             }
-            Some(_) => return Ok(()),
+            Some(_) => {
+                if let Some(file) = file {
+                    self.discard(file.file);
+                }
+                return Ok(());
+            }
             None => {
                 let post = Post {
                     chain,
@@ -302,10 +316,16 @@ impl Engine {
                 unit.add_post(&post).await?;
             }
         }
-        let posting = Posting::of(community, channel, item, content, now);
+        let content = with_file(content, file.clone());
+        let posting = Posting::of(community, channel, item, &content, now);
         unit.enqueue_posting(self.user, &posting).await?;
+        if let Some(file) = &file {
+            let task = TransferTask::ForChannel { chain, item };
+            unit.put_transfer(self.user, &Transfer::new(file.file, task, kept_size(file))).await?;
+        }
         unit.commit().await?;
         self.timeline_changed();
+        self.transfers_wake.notify_one();
         self.postings_wake.notify_one();
         Ok(())
     }
@@ -338,6 +358,14 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let posting = Posting::redacting(community, channel, new_item(), erases, self.now());
         unit.enqueue_posting(self.user, &posting).await
+    }
+}
+
+/// The same with a file that it had before.
+fn with_file(content: &Content, file: Option<Box<Attachment>>) -> Content {
+    match content.clone() {
+        Content::Text(text) => Content::Text(Text { file, ..text }),
+        other => other,
     }
 }
 

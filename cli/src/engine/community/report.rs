@@ -8,7 +8,7 @@ use rookery_protocol::{community::Permissions, id::UserId};
 use tokio::time::Instant;
 
 use super::{
-    super::{Engine, SendOrder, Staying},
+    super::{Engine, Reporter, SendOrder, Staying},
     target::Room,
 };
 use crate::{
@@ -121,6 +121,8 @@ impl Engine {
             timeout: None,
             is_queued: true,
             staying: Staying::ForEver,
+            file: None,
+            tell: Reporter::default(),
         };
         self.check_order(&order).await?;
         match self.send_to(person, order, Instant::now()).await {

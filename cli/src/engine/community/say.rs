@@ -9,13 +9,13 @@ use rookery_protocol::{
 };
 
 use super::{
-    super::{Engine, Link, MAX_MESSAGE, Staying, new_item},
+    super::{Engine, FileOrder, Link, MAX_MESSAGE, Reporter, Staying, expiry::file_of, new_item},
     target::Room,
 };
 use crate::{
     e2ee::content::{Content, Edit, MessageRef, Pin, React, Text},
     error::{CommandError, Kind},
-    store::{MessageState, PlacedPost, Standing},
+    store::{MessageState, PlacedPost, Standing, TransferTask},
 };
 
 /// How long it is waited for the hub's answer by default.
@@ -42,12 +42,18 @@ pub(crate) struct SayOrder {
     pub(crate) is_queued: bool,
     /// For how long it stays.
     pub(crate) staying: Staying,
+    /// The file that goes with it.
+    pub(crate) file: Option<FileOrder>,
+    /// Whom it is told how far that has come.
+    pub(crate) tell: Reporter,
 }
 
 impl Engine {
     /// Says something, and waits until it has its place.
     pub(crate) async fn say(&self, order: SayOrder) -> Result<(PlacedPost, Room), CommandError> {
-        check_text(&order.text)?;
+        if order.file.is_none() || order.text.len() > MAX_MESSAGE {
+            check_text(&order.text)?;
+        }
         if !order.is_queued {
             self.online().await?;
         }
@@ -67,12 +73,26 @@ impl Engine {
         self.check_may(&room, Permissions::POST).await?;
         let stays = order.staying.under(self.stay_in(room.community, room.channel));
         let text = order.text;
-        let content = Content::Text(Text { text, reply_to, thread, mentions, mentions_all, stays });
+        let file = match order.file {
+            Some(file) => Some(Box::new(self.enclose(file).await?)),
+            None => None,
+        };
+        let has_file = file.is_some();
+        let content =
+            Content::Text(Text { text, reply_to, thread, mentions, mentions_all, stays, file });
         let item = order
             .label
             .as_deref()
             .map_or_else(new_item, |label| ItemId::from_label(label, self.device));
         self.write_post(room.community, room.channel, item, &content).await?;
+        if has_file {
+            let chain = rookery_protocol::id::ChainId::of_channel(room.community, room.channel);
+            let sent = self.wait_uploaded(TransferTask::ForChannel { chain, item }, &order.tell);
+            match order.timeout {
+                Some(time) => drop(tokio::time::timeout(time, sent).await),
+                None => sent.await?,
+            }
+        }
         let placed = self
             .wait_placed(&room, item, order.timeout.unwrap_or(PATIENCE), order.is_queued)
             .await?;
@@ -175,6 +195,14 @@ impl Engine {
         let erases: Vec<u64> = std::iter::once(place).chain(related).take(MAX_ERASED).collect();
         let item = new_item();
         self.write_redaction(room.community, room.channel, item, erases, reason).await?;
+        if placed.post.author == self.user
+            && let Some(file) = file_of(&placed.post)
+        {
+            let mut unit = self.store.write().await?;
+            self.owe_file_drop(&mut unit, file).await?;
+            unit.commit().await?;
+            self.transfers_wake.notify_one();
+        }
         self.wait_sent(&room, item).await
     }
 

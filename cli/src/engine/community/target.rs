@@ -259,7 +259,7 @@ impl Engine {
     }
 
     /// The message of a room that a person names by its id.
-    pub(super) async fn post_named(
+    pub(in super::super) async fn post_named(
         &self,
         room: &Room,
         text: &str,

@@ -100,6 +100,7 @@ fn text_of(text: &str, reply_to: Option<MessageRef>) -> Content {
         mentions: vec![],
         mentions_all: false,
         stays: None,
+        file: None,
     })
 }
 
@@ -124,6 +125,7 @@ async fn apply(store: &Store, number: usize, event: &Event, known: &mut Vec<Naiv
                 reason: None,
                 waits: None,
                 stays: None,
+                file: None,
             };
             unit.add_message(&message).await.unwrap();
             let (item, text) = (item(number), text.clone());

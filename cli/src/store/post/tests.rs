@@ -29,7 +29,15 @@ fn post(number: u8, seq: Option<u64>) -> Post {
     let root = reference(number % 4);
     let said = |text: String, thread| {
         let (reply_to, mentions) = (None, vec![]);
-        Content::Text(Text { text, reply_to, thread, mentions, mentions_all: false, stays: None })
+        Content::Text(Text {
+            text,
+            reply_to,
+            thread,
+            mentions,
+            mentions_all: false,
+            stays: None,
+            file: None,
+        })
     };
     let content = match number {
         0..4 => said(format!("message {number}"), None),

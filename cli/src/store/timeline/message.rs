@@ -7,7 +7,7 @@ use rookery_protocol::{
     time::Timestamp,
 };
 
-use crate::e2ee::payload::Stay;
+use crate::e2ee::{file::Attachment, payload::Stay};
 
 /// How far a message has come. The words are those of the interface for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -105,6 +105,9 @@ pub struct Message {
     /// For how long it stays once it was read.
     #[n(9)]
     pub stays: Option<Stay>,
+    /// The file that goes with it.
+    #[n(10)]
+    pub file: Option<Box<Attachment>>,
 }
 
 /// Which server a message waits for.

@@ -167,6 +167,8 @@ pub(super) fn send_text(
     let verb = Send {
         to: target.clone(),
         text,
+        file: None,
+        file_name: None,
         id: Some(id.clone()),
         until: Until::Sent,
         timeout_ms: None,

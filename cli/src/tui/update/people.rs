@@ -302,6 +302,8 @@ pub(super) fn forward(state: &mut State, target: &str, message: &Message) -> Vec
     let verb = Send {
         to: target.to_owned(),
         text: text.clone(),
+        file: None,
+        file_name: None,
         id: Some(id.clone()),
         until: Until::Sent,
         timeout_ms: None,

@@ -44,6 +44,8 @@ pub(super) async fn what_is_over_is_forgotten_in_slices(storage: &dyn Storage) {
     }
     let purge = Purge {
         blobs_before: at(0),
+        files_before: at(0),
+        unfinished_files_before: at(0),
         messages_before: at(4),
         sessions_ended_before: at(61),
         sessions_idle_before: at(1),
@@ -86,6 +88,8 @@ pub(super) async fn what_belongs_to_no_community_is_forgotten(storage: &dyn Stor
     unit.name_blob(blob::key(3)).await.unwrap();
     let purge = Purge {
         blobs_before: at(20),
+        files_before: at(20),
+        unfinished_files_before: at(20),
         messages_before: at(0),
         sessions_ended_before: at(0),
         sessions_idle_before: at(0),

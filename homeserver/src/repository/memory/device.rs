@@ -14,7 +14,7 @@ use super::Handle;
 use crate::repository::{
     StorageError,
     device::{DeviceFacts, DeviceRepository, DeviceSeen, DeviceView},
-    retention::{Census, Purge, Purged, RetentionRepository, RetentionView},
+    retention::{Census, FILES, Purge, Purged, RetentionRepository, RetentionView},
 };
 
 #[async_trait]
@@ -130,6 +130,11 @@ impl RetentionRepository for Handle {
             entries,
             blobs: forget(&mut rows.blobs, most, |(blob, _)| {
                 !blob.is_named && blob.at < purge.blobs_before
+            }),
+            files: forget(&mut rows.files, most.min(FILES as usize), |(file, _)| {
+                let before =
+                    if file.is_whole { purge.files_before } else { purge.unfinished_files_before };
+                file.at < before
             }),
             messages: forget(&mut rows.messages, most, |at| *at < purge.messages_before),
             sessions: forget(&mut rows.sessions, most, |session| {

@@ -25,7 +25,7 @@ use crate::repository::{
 /// The file of rows in a copy.
 const FILE: &str = "rows.copy";
 /// All tables but that of one-time keys, which no copy has; each after those that it refers to.
-pub(super) const TABLES: [&str; 34] = [
+pub(super) const TABLES: [&str; 36] = [
     "server",
     "account",
     "invite",
@@ -47,6 +47,8 @@ pub(super) const TABLES: [&str; 34] = [
     "channel_read",
     "blob",
     "blob_part",
+    "file",
+    "file_part",
     "peer",
     "stranger",
     "peer_root",

@@ -23,6 +23,8 @@ mod community;
 mod contact;
 #[path = "../sql/device.rs"]
 mod device;
+#[path = "../sql/file.rs"]
+mod file;
 #[path = "../sql/invite.rs"]
 mod invite;
 #[path = "../sql/mailbox.rs"]

@@ -6,7 +6,7 @@ use sqlx::query;
 use super::{Handle, row::Cells};
 use crate::repository::{
     StorageError,
-    retention::{Census, Purge, Purged, RetentionRepository, RetentionView},
+    retention::{Census, FILES, Purge, Purged, RetentionRepository, RetentionView},
 };
 
 #[async_trait]
@@ -58,6 +58,13 @@ impl RetentionRepository for Handle {
                      (SELECT community, blob, user_id FROM blob WHERE at < $1 AND NOT named
                       ORDER BY at LIMIT $2)";
         let blobs = query(blobs).bind(purge.blobs_before.to_row()).bind(most);
+        let files = "DELETE FROM file WHERE (file, user_id) IN
+                     (SELECT file, user_id FROM file
+                      WHERE (whole AND at < $1) OR (NOT whole AND at < $2) LIMIT $3)";
+        let files = query(files)
+            .bind(purge.files_before.to_row())
+            .bind(purge.unfinished_files_before.to_row())
+            .bind(most.min(i64::from(FILES)));
         let entries = "DELETE FROM entry WHERE (chain, seq) IN
                        (SELECT entry.chain, seq FROM community
                         JOIN community_chain ON community_chain.community = community.community
@@ -70,6 +77,7 @@ impl RetentionRepository for Handle {
             claims: self.execute(claims).await?.saturating_add(self.execute(keys).await?),
             invites: self.execute(invites).await?,
             blobs: self.execute(blobs).await?,
+            files: self.execute(files).await?,
             entries: self.execute(entries).await?,
         })
     }

@@ -11,6 +11,7 @@ pub mod answer;
 pub mod contact;
 pub mod copy;
 pub mod discovery;
+pub mod file;
 pub mod forward;
 pub mod give_back;
 pub mod handshake;

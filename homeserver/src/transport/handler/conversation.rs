@@ -1,4 +1,4 @@
-//! Messages, prekeys, chains, contacts and presence.
+//! Messages, prekeys, chains, contacts, files and presence.
 
 use rookery_protocol::{
     name::Address,
@@ -6,6 +6,7 @@ use rookery_protocol::{
         Failure, LoggedIn, Outcome, Refusal,
         chain::{AppendJournal, NameOfUser, ReadChain, ReadError, ResolveUser},
         contact::{ChangeContact, ListContacts, RequestContact},
+        file::{DropFile, GetFile, PutFile},
         message::SendMessage,
         prekey::{ClaimPrekeys, PublishPrekeys},
         presence::{ListPresence, SetPresence},
@@ -15,7 +16,7 @@ use rookery_protocol::{
 
 use super::account::reach;
 use crate::{
-    service::{chain, contact, journal, message, peer, prekey, presence},
+    service::{chain, contact, file, journal, message, peer, prekey, presence},
     transport::router::{Context, Router},
 };
 
@@ -33,6 +34,9 @@ pub(super) fn add(router: Router) -> Router {
         .on(change_contact)
         .on(set_presence)
         .on(list_presence)
+        .on(put_file)
+        .on(get_file)
+        .on(drop_file)
 }
 
 async fn send(context: Context, who: Authenticated, request: SendMessage) -> Outcome<SendMessage> {
@@ -143,4 +147,16 @@ async fn list_presence(
     _: ListPresence,
 ) -> Outcome<ListPresence> {
     Ok(presence::list(&context.services, who).await?)
+}
+
+async fn put_file(context: Context, who: Authenticated, request: PutFile) -> Outcome<PutFile> {
+    file::put(&context.services, who, request).await
+}
+
+async fn get_file(context: Context, _: Authenticated, request: GetFile) -> Outcome<GetFile> {
+    peer::file::get(&context.services, request).await
+}
+
+async fn drop_file(context: Context, who: Authenticated, request: DropFile) -> Outcome<DropFile> {
+    Ok(file::drop_own(&context.services, who, request).await?)
 }

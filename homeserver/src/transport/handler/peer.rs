@@ -5,6 +5,7 @@ use rookery_protocol::{
     request::{
         Administrator, Anyone, Failure, Homeserver, Outcome,
         discovery::{AddDomain, FindPeer},
+        file::PeerGetFile,
         message::{DismissReturned, ListOutstanding},
         peer::{
             PeerClaim, PeerForward, PeerHeads, PeerHello, PeerProve, PeerReadChain, PeerResolve,
@@ -21,7 +22,7 @@ use rookery_protocol::{
 use crate::{
     service::{
         fence,
-        peer::{admin, answer, give_back, handshake, outstanding, policy, receive},
+        peer::{admin, answer, file, give_back, handshake, outstanding, policy, receive},
     },
     transport::{
         peer,
@@ -51,6 +52,7 @@ pub(super) fn add(router: Router) -> Router {
         .on(find)
         .on(return_users)
         .on(return_places)
+        .on(give_file)
         .on(show_policy)
         .on(set_policy)
         .on(unfence)
@@ -126,6 +128,14 @@ async fn return_places(
     request: PeerReturnPlaces,
 ) -> Outcome<PeerReturnPlaces> {
     Ok(give_back::places(&context.services, peer.0, request).await?)
+}
+
+async fn give_file(
+    context: Context,
+    peer: Homeserver,
+    request: PeerGetFile,
+) -> Outcome<PeerGetFile> {
+    file::give(&context.services, peer.0, request).await
 }
 
 async fn show_policy(context: Context, _: Administrator, _: ShowPolicy) -> Outcome<ShowPolicy> {

@@ -20,6 +20,7 @@ const fn is_harmless(class: RateClass) -> bool {
             | RateClass::Admin
             | RateClass::PeerHandshake
             | RateClass::PeerRead
+            | RateClass::File
     )
 }
 

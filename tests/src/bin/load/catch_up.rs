@@ -167,6 +167,8 @@ pub(crate) async fn post(
                 let send = verb::Send {
                     to: to.to_owned(),
                     text: text(number),
+                    file: None,
+                    file_name: None,
                     id: None,
                     until: verb::Until::Sent,
                     timeout_ms: None,

@@ -298,6 +298,7 @@ pub(super) fn text(text: &str) -> Content {
         mentions: vec![],
         mentions_all: false,
         stays: None,
+        file: None,
     })
 }
 

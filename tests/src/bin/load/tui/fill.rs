@@ -246,6 +246,7 @@ impl Filling {
             reason: None,
             waits: None,
             stays: None,
+            file: None,
         }
     }
 
@@ -257,6 +258,7 @@ impl Filling {
             mentions: vec![],
             mentions_all: false,
             stays: None,
+            file: None,
         });
         let rooms = u64::try_from(self.rooms.len())?;
         Ok(Post {

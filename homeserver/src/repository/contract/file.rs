@@ -1,0 +1,103 @@
+//! Files.
+
+use rookery_protocol::id::BlobId;
+
+use super::{at, open_accounts, user};
+use crate::repository::{
+    Storage,
+    blob::ROW_BYTES,
+    file::{FileKey, FileUse, StoredFile},
+    retention::Purge,
+};
+
+fn key(number: u8) -> FileKey {
+    FileKey { file: BlobId::from_bytes([9; 32]), user: user(number) }
+}
+
+pub(super) async fn a_file_grows_part_by_part_and_is_read_anywhere(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    let bytes: Vec<u8> =
+        (0..2 * ROW_BYTES + 100).map(|place| (place / 1_000).to_le_bytes()[0]).collect();
+    let size = u64::try_from(bytes.len()).unwrap();
+    let cut = ROW_BYTES + 10;
+    let middle = u64::try_from(cut).unwrap();
+    assert_eq!(unit.append_file(key(1), 0, &bytes[..9], at(0)).await.unwrap(), Err(0));
+    unit.begin_file(key(1), size, at(0)).await.unwrap();
+    unit.begin_file(key(1), 3, at(9)).await.unwrap();
+    assert_eq!(unit.append_file(key(1), 5, &bytes[..9], at(0)).await.unwrap(), Err(0));
+    assert_eq!(unit.append_file(key(1), 0, &bytes[..cut], at(1)).await.unwrap(), Ok(middle));
+    for (offset, part) in
+        [(0, &bytes[..9]), (middle.saturating_add(1), &bytes[..9]), (middle, &bytes[cut - 1..])]
+    {
+        let refused = unit.append_file(key(1), offset, part, at(1)).await.unwrap();
+        assert_eq!(refused, Err(middle), "{offset}");
+    }
+    assert_eq!(unit.append_file(key(1), middle, &bytes[cut..], at(2)).await.unwrap(), Ok(size));
+    assert_eq!(unit.whole_file(key(1).file).await.unwrap(), None, "it was not checked");
+    unit.finish_file(key(1), at(3)).await.unwrap();
+    let stored = StoredFile { key: key(1), size, have: size, is_whole: true, at: at(3) };
+    assert_eq!(unit.file(key(1)).await.unwrap(), Some(stored));
+    assert_eq!(unit.whole_file(key(1).file).await.unwrap(), Some(stored));
+    assert_eq!(unit.append_file(key(1), size, &[], at(4)).await.unwrap(), Err(size));
+    for (offset, length) in
+        [(0, size), (middle.saturating_sub(30), 40), (size.saturating_sub(1), 9)]
+    {
+        let from = usize::try_from(offset).unwrap();
+        let to = usize::try_from(offset.saturating_add(length).min(size)).unwrap();
+        let read = unit.file_bytes(key(1), offset, length).await.unwrap();
+        assert!(read == bytes[from..to], "{length} from {offset}");
+    }
+    assert!(unit.file_bytes(key(1), size, 10).await.unwrap().is_empty());
+}
+
+pub(super) async fn files_are_counted_and_dropped(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    for number in [1, 2] {
+        unit.begin_file(key(number), 3, at(1)).await.unwrap();
+        unit.append_file(key(number), 0, &[1, 2, 3], at(1)).await.unwrap().unwrap();
+    }
+    let used = FileUse { of_user: 3, unfinished: 1, of_all: 6 };
+    assert_eq!(unit.file_use(user(1)).await.unwrap(), used);
+    unit.finish_file(key(1), at(2)).await.unwrap();
+    assert_eq!(unit.file_use(user(1)).await.unwrap(), FileUse { unfinished: 0, ..used });
+    unit.drop_file(key(2)).await.unwrap();
+    assert_eq!(unit.file(key(2)).await.unwrap(), None);
+    assert!(unit.file_bytes(key(2), 0, 3).await.unwrap().is_empty());
+    let used = FileUse { of_user: 3, unfinished: 0, of_all: 3 };
+    assert_eq!(unit.file_use(user(1)).await.unwrap(), used);
+    assert_eq!(unit.file_use(user(2)).await.unwrap(), FileUse { of_user: 0, ..used });
+}
+
+pub(super) async fn files_are_forgotten_in_time(storage: &dyn Storage) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    let named = |number: u8| FileKey { file: BlobId::from_bytes([number; 32]), user: user(1) };
+    for number in [1, 2, 3, 4] {
+        unit.begin_file(named(number), 3, at(10)).await.unwrap();
+        unit.append_file(named(number), 0, &[1, 2, 3], at(10)).await.unwrap().unwrap();
+    }
+    unit.finish_file(named(1), at(10)).await.unwrap();
+    unit.finish_file(named(2), at(30)).await.unwrap();
+    unit.append_file(named(3), 3, &[], at(30)).await.unwrap().unwrap();
+    let purge = Purge {
+        messages_before: at(0),
+        sessions_ended_before: at(0),
+        sessions_idle_before: at(0),
+        claims_before: at(0),
+        invites_before: at(0),
+        blobs_before: at(0),
+        files_before: at(5),
+        unfinished_files_before: at(20),
+        rows: 100,
+    };
+    assert_eq!(unit.purge(&purge).await.unwrap().files, 1, "what has not gone on");
+    assert_eq!(unit.file(named(4)).await.unwrap(), None);
+    let later = Purge { files_before: at(20), ..purge };
+    assert_eq!(unit.purge(&later).await.unwrap().files, 1, "what was kept for long enough");
+    assert_eq!(unit.file(named(1)).await.unwrap(), None);
+    for number in [2, 3] {
+        assert!(unit.file(named(number)).await.unwrap().is_some(), "{number}");
+    }
+}
