@@ -1,17 +1,16 @@
 //! `file`, and the files of `send`.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, IsTerminal as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::Context;
 use crate::{
     agent::verb::{FileEvent, FileGet},
     args::{FileVerb, MessageArgs},
-    engine::stream,
+    engine::Stream,
     error::{CommandError, Kind},
     render::size,
 };
@@ -20,9 +19,9 @@ use crate::{
 pub(super) async fn file(context: &Context, verb: FileVerb) -> Result<(), CommandError> {
     let FileVerb::Get { message: MessageArgs { room, message }, output, force } = verb;
     let is_output = output == Path::new("-");
-    let draft = is_output.then(|| Draft::new(context)).transpose()?;
-    let path = match &draft {
-        Some(draft) => draft.0.clone(),
+    let stream = is_output.then(|| Stream::new(&context.place)).transpose()?;
+    let path = match &stream {
+        Some(stream) => stream.path().to_owned(),
         None => std::path::absolute(&output)?,
     };
     let to = text_of(&path)?;
@@ -35,8 +34,8 @@ pub(super) async fn file(context: &Context, verb: FileVerb) -> Result<(), Comman
         .await;
     progress.end();
     let saved = saved?;
-    if let Some(draft) = &draft {
-        let mut source = File::open(&draft.0)?;
+    if let Some(stream) = &stream {
+        let mut source = File::open(stream.path())?;
         let mut output = io::stdout().lock();
         io::copy(&mut source, &mut output)?;
         return Ok(output.flush()?);
@@ -52,30 +51,11 @@ fn text_of(path: &Path) -> Result<String, CommandError> {
     })
 }
 
-/// A file of this command's own in the profile's folder, which goes with it.
-struct Draft(PathBuf);
-
-impl Draft {
-    fn new(context: &Context) -> Result<Self, CommandError> {
-        Ok(Self(stream(&context.place)?))
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, path = %self.0.display(), "a file was left behind");
-        }
-    }
-}
-
 /// Where a file that is sent comes from.
 pub(super) struct Source {
     path: String,
     name: Option<String>,
-    _draft: Option<Draft>,
+    _stream: Option<Stream>,
 }
 
 impl Source {
@@ -83,14 +63,11 @@ impl Source {
     pub(super) fn of(context: &Context, path: &Path) -> Result<Self, CommandError> {
         if path != Path::new("-") {
             let path = text_of(&std::path::absolute(path)?)?;
-            return Ok(Self { path, name: None, _draft: None });
+            return Ok(Self { path, name: None, _stream: None });
         }
-        let draft = Draft::new(context)?;
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.0)?;
-        io::copy(&mut io::stdin().lock(), &mut file)?;
-        let path = text_of(&draft.0)?;
-        Ok(Self { path, name: Some("stdin".to_owned()), _draft: Some(draft) })
+        let stream = Stream::of(&context.place, &mut io::stdin().lock())?;
+        let path = text_of(stream.path())?;
+        Ok(Self { path, name: Some("stdin".to_owned()), _stream: Some(stream) })
     }
 
     /// Its path, for the agent.

@@ -7,12 +7,11 @@ use super::{
 };
 use crate::{
     agent::verb::{
-        FileLine, MarkRead, MarkUnread, MessageAct, MessageChange, MessageLine, Read, ReadLines,
-        Report, Rooms, Send, Thread, Typing,
+        MarkRead, MarkUnread, MessageAct, MessageChange, MessageLine, Read, ReadLines, Report,
+        Rooms, Send, Thread, Typing,
     },
     args::{Expiry, MessageArgs, ReadArgs, SendArgs, TextSource, short},
     error::{CommandError, Kind},
-    render::size,
 };
 
 /// Sends a message, to one or several.
@@ -205,15 +204,10 @@ fn expires(seconds: u32) -> String {
 fn shown_text(message: &MessageLine) -> String {
     let text = text_around(message);
     match &message.file {
-        Some(file) if text.is_empty() => file_words(file),
-        Some(file) => format!("{}  {text}", file_words(file)),
+        Some(file) if text.is_empty() => file.words(),
+        Some(file) => format!("{}  {text}", file.words()),
         None => text,
     }
-}
-
-/// A file in words: `[file] notes.txt 48 KiB`.
-fn file_words(file: &FileLine) -> String {
-    format!("[file] {} {}", crate::render::field(&file.name), size(file.size_bytes))
 }
 
 fn text_around(message: &MessageLine) -> String {

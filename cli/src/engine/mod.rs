@@ -63,7 +63,7 @@ pub(crate) use community::{
 pub(crate) use enter::new_recovery_key;
 pub use enter::{Entered, LoginOrder, RegisterOrder, login, recover, register};
 pub use file::{FileOrder, Reporter};
-pub(crate) use file::{SaveOrder, Target, stream};
+pub(crate) use file::{SaveOrder, Stream, Target};
 pub use index::{Policy, index_next};
 pub(crate) use keys::locked;
 pub use link::Link;

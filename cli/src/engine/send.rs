@@ -98,14 +98,8 @@ impl Engine {
 
     /// Refuses what cannot be sent, whomever it is for.
     pub(super) async fn check_order(&self, order: &SendOrder) -> Result<(), CommandError> {
-        if (order.text.is_empty() && order.file.is_none()) || order.text.len() > MAX_MESSAGE {
-            return Err(CommandError::new(
-                Kind::Usage,
-                format!(
-                    "a message has 1 to {MAX_MESSAGE} bytes, and this one has {}",
-                    order.text.len()
-                ),
-            ));
+        if order.text.len() > MAX_MESSAGE {
+            return Err(wrong_length(&order.text));
         }
         if !self.is_certified() || !order.is_queued {
             self.online().await?;
@@ -128,6 +122,12 @@ impl Engine {
             .label
             .as_deref()
             .map_or_else(new_item, |label| ItemId::from_label(label, self.device));
+        if order.text.is_empty()
+            && order.file.is_none()
+            && !self.has_file(contact.user, item).await?
+        {
+            return Err(wrong_length(&order.text));
+        }
         let stays = order.staying.under(self.stay_with(contact.user));
         let file = match order.file {
             Some(file) => Some(Box::new(self.enclose(file).await?)),
@@ -147,9 +147,11 @@ impl Engine {
                 None => sent.await?,
             }
         }
+        // How long a file takes is the line's to say: the home's answer is waited for from then on.
+        let begun = if has_file && order.timeout.is_none() { Instant::now() } else { started };
         let patience =
             order.timeout.or((order.until == MessageState::Sent).then_some(SENT_PATIENCE));
-        let patience = patience.map(|patience| patience.saturating_sub(started.elapsed()));
+        let patience = patience.map(|patience| patience.saturating_sub(begun.elapsed()));
         let awaited = Awaited {
             item,
             state: order.until,
@@ -159,6 +161,12 @@ impl Engine {
         let address = contact.address();
         let message = self.wait_for(awaited, contact, patience).await?;
         Ok((message, address))
+    }
+
+    /// Whether a message that was written here before has a file, so that the same order again is one to send that.
+    async fn has_file(&self, to: UserId, item: ItemId) -> Result<bool, StoreError> {
+        let known = self.store.read().await?.message(to, self.user, item).await?;
+        Ok(known.is_some_and(|known| known.message.file.is_some()))
     }
 
     /// Puts the message into the timeline and the outbox at once, unless it is there. Gives whom it is for by now.
@@ -348,6 +356,12 @@ impl Engine {
         Err(CommandError { message: format!("{}; {message}", trouble.message), queued, ..trouble }
             .hint(format!("its id is {item}; the same command with --id {item} never sends twice")))
     }
+}
+
+/// What is said of a text that is no message's.
+pub(super) fn wrong_length(text: &str) -> CommandError {
+    let what = format!("a message has 1 to {MAX_MESSAGE} bytes, and this one has {}", text.len());
+    CommandError::new(Kind::Usage, what)
 }
 
 /// What is said when the time is over.

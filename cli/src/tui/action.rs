@@ -70,6 +70,8 @@ actions! {
     Mentions = "mentions" "Messages that mention you" ("") / "mentions", Everywhere "ctrl-x e";
     /// Finds messages with a link in the open conversation.
     Links = "links" "Links in this room" ("") / "links", Everywhere "ctrl-x H";
+    /// Finds messages with a file in the open conversation.
+    Files = "files" "Files in this room" ("") / "files", Everywhere "ctrl-x F";
     /// Finds a message in the open conversation, from where one is backwards.
     Here = "here" "Find in this room" ("WORDS") / "here", Selecting "/";
     /// Finds the one before.
@@ -150,6 +152,10 @@ actions! {
     Unread = "unread" "Unread from here" ("") / "unread", Selecting "u";
     /// Counts the conversation, or all of them, as read.
     Read = "read" "Mark as read" ("[all]") / "read", Everywhere "alt-r";
+    /// Sends a file.
+    File = "file" "Send a file" ("PATH") / "file" | "upload", Everywhere "ctrl-x ctrl-f";
+    /// Writes the message's file into a folder.
+    Save = "save" "Save the file" ("[PATH]") / "save" | "download", Selecting "s";
     /// Opens the text in an editor.
     Editor = "editor" "Write in $EDITOR" ("") / "editor", Everywhere "alt-e", Everywhere "ctrl-x ctrl-e";
     /// Says it in the third person.

@@ -21,7 +21,7 @@ use crate::{
     },
     config::Place,
     e2ee::{OsRandom, Random as _, identity::MadeFor},
-    engine::{self, LoginOrder, RegisterOrder},
+    engine::{self, LoginOrder, RegisterOrder, Stream},
     error::{CommandError, Kind},
     store::{self, AccountStage, Secret, Store},
 };
@@ -105,6 +105,31 @@ pub(super) async fn ask(
     };
     let outcome = shared.call(method, params, tell).await;
     events.send(Event::Answered { ticket, outcome }).await.ok();
+}
+
+/// Asks one verb that takes a file, with a text as the file; that is there until the answer comes, when the agent has its own copy.
+pub(super) async fn ask_with_text(
+    place: Place,
+    shared: Arc<Shared>,
+    (ticket, method, mut params): (u64, &'static str, Value),
+    text: String,
+    events: mpsc::Sender<Event>,
+) {
+    let written = tokio::task::spawn_blocking(move || Stream::of(&place, &mut text.as_bytes()));
+    let written = written.await.map_err(std::io::Error::other).flatten();
+    let stream = match written {
+        Ok(stream) => stream,
+        Err(error) => {
+            let outcome = Err(error.into());
+            events.send(Event::Answered { ticket, outcome }).await.ok();
+            return;
+        }
+    };
+    if let Some(params) = params.as_object_mut() {
+        params.insert("file".to_owned(), stream.path().to_string_lossy().into());
+    }
+    ask(shared, ticket, method, params, events).await;
+    drop(stream);
 }
 
 /// Follows what the agent tells, until it no longer does.

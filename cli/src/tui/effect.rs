@@ -20,6 +20,17 @@ pub enum Effect {
         /// Its parameters.
         params: Value,
     },
+    /// The same, with a text that is sent as a file.
+    AskWithText {
+        /// The question's number.
+        ticket: u64,
+        /// The method of the verb table.
+        method: &'static str,
+        /// Its parameters, without the file.
+        params: Value,
+        /// What is in the file.
+        text: String,
+    },
     /// Give up on a question.
     Cancel(u64),
     /// Have a timer end after a while. One that runs already is set anew.

@@ -141,7 +141,9 @@ pub(super) fn talk() -> Value {
             bo,
             "2026-05-12T10:03:00.000Z",
             "log is here: https://nest.example/nest3.log",
-            json!({ "seq": 3, "edited": true, "pinned": true }),
+            json!({ "seq": 3, "edited": true, "pinned": true, "file": {
+                "name": "nest3\u{1b}[2J\u{202e}.log", "media_type": "text/plain", "size_bytes": 49_152,
+            } }),
         ),
         line(
             4,
@@ -183,7 +185,10 @@ pub(super) fn talk() -> Value {
             own,
             "2026-05-12T10:05:40.000Z",
             "and the log after that",
-            json!({ "state": "queued", "reason": "no connection" }),
+            json!({ "state": "queued", "reason": "no connection", "file": {
+                "name": "nest2.log.gz", "media_type": "application/gzip", "size_bytes": 3_500_000,
+                "sent_percent": 34,
+            } }),
         ),
     ])
 }
@@ -256,7 +261,9 @@ impl Desk {
 
     fn note(&mut self, effects: &[Effect]) {
         for effect in effects {
-            if let Effect::Ask { ticket, method, params } = effect {
+            if let Effect::Ask { ticket, method, params }
+            | Effect::AskWithText { ticket, method, params, .. } = effect
+            {
                 let (ticket, params) = (*ticket, params.clone());
                 self.asked.push(Asked { ticket, method, params });
             }

@@ -39,7 +39,7 @@ use self::{
     glyphs::Glyphs,
     keymap::Keymap,
     runner::Runner,
-    state::{Look, State},
+    state::{Folders, Look, State},
     terminal::Surroundings,
     theme::{BuiltIn, Theme},
 };
@@ -53,7 +53,8 @@ pub async fn run(place: Place, source: Source) -> Result<(), CommandError> {
     let surroundings = Surroundings::find();
     let (look, keymap) = chosen(&place, &surroundings)?;
     let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
-    let state = State::new(columns, rows, look, keymap);
+    let mut state = State::new(columns, rows, look, keymap);
+    state.folders = Folders::find();
     Runner::new(place, source, surroundings, state).run().await
 }
 
@@ -62,7 +63,9 @@ pub async fn run(place: Place, source: Source) -> Result<(), CommandError> {
 pub async fn run_linear(place: Place, source: Source) -> Result<(), CommandError> {
     let surroundings = Surroundings::find();
     let (look, keymap) = chosen(&place, &surroundings)?;
-    linear::run(place, source, State::new(80, 24, look, keymap)).await
+    let mut state = State::new(80, 24, look, keymap);
+    state.folders = Folders::find();
+    linear::run(place, source, state).await
 }
 
 /// Whether there is a terminal here that a screen can be drawn on.

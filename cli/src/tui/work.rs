@@ -181,8 +181,17 @@ impl Work {
                     let asking = agent::ask(shared, ticket, method, params, events);
                     self.asked.insert(ticket, self.tasks.spawn(asking).abort_handle());
                 } else {
-                    let error = CommandError::new(Kind::Failed, "the profile is not open");
-                    self.put(Event::Answered { ticket, outcome: Err(error) });
+                    self.refuse(ticket);
+                }
+            }
+            Effect::AskWithText { ticket, method, params, text } => {
+                if let Some(shared) = self.shared.clone() {
+                    let (place, events) = (self.place.clone(), self.events.clone());
+                    let question = (ticket, method, params);
+                    let asking = agent::ask_with_text(place, shared, question, text, events);
+                    self.asked.insert(ticket, self.tasks.spawn(asking).abort_handle());
+                } else {
+                    self.refuse(ticket);
                 }
             }
             Effect::Cancel(ticket) => {
@@ -250,6 +259,12 @@ impl Work {
             | Effect::Copy(_)
             | Effect::Title(_) => {}
         }
+    }
+
+    /// Nobody is there to be asked.
+    fn refuse(&mut self, ticket: u64) {
+        let error = CommandError::new(Kind::Failed, "the profile is not open");
+        self.put(Event::Answered { ticket, outcome: Err(error) });
     }
 
     /// Lets the profile go and forgets what opens it. What was asked before gets a moment to be done.

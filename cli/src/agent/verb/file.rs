@@ -11,10 +11,11 @@ use crate::{
     e2ee::file::Attachment,
     engine::{Reporter, SaveOrder, Target},
     error::{CommandError, Kind},
+    render,
 };
 
 /// The file that goes with a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct FileLine {
     /// What its sender calls it.
     pub name: String,
@@ -37,6 +38,14 @@ impl FileLine {
             size_bytes: attachment.size,
             sent_percent: percent(sent),
         }
+    }
+}
+
+impl FileLine {
+    /// It in words: `[file] notes.txt 48 KiB`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!("[file] {} {}", render::field(&self.name), render::size(self.size_bytes))
     }
 }
 

@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use rookery_protocol::{
     community::{CommunityKind, Permissions},
-    id::{ItemId, UserId},
+    id::{ChainId, ItemId, UserId},
     name::Address,
 };
 
 use super::{
-    super::{Engine, FileOrder, Link, MAX_MESSAGE, Reporter, Staying, expiry::file_of, new_item},
+    super::{
+        Engine, FileOrder, Link, MAX_MESSAGE, Reporter, Staying, expiry::file_of, new_item,
+        send::wrong_length,
+    },
     target::Room,
 };
 use crate::{
     e2ee::content::{Content, Edit, MessageRef, Pin, React, Text},
     error::{CommandError, Kind},
-    store::{MessageState, PlacedPost, Standing, TransferTask},
+    store::{MessageState, PlacedPost, Standing, StoreError, TransferTask},
 };
 
 /// How long it is waited for the hub's answer by default.
@@ -51,13 +54,23 @@ pub(crate) struct SayOrder {
 impl Engine {
     /// Says something, and waits until it has its place.
     pub(crate) async fn say(&self, order: SayOrder) -> Result<(PlacedPost, Room), CommandError> {
-        if order.file.is_none() || order.text.len() > MAX_MESSAGE {
-            check_text(&order.text)?;
+        if order.text.len() > MAX_MESSAGE {
+            return Err(wrong_length(&order.text));
         }
         if !order.is_queued {
             self.online().await?;
         }
         let room = self.known_room(&order.to).await?;
+        let item = order
+            .label
+            .as_deref()
+            .map_or_else(new_item, |label| ItemId::from_label(label, self.device));
+        if order.text.is_empty()
+            && order.file.is_none()
+            && !self.has_posted_file(&room, item).await?
+        {
+            return Err(wrong_length(&order.text));
+        }
         let (mentions, mentions_all) = self.mentions(&room, &order.text).await?;
         let reference = async |text: &Option<String>| -> Result<Option<PlacedPost>, CommandError> {
             match text {
@@ -80,13 +93,9 @@ impl Engine {
         let has_file = file.is_some();
         let content =
             Content::Text(Text { text, reply_to, thread, mentions, mentions_all, stays, file });
-        let item = order
-            .label
-            .as_deref()
-            .map_or_else(new_item, |label| ItemId::from_label(label, self.device));
         self.write_post(room.community, room.channel, item, &content).await?;
         if has_file {
-            let chain = rookery_protocol::id::ChainId::of_channel(room.community, room.channel);
+            let chain = ChainId::of_channel(room.community, room.channel);
             let sent = self.wait_uploaded(TransferTask::ForChannel { chain, item }, &order.tell);
             match order.timeout {
                 Some(time) => drop(tokio::time::timeout(time, sent).await),
@@ -97,6 +106,13 @@ impl Engine {
             .wait_placed(&room, item, order.timeout.unwrap_or(PATIENCE), order.is_queued)
             .await?;
         Ok((placed, room))
+    }
+
+    /// Whether a message that was written here before has a file, so that the same order again is one to send that.
+    async fn has_posted_file(&self, room: &Room, item: ItemId) -> Result<bool, StoreError> {
+        let chain = ChainId::of_channel(room.community, room.channel);
+        let known = self.store.read().await?.post(chain, self.user, item).await?;
+        Ok(known.is_some_and(|known| file_of(&known.post).is_some()))
     }
 
     /// Puts an emoji on a message, or takes it off.
@@ -276,7 +292,7 @@ impl Engine {
         patience: Duration,
         is_queued: bool,
     ) -> Result<PlacedPost, CommandError> {
-        let chain = rookery_protocol::id::ChainId::of_channel(room.community, room.channel);
+        let chain = ChainId::of_channel(room.community, room.channel);
         let mut timeline = self.timeline.subscribe();
         let mut link = self.link.subscribe();
         let wait = async {
@@ -330,7 +346,7 @@ impl Engine {
 
     /// Waits until something of one's own has left the queue.
     async fn wait_sent(&self, room: &Room, item: ItemId) -> Result<(), CommandError> {
-        let chain = rookery_protocol::id::ChainId::of_channel(room.community, room.channel);
+        let chain = ChainId::of_channel(room.community, room.channel);
         let mut timeline = self.timeline.subscribe();
         let wait = async {
             loop {
@@ -354,10 +370,7 @@ fn check_text(text: &str) -> Result<(), CommandError> {
     if (1..=MAX_MESSAGE).contains(&text.len()) {
         return Ok(());
     }
-    Err(CommandError::new(
-        Kind::Usage,
-        format!("a message has 1 to {MAX_MESSAGE} bytes, and this one has {}", text.len()),
-    ))
+    Err(wrong_length(text))
 }
 
 /// One emoji: short, without letters, digits and control characters.

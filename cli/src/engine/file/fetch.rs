@@ -311,8 +311,14 @@ fn open_into(
     let mut header = [0; HEADER_BYTES];
     sealed.read_exact(&mut header).map_err(wrong)?;
     let mut opener = Opener::begin(&attachment.key, attachment.size, &header).map_err(broken)?;
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(written).map_err(wrong)?;
+    // What is missing or closed is the folder, for the file has a name of its own.
+    let folder = written.parent().unwrap_or(written);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(written)
+        .map_err(|error| failed(folder, &error))?;
     let mut hash = Sha256::new();
     while let Some(wants) = opener.wants() {
         let mut chunk = vec![0; wants];

@@ -59,9 +59,41 @@ fn draft(place: &Place) -> io::Result<PathBuf> {
     Ok(folder(place)?.join(format!("{}.{DRAFT}", uuid::Uuid::now_v7())))
 }
 
-/// Where a command has what it is given as a stream, or gives as one, and removes it afterwards. It is there before and after the engine is.
-pub(crate) fn stream(place: &Place) -> io::Result<PathBuf> {
-    Ok(folder(place)?.join(format!("{}.stream", uuid::Uuid::now_v7())))
+/// A file of one's own in the profile's folder, for what is given or wanted as a stream. It goes with this value; one that a kill left goes
+/// after a week, for its owner may be there before the engine is.
+#[derive(Debug)]
+pub(crate) struct Stream(PathBuf);
+
+impl Stream {
+    /// Names one that is not there yet.
+    pub(crate) fn new(place: &Place) -> io::Result<Self> {
+        Ok(Self(folder(place)?.join(format!("{}.stream", uuid::Uuid::now_v7()))))
+    }
+
+    /// One with all of `source`.
+    pub(crate) fn of(place: &Place, source: &mut impl io::Read) -> io::Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let stream = Self::new(place)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&stream.0)?;
+        io::copy(source, &mut file)?;
+        Ok(stream)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, path = %self.0.display(), "a file was left behind");
+        }
+    }
 }
 
 fn folder(place: &Place) -> io::Result<PathBuf> {
@@ -236,8 +268,9 @@ mod tests {
         let waits = Transfer::new(BlobId::from_bytes([1; 32]), TransferTask::Drop, 0);
         let other = BlobId::from_bytes([2; 32]);
         let half = draft(&place).unwrap();
-        let given = stream(&place).unwrap();
-        let kept = [outgoing(&place, waits.file), incoming(&place, other), given];
+        let given = Stream::of(&place, &mut &b"x"[..]).unwrap();
+        let of_a_kill = given.path().with_extension("old.stream");
+        let kept = [outgoing(&place, waits.file), incoming(&place, other), of_a_kill];
         for path in kept.iter().chain([&half]) {
             fs::write(path, b"x").unwrap();
         }
@@ -257,6 +290,9 @@ mod tests {
         assert!(!half.exists());
         tidy(&place, &[waits], now.plus(KEPT).plus(Duration::from_mins(1)));
         assert_eq!(kept.each_ref().map(|path| path.exists()), [true, false, false]);
+        let path = given.path().to_owned();
+        drop(given);
+        assert!(!path.exists());
     }
 
     #[test]

@@ -55,14 +55,16 @@ fn opening_a_conversation_says_where_one_is_and_what_was_said_last() {
     Topic: keep it running
     21:40 dee@garden.example: good night
     09:58 alice: deploy **4.2** is green on all three nests (4 replies in its thread, 👀 1, 👍 2)
-    10:03 bo: log is here: https://nest.example/nest3.log (edited, pinned)
+    10:03 bo: [file] nest3[2J.log 48 KiB
+    log is here: https://nest.example/nest3.log (edited, pinned)
     New:
     10:03 dee@garden.example, answering bo: log is here: https://nest.example/nest..: @ada can you restart nest3?
     10:04 bo: deleted by alice: off topic
     10:04 e[2Jevil: family 👨‍👩‍👧 and 漢字 ]0;owned (its author was not a member then)
     10:05 you: restarting now (expires after 8h, read by 1)
     10:05 you: Gardeners, back in 5 minutes (failed: the hub refused it)
-    10:05 you: and the log after that (queued: no connection)
+    10:05 you: [file] nest2.log.gz 3.3 MiB
+    and the log after that (queued: no connection)
     ");
     assert_eq!(lines.news(), "", "nothing is printed twice");
 }

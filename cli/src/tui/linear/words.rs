@@ -59,7 +59,10 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 pub(super) fn excerpt(state: &State, message: &Message) -> String {
-    let text = one_line(&message.text);
+    let text = match message.file_words() {
+        Some(file) if message.text.is_empty() => file,
+        _ => one_line(&message.text),
+    };
     let text = width::truncate(&text, EXCERPT, "..").into_owned();
     if message.is_mine { text } else { format!("{}: {text}", name(state, message)) }
 }
@@ -88,7 +91,8 @@ pub(super) fn said(state: &State, open: &Open, message: &Message) -> Vec<String>
             None => ", answering an earlier message".to_owned(),
         }
     });
-    let mut lines: Vec<String> = message.text.lines().map(str::to_owned).collect();
+    let text = message.text.lines().map(str::to_owned);
+    let mut lines: Vec<String> = message.file_words().into_iter().chain(text).collect();
     if lines.is_empty() {
         lines.push(String::new());
     }

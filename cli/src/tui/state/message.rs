@@ -3,7 +3,7 @@
 use jiff::Timestamp as Moment;
 
 use crate::{
-    agent::verb::{MessageLine, RoomLine},
+    agent::verb::{FileLine, MessageLine, RoomLine},
     render,
 };
 
@@ -70,8 +70,10 @@ pub struct Message {
     pub from: String,
     /// When, in milliseconds since 1970.
     pub at: i64,
-    /// What it says.
+    /// What it says; may be empty beside a file.
     pub text: String,
+    /// The file that goes with it.
+    pub file: Option<FileLine>,
     /// Whether it is this user's own.
     pub is_mine: bool,
     /// How far it has come.
@@ -112,6 +114,7 @@ impl Message {
             from: render::field(&line.from),
             at: line.at.parse::<Moment>().map_or(0, Moment::as_millisecond),
             text: render::lines(&line.text),
+            file: line.file.map(|file| FileLine { name: render::field(&file.name), ..file }),
             progress: Progress::of(&line.state),
             reason: line.reason.map(|reason| render::field(&reason)),
             is_request: line.request,
@@ -135,12 +138,19 @@ impl Message {
 
     /// What was just entered, before it is stored.
     #[must_use]
-    pub fn echo(id: String, from: &str, at: i64, text: &str, room: RoomLine) -> Self {
+    pub fn echo(
+        id: String,
+        from: &str,
+        at: i64,
+        (text, file): (&str, Option<FileLine>),
+        room: RoomLine,
+    ) -> Self {
         let mut message = Self {
             id,
             from: from.to_owned(),
             at,
             text: render::lines(text),
+            file,
             is_mine: true,
             progress: Progress::Sending,
             reason: None,
@@ -159,7 +169,7 @@ impl Message {
     #[must_use]
     pub fn unopened(since: i64) -> Self {
         let room = RoomLine::default();
-        let mut message = Self::echo(UNOPENED.to_owned(), "", since, "", room);
+        let mut message = Self::echo(UNOPENED.to_owned(), "", since, ("", None), room);
         message.is_mine = false;
         message.progress = Progress::CannotOpen;
         message.revise();
@@ -172,12 +182,34 @@ impl Message {
         self.is_echo && self.progress == Progress::Failed
     }
 
+    /// Its file in words. How large it is is not known before it is sealed.
+    #[must_use]
+    pub fn file_words(&self) -> Option<String> {
+        let file = self.file.as_ref()?;
+        Some(if self.is_echo { format!("[file] {}", file.name) } else { file.words() })
+    }
+
+    /// It in one line, as it is quoted: what it says first, or its file.
+    #[must_use]
+    pub fn first_line(&self) -> String {
+        let first = self.text.lines().next().filter(|first| !first.is_empty());
+        first.map(str::to_owned).or_else(|| self.file_words()).unwrap_or_default()
+    }
+
+    /// How much of its file is at the home, in percent, while it is on its way there.
+    #[must_use]
+    pub fn sent_percent(&self) -> Option<u8> {
+        let is_going = matches!(self.progress, Progress::Sending | Progress::Queued);
+        self.file.as_ref().and_then(|file| file.sent_percent).filter(|_| is_going)
+    }
+
     /// Gives it another revision, after it was changed.
     pub fn revise(&mut self) {
         use std::hash::{DefaultHasher, Hash as _, Hasher as _};
         let mut hasher = DefaultHasher::new();
         (&self.text, &self.from, self.at, &self.reason).hash(&mut hasher);
         self.expiry.hash(&mut hasher);
+        self.file.hash(&mut hasher);
         std::mem::discriminant(&self.progress).hash(&mut hasher);
         let room = &self.room;
         (room.replies, room.edited, room.pinned, &room.reply_to, &room.doubt).hash(&mut hasher);

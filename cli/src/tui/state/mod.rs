@@ -3,6 +3,7 @@
 pub mod colours;
 pub mod conversation;
 pub mod draft;
+pub mod folders;
 pub mod layer;
 pub mod log;
 pub mod message;
@@ -24,6 +25,7 @@ pub use self::{
     colours::Colours,
     conversation::{Open, Selecting},
     draft::{Draft, Purpose},
+    folders::Folders,
     layer::{Form, Layer},
     picker::{Choice, Picker},
     private::{Hidden, Private},
@@ -216,6 +218,8 @@ pub struct State {
     pub notice: Option<Notice>,
     /// What was chosen.
     pub look: Look,
+    /// Where paths begin that are typed.
+    pub folders: Folders,
     /// The keys.
     pub keymap: Keymap,
     /// Which keys the composer takes.
@@ -280,6 +284,7 @@ impl State {
             commands: HashMap::new(),
             notice: None,
             look,
+            folders: Folders::default(),
             keymap,
             editing: Editing::Plain,
             strokes: vec![],

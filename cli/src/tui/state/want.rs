@@ -37,6 +37,8 @@ pub enum Want {
     Invite,
     /// The settings.
     Settings,
+    /// The file of a message is written.
+    Saved,
     /// Nothing is said when it is done.
     Kept,
     /// A draft was kept: of which conversation, of which thread there, and what it says.

@@ -232,7 +232,7 @@ mod tests {
                     number.to_string(),
                     "bob@nest",
                     i64::from(number),
-                    "text",
+                    ("text", None),
                     RoomLine::default(),
                 );
                 message.progress = Progress::Received;
@@ -270,7 +270,13 @@ mod tests {
     fn an_echo_stays_until_what_is_stored_takes_its_place() {
         let mut window = Window::default();
         window.put_newest(messages(1..3), 10);
-        window.messages.push(Message::echo("7".into(), "me", 7, "hello", RoomLine::default()));
+        window.messages.push(Message::echo(
+            "7".into(),
+            "me",
+            7,
+            ("hello", None),
+            RoomLine::default(),
+        ));
         window.put_newest(messages(1..4), 10);
         assert_eq!(ids(&window), [1, 2, 3, 7]);
         window.put_newest(messages(1..8), 10);

@@ -96,6 +96,9 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         Action::Retry => {
             if message.is_mine && message.progress == Progress::Failed {
                 open.selecting = None;
+                if message.file.is_some() {
+                    return compose::send_again(state, &message);
+                }
                 open.window.messages.retain(|one| one.id != message.id);
                 let (reply_to, thread) = (message.room.reply_to, message.room.thread);
                 return compose::send_text(state, &message.text, reply_to, thread);

@@ -1,8 +1,8 @@
 //! Doing what an action says, however it was reached: by a key, a slash command, the palette or a line without a screen.
 
 use super::{
-    about, compose, find, manage, navigate, pane, people, private, question, say, scroll, sheet,
-    split, terminal, usage, vim, write,
+    about, attach, compose, find, manage, navigate, pane, people, private, question, say, scroll,
+    sheet, split, terminal, usage, vim, write,
 };
 use crate::{
     agent::verb::{Conversation, RoomKind},
@@ -136,8 +136,7 @@ pub(super) fn run(state: &mut State, action: Action, argument: &str) -> Vec<Effe
         | Action::Audit
         | Action::Nick => manage::run(state, action, argument),
         Action::Me => {
-            let side = state.open.as_ref().and_then(|open| open.thread.as_ref());
-            let thread = side.filter(|thread| thread.has_keys).map(|thread| thread.root.clone());
+            let thread = compose::thread_with_keys(state);
             compose::send_text(state, &format!("*{argument}*"), None, thread)
         }
         Action::Password | Action::Keys | Action::Recover | Action::Lock => {
@@ -162,6 +161,7 @@ fn around(state: &mut State, action: Action, argument: &str) -> Vec<Effect> {
         Action::Palette => pick_from(state, ">"),
         Action::Search if argument.is_empty() => ask_for(state, "Search", "/search "),
         Action::Search => sheet::open(state, SheetKind::Search(argument.to_owned())),
+        Action::File | Action::Files | Action::Save => attach::run(state, action, argument),
         Action::Mentions => sheet::open(state, SheetKind::Search("has:mention".to_owned())),
         Action::Links => match &state.open {
             Some(open) => {

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     agent::verb::{
-        Changed, Connection, LinkEvent, LogLine, MoveEvent, PeerList, PresenceLine, PresenceShow,
-        ReadLines, SendLine, SettingLine, Settings, WatchEvent,
+        Changed, Connection, FileEvent, LinkEvent, LogLine, MoveEvent, PeerList, PresenceLine,
+        PresenceShow, ReadLines, SavedLine, SendLine, SettingLine, Settings, WatchEvent,
     },
     error::{CommandError, Kind},
     render,
@@ -154,6 +154,20 @@ pub(super) fn told(state: &mut State, ticket: u64, event: Value) -> Vec<Effect> 
             }
             vec![]
         }
+        Some(Want::Sent(outgoing)) => {
+            let outgoing = outgoing.clone();
+            if let Ok(part) = serde_json::from_value(event) {
+                compose::sent_part(state, &outgoing, &part);
+            }
+            vec![]
+        }
+        Some(Want::Saved) => match serde_json::from_value::<FileEvent>(event) {
+            Ok(part) if part.size_bytes > 0 => {
+                let [have, all] = [part.have_bytes, part.size_bytes].map(render::size);
+                say(state, Weight::Done, format!("{have} of {all} got"))
+            }
+            _ => vec![],
+        },
         Some(Want::Done(_)) => match serde_json::from_value::<MoveEvent>(event) {
             Ok(event) => say(state, Weight::Done, event.waits_for),
             Err(_) => vec![],
@@ -176,7 +190,12 @@ pub(super) fn answered(
             // What was to be done comes back to be mended; what it only led to, such as a page to read, does not.
             let was_to_do = matches!(
                 want,
-                Want::Done(_) | Want::Enter | Want::Leave(_) | Want::Invite | Want::Linked
+                Want::Done(_)
+                    | Want::Enter
+                    | Want::Leave(_)
+                    | Want::Invite
+                    | Want::Linked
+                    | Want::Saved
             );
             if let Some(written) = command.filter(|_| was_to_do) {
                 question::mend(state, written);
@@ -249,6 +268,10 @@ fn took(state: &mut State, want: Want, value: Value) -> Vec<Effect> {
         Want::Settings => {
             parse(value).map(|lines: Vec<SettingLine>| people::took_settings(state, &lines))
         }
+        Want::Saved => parse(value).map(|saved: SavedLine| {
+            let said = format!("Saved to {}", render::field(&saved.path));
+            say(state, Weight::Done, said)
+        }),
         Want::Kept => Ok(vec![]),
         Want::Draft(target, thread, text) => {
             Ok(draft::kept(state, &target, thread.as_deref(), text))

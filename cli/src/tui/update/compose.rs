@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::{act, ask, draft, question, say, trouble};
 use crate::{
-    agent::verb::{MessageAct, MessageChange, PeerList, RoomLine, Send, SendLine, Typing, Until},
+    agent::verb::{
+        FileEvent, FileLine, MessageAct, MessageChange, PeerList, RoomLine, Send, SendLine, Typing,
+        Until, percent,
+    },
     engine::MAX_MESSAGE,
     error::CommandError,
     render,
@@ -145,17 +148,35 @@ pub(super) fn send_text(
     if let Some(effects) = too_long(state, text) {
         return effects;
     }
+    // What is to be sent with a slash at its beginning is written with two.
+    let written = if text.starts_with('/') { format!("/{text}") } else { text.to_owned() };
+    let text = emoji::expand(text).into_owned();
+    let order = begin(state, text, None, reply_to, thread);
+    order.map_or_else(Vec::new, |order| hand_over(state, &order, written))
+}
+
+/// The thread that what is sent now goes into: the one that has the keys.
+pub(super) fn thread_with_keys(state: &State) -> Option<String> {
+    let side = state.open.as_ref().and_then(|open| open.thread.as_ref());
+    side.filter(|thread| thread.has_keys).map(|thread| thread.root.clone())
+}
+
+/// Shows a message in the open conversation as it will be, and gives the order for it.
+pub(super) fn begin(
+    state: &mut State,
+    text: String,
+    file: Option<FileLine>,
+    reply_to: Option<String>,
+    thread: Option<String>,
+) -> Option<Send> {
     let id = state.new_id();
     let at = i64::try_from(state.now.as_millis()).unwrap_or(i64::MAX);
     let own = state.own_name().to_owned();
-    let Some(open) = &mut state.open else { return vec![] };
-    let target = open.target.clone();
-    let written = text.to_owned();
-    let text = emoji::expand(text).into_owned();
+    let open = state.open.as_mut()?;
     (open.first_new, open.stays_unread) = (None, false);
     let room =
         RoomLine { reply_to: reply_to.clone(), thread: thread.clone(), ..RoomLine::default() };
-    let echo = Message::echo(id.clone(), &own, at, &text, room);
+    let echo = Message::echo(id.clone(), &own, at, (&text, file), room);
     match &mut open.thread {
         Some(side) if thread.is_some() => side.window.messages.push(echo),
         _ => {
@@ -164,21 +185,54 @@ pub(super) fn send_text(
             open.selecting = None;
         }
     }
-    let verb = Send {
-        to: target.clone(),
+    Some(order(open.target.clone(), text, id, reply_to, thread))
+}
+
+fn order(
+    to: String,
+    text: String,
+    id: String,
+    reply_to: Option<String>,
+    thread: Option<String>,
+) -> Send {
+    Send {
+        to,
         text,
         file: None,
         file_name: None,
-        id: Some(id.clone()),
+        id: Some(id),
         until: Until::Sent,
         timeout_ms: None,
         no_queue: false,
         expires_after: None,
-        reply_to: reply_to.clone(),
-        thread: thread.clone(),
+        reply_to,
+        thread,
+    }
+}
+
+/// Sends a message that failed once more, as the one that it is: with its file.
+pub(super) fn send_again(state: &mut State, message: &Message) -> Vec<Effect> {
+    let Some(open) = &mut state.open else { return vec![] };
+    let Message { id, text, room, .. } = message.clone();
+    let order = order(open.target.clone(), text, id, room.reply_to, room.thread);
+    if let Some(message) = open.window.messages.iter_mut().find(|one| one.id == message.id) {
+        (message.progress, message.reason) = (Progress::Sending, None);
+        message.revise();
+    }
+    // It is kept already, so that nothing comes back if it fails again.
+    hand_over(state, &order, String::new())
+}
+
+/// Hands a message to the agent. What was written comes back if it is not sent.
+pub(super) fn hand_over(state: &mut State, order: &Send, written: String) -> Vec<Effect> {
+    let outgoing = Outgoing {
+        target: order.to.clone(),
+        thread: order.thread.clone(),
+        reply_to: order.reply_to.clone(),
+        id: order.id.clone().unwrap_or_default(),
+        text: written,
     };
-    let outgoing = Outgoing { target, thread, reply_to, id, text: written };
-    let mut effects = vec![ask(state, Want::Sent(outgoing), &verb)];
+    let mut effects = vec![ask(state, Want::Sent(outgoing), order)];
     effects.extend(draft::keep(state));
     state.told_typing_at = None;
     effects
@@ -189,6 +243,16 @@ fn echo<'a>(state: &'a mut State, outgoing: &Outgoing) -> Option<&'a mut Message
     let thread = open.thread.as_mut().map(|thread| &mut thread.window.messages);
     let all = open.window.messages.iter_mut().chain(thread.into_iter().flatten());
     all.into_iter().find(|message| message.id == outgoing.id)
+}
+
+/// So much of a message's file is at its home.
+pub(super) fn sent_part(state: &mut State, outgoing: &Outgoing, part: &FileEvent) {
+    if let Some(message) = echo(state, outgoing) {
+        if let Some(file) = &mut message.file {
+            file.sent_percent = percent(Some((part.have_bytes, part.size_bytes)));
+        }
+        message.revise();
+    }
 }
 
 /// A message has come as far as its home.
@@ -224,7 +288,9 @@ pub(super) fn not_sent(
     }
     // What nothing keeps comes back to be sent again.
     let mut effects = trouble(state, error);
-    effects.extend(draft::bring_back(state, outgoing));
+    if !outgoing.text.is_empty() {
+        effects.extend(draft::bring_back(state, outgoing));
+    }
     effects
 }
 

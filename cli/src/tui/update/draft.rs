@@ -109,16 +109,14 @@ pub(super) fn take(state: &mut State, target: &str) -> Draft {
 /// it stays among the messages, from which `R` sends it again.
 pub(super) fn bring_back(state: &mut State, outgoing: &Outgoing) -> Vec<Effect> {
     let Outgoing { target, thread, reply_to, id, text } = outgoing;
-    // What is to be sent with a slash at its beginning is written with two.
-    let text = if text.starts_with('/') { format!("/{text}") } else { text.clone() };
     let Some(open) = state.open.as_mut().filter(|open| open.target == *target) else {
-        return bring_back_elsewhere(state, target, thread.as_deref(), &text);
+        return bring_back_elsewhere(state, target, thread.as_deref(), text);
     };
     let (window, draft) = match (&mut open.thread, thread) {
         (_, None) => (&mut open.window, &mut open.draft),
         (Some(side), Some(root)) if side.root == *root => (&mut side.window, &mut side.draft),
         (_, Some(root)) => {
-            return bring_back_elsewhere(state, target, Some(&root.clone()), &text);
+            return bring_back_elsewhere(state, target, Some(&root.clone()), text);
         }
     };
     if draft.is_empty()
@@ -128,7 +126,7 @@ pub(super) fn bring_back(state: &mut State, outgoing: &Outgoing) -> Vec<Effect> 
         draft.purpose = Purpose::Reply(parent.clone(), author.unwrap_or_default());
     }
     if draft.message().is_empty() || window.position(id).is_none() {
-        draft.bring_back(&text);
+        draft.bring_back(text);
         window.messages.retain(|message| message.id != *id);
     }
     soon(state)

@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{act, compose, private, question, sheet, vim, welcome, write};
+use super::{act, attach, compose, private, question, sheet, vim, welcome, write};
 use crate::tui::{
     action::{Action, Place},
     composer::Edit,
@@ -106,6 +106,9 @@ pub(super) fn is_quit(key: KeyEvent) -> bool {
 
 /// Text was pasted.
 pub(super) fn paste(state: &mut State, text: String) -> Vec<Effect> {
+    // Terminals put a carriage return where the pasted text has the end of a line.
+    let text =
+        if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text };
     if let Screen::Locked(_) | Screen::Welcome(_) = state.screen {
         return welcome::paste(state, &text);
     }
@@ -166,6 +169,7 @@ fn layer(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         Some(Layer::Paste { text }) => match key.code {
             KeyCode::Char('y' | 'Y') | KeyCode::Enter => compose::insert(state, text),
             KeyCode::Char('c' | 'C') => compose::insert(state, compose::fenced(&text)),
+            KeyCode::Char('f' | 'F') => attach::send_pasted(state, &text),
             KeyCode::Char('n' | 'N') => vec![],
             _ => {
                 state.layers.push(Layer::Paste { text });

@@ -3,6 +3,7 @@
 mod about;
 mod act;
 mod agent;
+mod attach;
 mod colour;
 mod compose;
 mod draft;

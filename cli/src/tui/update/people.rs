@@ -295,6 +295,10 @@ pub(super) fn forward(state: &mut State, target: &str, message: &Message) -> Vec
         state.layers.push(Layer::Picker(Picker::new("", choices)));
         return vec![];
     }
+    if message.text.is_empty() && message.file.is_some() {
+        let way = "A file is not forwarded: /save writes it, and /file sends it";
+        return say(state, Weight::Trouble, way);
+    }
     let author = state.short_name(&message.from).to_owned();
     let quoted: Vec<String> = message.text.lines().map(|line| format!("> {line}")).collect();
     let id = state.new_id();

@@ -137,7 +137,11 @@ pub(super) fn log(state: &State, lines: Vec<LogLine>) -> Vec<Row> {
 }
 
 fn message_row(state: &State, line: &MessageLine) -> Row {
-    let text = field(line.text.lines().next().unwrap_or_default());
+    let first = line.text.lines().next().unwrap_or_default();
+    let text = match &line.file {
+        Some(file) => format!("{} {}", file.words(), field(first)).trim_end().to_owned(),
+        None => field(first),
+    };
     let target = target_of(line);
     let title = format!(
         "{} {} in {}",

@@ -34,7 +34,7 @@ pub(super) fn draw(state: &State, layer: &Layer, frame: &mut Frame<'_>, area: Re
             let lines = text.lines().count();
             let size = text.len() / 1024;
             let said = format!("{lines} lines, {size} KiB were pasted.");
-            let keys = "Enter puts it in as text, c as one block of code, n not at all";
+            let keys = "Enter as text   c as one block of code   f as a file   n not at all";
             boxed(
                 state,
                 frame,
@@ -42,7 +42,7 @@ pub(super) fn draw(state: &State, layer: &Layer, frame: &mut Frame<'_>, area: Re
                 &[
                     &said,
                     "It becomes one message; nothing is sent before you press Enter again.",
-                    "Files cannot be sent yet.",
+                    "Or f sends it at once as a file, paste.txt.",
                     "",
                     keys,
                 ],

@@ -125,7 +125,8 @@ pub(super) fn mark_of(message: &Message, is_direct: bool) -> Option<(Mark, Role)
 /// Nothing but who and what, for the terminal's own selection.
 pub(super) fn bare(state: &State, message: &Message, columns: u16) -> Vec<TextLine> {
     let name = state.short_name(&message.from);
-    let lines: Vec<TextLine> = format!("{name}: {}", message.text)
+    let file = message.file_words().map_or_else(String::new, |file| format!("{file}\n"));
+    let lines: Vec<TextLine> = format!("{name}: {file}{}", message.text)
         .lines()
         .map(|line| TextLine::new(line, Role::Text))
         .collect();
@@ -211,8 +212,7 @@ fn reply_row(state: &State, open: &Open, message: &Message, columns: u16) -> Vec
     let Some(parent) = &message.room.reply_to else { return vec![] };
     let said = match open.window.get(parent) {
         Some(parent) => {
-            let first = parent.text.lines().next().unwrap_or_default();
-            format!("{}: {first}", state.short_name(&parent.from))
+            format!("{}: {}", state.short_name(&parent.from), parent.first_line())
         }
         None => "an earlier message".to_owned(),
     };
@@ -247,7 +247,10 @@ fn text_rows(
         let said = format!("{mark} {}", unopened(state, message));
         return wrap(&[TextLine::new(said, Role::Waiting)], usize::from(columns));
     }
-    let mut rows = cache.text(state, message, columns).as_ref().clone();
+    let mut rows = file_row(state, message, columns);
+    if !message.text.is_empty() || rows.is_empty() {
+        rows.extend(cache.text(state, message, columns).iter().cloned());
+    }
     if rows.is_empty() {
         rows.push(TextLine::default());
     }
@@ -268,6 +271,20 @@ fn text_rows(
         }
     }
     rows
+}
+
+/// The file that goes with a message: its name cut in the middle of the row, so that its size is seen, and how much of it is sent.
+fn file_row(state: &State, message: &Message, columns: u16) -> Vec<TextLine> {
+    let (Some(file), Some(words)) = (&message.file, message.file_words()) else { return vec![] };
+    let sent = message.sent_percent().map_or_else(String::new, |sent| format!(" {sent}%"));
+    let columns = usize::from(columns).saturating_sub(width::width(&sent));
+    let rest = width::width(&words).saturating_sub(width::width(&file.name));
+    let name = columns.saturating_sub(rest).max(4);
+    let name = width::truncate(&file.name, name, state.look.glyphs.ellipsis());
+    let words = words.replacen(&file.name, &name, 1);
+    let mut line = TextLine::new(width::truncate(&words, columns, ""), Role::Link);
+    line.push(&sent, Role::Waiting, None);
+    vec![line]
 }
 
 /// Why something cannot be opened yet, since when, and what to do about it.

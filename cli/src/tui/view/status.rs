@@ -163,17 +163,24 @@ pub(super) fn hints(state: &State, frame: &mut Frame<'_>, area: Rect) {
         hints.push(("Enter".to_owned(), "choose"));
         hints.push(("Tab".to_owned(), "write"));
         hints.push(("Esc".to_owned(), "close"));
-    } else if state.open.as_ref().is_some_and(|open| open.selecting.is_some()) {
+    } else if let Some((open, selecting)) =
+        state.open.as_ref().and_then(|open| Some((open, open.selecting.as_ref()?)))
+    {
+        let has_file = open.window.get(&selecting.id).is_some_and(|one| one.file.is_some());
         for (action, about) in [
             (Action::Reply, "reply"),
             (Action::Thread, "thread"),
             (Action::React, "react"),
             (Action::Edit, "edit"),
+            (Action::Save, "save"),
             (Action::Copy, "copy"),
             (Action::Delete, "delete"),
             (Action::Pin, "pin"),
             (Action::Why, "about"),
         ] {
+            if action == Action::Save && !has_file {
+                continue;
+            }
             add(action, Place::Selecting, about);
         }
         hints.push(("Esc".to_owned(), "back"));

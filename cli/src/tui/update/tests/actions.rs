@@ -58,6 +58,8 @@ fn prepared(place: Place) -> Desk {
 const NTH_IS_OPEN: &str = "alt-6";
 
 const ARGUMENTS: &[(&str, &str)] = &[
+    ("file", "notes.txt"),
+    ("save", "/tmp"),
     ("go", "@bo"),
     ("split", "@bo"),
     ("vsplit", "@bo"),
@@ -178,7 +180,7 @@ fn every_action_does_something_by_each_of_its_slash_commands() {
                 assert!(!desk.said().contains("There is no command"), "{command}: {}", desk.said());
                 let says = matches!(
                     spec.action,
-                    Action::Me | Action::Reply | Action::Forward | Action::Retry
+                    Action::Me | Action::Reply | Action::Forward | Action::Retry | Action::File
                 );
                 assert!(asks(&effects, "send").is_empty() || says, "{command} was sent as text");
                 desk.draw();

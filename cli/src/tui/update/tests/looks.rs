@@ -54,7 +54,7 @@ fn glyphs_are_what_is_chosen_else_what_fits_and_ascii_where_lines_may_be_wide() 
 
 #[test]
 fn pain_18_emoji_are_shown_as_names_where_that_is_chosen() {
-    let mut desk = desk();
+    let mut desk = Desk::filled(80, 40, Glyphs::Unicode);
     assert!(desk.screen().contains("👍"));
     let effects = set(&mut desk, "emoji", "names");
     assert_eq!(desk.state.look.emoji, EmojiStyle::Names);

@@ -4,6 +4,7 @@ mod actions;
 mod calling;
 mod drafts;
 mod expiry;
+mod files;
 mod first_run;
 mod looks;
 mod mended;

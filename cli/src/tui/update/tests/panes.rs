@@ -117,7 +117,7 @@ fn they_lie_beside_or_below_one_another_and_four_are_the_most() {
     desk.keys("enter");
     let screen = desk.screen();
     let row = |text: &str| screen.lines().position(|row| row.contains(text)).unwrap();
-    assert!(row("  #ops") < row("deploy 4.2") && row("deploy 4.2") < row("> @bo"), "{screen}");
+    assert!(row("  #ops") < row("restarting") && row("restarting") < row("> @bo"), "{screen}");
     assert!(row("> @bo") < row("lunch?"), "{screen}");
     for name in ["+weekend", "@quiet@nest.example"] {
         desk.write(&format!("/vsplit {name}"));

@@ -175,7 +175,7 @@ fn a_message_of_two_lines_keeps_them() {
 }
 
 #[test]
-fn pain_15_a_long_paste_becomes_text_or_one_block_of_code_and_files_are_said_to_be_for_later() {
+fn pain_15_a_long_paste_becomes_text_or_one_block_of_code_or_a_file() {
     let lines = "a line\n".repeat(21);
     for (key, wanted) in [
         ("enter", lines.clone()),
@@ -187,12 +187,18 @@ fn pain_15_a_long_paste_becomes_text_or_one_block_of_code_and_files_are_said_to_
         let mut desk = desk();
         desk.tell(Event::Paste(lines.clone()));
         let screen = desk.screen();
-        assert!(screen.contains("block of code") && screen.contains("Files cannot be sent yet"));
+        assert!(screen.contains("block of code") && screen.contains("f as a file"));
         let effects = desk.keys(key);
         assert!(asks(&effects, "send").is_empty());
         assert_eq!(desk.written(), wanted, "{key}");
     }
-    let mut desk = desk();
+    // As a terminal has it.
+    let mut desk = super::desk();
+    desk.tell(Event::Paste(lines.replace('\n', "\r")));
+    assert!(desk.screen().contains("21 lines"));
+    desk.keys("enter");
+    assert_eq!(desk.written(), lines);
+    let mut desk = super::desk();
     desk.tell(Event::Paste(format!("````\n{lines}")));
     desk.keys("c");
     assert!(desk.written().starts_with("`````\n````\n"), "{}", desk.written());
