@@ -68,6 +68,22 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("rookery send @bob 'the door code is 4711' --expire 1h", "="),
     (
+        "rookery send @bob 'as of today' --file notes.txt",
+        "cd ~; echo 'a note' >notes.txt; rookery send @bob 'as of today' --file notes.txt --json | grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4 >id; [ -s id ]",
+    ),
+    (
+        "rookery file get @bob 01a209df-8a23-725e-97ef-36182329679f -o .",
+        "mkdir ~/got; cd ~/got; rookery file get @bob $(cat ~/id) -o .; cmp notes.txt ~/notes.txt",
+    ),
+    (
+        "rookery send --file -",
+        "echo 'a stream' | rookery send @bob --file - --json | grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4 >~/id",
+    ),
+    (
+        "rookery file get -o -",
+        "rookery file get @bob $(cat ~/id) -o - | grep 'a stream' >/dev/null",
+    ),
+    (
         "rookery daemon",
         "rookery daemon & until [ -S $ROOKERY_HOME/run/*.sock ]; do kill -0 $!; sleep 0.1; done; \
          rookery status; kill -TERM $!; wait $!",
