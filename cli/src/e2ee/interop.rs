@@ -5,6 +5,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test's own")]
 
 mod community;
+mod file;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},

@@ -193,7 +193,7 @@ fn pain_15_a_long_paste_becomes_text_or_one_block_of_code_or_a_file() {
         assert_eq!(desk.written(), wanted, "{key}");
     }
     // As a terminal has it.
-    let mut desk = super::desk();
+    let mut desk = desk();
     desk.tell(Event::Paste(lines.replace('\n', "\r")));
     assert!(desk.screen().contains("21 lines"));
     desk.keys("enter");
