@@ -1,14 +1,16 @@
-//! What sealing for a community costs: a new epoch for 4,000 users, which is to take 3 s and 5 MB at most, and a channel's messages.
+//! What sealing for a community costs: a new epoch for 4,000 users, which is to take 3 s and 5 MB at most, a channel's messages,
+//! and files.
 
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use std::hint::black_box;
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rookery_cli::e2ee::{
     KemSecret, SeededRandom,
     content::{Content, Text},
     epoch::{EpochKeys, EpochPlace, EpochPlan, EpochSecret, MemberKey, build_epoch},
+    file::{FileKey, HEADER_BYTES, Opener, Sealer},
     sender_key::{AnnounceFacts, ChannelPlace, InboundSenderKey, MessageFacts, OutboundSenderKey},
 };
 use rookery_protocol::{
@@ -112,5 +114,39 @@ fn channel(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, epoch, channel);
+fn sealed_file(key: &FileKey, plain: &[u8]) -> (Vec<Vec<u8>>, [u8; HEADER_BYTES]) {
+    let mut random = SeededRandom::new(4);
+    let (mut sealer, header) =
+        Sealer::begin(key, u64::try_from(plain.len()).unwrap(), &mut random).unwrap();
+    let mut rest = plain;
+    let mut chunks = vec![];
+    while let Some(wants) = sealer.wants() {
+        let (chunk, after) = rest.split_at(wants);
+        chunks.push(sealer.seal(chunk.to_vec()).unwrap());
+        rest = after;
+    }
+    (chunks, header)
+}
+
+fn file(criterion: &mut Criterion) {
+    let (key, plain) = (FileKey::draw(&mut SeededRandom::new(5)), vec![7; 4 << 20]);
+    let size = u64::try_from(plain.len()).unwrap();
+    let mut group = criterion.benchmark_group("file of 4 MiB");
+    group.throughput(Throughput::Bytes(size)).sample_size(20);
+    group.bench_function("seal", |bencher| {
+        bencher.iter(|| black_box(sealed_file(&key, &plain).0.len()));
+    });
+    let (chunks, header) = sealed_file(&key, &plain);
+    group.bench_function("open", |bencher| {
+        bencher.iter(|| {
+            let mut opener = Opener::begin(&key, size, &header).unwrap();
+            for chunk in &chunks {
+                black_box(opener.open(chunk.clone()).unwrap());
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, epoch, channel, file);
 criterion_main!(benches);
