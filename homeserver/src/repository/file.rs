@@ -32,7 +32,16 @@ pub struct StoredFile {
     pub at: Timestamp,
 }
 
-/// What files take, by the sizes that they have or will have.
+/// What a file counts at the least, in bytes: many small ones take room too.
+const LEAST: u64 = 4_096;
+
+/// What a file of `size` bytes counts.
+#[must_use]
+pub fn counted(size: u64) -> u64 {
+    size.max(LEAST)
+}
+
+/// What files count ([`counted`]), by the sizes that they have or will have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileUse {
     /// Those of one user, in bytes.
@@ -60,7 +69,7 @@ pub trait FileView {
         length: u64,
     ) -> Result<Vec<u8>, StorageError>;
 
-    /// What files take.
+    /// What files count.
     async fn file_use(&mut self, user: UserId) -> Result<FileUse, StorageError>;
 }
 

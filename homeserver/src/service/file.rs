@@ -15,7 +15,7 @@ use crate::{
     repository::{
         StorageError,
         blob::ROW_BYTES,
-        file::{FileKey, FileUse},
+        file::{FileKey, FileUse, counted},
     },
     service::Services,
 };
@@ -76,10 +76,10 @@ fn check_room(services: &Services, size: u64, used: FileUse) -> Result<(), PutFi
     if used.unfinished >= MAX_UNFINISHED {
         return Err(PutFileError::TooMany);
     }
-    if used.of_user.saturating_add(size) > config.user_files_bytes {
+    if used.of_user.saturating_add(counted(size)) > config.user_files_bytes {
         return Err(PutFileError::QuotaFull { limit: config.user_files_bytes });
     }
-    if used.of_all.saturating_add(size) > config.all_files_bytes {
+    if used.of_all.saturating_add(counted(size)) > config.all_files_bytes {
         return Err(PutFileError::ServerFull);
     }
     Ok(())
@@ -225,25 +225,30 @@ mod tests {
     #[tokio::test]
     async fn files_are_bounded_each_by_user_and_together() {
         let bench = bench(&[
-            ("storage.file_bytes", "100"),
-            ("storage.user_files_bytes", "150"),
-            ("storage.all_files_bytes", "240"),
+            ("storage.file_bytes", "10000"),
+            ("storage.user_files_bytes", "15000"),
+            ("storage.all_files_bytes", "24000"),
         ]);
         let (_, alice, ..) = bench.person("alice").await;
         let (_, bob, ..) = bench.person("bob").await;
-        let too_large = put_whole(&bench, alice, &[1; 101]).await;
-        assert_eq!(too_large, Err(Failure::Error(PutFileError::TooLarge { limit: 100 })));
-        put_whole(&bench, alice, &[1; 100]).await.unwrap();
-        let full = put_whole(&bench, alice, &[2; 51]).await;
-        assert_eq!(full, Err(Failure::Error(PutFileError::QuotaFull { limit: 150 })));
-        put_whole(&bench, bob, &[3; 100]).await.unwrap();
-        let full = put_whole(&bench, bob, &[4; 41]).await;
+        let too_large = put_whole(&bench, alice, &[1; 10_001]).await;
+        assert_eq!(too_large, Err(Failure::Error(PutFileError::TooLarge { limit: 10_000 })));
+        put_whole(&bench, alice, &[1; 10_000]).await.unwrap();
+        let full = put_whole(&bench, alice, &[2; 5_100]).await;
+        assert_eq!(full, Err(Failure::Error(PutFileError::QuotaFull { limit: 15_000 })));
+        put_whole(&bench, bob, &[3; 10_000]).await.unwrap();
+        let full = put_whole(&bench, bob, &[4; 4_100]).await;
         assert_eq!(full, Err(Failure::Error(PutFileError::ServerFull)));
+        // A small one takes room as well.
+        assert_eq!(
+            put_whole(&bench, bob, &[4]).await.unwrap_err(),
+            Failure::Error(PutFileError::ServerFull)
+        );
         // What is dropped makes room, and nobody drops what is another's.
-        drop_own(&bench.services, bob, DropFile { file: named(&[1; 100]) }).await.unwrap();
-        assert!(part(&bench.services, named(&[1; 100]), 0, 1).await.is_ok());
-        drop_own(&bench.services, alice, DropFile { file: named(&[1; 100]) }).await.unwrap();
-        put_whole(&bench, alice, &[2; 51]).await.unwrap();
+        drop_own(&bench.services, bob, DropFile { file: named(&[1; 10_000]) }).await.unwrap();
+        assert!(part(&bench.services, named(&[1; 10_000]), 0, 1).await.is_ok());
+        drop_own(&bench.services, alice, DropFile { file: named(&[1; 10_000]) }).await.unwrap();
+        put_whole(&bench, alice, &[2; 5_100]).await.unwrap();
     }
 
     #[tokio::test]

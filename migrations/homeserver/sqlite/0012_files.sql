@@ -12,8 +12,14 @@ CREATE TABLE file (
     at INTEGER NOT NULL,
     PRIMARY KEY (file, user_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX file_by_user ON file (user_id);
+CREATE INDEX file_by_user ON file (user_id, whole);
 CREATE INDEX file_by_age ON file (whole, at);
+
+-- What the files of a user count, so that nobody sums them up for each that is begun.
+CREATE TABLE file_use (
+    user_id BLOB NOT NULL PRIMARY KEY CHECK (length(user_id) = 32),
+    bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE file_part (
     file BLOB NOT NULL,

@@ -27,7 +27,7 @@ use crate::{
 
 /// Files that are put at once.
 const AT_ONCE: u32 = 2;
-/// How often one attempt begins anew because the server has something else under its name.
+/// How often one attempt goes on elsewhere than where it ended, because the server has something else, or less.
 const MAX_ANEW: u32 = 2;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// The wait while the server has no room, or too many are under way.
@@ -112,10 +112,21 @@ impl Engine {
             let begun = Instant::now();
             match client.call_watched(&request).await {
                 Ok(progress) if progress.have >= size => return Ok(()),
-                Ok(progress) => offset = progress.have,
-                Err(CallError::Request(PutFileError::Gap { have })) => offset = have,
-                Err(CallError::Request(PutFileError::OtherHash)) if anew < MAX_ANEW => {
-                    (offset, anew) = (0, anew.saturating_add(1));
+                Ok(progress) if length == 0 || progress.have > offset => offset = progress.have,
+                answer @ (Ok(_)
+                | Err(CallError::Request(
+                    PutFileError::Gap { .. } | PutFileError::OtherHash,
+                ))) => {
+                    anew = anew.saturating_add(1);
+                    if anew > MAX_ANEW {
+                        let why = "the server does not keep what it is given";
+                        return Err(Unput::Later(why.to_owned(), Some(SLOW)));
+                    }
+                    offset = match answer {
+                        Ok(progress) => progress.have,
+                        Err(CallError::Request(PutFileError::Gap { have })) => have,
+                        Err(_) => 0,
+                    };
                 }
                 Err(CallError::Refused(Refusal::Throttled { retry_after_ms })) => {
                     // The line is full for a moment, and the file goes on.

@@ -6,7 +6,7 @@ use super::{at, open_accounts, user};
 use crate::repository::{
     Storage,
     blob::ROW_BYTES,
-    file::{FileKey, FileUse, StoredFile},
+    file::{FileKey, FileUse, StoredFile, counted},
     retention::Purge,
 };
 
@@ -55,19 +55,25 @@ pub(super) async fn files_are_counted_and_dropped(storage: &dyn Storage) {
     open_accounts(storage).await;
     let mut unit = storage.begin().await.unwrap();
     for number in [1, 2] {
-        unit.begin_file(key(number), 3, at(1)).await.unwrap();
+        unit.begin_file(key(number), 5_000, at(1)).await.unwrap();
         unit.append_file(key(number), 0, &[1, 2, 3], at(1)).await.unwrap().unwrap();
     }
-    let used = FileUse { of_user: 3, unfinished: 1, of_all: 6 };
+    // One that has begun is not counted twice.
+    unit.begin_file(key(1), 5_000, at(2)).await.unwrap();
+    let used = FileUse { of_user: 5_000, unfinished: 1, of_all: 10_000 };
     assert_eq!(unit.file_use(user(1)).await.unwrap(), used);
     unit.finish_file(key(1), at(2)).await.unwrap();
     assert_eq!(unit.file_use(user(1)).await.unwrap(), FileUse { unfinished: 0, ..used });
     unit.drop_file(key(2)).await.unwrap();
     assert_eq!(unit.file(key(2)).await.unwrap(), None);
     assert!(unit.file_bytes(key(2), 0, 3).await.unwrap().is_empty());
-    let used = FileUse { of_user: 3, unfinished: 0, of_all: 3 };
+    unit.drop_file(key(2)).await.unwrap();
+    let used = FileUse { of_user: 5_000, unfinished: 0, of_all: 5_000 };
     assert_eq!(unit.file_use(user(1)).await.unwrap(), used);
     assert_eq!(unit.file_use(user(2)).await.unwrap(), FileUse { of_user: 0, ..used });
+    let small = FileKey { file: BlobId::from_bytes([8; 32]), user: user(2) };
+    unit.begin_file(small, 1, at(3)).await.unwrap();
+    assert_eq!(unit.file_use(user(2)).await.unwrap().of_user, counted(1), "its row takes room too");
 }
 
 pub(super) async fn files_are_forgotten_in_time(storage: &dyn Storage) {
@@ -100,4 +106,5 @@ pub(super) async fn files_are_forgotten_in_time(storage: &dyn Storage) {
     for number in [2, 3] {
         assert!(unit.file(named(number)).await.unwrap().is_some(), "{number}");
     }
+    assert_eq!(unit.file_use(user(1)).await.unwrap().of_all, counted(3).saturating_mul(2));
 }

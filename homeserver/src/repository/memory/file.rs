@@ -9,7 +9,7 @@ use rookery_protocol::{
 use super::Handle;
 use crate::repository::{
     StorageError,
-    file::{FileKey, FileRepository, FileUse, FileView, StoredFile},
+    file::{FileKey, FileRepository, FileUse, FileView, StoredFile, counted},
 };
 
 #[async_trait]
@@ -40,9 +40,9 @@ impl FileView for Handle {
     async fn file_use(&mut self, user: UserId) -> Result<FileUse, StorageError> {
         let mut sum = FileUse::default();
         for (file, _) in self.rows().files.values() {
-            sum.of_all = sum.of_all.saturating_add(file.size);
+            sum.of_all = sum.of_all.saturating_add(counted(file.size));
             if file.key.user == user {
-                sum.of_user = sum.of_user.saturating_add(file.size);
+                sum.of_user = sum.of_user.saturating_add(counted(file.size));
                 sum.unfinished = sum.unfinished.saturating_add(u32::from(!file.is_whole));
             }
         }

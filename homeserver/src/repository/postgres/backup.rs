@@ -25,7 +25,7 @@ use crate::repository::{
 /// The file of rows in a copy.
 const FILE: &str = "rows.copy";
 /// All tables but that of one-time keys, which no copy has; each after those that it refers to.
-pub(super) const TABLES: [&str; 36] = [
+pub(super) const TABLES: [&str; 37] = [
     "server",
     "account",
     "invite",
@@ -48,6 +48,7 @@ pub(super) const TABLES: [&str; 36] = [
     "blob",
     "blob_part",
     "file",
+    "file_use",
     "file_part",
     "peer",
     "stranger",

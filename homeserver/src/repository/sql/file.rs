@@ -14,7 +14,7 @@ use super::{
 use crate::repository::{
     StorageError,
     blob::ROW_BYTES,
-    file::{FileKey, FileRepository, FileUse, FileView, StoredFile},
+    file::{FileKey, FileRepository, FileUse, FileView, StoredFile, counted},
 };
 
 #[async_trait]
@@ -41,9 +41,11 @@ impl FileView for Handle {
     ) -> Result<Vec<u8>, StorageError> {
         let text = "SELECT start, bytes FROM file_part
                     WHERE file = $1 AND user_id = $2
-                      AND start < $4 AND start + length(bytes) > $3 ORDER BY start";
+                      AND start >= $5 AND start < $4 AND start + length(bytes) > $3 ORDER BY start";
         let end = offset.saturating_add(length);
-        let select = keyed(text, &key).bind(to_row(offset)).bind(to_row(end));
+        // No row that begins before that reaches so far: nothing but what is given is looked at.
+        let first = offset.saturating_sub(u64::try_from(ROW_BYTES).unwrap_or(u64::MAX));
+        let select = keyed(text, &key).bind(to_row(offset)).bind(to_row(end)).bind(to_row(first));
         let mut found = vec![];
         for row in &self.all(select).await? {
             let cells = Cells::of("file_part", row);
@@ -58,9 +60,9 @@ impl FileView for Handle {
 
     async fn file_use(&mut self, user: UserId) -> Result<FileUse, StorageError> {
         let text =
-            "SELECT (SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM file WHERE user_id = $1),
-                           (SELECT COUNT(*) FROM file WHERE user_id = $1 AND NOT whole),
-                           (SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM file)";
+            "SELECT (SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM file_use WHERE user_id = $1),
+                    (SELECT COUNT(*) FROM file WHERE user_id = $1 AND NOT whole),
+                    (SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM file_use)";
         let row = self.first(query(text).bind(&user.as_bytes()[..])).await?;
         let row = row.ok_or(StorageError::Inconsistent { table: "file" })?;
         let cells = Cells::of("file", &row);
@@ -83,7 +85,10 @@ impl FileRepository for Handle {
         let text = "INSERT INTO file (file, user_id, size, have, whole, at)
                     VALUES ($1, $2, $3, 0, $5, $4) ON CONFLICT DO NOTHING";
         let insert = keyed(text, &key).bind(to_row(size)).bind(at.to_row()).bind(false);
-        self.execute(insert).await.map(|_| ())
+        if self.execute(insert).await? > 0 {
+            self.use_more(key.user, to_row(counted(size))).await?;
+        }
+        Ok(())
     }
 
     async fn append_file(
@@ -117,8 +122,28 @@ impl FileRepository for Handle {
     }
 
     async fn drop_file(&mut self, key: FileKey) -> Result<(), StorageError> {
-        let text = "DELETE FROM file WHERE file = $1 AND user_id = $2";
-        self.execute(keyed(text, &key)).await.map(|_| ())
+        let text = "DELETE FROM file WHERE file = $1 AND user_id = $2 RETURNING user_id, size";
+        let dropped = self.all(keyed(text, &key)).await?;
+        self.use_less(&dropped).await
+    }
+}
+
+impl Handle {
+    async fn use_more(&mut self, user: UserId, bytes: i64) -> Result<(), StorageError> {
+        let text = "INSERT INTO file_use (user_id, bytes) VALUES ($1, $2)
+                    ON CONFLICT (user_id) DO UPDATE SET bytes = file_use.bytes + excluded.bytes";
+        self.execute(query(text).bind(&user.as_bytes()[..]).bind(bytes)).await.map(|_| ())
+    }
+
+    /// Takes off what files counted that were deleted: rows of their users and sizes.
+    pub(super) async fn use_less(&mut self, deleted: &[Row]) -> Result<(), StorageError> {
+        for row in deleted {
+            let cells = Cells::of("file", row);
+            let user = cells.id(0, UserId::from_slice)?;
+            let bytes = to_row(counted(cells.number(1)?));
+            self.use_more(user, bytes.saturating_neg()).await?;
+        }
+        Ok(())
     }
 }
 

@@ -60,11 +60,14 @@ impl RetentionRepository for Handle {
         let blobs = query(blobs).bind(purge.blobs_before.to_row()).bind(most);
         let files = "DELETE FROM file WHERE (file, user_id) IN
                      (SELECT file, user_id FROM file
-                      WHERE (whole AND at < $1) OR (NOT whole AND at < $2) LIMIT $3)";
+                      WHERE (whole AND at < $1) OR (NOT whole AND at < $2) LIMIT $3)
+                     RETURNING user_id, size";
         let files = query(files)
             .bind(purge.files_before.to_row())
             .bind(purge.unfinished_files_before.to_row())
             .bind(most.min(i64::from(FILES)));
+        let files = self.all(files).await?;
+        self.use_less(&files).await?;
         let entries = "DELETE FROM entry WHERE (chain, seq) IN
                        (SELECT entry.chain, seq FROM community
                         JOIN community_chain ON community_chain.community = community.community
@@ -77,7 +80,7 @@ impl RetentionRepository for Handle {
             claims: self.execute(claims).await?.saturating_add(self.execute(keys).await?),
             invites: self.execute(invites).await?,
             blobs: self.execute(blobs).await?,
-            files: self.execute(files).await?,
+            files: u64::try_from(files.len()).unwrap_or(u64::MAX),
             entries: self.execute(entries).await?,
         })
     }
