@@ -206,7 +206,8 @@ async fn a_large_file_goes_on_where_it_ended_when_everything_is_killed() -> Resu
 async fn what_the_server_does_not_take_says_why() -> Result<()> {
     let world = World::new()?;
     let server = world.homeserver("nest").setting("ROOKERYD_STORAGE_FILE_BYTES", "200000");
-    let server = server.setting("ROOKERYD_STORAGE_USER_FILES_BYTES", "300000").start().await?;
+    let server = server.setting("ROOKERYD_STORAGE_USER_FILES_BYTES", "300000");
+    let server = server.setting("ROOKERYD_STORAGE_ALL_FILES_BYTES", "330000").start().await?;
     let (alice, bob) = (world.profile("alice", "laptop")?, world.profile("bob", "laptop")?);
     alice.register(&server.ready().invite).await?;
     bob.register(&server.invite(1).await?).await?;
@@ -227,6 +228,19 @@ async fn what_the_server_does_not_take_says_why() -> Result<()> {
     ensure!(folder.code() == 2 && folder.stderr.contains("tar c"), "{folder}");
     line_of(&bob, "@alice", &id).await?;
     ensure!(saved(&bob, "@alice", &id, &world.path().join("in")).await?.1 == bytes);
+    // Where all files together are too many, one waits for room, and what is said meanwhile does not.
+    let _agent = bob.start_agent()?;
+    bob.wait_until_connected().await?;
+    let second = made(world.path(), "third", 190_000)?.0;
+    let second = second.to_str().context("text")?;
+    let order = ["send", "@alice", "--file", second, "--timeout", "5"];
+    let waits = bob.run(&order).await?;
+    ensure!(waits.code() != 0, "{waits}");
+    let lines = bob.run(&["read", "@alice", "--json"]).await?.success()?.json_lines()?;
+    let line = lines.iter().find(|line| line["file"]["name"] == "third").context("it is kept")?;
+    ensure!(line["state"] == "queued", "{line}");
+    ensure!(line["reason"].as_str().is_some_and(|why| why.contains("room")), "{line}");
+    bob.ask(&["send", "@alice", "no file"]).await?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use rookery_protocol::{
 };
 use tokio::sync::watch;
 
-use super::{Engine, Link, ReadOrder, Spot, is_room};
+use super::{Engine, Link, ReadOrder, Spot, file::Stage, is_room};
 use crate::{
     agent::verb::{FileLine, MessageLine, ReadLines, percent},
     e2ee::journal_state::Change,
@@ -295,10 +295,12 @@ impl Engine {
         }
         let name_of = |user: UserId| names.get(&user).cloned().unwrap_or_default();
         let ((from, is_stranger), (with, _)) = (name_of(author), name_of(conversation));
-        let sent = placed.message.file.as_ref().and_then(|file| self.progress.of(file.file));
+        let stage = placed.message.file.as_ref().and_then(|file| self.progress.of(file.file));
+        let sent = stage.as_ref().and_then(Stage::part);
         let line = MessageLine::new(placed, from, with, is_stranger);
         Ok(MessageLine {
             file: line.file.map(|file| FileLine { sent_percent: percent(sent), ..file }),
+            reason: line.reason.or_else(|| stage?.reason()),
             ..line
         })
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rookery_protocol::id::{BlobId, ChainId, UserId};
 
 use super::{
-    super::Engine,
+    super::{Engine, file::Stage},
     merge::{Shown, merge},
 };
 use crate::{
@@ -23,7 +23,7 @@ struct Names {
     users: HashMap<UserId, String>,
     rooms: HashMap<ChainId, String>,
     /// How far files have come that are on their way.
-    sent: HashMap<BlobId, (u64, u64)>,
+    files: HashMap<BlobId, Stage>,
 }
 
 /// A post with what has become of it.
@@ -71,9 +71,9 @@ impl Engine {
         for merged in posts.iter().filter(|merged| merged.placed.post.state == MessageState::Queued)
         {
             if let Content::Text(Text { file: Some(file), .. }) = &merged.said
-                && let Some(sent) = self.progress.of(file.file)
+                && let Some(stage) = self.progress.of(file.file)
             {
-                names.sent.insert(file.file, sent);
+                names.files.insert(file.file, stage);
             }
         }
         for user in users {
@@ -88,7 +88,7 @@ impl Engine {
 
 impl Names {
     fn file(&self, file: &Attachment) -> FileLine {
-        FileLine::new(file, self.sent.get(&file.file).copied())
+        FileLine::new(file, self.files.get(&file.file).and_then(Stage::part))
     }
 
     fn user(&self, user: UserId) -> String {
@@ -166,7 +166,7 @@ impl Merged {
             at: rfc3339(post.at),
             text: shown.text,
             state: state.word().to_owned(),
-            reason: post.reason.clone(),
+            reason: post.reason.clone().or_else(|| names.files.get(&file?.file)?.reason()),
             server: None,
             since: None,
             request: false,

@@ -143,17 +143,44 @@ impl Pace {
     }
 }
 
-/// How far files have come that are on their way: of how many bytes how many.
+/// How far a file has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Of how many bytes how many.
+    Under((u64, u64)),
+    /// It is tried again later, and why.
+    Waits(String),
+}
+
+impl Stage {
+    /// Of how many bytes how many, while it is under way.
+    pub(super) const fn part(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::Under(part) => Some(*part),
+            Self::Waits(_) => None,
+        }
+    }
+
+    /// Why it waits.
+    pub(super) fn reason(&self) -> Option<String> {
+        match self {
+            Self::Waits(why) => Some(why.clone()),
+            Self::Under(_) => None,
+        }
+    }
+}
+
+/// How far files have come that are on their way.
 #[derive(Debug, Default)]
-pub(super) struct Progress(Mutex<BTreeMap<BlobId, (u64, u64)>>);
+pub(super) struct Progress(Mutex<BTreeMap<BlobId, Stage>>);
 
 impl Progress {
-    fn rows(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlobId, (u64, u64)>> {
+    fn rows(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlobId, Stage>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, file: BlobId, have: u64, size: u64) {
-        self.rows().insert(file, (have, size));
+    fn note(&self, file: BlobId, stage: Stage) {
+        self.rows().insert(file, stage);
     }
 
     fn forget(&self, file: BlobId) {
@@ -161,8 +188,8 @@ impl Progress {
     }
 
     /// How far a file has come.
-    pub(super) fn of(&self, file: BlobId) -> Option<(u64, u64)> {
-        self.rows().get(&file).copied()
+    pub(super) fn of(&self, file: BlobId) -> Option<Stage> {
+        self.rows().get(&file).cloned()
     }
 }
 
@@ -216,7 +243,7 @@ impl Engine {
             link.mark_unchanged();
             let transfer = self.store.read().await?.transfer_for(self.user, task).await?;
             let Some(transfer) = transfer else { return Ok(()) };
-            if let Some((have, size)) = self.progress.of(transfer.file) {
+            if let Some(Stage::Under((have, size))) = self.progress.of(transfer.file) {
                 tell.tell(have, size);
             }
             if matches!(&*link.borrow(), super::Link::Offline(_) | super::Link::Ended(_)) {

@@ -19,14 +19,16 @@ use rookery_protocol::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Engine, Pace, message_of, outgoing, throttled};
+use super::{Engine, Pace, Stage, message_of, outgoing, throttled};
 use crate::{
     engine::{draw, queue::Queued},
     store::{MessageState, Post, StoreError, Transfer, TransferTask},
 };
 
 /// Files that are put at once.
-const AT_ONCE: u32 = 2;
+const AT_ONCE: usize = 2;
+/// Files that are looked at for those.
+const LOOKED_AT: u32 = 64;
 /// How often one attempt goes on elsewhere than where it ended, because the server has something else, or less.
 const MAX_ANEW: u32 = 2;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -57,7 +59,12 @@ impl Queued for Transfer {
     }
 
     async fn fronts(engine: &Engine) -> Result<Vec<Self>, StoreError> {
-        engine.store.read().await?.transfers(AT_ONCE).await
+        let mut waiting = engine.store.read().await?.transfers(LOOKED_AT).await?;
+        let now = engine.now();
+        // What is to be tried later holds up nobody.
+        waiting.sort_by_key(|transfer| transfer.not_before > now);
+        waiting.truncate(AT_ONCE);
+        Ok(waiting)
     }
 
     fn wake(engine: &Engine) -> &Notify {
@@ -94,7 +101,8 @@ impl Engine {
             return self.put_file(client, transfer).await;
         }
         match client.call_watched(&DropFile { file: transfer.file }).await {
-            Ok(()) => Ok(()),
+            // A server that does not know how keeps none.
+            Ok(()) | Err(CallError::Refused(Refusal::UnknownMethod)) => Ok(()),
             Err(error) => Err(Unput::Later(error.to_string(), None)),
         }
     }
@@ -139,7 +147,7 @@ impl Engine {
                 pace.note(begun.elapsed());
             }
             length = pace.0;
-            self.progress.note(file, offset, size);
+            self.progress.note(file, Stage::Under((offset, size)));
             if told.elapsed() >= TELL {
                 told = Instant::now();
                 self.timeline_changed();
@@ -213,6 +221,7 @@ impl Engine {
             backoff.next_delay(0);
         }
         let wait = wait.unwrap_or_else(|| backoff.next_delay(draw()));
+        self.progress.note(transfer.file, Stage::Waits(why.clone()));
         let next = Transfer {
             not_before: self.now().plus(wait),
             attempts: transfer.attempts.saturating_add(1),
