@@ -5,7 +5,8 @@
 //! keep a *journal* ([`journal`], [`journal_state`]); two devices talk by a Double Ratchet session that a post-quantum handshake begins
 //! ([`prekey`], `handshake`, `session`, [`pair`]); what they say is a [`payload`]. A community's members share a secret for each [`epoch`] of an
 //! audience; under it each device announces *Sender Keys* ([`sender_key`]), and what stands in channels is [`content`]. Files go
-//! apart from messages, in chunks ([`mod@file`]). [`link`] brings in another device by a typed code, [`verify`] lets two people compare a number, [`store_seal`] seals what a device keeps on its disk.
+//! apart from messages, in chunks ([`mod@file`]). [`link`] brings in another device by a typed code, [`verify`] lets two people compare a
+//! number, [`store_seal`] seals what a device keeps on its disk.
 //!
 //! Three habits hold everywhere. Every key has one purpose, made by HKDF under a label of its own. Every seal names its whole context as
 //! associated data. Every secret is erased when dropped, prints redacted, and has neither `Clone` nor `PartialEq`.
