@@ -124,6 +124,7 @@ laws! {
         a_blob_is_named_counted_and_dropped;
     file:
         a_file_grows_part_by_part_and_is_read_anywhere,
+        a_file_that_was_begun_anew_is_not_the_one_that_was_checked,
         files_are_counted_and_dropped,
         files_are_forgotten_in_time;
     prekey:

@@ -22,6 +22,8 @@ pub struct FileKey {
 pub struct StoredFile {
     /// Which.
     pub key: FileKey,
+    /// The number of this beginning among all of the user's: one that begins anew under the same name is another file.
+    pub begun: u64,
     /// How large the whole is, in bytes.
     pub size: u64,
     /// So many bytes are there, from the beginning.
@@ -94,8 +96,12 @@ pub trait FileRepository: FileView {
         at: Timestamp,
     ) -> Result<Result<u64, u64>, StorageError>;
 
-    /// All of a file is there, and was checked.
-    async fn finish_file(&mut self, key: FileKey, at: Timestamp) -> Result<(), StorageError>;
+    /// All of a file is there, and was checked. Nothing is done, and it says no, if another one has begun in its place meanwhile.
+    async fn finish_file(
+        &mut self,
+        checked: StoredFile,
+        at: Timestamp,
+    ) -> Result<bool, StorageError>;
 
     /// Forgets a file.
     async fn drop_file(&mut self, key: FileKey) -> Result<(), StorageError>;

@@ -97,6 +97,7 @@ struct Rows {
     reads: BTreeMap<(ChainId, UserId), u64>,
     blobs: BTreeMap<BlobKey, (StoredBlob, Vec<u8>)>,
     files: BTreeMap<FileKey, (StoredFile, Vec<u8>)>,
+    files_begun: BTreeMap<UserId, u64>,
     /// With the last number that was given in each one's queue.
     peers: BTreeMap<ServerName, (StoredPeer, u64)>,
     /// When each was reached last.

@@ -14,10 +14,9 @@ use rookery_protocol::{
 use crate::{
     repository::{
         StorageError,
-        blob::ROW_BYTES,
         file::{FileKey, FileUse, counted},
     },
-    service::Services,
+    service::{Services, parts::Hash},
 };
 
 /// How many files of one user are not whole.
@@ -51,20 +50,17 @@ pub async fn put(
     let have = known.map_or(0, |known| known.have);
     if have >= offset.saturating_add(length) {
         unit.commit().await?;
-        if have == size && known.is_some_and(|known| !known.is_whole) {
-            finish(services, key, size).await?;
-        }
-        return Ok(BlobProgress { have });
+        return match known {
+            Some(known) if known.have == size && !known.is_whole => finish(services, key).await,
+            _ => Ok(BlobProgress { have }),
+        };
     }
     let have = match unit.append_file(key, offset, bytes.as_slice(), now).await? {
         Ok(have) => have,
         Err(have) => return Err(Failure::Error(PutFileError::Gap { have })),
     };
     unit.commit().await?;
-    if have == size {
-        finish(services, key, size).await?;
-    }
-    Ok(BlobProgress { have })
+    if have == size { finish(services, key).await } else { Ok(BlobProgress { have }) }
 }
 
 /// Whether there is room for one more file of that size.
@@ -85,35 +81,32 @@ fn check_room(services: &Services, size: u64, used: FileUse) -> Result<(), PutFi
     Ok(())
 }
 
-/// Checks a file of which all is there. It is read without a unit, so that nobody waits for a hash.
-async fn finish(services: &Services, key: FileKey, size: u64) -> Result<(), Failure<PutFileError>> {
-    let name = hash(services, key, size).await?;
+/// Checks a file of which all is there. It is read without a unit, so that nobody waits for a hash, and one file at a time, so that whoever
+/// asks often has it read once.
+async fn finish(services: &Services, key: FileKey) -> Result<BlobProgress, Failure<PutFileError>> {
+    let _turn = services.checking.lock().await;
+    let known = services.storage.read().await?.file(key).await?;
+    // Whoever had the turn before may have dropped it.
+    let known = known.ok_or(Failure::Error(PutFileError::OtherHash))?;
+    let progress = BlobProgress { have: known.have };
+    if known.is_whole || known.have < known.size {
+        return Ok(progress);
+    }
+    let mut hash = Hash::new(known.size);
+    while let Some((offset, most)) = hash.next() {
+        hash.read(&services.storage.read().await?.file_bytes(key, offset, most).await?);
+    }
     let mut unit = services.storage.begin().await?;
-    if name == key.file {
-        unit.finish_file(key, services.clock.now()).await?;
+    // What was read in parts is one file if no other one has begun meanwhile: that would not be what was checked.
+    if hash.name() == Some(key.file) && unit.finish_file(known, services.clock.now()).await? {
         unit.commit().await?;
-        return Ok(());
+        return Ok(progress);
     }
-    unit.drop_file(key).await?;
-    unit.commit().await?;
+    if unit.file(key).await?.is_some_and(|now| now.begun == known.begun) {
+        unit.drop_file(key).await?;
+        unit.commit().await?;
+    }
     Err(Failure::Error(PutFileError::OtherHash))
-}
-
-/// The name that the bytes have by their hash.
-async fn hash(services: &Services, key: FileKey, size: u64) -> Result<BlobId, StorageError> {
-    let step = u64::try_from(ROW_BYTES).unwrap_or(u64::MAX);
-    let mut hasher = blake3::Hasher::new();
-    let mut offset = 0_u64;
-    while offset < size {
-        let bytes = services.storage.read().await?.file_bytes(key, offset, step).await?;
-        if bytes.is_empty() {
-            // Dropped meanwhile, by the same user on another device.
-            break;
-        }
-        hasher.update(&bytes);
-        offset = offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-    }
-    Ok(BlobId::from_bytes(*hasher.finalize().as_bytes()))
 }
 
 /// A part of a file that is kept here.
@@ -220,6 +213,36 @@ mod tests {
             put(&bench.services, who, portion(b"", file, 0, 0)).await,
             Err(Refusal::Malformed.into())
         );
+    }
+
+    #[tokio::test]
+    async fn what_waits_to_be_checked_is_checked_as_it_is_then() {
+        let bench = bench(&[]);
+        let (_, who, ..) = bench.person("alice").await;
+        let (file, services) = (named(b"words"), &bench.services);
+        // While another file is being checked, what has come is dropped, and something else begins under its name.
+        let turn = services.checking.lock().await;
+        let right = put_whole(&bench, who, b"words");
+        let other = async {
+            drop_own(services, who, DropFile { file }).await.unwrap();
+            put(services, who, portion(b"snow", file, 0, 1)).await.unwrap();
+            drop(turn);
+        };
+        let (right, ()) = tokio::join!(biased; right, other);
+        assert_eq!(right.unwrap().have, 1, "how much there is now");
+        assert_eq!(part(services, file, 0, 5).await, Err(Failure::Error(GetFileError::NotFound)));
+        let turn = services.checking.lock().await;
+        let right = put_whole(&bench, who, b"words");
+        let other = async {
+            drop_own(services, who, DropFile { file }).await.unwrap();
+            let wrong = put(services, who, portion(b"swords", file, 0, 6));
+            let (wrong, ()) = tokio::join!(biased; wrong, async { drop(turn) });
+            wrong
+        };
+        let (right, wrong) = tokio::join!(biased; right, other);
+        let refused = Err(Failure::Error(PutFileError::OtherHash));
+        assert_eq!((right, wrong), (refused.clone(), refused), "the first to be checked drops it");
+        assert_eq!(put_whole(&bench, who, b"words").await.unwrap().have, 5);
     }
 
     #[tokio::test]

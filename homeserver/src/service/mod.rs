@@ -19,6 +19,7 @@ pub mod journal;
 pub mod limit;
 pub mod link;
 pub mod message;
+mod parts;
 pub mod password;
 pub mod peer;
 pub mod prekey;
@@ -110,6 +111,8 @@ pub struct Services {
     pub hub: Hub,
     /// Held while something is stored that depends on who may get what, or changes it.
     pub order: tokio::sync::Mutex<()>,
+    /// Held while a file is checked.
+    pub checking: tokio::sync::Mutex<()>,
     /// What goes on in the background.
     pub tasks: TaskTracker,
 }
@@ -155,6 +158,7 @@ impl Services {
             peers: Peers::new(config.federation),
             discovery: Discovery::new(seek),
             order: tokio::sync::Mutex::default(),
+            checking: tokio::sync::Mutex::default(),
             clock,
             storage,
             identity,

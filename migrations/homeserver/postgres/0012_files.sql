@@ -3,6 +3,8 @@ CREATE TABLE file (
     file BYTEA NOT NULL CHECK (length(file) = 32),
     -- Who has put it: what is not whole yet is in nobody else's way.
     user_id BYTEA NOT NULL CHECK (length(user_id) = 32),
+    -- The number of this beginning among all of the user's: another one, even under the same name, is another file.
+    begun BIGINT NOT NULL,
     size BIGINT NOT NULL,
     -- So many bytes are there.
     have BIGINT NOT NULL,
@@ -15,10 +17,11 @@ CREATE TABLE file (
 CREATE INDEX file_by_user ON file (user_id, whole);
 CREATE INDEX file_by_age ON file (whole, at);
 
--- What the files of a user count, so that nobody sums them up for each that is begun.
+-- What the files of a user count, so that nobody sums them up for each that is begun, and how many have begun.
 CREATE TABLE file_use (
     user_id BYTEA NOT NULL PRIMARY KEY CHECK (length(user_id) = 32),
-    bytes BIGINT NOT NULL
+    bytes BIGINT NOT NULL,
+    begun BIGINT NOT NULL
 );
 
 CREATE TABLE file_part (

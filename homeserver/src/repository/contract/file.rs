@@ -4,7 +4,7 @@ use rookery_protocol::id::BlobId;
 
 use super::{at, open_accounts, user};
 use crate::repository::{
-    Storage,
+    Repository, Storage,
     blob::ROW_BYTES,
     file::{FileKey, FileUse, StoredFile, counted},
     retention::Purge,
@@ -35,8 +35,10 @@ pub(super) async fn a_file_grows_part_by_part_and_is_read_anywhere(storage: &dyn
     }
     assert_eq!(unit.append_file(key(1), middle, &bytes[cut..], at(2)).await.unwrap(), Ok(size));
     assert_eq!(unit.whole_file(key(1).file).await.unwrap(), None, "it was not checked");
-    unit.finish_file(key(1), at(3)).await.unwrap();
-    let stored = StoredFile { key: key(1), size, have: size, is_whole: true, at: at(3) };
+    let checked = unit.file(key(1)).await.unwrap().unwrap();
+    assert!(unit.finish_file(checked, at(3)).await.unwrap());
+    let stored = StoredFile { is_whole: true, at: at(3), ..checked };
+    assert_eq!((stored.size, stored.have), (size, size));
     assert_eq!(unit.file(key(1)).await.unwrap(), Some(stored));
     assert_eq!(unit.whole_file(key(1).file).await.unwrap(), Some(stored));
     assert_eq!(unit.append_file(key(1), size, &[], at(4)).await.unwrap(), Err(size));
@@ -51,6 +53,36 @@ pub(super) async fn a_file_grows_part_by_part_and_is_read_anywhere(storage: &dyn
     assert!(unit.file_bytes(key(1), size, 10).await.unwrap().is_empty());
 }
 
+pub(super) async fn a_file_that_was_begun_anew_is_not_the_one_that_was_checked(
+    storage: &dyn Storage,
+) {
+    open_accounts(storage).await;
+    let mut unit = storage.begin().await.unwrap();
+    let mut checked: Vec<StoredFile> = vec![];
+    for byte in [1, 2, 3] {
+        unit.drop_file(key(1)).await.unwrap();
+        unit.begin_file(key(1), 3, at(0)).await.unwrap();
+        unit.append_file(key(1), 0, &[byte; 3], at(0)).await.unwrap().unwrap();
+        for former in &checked {
+            assert!(!unit.finish_file(*former, at(1)).await.unwrap(), "{former:?}");
+            assert_eq!(unit.whole_file(former.key.file).await.unwrap(), None);
+        }
+        checked.push(unit.file(key(1)).await.unwrap().unwrap());
+    }
+    finish(&mut *unit, key(1), 1).await;
+    unit.drop_file(key(1)).await.unwrap();
+    assert!(!unit.finish_file(checked[2], at(1)).await.unwrap(), "there is none");
+    // Each user's beginnings have numbers of their own, however many others have begun.
+    unit.begin_file(key(2), 3, at(2)).await.unwrap();
+    assert!(!unit.finish_file(StoredFile { key: key(2), ..checked[2] }, at(2)).await.unwrap());
+}
+
+/// Says that the file as it is was checked.
+async fn finish(unit: &mut dyn Repository, key: FileKey, when: u64) {
+    let checked = unit.file(key).await.unwrap().unwrap();
+    assert!(unit.finish_file(checked, at(when)).await.unwrap());
+}
+
 pub(super) async fn files_are_counted_and_dropped(storage: &dyn Storage) {
     open_accounts(storage).await;
     let mut unit = storage.begin().await.unwrap();
@@ -62,7 +94,7 @@ pub(super) async fn files_are_counted_and_dropped(storage: &dyn Storage) {
     unit.begin_file(key(1), 5_000, at(2)).await.unwrap();
     let used = FileUse { of_user: 5_000, unfinished: 1, of_all: 10_000 };
     assert_eq!(unit.file_use(user(1)).await.unwrap(), used);
-    unit.finish_file(key(1), at(2)).await.unwrap();
+    finish(&mut *unit, key(1), 2).await;
     assert_eq!(unit.file_use(user(1)).await.unwrap(), FileUse { unfinished: 0, ..used });
     unit.drop_file(key(2)).await.unwrap();
     assert_eq!(unit.file(key(2)).await.unwrap(), None);
@@ -84,8 +116,8 @@ pub(super) async fn files_are_forgotten_in_time(storage: &dyn Storage) {
         unit.begin_file(named(number), 3, at(10)).await.unwrap();
         unit.append_file(named(number), 0, &[1, 2, 3], at(10)).await.unwrap().unwrap();
     }
-    unit.finish_file(named(1), at(10)).await.unwrap();
-    unit.finish_file(named(2), at(30)).await.unwrap();
+    finish(&mut *unit, named(1), 10).await;
+    finish(&mut *unit, named(2), 30).await;
     unit.append_file(named(3), 3, &[], at(30)).await.unwrap().unwrap();
     let purge = Purge {
         messages_before: at(0),

@@ -58,8 +58,13 @@ impl FileRepository for Handle {
         size: u64,
         at: Timestamp,
     ) -> Result<(), StorageError> {
-        let begun = StoredFile { key, size, have: 0, is_whole: false, at };
-        self.change()?.files.entry(key).or_insert_with(|| (begun, vec![]));
+        let rows = self.change()?;
+        if !rows.files.contains_key(&key) {
+            let begun = rows.files_begun.entry(key.user).or_default();
+            *begun = begun.saturating_add(1);
+            let file = StoredFile { key, begun: *begun, size, have: 0, is_whole: false, at };
+            rows.files.insert(key, (file, vec![]));
+        }
         Ok(())
     }
 
@@ -81,11 +86,14 @@ impl FileRepository for Handle {
         Ok(Ok(after))
     }
 
-    async fn finish_file(&mut self, key: FileKey, at: Timestamp) -> Result<(), StorageError> {
-        if let Some((file, _)) = self.change()?.files.get_mut(&key) {
-            (file.is_whole, file.at) = (true, at);
-        }
-        Ok(())
+    async fn finish_file(
+        &mut self,
+        checked: StoredFile,
+        at: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let known = self.change()?.files.get_mut(&checked.key);
+        let known = known.filter(|(file, _)| file.begun == checked.begun);
+        Ok(known.map(|(file, _)| (file.is_whole, file.at) = (true, at)).is_some())
     }
 
     async fn drop_file(&mut self, key: FileKey) -> Result<(), StorageError> {

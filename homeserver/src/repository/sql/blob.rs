@@ -9,7 +9,7 @@ use sqlx::query;
 
 use super::{
     Handle, Query, Row,
-    row::{Cells, to_row},
+    row::{Cells, joined, to_row},
 };
 use crate::repository::{
     StorageError,
@@ -47,16 +47,7 @@ impl BlobView for Handle {
                       AND start < $5 AND start + length(bytes) > $4 ORDER BY start";
         let end = offset.saturating_add(length);
         let select = keyed(text, &key).bind(to_row(offset)).bind(to_row(end));
-        let mut found = vec![];
-        for row in &self.all(select).await? {
-            let cells = Cells::of("blob_part", row);
-            let (start, bytes) = (cells.number::<u64>(0)?, cells.bytes(1)?);
-            let within = |place: u64| usize::try_from(place.saturating_sub(start));
-            let (from, to) = (within(offset).unwrap_or(0), within(end).unwrap_or(usize::MAX));
-            let part = bytes.get(from..to.min(bytes.len()));
-            found.extend_from_slice(part.ok_or_else(|| cells.impossible())?);
-        }
-        Ok(found)
+        joined("blob_part", &self.all(select).await?, offset, end)
     }
 
     async fn unnamed_blobs(&mut self, user: UserId) -> Result<u32, StorageError> {

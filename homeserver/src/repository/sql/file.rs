@@ -9,7 +9,7 @@ use sqlx::query;
 
 use super::{
     Handle, Query, Row,
-    row::{Cells, to_row},
+    row::{Cells, joined, to_row},
 };
 use crate::repository::{
     StorageError,
@@ -20,14 +20,14 @@ use crate::repository::{
 #[async_trait]
 impl FileView for Handle {
     async fn file(&mut self, key: FileKey) -> Result<Option<StoredFile>, StorageError> {
-        let text = "SELECT file, user_id, size, have, whole, at FROM file
+        let text = "SELECT file, user_id, size, have, whole, at, begun FROM file
                     WHERE file = $1 AND user_id = $2";
         let row = self.first(keyed(text, &key)).await?;
         row.as_ref().map(file_of).transpose()
     }
 
     async fn whole_file(&mut self, file: BlobId) -> Result<Option<StoredFile>, StorageError> {
-        let text = "SELECT file, user_id, size, have, whole, at FROM file
+        let text = "SELECT file, user_id, size, have, whole, at, begun FROM file
                     WHERE file = $1 AND whole ORDER BY user_id LIMIT 1";
         let row = self.first(query(text).bind(&file.as_bytes()[..])).await?;
         row.as_ref().map(file_of).transpose()
@@ -46,16 +46,7 @@ impl FileView for Handle {
         // No row that begins before that reaches so far: nothing but what is given is looked at.
         let first = offset.saturating_sub(u64::try_from(ROW_BYTES).unwrap_or(u64::MAX));
         let select = keyed(text, &key).bind(to_row(offset)).bind(to_row(end)).bind(to_row(first));
-        let mut found = vec![];
-        for row in &self.all(select).await? {
-            let cells = Cells::of("file_part", row);
-            let (start, bytes) = (cells.number::<u64>(0)?, cells.bytes(1)?);
-            let within = |place: u64| usize::try_from(place.saturating_sub(start));
-            let (from, to) = (within(offset).unwrap_or(0), within(end).unwrap_or(usize::MAX));
-            let part = bytes.get(from..to.min(bytes.len()));
-            found.extend_from_slice(part.ok_or_else(|| cells.impossible())?);
-        }
-        Ok(found)
+        joined("file_part", &self.all(select).await?, offset, end)
     }
 
     async fn file_use(&mut self, user: UserId) -> Result<FileUse, StorageError> {
@@ -82,11 +73,17 @@ impl FileRepository for Handle {
         size: u64,
         at: Timestamp,
     ) -> Result<(), StorageError> {
-        let text = "INSERT INTO file (file, user_id, size, have, whole, at)
-                    VALUES ($1, $2, $3, 0, $5, $4) ON CONFLICT DO NOTHING";
+        let text = "INSERT INTO file (file, user_id, size, have, whole, at, begun)
+                    VALUES ($1, $2, $3, 0, $5, $4,
+                            1 + COALESCE((SELECT begun FROM file_use WHERE user_id = $2), 0))
+                    ON CONFLICT DO NOTHING";
         let insert = keyed(text, &key).bind(to_row(size)).bind(at.to_row()).bind(false);
         if self.execute(insert).await? > 0 {
-            self.use_more(key.user, to_row(counted(size))).await?;
+            let text = "INSERT INTO file_use (user_id, bytes, begun) VALUES ($1, $2, 1)
+                        ON CONFLICT (user_id) DO UPDATE
+                        SET bytes = file_use.bytes + excluded.bytes, begun = file_use.begun + 1";
+            let count = query(text).bind(&key.user.as_bytes()[..]).bind(to_row(counted(size)));
+            self.execute(count).await?;
         }
         Ok(())
     }
@@ -116,9 +113,15 @@ impl FileRepository for Handle {
         Ok(Ok(start))
     }
 
-    async fn finish_file(&mut self, key: FileKey, at: Timestamp) -> Result<(), StorageError> {
-        let text = "UPDATE file SET whole = $3, at = $4 WHERE file = $1 AND user_id = $2";
-        self.execute(keyed(text, &key).bind(true).bind(at.to_row())).await.map(|_| ())
+    async fn finish_file(
+        &mut self,
+        checked: StoredFile,
+        at: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let text =
+            "UPDATE file SET whole = $3, at = $4 WHERE file = $1 AND user_id = $2 AND begun = $5";
+        let finish = keyed(text, &checked.key).bind(true).bind(at.to_row());
+        Ok(self.execute(finish.bind(to_row(checked.begun))).await? > 0)
     }
 
     async fn drop_file(&mut self, key: FileKey) -> Result<(), StorageError> {
@@ -129,19 +132,14 @@ impl FileRepository for Handle {
 }
 
 impl Handle {
-    async fn use_more(&mut self, user: UserId, bytes: i64) -> Result<(), StorageError> {
-        let text = "INSERT INTO file_use (user_id, bytes) VALUES ($1, $2)
-                    ON CONFLICT (user_id) DO UPDATE SET bytes = file_use.bytes + excluded.bytes";
-        self.execute(query(text).bind(&user.as_bytes()[..]).bind(bytes)).await.map(|_| ())
-    }
-
     /// Takes off what files counted that were deleted: rows of their users and sizes.
     pub(super) async fn use_less(&mut self, deleted: &[Row]) -> Result<(), StorageError> {
         for row in deleted {
             let cells = Cells::of("file", row);
             let user = cells.id(0, UserId::from_slice)?;
             let bytes = to_row(counted(cells.number(1)?));
-            self.use_more(user, bytes.saturating_neg()).await?;
+            let text = "UPDATE file_use SET bytes = bytes - $2 WHERE user_id = $1";
+            self.execute(query(text).bind(&user.as_bytes()[..]).bind(bytes)).await?;
         }
         Ok(())
     }
@@ -162,5 +160,6 @@ fn file_of(row: &Row) -> Result<StoredFile, StorageError> {
         have: cells.number(3)?,
         is_whole: cells.flag(4)?,
         at: cells.time(5)?,
+        begun: cells.number(6)?,
     })
 }

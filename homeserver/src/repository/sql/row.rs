@@ -6,6 +6,25 @@ use sqlx::Row as _;
 use super::Row;
 use crate::repository::StorageError;
 
+/// The bytes from `offset` up to `end` of what is kept in parts: of rows with where a part begins and what is in it, those that reach into it.
+pub(super) fn joined(
+    table: &'static str,
+    rows: &[Row],
+    offset: u64,
+    end: u64,
+) -> Result<Vec<u8>, StorageError> {
+    let mut found = vec![];
+    for row in rows {
+        let cells = Cells::of(table, row);
+        let (start, bytes) = (cells.number::<u64>(0)?, cells.bytes(1)?);
+        let within = |place: u64| usize::try_from(place.saturating_sub(start));
+        let (from, to) = (within(offset).unwrap_or(0), within(end).unwrap_or(usize::MAX));
+        let part = bytes.get(from..to.min(bytes.len()));
+        found.extend_from_slice(part.ok_or_else(|| cells.impossible())?);
+    }
+    Ok(found)
+}
+
 /// A row of one table.
 pub(super) struct Cells<'r> {
     row: &'r Row,

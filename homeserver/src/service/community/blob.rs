@@ -2,7 +2,7 @@
 
 use rookery_protocol::{
     codec::Octets,
-    id::{BlobId, UserId},
+    id::UserId,
     request::{
         Failure, Refusal,
         blob::{
@@ -16,9 +16,9 @@ use rookery_protocol::{
 use crate::{
     repository::{
         Repository, StorageError,
-        blob::{BlobKey, ROW_BYTES, StoredBlob},
+        blob::{BlobKey, StoredBlob},
     },
-    service::Services,
+    service::{Services, parts::Hash},
 };
 
 /// How many blobs of one user no statement names: the epochs of a batch, and some that a lost connection left.
@@ -61,7 +61,7 @@ pub async fn put_by(
         Ok(have) => have,
         Err(have) => return Err(Failure::Error(PutBlobError::Gap { have })),
     };
-    if have == size && hash(&mut *unit, key, size).await? != blob {
+    if have == size && !is_it(&mut *unit, key, size).await? {
         unit.drop_blob(key).await?;
         unit.commit().await?;
         return Err(Failure::Error(PutBlobError::OtherHash));
@@ -70,20 +70,13 @@ pub async fn put_by(
     Ok(BlobProgress { have })
 }
 
-/// The name that the bytes have by their hash.
-async fn hash(unit: &mut dyn Repository, key: BlobKey, size: u64) -> Result<BlobId, StorageError> {
-    let step = u64::try_from(ROW_BYTES).unwrap_or(u64::MAX);
-    let mut hasher = blake3::Hasher::new();
-    let mut offset = 0_u64;
-    while offset < size {
-        let bytes = unit.blob_bytes(key, offset, step).await?;
-        if bytes.is_empty() {
-            return Err(StorageError::Inconsistent { table: "blob_part" });
-        }
-        hasher.update(&bytes);
-        offset = offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+/// Whether a blob of which all is there is what its name says.
+async fn is_it(unit: &mut dyn Repository, key: BlobKey, size: u64) -> Result<bool, StorageError> {
+    let mut hash = Hash::new(size);
+    while let Some((offset, most)) = hash.next() {
+        hash.read(&unit.blob_bytes(key, offset, most).await?);
     }
-    Ok(BlobId::from_bytes(*hasher.finalize().as_bytes()))
+    Ok(hash.name().ok_or(StorageError::Inconsistent { table: "blob_part" })? == key.blob)
 }
 
 /// Gives a part of a blob.
