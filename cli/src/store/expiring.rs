@@ -6,7 +6,7 @@
 use rookery_protocol::time::Timestamp;
 use sqlx::Row as _;
 
-use super::{Message, MessageState, Post, StoreError, Told, Unit, timeline};
+use super::{Message, MessageState, Post, StoreError, Told, Unit};
 use crate::e2ee::content::Content;
 
 /// Why a message is gone that has expired: what is told of one that somebody has deleted, too.
@@ -106,15 +106,7 @@ impl Unit {
 
     /// Forgets what a direct message said. It stays, empty, so that it is not taken in again.
     pub async fn expire_message(&mut self, message: Message) -> Result<(), StoreError> {
-        let place = (message.conversation, message.author, message.item);
         let message = Message { text: String::new(), file: None, ..message };
-        let key = timeline::item_key(&self.vault, place.0, place.1, place.2);
-        let sealed = self.vault.seal_text("message", &key, &message);
-        sqlx::query("UPDATE message SET sealed = $1 WHERE item = $2")
-            .bind(sealed)
-            .bind(key)
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
+        self.rewrite_message(&message).await.map(|_| ())
     }
 }

@@ -124,17 +124,26 @@ impl Unit {
         if message == before {
             return Ok(false);
         }
-        let key = item_key(&self.vault, conversation, author, item);
-        let sealed = self.vault.seal_text("message", &key, &message);
+        let key = self.rewrite_message(&message).await?;
+        if message.is_expiring() {
+            self.begin_expiry(&key).await?;
+        }
+        Ok(true)
+    }
+
+    /// Writes a message that is there as it is now. Gives its key.
+    pub(super) async fn rewrite_message(
+        &mut self,
+        message: &Message,
+    ) -> Result<Vec<u8>, StoreError> {
+        let key = item_key(&self.vault, message.conversation, message.author, message.item);
+        let sealed = self.vault.seal_text("message", &key, message);
         sqlx::query("UPDATE message SET sealed = $1 WHERE item = $2")
             .bind(sealed)
             .bind(&key)
             .execute(&mut *self.transaction)
             .await?;
-        if message.is_expiring() {
-            self.begin_expiry(&key).await?;
-        }
-        Ok(true)
+        Ok(key)
     }
 
     /// A page of the timeline.

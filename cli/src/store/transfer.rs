@@ -171,15 +171,8 @@ impl Unit {
         file: Option<Box<Attachment>>,
     ) -> Result<(), StoreError> {
         let Some(placed) = self.message(conversation, author, item).await? else { return Ok(()) };
-        let key = item_key(&self.vault, conversation, author, item);
         let message = Message { file, ..placed.message };
-        let sealed = self.vault.seal_text("message", &key, &message);
-        sqlx::query("UPDATE message SET sealed = $1 WHERE item = $2")
-            .bind(sealed)
-            .bind(key)
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
+        self.rewrite_message(&message).await.map(|_| ())
     }
 
     /// Whether the message that a file goes with still waits for it.

@@ -6,6 +6,7 @@
 //! server, reads on it, and seals nothing until the log has been checked.
 
 mod row;
+mod state;
 
 use rpds::RedBlackTreeMapSync;
 

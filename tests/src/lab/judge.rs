@@ -8,8 +8,9 @@ use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{
+    cast::Part,
     copies::{Copy, differences},
-    stage::{Device, Part, Room, Stage},
+    stage::{Device, Room, Stage},
     strike::longest_queue,
     talk::Said,
 };

@@ -21,6 +21,7 @@
 //! One seed is one schedule, and one order of what everybody tries. What happens in between is up to the machine: a seed that showed a fault shows it
 //! often, and not always.
 
+mod cast;
 mod copies;
 mod judge;
 pub mod link;

@@ -11,7 +11,10 @@ use futures::future::{join_all, try_join};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::stage::{Device, Part, Room, Stage};
+use super::{
+    cast::Part,
+    stage::{Device, Room, Stage},
+};
 use crate::{oracle::Ledger, profile::Attempt, random::Random};
 
 /// How long a person waits for a message to be sent before they let it wait by itself.

@@ -15,6 +15,7 @@ mod member;
 mod message;
 mod peer;
 mod profile;
+mod read;
 mod room;
 mod rooms;
 mod search;
@@ -54,11 +55,12 @@ pub use log::{CommunityLog, CommunityVerify, ForkLine, LogLine, VerifiedLine};
 pub use member::{
     MemberAct, MemberChangeOrder, MemberLine, MemberList, RoleChange, RoleLine, RoleList,
 };
-pub use message::{MessageLine, Read, ReadLines, Send, SendLine, Tail, Until};
+pub use message::{MessageLine, Send, SendLine, Until};
 pub use peer::{PeerLine, PeerList, PeerTrust};
 pub use profile::{
     PresenceLine, PresenceSet, PresenceShow, PresenceWord, ProfileLine, ProfileSet, ProfileShow,
 };
+pub use read::{Read, ReadLines, Tail};
 pub use room::{
     AboutLine, ErasedLine, MarkRead, MarkUnread, MessageAct, MessageChange, Report, ReportLine,
     RoomLine, RoomRetry, Thread, Typing, TypingLine,

@@ -6,33 +6,11 @@ use serde_json::json;
 use super::{Python, hex};
 use crate::e2ee::{
     OsRandom, Unopenable,
-    file::{FileKey, HEADER_BYTES, Opener, Sealer},
+    file::{
+        FileKey,
+        testing::{opened, sealed},
+    },
 };
-
-fn sealed(key: &FileKey, mut text: &[u8]) -> Vec<u8> {
-    let size = u64::try_from(text.len()).unwrap();
-    let (mut sealer, header) = Sealer::begin(key, size, &mut OsRandom).unwrap();
-    let mut bytes = header.to_vec();
-    while let Some(wants) = sealer.wants() {
-        let (chunk, rest) = text.split_at(wants);
-        bytes.extend(sealer.seal(chunk.to_vec()).unwrap());
-        text = rest;
-    }
-    bytes
-}
-
-fn opened(key: &FileKey, size: usize, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
-    let (header, mut rest) = sealed.split_first_chunk::<HEADER_BYTES>().ok_or(Unopenable)?;
-    let mut opener = Opener::begin(key, u64::try_from(size).unwrap(), header)?;
-    let mut text = vec![];
-    while let Some(wants) = opener.wants() {
-        let (chunk, after) = rest.split_at_checked(wants).ok_or(Unopenable)?;
-        text.extend_from_slice(&opener.open(chunk.to_vec())?);
-        rest = after;
-    }
-    assert!(rest.is_empty());
-    Ok(text)
-}
 
 #[test]
 fn our_files_and_those_of_an_independent_implementation_open_each_other() {
@@ -43,7 +21,7 @@ fn our_files_and_those_of_an_independent_implementation_open_each_other() {
         let encoded = to_vec(&key).unwrap();
         let secret = hex(encoded.strip_prefix(&[0x58, 32]).unwrap());
         let text: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect();
-        let ours = sealed(&key, &text);
+        let ours = sealed(&key, &text, &mut OsRandom);
         let open = json!({"op": "open", "key": secret, "size": size, "sealed": hex(&ours)});
         assert_eq!(python.bytes(&open, "text"), text, "{size}");
         let seal = json!({"op": "seal", "key": secret, "text": hex(&text)});

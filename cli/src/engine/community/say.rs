@@ -61,10 +61,7 @@ impl Engine {
             self.online().await?;
         }
         let room = self.known_room(&order.to).await?;
-        let item = order
-            .label
-            .as_deref()
-            .map_or_else(new_item, |label| ItemId::from_label(label, self.device));
+        let item = self.item_of(order.label.as_deref());
         if order.text.is_empty()
             && order.file.is_none()
             && !self.has_posted_file(&room, item).await?
@@ -86,21 +83,15 @@ impl Engine {
         self.check_may(&room, Permissions::POST).await?;
         let stays = order.staying.under(self.stay_in(room.community, room.channel));
         let text = order.text;
-        let file = match order.file {
-            Some(file) => Some(Box::new(self.enclose(file).await?)),
-            None => None,
-        };
+        let file = self.enclose(order.file).await?;
         let has_file = file.is_some();
         let content =
             Content::Text(Text { text, reply_to, thread, mentions, mentions_all, stays, file });
         self.write_post(room.community, room.channel, item, &content).await?;
         if has_file {
             let chain = ChainId::of_channel(room.community, room.channel);
-            let sent = self.wait_uploaded(TransferTask::ForChannel { chain, item }, &order.tell);
-            match order.timeout {
-                Some(time) => drop(tokio::time::timeout(time, sent).await),
-                None => sent.await?,
-            }
+            let task = TransferTask::ForChannel { chain, item };
+            self.wait_uploaded(task, &order.tell, order.timeout).await?;
         }
         let placed = self
             .wait_placed(&room, item, order.timeout.unwrap_or(PATIENCE), order.is_queued)

@@ -57,13 +57,14 @@ pub struct FileOrder {
 }
 
 impl Engine {
-    /// Seals a file into the profile's folder.
+    /// Seals the file that goes with a message, if one does, into the profile's folder.
     pub(in super::super) async fn enclose(
         &self,
-        order: FileOrder,
-    ) -> Result<Attachment, CommandError> {
+        order: Option<FileOrder>,
+    ) -> Result<Option<Box<Attachment>>, CommandError> {
+        let Some(order) = order else { return Ok(None) };
         let (place, server) = (self.place.clone(), self.account().server);
-        blocking(move || seal_into(&place, server, &order)).await
+        blocking(move || seal_into(&place, server, &order).map(Box::new).map(Some)).await
     }
 
     /// Removes a sealed copy that nothing waits for.

@@ -2,10 +2,11 @@
 //!
 //! A file is sealed into the profile's folder `files` first, and put from there ([`upload`]) before the message that names it leaves: so it
 //! goes on where it ended after a lost connection or a restart, and nobody minds what becomes of the original. What is got ([`fetch`]) stands
-//! there, sealed, until all of it has come and is what its name says; only then is it opened.
+//! there, sealed, until all of it has come and is what its name says; only then is it opened ([`open`]).
 
 mod enclose;
 mod fetch;
+mod open;
 mod upload;
 
 use std::{
@@ -23,8 +24,8 @@ use rookery_protocol::{
 };
 
 pub use self::enclose::FileOrder;
-pub(crate) use self::fetch::{SaveOrder, Target};
 pub(super) use self::{enclose::kept_size, fetch::Turns};
+pub(crate) use self::{fetch::SaveOrder, open::Target};
 use super::Engine;
 use crate::{
     config::Place,
@@ -230,8 +231,20 @@ impl Engine {
         unit.put_transfer(self.user, &Transfer::new(file, TransferTask::Drop, 0)).await
     }
 
-    /// Waits until the file that a message goes with was put; not while there is no connection.
+    /// Waits until the file that a message goes with was put; not while there is no connection, and at most for `patience`.
     pub(super) async fn wait_uploaded(
+        &self,
+        task: TransferTask,
+        tell: &Reporter,
+        patience: Option<Duration>,
+    ) -> Result<(), CommandError> {
+        let put = self.wait_long_uploaded(task, tell);
+        let Some(patience) = patience else { return put.await };
+        // Whoever is out of patience is told so by what is waited for next.
+        tokio::time::timeout(patience, put).await.unwrap_or(Ok(()))
+    }
+
+    async fn wait_long_uploaded(
         &self,
         task: TransferTask,
         tell: &Reporter,

@@ -1,8 +1,8 @@
-//! Writing: sending, answering, changing, completing, and keeping what is not sent yet.
+//! Writing: sending, answering, and changing.
 
 use std::time::Duration;
 
-use super::{act, ask, draft, question, say, trouble};
+use super::{ask, complete, draft, question, say, trouble};
 use crate::{
     agent::verb::{
         FileEvent, FileLine, MessageAct, MessageChange, PeerList, RoomLine, Send, SendLine, Typing,
@@ -15,8 +15,7 @@ use crate::{
         composer::Edit,
         effect::Effect,
         state::{
-            Anchor, Early, Layer, Message, Outgoing, Purpose, State, Want, Weight,
-            conversation::Completion, window::Progress,
+            Anchor, Early, Layer, Message, Outgoing, Purpose, State, Want, Weight, window::Progress,
         },
         text::emoji,
     },
@@ -30,11 +29,12 @@ const TYPING_MS: u64 = 4_000;
 pub(super) const MAX_PASTE_LINES: usize = 20;
 /// The same in bytes.
 pub(super) const MAX_PASTE: usize = 8 * 1024;
+
 /// Something was written: the draft is kept soon, and the other side learns that somebody types.
 pub(super) fn wrote(state: &mut State) -> Vec<Effect> {
     // Not set anew by each key: somebody who writes without a pause would have nothing kept.
     let mut effects = draft::soon(state);
-    complete_again(state);
+    complete::again(state);
     let shows = state.settings.get("typing").is_none_or(|value| value != "hidden");
     let Some(open) = &state.open else { return effects };
     let is_command = open.draft.composer.text().starts_with('/');
@@ -366,99 +366,4 @@ pub(super) fn insert(state: &mut State, text: String) -> Vec<Effect> {
     let Some(open) = &mut state.open else { return vec![] };
     open.writing().apply(Edit::Insert(text));
     wrote(state)
-}
-
-/// Finds again what can be put at the cursor, if that was being done.
-fn complete_again(state: &mut State) {
-    let is_open = state.open.as_ref().is_some_and(|open| open.completion.is_some());
-    let starts = state.open.as_mut().is_some_and(|open| {
-        open.writing().token().is_some_and(|token| token.sigil != '/' || !token.text.is_empty())
-    });
-    if let Some(open) = &mut state.open {
-        open.completion = None;
-    }
-    if is_open || starts {
-        complete(state, 0);
-    }
-}
-
-/// Marks the next of what can be put at the cursor.
-pub(super) fn complete(state: &mut State, steps: isize) -> bool {
-    if let Some(completion) = state.open.as_mut().and_then(|open| open.completion.as_mut()) {
-        let count = completion.choices.len();
-        if count > 0 {
-            let there = completion.marked.saturating_add_signed(steps);
-            completion.marked = there.checked_rem(count).unwrap_or(0);
-            completion.is_chosen |= steps != 0;
-        }
-        return true;
-    }
-    let Some(token) = state.open.as_mut().and_then(|open| open.writing().token()) else {
-        return false;
-    };
-    let choices = choices(state, token.sigil, &token.text);
-    if choices.is_empty() {
-        return false;
-    }
-    if let Some(open) = &mut state.open {
-        open.completion = Some(Completion { choices, marked: 0, is_chosen: false });
-    }
-    true
-}
-
-/// Puts in what is marked.
-pub(super) fn take_completion(state: &mut State) -> bool {
-    let Some(open) = &mut state.open else { return false };
-    let Some(completion) = open.completion.take() else { return false };
-    let Some((_, text)) = completion.choices.get(completion.marked) else { return false };
-    let text = text.clone();
-    open.writing().replace_token(&text);
-    true
-}
-
-/// What can stand for a word that begins with `sigil`: what is shown, and what is put.
-fn choices(state: &State, sigil: char, word: &str) -> Vec<(String, String)> {
-    const MOST: usize = 8;
-    let small = word.to_lowercase();
-    let fits = |name: &str| name.to_lowercase().starts_with(&small);
-    match sigil {
-        ':' if word.len() >= 2 => emoji::complete(word)
-            .into_iter()
-            .take(MOST)
-            .map(|(name, glyph)| (format!("{glyph} :{name}:"), format!("{glyph} ")))
-            .collect(),
-        '/' => act::commands()
-            .filter(|(slash, _)| fits(slash))
-            .take(MOST)
-            .map(|(slash, about)| (format!("/{slash}  {about}"), format!("/{slash} ")))
-            .collect(),
-        '#' => state
-            .rooms
-            .iter()
-            .filter(|room| room.target.contains('#') && fits(&room.title))
-            .take(MOST)
-            .map(|room| (room.target.clone(), format!("#{} ", room.title)))
-            .collect(),
-        '@' => {
-            let members = state.open.iter().flat_map(|open| open.names.iter().map(String::as_str));
-            let people = state
-                .rooms
-                .iter()
-                .filter(|room| room.target.starts_with('@'))
-                .map(|room| room.title.as_str());
-            let mut names: Vec<String> = members
-                .chain(people)
-                .map(|name| state.short_name(name).to_owned())
-                .filter(|name| fits(name))
-                .collect();
-            names.sort();
-            names.dedup();
-            names
-                .into_iter()
-                .take(MOST)
-                .map(|name| (format!("@{name}"), format!("@{name} ")))
-                .collect()
-        }
-        _ => vec![],
-    }
 }

@@ -5,6 +5,7 @@ mod act;
 mod agent;
 mod attach;
 mod colour;
+mod complete;
 mod compose;
 mod draft;
 mod find;

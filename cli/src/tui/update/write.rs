@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::KeyEvent;
 
-use super::{act, compose, draft, navigate, say, vim};
+use super::{act, complete, compose, draft, navigate, say, vim};
 use crate::tui::{
     action::{Action, Place},
     composer::Edit,
@@ -83,11 +83,11 @@ pub(super) fn run(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Clear => clear(state),
         Action::DeleteLetter if is_writing_nothing(state) => vec![],
         Action::RowUp if has_completion => {
-            compose::complete(state, -1);
+            complete::next(state, -1);
             vec![]
         }
         Action::RowDown if has_completion => {
-            compose::complete(state, 1);
+            complete::next(state, 1);
             vec![]
         }
         Action::RowUp if is_writing_nothing(state) => navigate::select(state, 0),
@@ -162,8 +162,7 @@ fn edit(state: &mut State, change: Edit) -> Vec<Effect> {
 
 fn enter(state: &mut State) -> Vec<Effect> {
     let completion = state.open.as_ref().and_then(|open| open.completion.as_ref());
-    if completion.is_some_and(|completion| completion.is_chosen) && compose::take_completion(state)
-    {
+    if completion.is_some_and(|completion| completion.is_chosen) && complete::take(state) {
         return compose::wrote(state);
     }
     // A backslash at the end of a line continues it, where no other key can.
@@ -180,10 +179,10 @@ fn enter(state: &mut State) -> Vec<Effect> {
 
 fn tab(state: &mut State) -> Vec<Effect> {
     if state.open.as_ref().is_some_and(|open| open.completion.is_some()) {
-        compose::take_completion(state);
+        complete::take(state);
         return compose::wrote(state);
     }
-    if compose::complete(state, 0) {
+    if complete::next(state, 0) {
         return vec![];
     }
     // With nothing to complete, the keys go to the pane beside.
