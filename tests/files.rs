@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use rookery_tests::{
+    pair::{ALICE, BOB, Pair},
     process::PATIENCE,
     profile::Profile,
     random::Random,
@@ -271,30 +272,18 @@ async fn a_file_goes_when_its_message_is_deleted_or_expires() -> Result<()> {
 
 #[tokio::test]
 async fn a_file_is_got_from_another_server_and_not_while_that_is_away() -> Result<()> {
-    let world = World::new()?;
-    let mut nest = world.homeserver("nest.example").start().await?;
-    let garden = world.homeserver("garden.example").start().await?;
-    nest.know(&garden).await?;
-    garden.know(&nest).await?;
-    let (alice, bob) = (world.profile("alice", "laptop")?, world.profile("bob", "laptop")?);
-    alice.register(&nest.invite(1).await?).await?;
-    bob.register(&garden.invite(1).await?).await?;
-    nest.wait_for_peer("garden.example", "up").await?;
-    garden.wait_for_peer("nest.example", "up").await?;
-    alice.ask(&["contact", "add", "@bob@garden.example"]).await?;
-    let accept = async || bob.ask(&["contact", "accept", "@alice@nest.example"]).await;
-    eventually(PATIENCE, accept).await?;
-    let (path, bytes) = made(world.path(), "notes.md", 700_000)?;
-    let id = send(&alice, "@bob@garden.example", &path, &[]).await?;
-    line_of(&bob, "@alice@nest.example", &id).await?;
-    let into = world.path().join("in");
-    ensure!(saved(&bob, "@alice@nest.example", &id, &into).await?.1 == bytes);
-    nest.stop().await?;
-    garden.wait_for_peer("nest.example", "down").await?;
-    let away = bob.run(&["file", "get", "@alice@nest.example", &id, "-o", "/dev/null/x"]).await?;
+    let mut pair = Pair::of_friends().await?;
+    let (path, bytes) = made(pair.world.path(), "notes.md", 700_000)?;
+    let id = send(&pair.alice, BOB, &path, &[]).await?;
+    line_of(&pair.bob, ALICE, &id).await?;
+    let into = pair.world.path().join("in");
+    ensure!(saved(&pair.bob, ALICE, &id, &into).await?.1 == bytes);
+    pair.nest.stop().await?;
+    pair.garden.wait_for_peer("nest.example", "down").await?;
+    let away = pair.bob.run(&["file", "get", ALICE, &id, "-o", "/dev/null/x"]).await?;
     ensure!(away.code() == NO_CONNECTION && away.stderr.contains("nest.example"), "{away}");
-    nest.start().await?;
-    garden.wait_for_peer("nest.example", "up").await?;
-    ensure!(saved(&bob, "@alice@nest.example", &id, &into).await?.1 == bytes);
+    pair.nest.start().await?;
+    pair.garden.wait_for_peer("nest.example", "up").await?;
+    ensure!(saved(&pair.bob, ALICE, &id, &into).await?.1 == bytes);
     Ok(())
 }

@@ -6,13 +6,12 @@ use anyhow::{Context as _, Result, ensure};
 use rookery_tests::{
     chaos::{Toll, kill_homeserver, talk},
     homeserver::{Homeserver, new_postgresql_database},
+    pair::{ALICE, BOB, Pair, befriend, state_of, text, wait_for_state},
     process::PATIENCE,
     random::Random,
     world::{World, eventually},
 };
 use serde_json::Value;
-
-use crate::pair::{ALICE, BOB, Pair, befriend, state_of, text, wait_for_state};
 
 /// For everything to arrive after the last kill, on a machine that does much else.
 const SETTLING: Duration = Duration::from_mins(2);

@@ -6,6 +6,7 @@ use rookery_tests::{
     homeserver::{Homeserver, Setup},
     impostor::Impostor,
     internet::{Internet, Trap},
+    pair::text,
     process::{PATIENCE, Place},
     world::{World, eventually},
 };
@@ -15,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{identity::turned_away, pair::text};
+use crate::identity::turned_away;
 
 const GARDEN: &str = "garden.example";
 const NEST: &str = "nest.example";

@@ -27,12 +27,11 @@ use rookery_protocol::{
 use rookery_tests::{
     homeserver::Homeserver,
     impostor::{Impostor, serve},
+    pair::{BOB, Pair, text},
     process::PATIENCE,
     world::{World, eventually},
 };
 use serde_json::Value;
-
-use crate::pair::{BOB, Pair, text};
 
 const ALL: Limit = Limit { rows: 10_000, bytes: usize::MAX };
 

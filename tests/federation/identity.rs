@@ -20,12 +20,11 @@ use rookery_tests::{
     homeserver::Homeserver,
     impostor::{Impostor, Invented, attended},
     internet::Internet,
+    pair::{BOB, Pair, text, wait_for_state},
     process::PATIENCE,
     profile::Profile,
     world::{World, eventually},
 };
-
-use crate::pair::{BOB, Pair, text, wait_for_state};
 
 #[tokio::test]
 async fn a_server_that_nobody_named_is_turned_away() -> Result<()> {

@@ -4,10 +4,12 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use rookery_protocol::{io::client::CallError, request::peer::PeerProveError};
-use rookery_tests::{homeserver::Homeserver, impostor::Impostor};
+use rookery_tests::{
+    homeserver::Homeserver,
+    impostor::Impostor,
+    pair::{ALICE, BOB, Pair},
+};
 use serde_json::Value;
-
-use crate::pair::{ALICE, BOB, Pair};
 
 /// What `rookeryd key list` says.
 async fn keys_of(server: &Homeserver) -> Result<Value> {

@@ -14,13 +14,14 @@ use rookery_protocol::{
 };
 use rookery_tests::{
     impostor::{Impostor, attended},
+    pair::text,
     process::PATIENCE,
     profile::Profile,
     world::{World, eventually},
 };
 use serde_json::Value;
 
-use super::{pair::text, scene::Scene};
+use super::scene::Scene;
 
 const ALICE: usize = 0;
 const BOB: usize = 1;

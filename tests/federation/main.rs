@@ -9,7 +9,6 @@ mod identity;
 mod keys;
 mod leaving;
 mod moving;
-mod pair;
 mod people;
 mod restoring;
 mod scene;

@@ -1,10 +1,13 @@
 //! How contacts on another server are, and that they write: told as at home, and to nobody else.
 
 use anyhow::{Result, ensure};
-use rookery_tests::{process::PATIENCE, profile::Profile, world::eventually};
+use rookery_tests::{
+    pair::{ALICE, BOB, Pair, text},
+    process::PATIENCE,
+    profile::Profile,
+    world::eventually,
+};
 use serde_json::Value;
-
-use crate::pair::{ALICE, BOB, Pair, text};
 
 /// Of whom `who` knows how they are.
 async fn presences(who: &Profile) -> Result<Vec<Value>> {

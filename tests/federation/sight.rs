@@ -19,13 +19,12 @@ use rookery_tests::{
         populate,
     },
     homeserver::Homeserver,
+    pair::{BOB, Pair, text},
     process::{PATIENCE, Running},
     profile::{Attempt, Profile},
     world::{World, eventually},
 };
 use serde_json::Value;
-
-use super::pair::{BOB, Pair, text};
 
 /// Members from whom on an owner vouches for the log.
 const CROWD: usize = 260;

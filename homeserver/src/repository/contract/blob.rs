@@ -12,23 +12,39 @@ pub(in crate::repository) fn key(number: u8) -> BlobKey {
     BlobKey { community: id(1), blob: BlobId::from_bytes([9; 32]), user: user(number) }
 }
 
+/// More bytes than two rows hold.
+const SIZE: usize = 2 * ROW_BYTES + 100;
+/// Where the second of their two parts begins: not where a row does.
+pub(super) const CUT: usize = ROW_BYTES + 10;
+
+/// Bytes that come in two parts.
+pub(super) fn two_parts() -> Vec<u8> {
+    (0..SIZE).map(|place| (place / 1_000).to_le_bytes()[0]).collect()
+}
+
+/// What is read of them from where, at most so long: all, across the parts' border, and past the end.
+pub(super) fn slices(bytes: &[u8]) -> [(u64, u64, &[u8]); 3] {
+    [(0, SIZE), (CUT - 30, 40), (SIZE - 1, 9)].map(|(offset, length)| {
+        let end = SIZE.min(offset.saturating_add(length));
+        let number = |of: usize| u64::try_from(of).unwrap();
+        (number(offset), number(length), &bytes[offset..end])
+    })
+}
+
 pub(super) async fn a_blob_grows_part_by_part_and_is_read_anywhere(storage: &dyn Storage) {
     open_accounts(storage).await;
     let mut unit = storage.begin().await.unwrap();
-    let bytes: Vec<u8> =
-        (0..2 * ROW_BYTES + 100).map(|place| (place / 1_000).to_le_bytes()[0]).collect();
-    let size = u64::try_from(bytes.len()).unwrap();
-    let cut = ROW_BYTES + 10;
-    let middle = u64::try_from(cut).unwrap();
+    let bytes = two_parts();
+    let (size, middle) = (u64::try_from(bytes.len()).unwrap(), u64::try_from(CUT).unwrap());
     assert_eq!(unit.blob(key(1)).await.unwrap(), None);
     assert_eq!(unit.append_blob(key(1), size, 5, &bytes[..9], at(0)).await.unwrap(), Err(0));
-    let first = unit.append_blob(key(1), size, 0, &bytes[..cut], at(1)).await.unwrap();
+    let first = unit.append_blob(key(1), size, 0, &bytes[..CUT], at(1)).await.unwrap();
     assert_eq!(first, Ok(middle));
     for (offset, size, part) in [
         (0, size, &bytes[..9]),
         (middle.saturating_add(1), size, &bytes[..9]),
-        (middle, size.saturating_add(1), &bytes[cut..]),
-        (middle, size, &bytes[cut - 1..]),
+        (middle, size.saturating_add(1), &bytes[CUT..]),
+        (middle, size, &bytes[CUT - 1..]),
     ] {
         let refused = unit.append_blob(key(1), size, offset, part, at(1)).await.unwrap();
         assert_eq!(refused, Err(middle), "{offset} {size}");
@@ -37,20 +53,16 @@ pub(super) async fn a_blob_grows_part_by_part_and_is_read_anywhere(storage: &dyn
     // Another user's is another blob.
     unit.append_blob(key(2), size, 0, &bytes[..1], at(1)).await.unwrap().unwrap();
     assert_eq!(
-        unit.append_blob(key(1), size, middle, &bytes[cut..], at(2)).await.unwrap(),
+        unit.append_blob(key(1), size, middle, &bytes[CUT..], at(2)).await.unwrap(),
         Ok(size)
     );
     let stored = StoredBlob { key: key(1), size, have: size, is_named: false, at: at(2) };
     assert_eq!(unit.blob(key(1)).await.unwrap(), Some(stored));
     assert_eq!(unit.whole_blob(id(1), key(1).blob).await.unwrap(), Some(stored));
     assert_eq!(unit.whole_blob(id(2), key(1).blob).await.unwrap(), None);
-    for (offset, length) in
-        [(0, size), (middle.saturating_sub(30), 40), (size.saturating_sub(1), 9)]
-    {
-        let from = usize::try_from(offset).unwrap();
-        let to = usize::try_from(offset.saturating_add(length).min(size)).unwrap();
+    for (offset, length, expected) in slices(&bytes) {
         let read = unit.blob_bytes(key(1), offset, length).await.unwrap();
-        assert!(read == bytes[from..to], "{length} from {offset}");
+        assert!(read == expected, "{length} from {offset}");
     }
     assert!(unit.blob_bytes(key(1), size, 10).await.unwrap().is_empty());
 }

@@ -2,10 +2,13 @@
 
 use rookery_protocol::id::BlobId;
 
-use super::{at, open_accounts, user};
+use super::{
+    at,
+    blob::{CUT, slices, two_parts},
+    open_accounts, user,
+};
 use crate::repository::{
     Repository, Storage,
-    blob::ROW_BYTES,
     file::{FileKey, FileUse, StoredFile, counted},
     retention::Purge,
 };
@@ -17,23 +20,20 @@ fn key(number: u8) -> FileKey {
 pub(super) async fn a_file_grows_part_by_part_and_is_read_anywhere(storage: &dyn Storage) {
     open_accounts(storage).await;
     let mut unit = storage.begin().await.unwrap();
-    let bytes: Vec<u8> =
-        (0..2 * ROW_BYTES + 100).map(|place| (place / 1_000).to_le_bytes()[0]).collect();
-    let size = u64::try_from(bytes.len()).unwrap();
-    let cut = ROW_BYTES + 10;
-    let middle = u64::try_from(cut).unwrap();
+    let bytes = two_parts();
+    let (size, middle) = (u64::try_from(bytes.len()).unwrap(), u64::try_from(CUT).unwrap());
     assert_eq!(unit.append_file(key(1), 0, &bytes[..9], at(0)).await.unwrap(), Err(0));
     unit.begin_file(key(1), size, at(0)).await.unwrap();
     unit.begin_file(key(1), 3, at(9)).await.unwrap();
     assert_eq!(unit.append_file(key(1), 5, &bytes[..9], at(0)).await.unwrap(), Err(0));
-    assert_eq!(unit.append_file(key(1), 0, &bytes[..cut], at(1)).await.unwrap(), Ok(middle));
+    assert_eq!(unit.append_file(key(1), 0, &bytes[..CUT], at(1)).await.unwrap(), Ok(middle));
     for (offset, part) in
-        [(0, &bytes[..9]), (middle.saturating_add(1), &bytes[..9]), (middle, &bytes[cut - 1..])]
+        [(0, &bytes[..9]), (middle.saturating_add(1), &bytes[..9]), (middle, &bytes[CUT - 1..])]
     {
         let refused = unit.append_file(key(1), offset, part, at(1)).await.unwrap();
         assert_eq!(refused, Err(middle), "{offset}");
     }
-    assert_eq!(unit.append_file(key(1), middle, &bytes[cut..], at(2)).await.unwrap(), Ok(size));
+    assert_eq!(unit.append_file(key(1), middle, &bytes[CUT..], at(2)).await.unwrap(), Ok(size));
     assert_eq!(unit.whole_file(key(1).file).await.unwrap(), None, "it was not checked");
     let checked = unit.file(key(1)).await.unwrap().unwrap();
     assert!(unit.finish_file(checked, at(3)).await.unwrap());
@@ -42,13 +42,9 @@ pub(super) async fn a_file_grows_part_by_part_and_is_read_anywhere(storage: &dyn
     assert_eq!(unit.file(key(1)).await.unwrap(), Some(stored));
     assert_eq!(unit.whole_file(key(1).file).await.unwrap(), Some(stored));
     assert_eq!(unit.append_file(key(1), size, &[], at(4)).await.unwrap(), Err(size));
-    for (offset, length) in
-        [(0, size), (middle.saturating_sub(30), 40), (size.saturating_sub(1), 9)]
-    {
-        let from = usize::try_from(offset).unwrap();
-        let to = usize::try_from(offset.saturating_add(length).min(size)).unwrap();
+    for (offset, length, expected) in slices(&bytes) {
         let read = unit.file_bytes(key(1), offset, length).await.unwrap();
-        assert!(read == bytes[from..to], "{length} from {offset}");
+        assert!(read == expected, "{length} from {offset}");
     }
     assert!(unit.file_bytes(key(1), size, 10).await.unwrap().is_empty());
 }

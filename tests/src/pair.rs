@@ -1,37 +1,40 @@
 //! Two people, each on a server of their own.
 
 use anyhow::{Context as _, Result, ensure};
-use rookery_tests::{
+use serde_json::Value;
+
+use crate::{
     homeserver::Homeserver,
     process::PATIENCE,
     profile::Profile,
     world::{World, eventually},
 };
-use serde_json::Value;
 
 /// Alice on one server and Bob on another.
-pub(crate) struct Pair {
-    pub(crate) alice: Profile,
-    pub(crate) bob: Profile,
-    pub(crate) nest: Homeserver,
-    pub(crate) garden: Homeserver,
-    pub(crate) world: World,
+pub struct Pair {
+    /// At home at [`Self::nest`].
+    pub alice: Profile,
+    /// At home at [`Self::garden`].
+    pub bob: Profile,
+    /// `nest.example`.
+    pub nest: Homeserver,
+    /// `garden.example`.
+    pub garden: Homeserver,
+    /// What is removed with them.
+    pub world: World,
 }
 
 impl Pair {
     /// Two servers that know each other, with a person each, who have nothing to do with one another yet.
-    pub(crate) async fn of_strangers() -> Result<Self> {
+    pub async fn of_strangers() -> Result<Self> {
         let world = World::new()?;
         let nest = world.homeserver("nest.example").start().await?;
         let garden = world.homeserver("garden.example").start().await?;
         Self::between(world, nest, garden).await
     }
 
-    pub(crate) async fn between(
-        world: World,
-        nest: Homeserver,
-        garden: Homeserver,
-    ) -> Result<Self> {
+    /// The same on two servers that have been started already, and are named so.
+    pub async fn between(world: World, nest: Homeserver, garden: Homeserver) -> Result<Self> {
         nest.know(&garden).await?;
         garden.know(&nest).await?;
         let (alice, bob) = (world.profile("alice", "laptop")?, world.profile("bob", "laptop")?);
@@ -42,8 +45,8 @@ impl Pair {
         Ok(Self { alice, bob, nest, garden, world })
     }
 
-    /// The same, and the two are contacts.
-    pub(crate) async fn of_friends() -> Result<Self> {
+    /// Strangers who have become contacts.
+    pub async fn of_friends() -> Result<Self> {
         let pair = Self::of_strangers().await?;
         befriend(&pair.alice, &pair.bob).await?;
         Ok(pair)
@@ -51,7 +54,7 @@ impl Pair {
 }
 
 /// Makes Alice and Bob contacts: she asks, he accepts, and she hears of it.
-pub(crate) async fn befriend(alice: &Profile, bob: &Profile) -> Result<()> {
+pub async fn befriend(alice: &Profile, bob: &Profile) -> Result<()> {
     alice.ask(&["contact", "add", BOB]).await?;
     eventually(PATIENCE, async || bob.ask(&["contact", "accept", ALICE]).await).await?;
     for (who, whom) in [(alice, BOB), (bob, ALICE)] {
@@ -67,27 +70,25 @@ pub(crate) async fn befriend(alice: &Profile, bob: &Profile) -> Result<()> {
     Ok(())
 }
 
-pub(crate) const ALICE: &str = "@alice@nest.example";
-pub(crate) const BOB: &str = "@bob@garden.example";
+/// What Bob calls Alice.
+pub const ALICE: &str = "@alice@nest.example";
+/// What Alice calls Bob.
+pub const BOB: &str = "@bob@garden.example";
 
-pub(crate) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+/// The text at `key`; empty if there is none.
+pub fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// What `who` has of the message `id` with `whom`.
-pub(crate) async fn state_of(who: &Profile, whom: &str, id: &str) -> Result<Value> {
+pub async fn state_of(who: &Profile, whom: &str, id: &str) -> Result<Value> {
     let shown = who.run(&["read", whom, "--peek", "--json"]).await?.success()?.json_lines()?;
     let found = shown.into_iter().find(|line| text(line, "id") == id);
     found.with_context(|| format!("{} has no message {id}", who.label()))
 }
 
 /// Waits until the message `id` is in `state` for `who`.
-pub(crate) async fn wait_for_state(
-    who: &Profile,
-    whom: &str,
-    id: &str,
-    state: &str,
-) -> Result<Value> {
+pub async fn wait_for_state(who: &Profile, whom: &str, id: &str, state: &str) -> Result<Value> {
     eventually(PATIENCE, async || {
         let line = state_of(who, whom, id).await?;
         ensure!(text(&line, "state") == state, "not {state}: {line}");
